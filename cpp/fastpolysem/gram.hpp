@@ -1,0 +1,229 @@
+// The gradient in Gram space. With a linear encoder the model meets its inputs only through
+//
+//     G = W_enc W_dec^T                                n x n, the one product over neurons
+//     pre = X G + 1 c^T + b,   c = W_dec xi            xi: the step's noise; of its own for each input: pre = X G + Xi W_dec^T + b
+//     D = dL/dpre,   A = X^T D                         ReLU, targets, importance: no neurons in it
+//     dL/dW_enc = A W_dec,   dL/dW_dec = A^T W_enc + (D^T 1) xi^T   (+ D^T Xi)
+//
+// and a tied model adds the two: (A + A^T) W + (D^T 1) xi^T. Every entry is one chain in ascending index order.
+#pragma once
+
+#include "batch.hpp"
+#include "kernels/product.hpp"
+#include "pulse.hpp"
+
+namespace fastpolysem {
+
+// One model's parameters with padded rows. A tied model has no decoder of its own.
+template <class T>
+struct Parameters {
+    Matrix<T> encoder, decoder, bias;
+
+    Parameters() = default;
+    explicit Parameters(const Settings& s) : encoder(s.n_features, s.n_hidden) {
+        if (!s.tied) decoder = Matrix<T>(s.n_features, s.n_hidden);
+        if (s.bias) bias = Matrix<T>(1, s.n_features);
+    }
+    const Matrix<T>& reader() const { return decoder.empty() ? encoder : decoder; }  // what maps hidden to output
+    void clear() {
+        encoder.clear();
+        decoder.clear();
+        bias.clear();
+    }
+    void copy_from(const Parameters& other) {
+        encoder.buffer.copy_from(other.encoder.buffer);
+        decoder.buffer.copy_from(other.decoder.buffer);
+        bias.buffer.copy_from(other.bias.buffer);
+    }
+};
+
+// The part without neurons: from G to A, and what noise and bias need of D.
+template <class T>
+class OutputGradient {
+    using P = simd::Pack<T>;
+
+  public:
+    explicit OutputGradient(const Settings& s)
+        : relu_(s.activation == Activation::relu), scale_(s.scale()), importance_(s.importance), factor_(2, s.n_features),
+          x_(1, s.n_features), pre_(1, s.n_features), a(s.n_features, s.n_features), d_sum(1, s.n_features) {
+        if (importance_.empty()) importance_.assign(std::size_t(s.n_features), 1.0);
+        for (std::size_t j = 0; j < importance_.size(); ++j) {
+            factor_.row(0)[j] = T(2 * importance_[j]);
+            factor_.row(1)[j] = T(2 * scale_ * importance_[j]);
+        }
+    }
+
+    // batch null: the basis batch, at scale 1. offset null, one row (c) or a row for each input; bias may be null.
+    // Fills a and d_sum, and d if keep_rows. Returns the squared error if wanted, else 0.
+    double operator()(const Matrix<T>& g, const SparseBatch* batch, const Matrix<T>* offset, const Matrix<T>* bias, bool keep_rows,
+                      bool want_loss) {
+        const std::ptrdiff_t stride = g.stride, n = g.rows;
+        const std::ptrdiff_t rows = batch ? batch->rows() : n;
+        if (keep_rows && d.rows != rows) d = Matrix<T>(rows, n);
+        d_sum.clear();
+        if (batch) a.clear();
+        if (d_row_.empty()) d_row_ = Matrix<T>(1, n);
+        double loss = 0;
+        const T* factor = factor_.row(batch ? 1 : 0);
+        T* x = x_.row(0);
+        for (std::ptrdiff_t b = 0; b < rows; ++b) {
+            const T* pre = g.row(batch ? 0 : b);
+            if (batch) {
+                for_active(*batch, b, [&](std::int32_t i, T value) { x[i] = value; });
+                pre_row(*batch, b, g);
+                pre = pre_.row(0);
+            } else {
+                x[b] = 1;
+            }
+            T* to = keep_rows ? d.row(b) : batch ? d_row_.row(0) : a.row(b);
+            const T* shift = offset ? offset->row(offset->rows == 1 ? 0 : b) : nullptr;
+            const T* constant = bias ? bias->row(0) : nullptr;
+            for (std::ptrdiff_t j = 0; j < stride; j += P::width) {
+                P p = P::load(pre + j);
+                if (shift) p = p + P::load(shift + j);
+                if (constant) p = p + P::load(constant + j);
+                P error = (p - P::load(x + j)) * P::load(factor + j);
+                if (relu_) error = simd::select<T>(p > P::zero(), error, P::zero());
+                error.store(to + j);
+                (P::load(d_sum.row(0) + j) + error).store(d_sum.row(0) + j);
+                if (want_loss) loss += squared_error(p, x, j, n);
+            }
+            if (batch) {
+                for_active(*batch, b, [&](std::int32_t i, T value) {
+                    add_scaled(P::all(value), to, a.row(i), stride);
+                    x[i] = 0;
+                });
+            } else {
+                if (keep_rows) std::copy(to, to + stride, a.row(b));
+                x[b] = 0;
+            }
+        }
+        return batch ? loss * scale_ : loss;
+    }
+
+    template <class Use>
+    static void for_active(const SparseBatch& batch, std::ptrdiff_t b, Use use) {
+        for (std::int64_t e = batch.row_start[std::size_t(b)]; e < batch.row_start[std::size_t(b) + 1]; ++e)
+            use(batch.feature[std::size_t(e)], T(batch.value[std::size_t(e)]));
+    }
+
+    static void add_scaled(P scale, const T* from, T* to, std::ptrdiff_t count) {
+        for (std::ptrdiff_t j = 0; j < count; j += P::width) simd::fma(scale, P::load(from + j), P::load(to + j)).store(to + j);
+    }
+
+  private:
+    void pre_row(const SparseBatch& batch, std::ptrdiff_t b, const Matrix<T>& g) {
+        pre_.clear();
+        for_active(batch, b, [&](std::int32_t i, T value) { add_scaled(P::all(value), g.row(i), pre_.row(0), g.stride); });
+    }
+
+    double squared_error(P pre, const T* x, std::ptrdiff_t j0, std::ptrdiff_t n) const {
+        double sum = 0;
+        for (int lane = 0; lane < P::width && j0 + lane < n; ++lane) {
+            const T y = relu_ && !(pre[lane] > 0) && pre[lane] == pre[lane] ? T(0) : pre[lane];
+            const double error = double(y) - double(x[j0 + lane]);
+            sum += importance_[std::size_t(j0 + lane)] * error * error;
+        }
+        return sum;
+    }
+
+    bool relu_;
+    double scale_;
+    std::vector<double> importance_;
+    Matrix<T> factor_;  // dL/dy = factor (y - x): on the basis batch, on the step's batch
+    Matrix<T> x_, pre_, d_row_;
+
+  public:
+    Matrix<T> a;      // X^T D
+    Matrix<T> d_sum;  // D^T 1, one row
+    Matrix<T> d;      // D, only if asked for
+};
+
+// The gradient of the smooth part (and of l1 on activations) for one model, one step.
+template <class T>
+class GramPass {
+    using P = simd::Pack<T>;
+
+  public:
+    explicit GramPass(const Settings& s) : gradient(s), s_(s), output_(s), g_(s.n_features, s.n_features) {}
+
+    // noise null: none; one row: shared by the inputs; else a row for each input. Returns the squared error if wanted.
+    double operator()(const Parameters<T>& w, const SparseBatch* batch, const Matrix<T>* noise, Pulse& pulse, bool want_loss = false,
+                      bool want_gradient = true) {
+        const std::ptrdiff_t n = s_.n_features, m = s_.n_hidden;
+        const View<T> enc = view(w.encoder), dec = view(w.reader());
+        const std::ptrdiff_t rows = batch ? batch->rows() : n;
+        product_(enc, dec.transposed(), g_, n, m, n, pulse, false, s_.tied);
+        if (s_.tied)
+            for (std::ptrdiff_t i = 1; i < n; ++i)
+                for (std::ptrdiff_t j = 0; j < i; ++j) g_.row(i)[j] = g_.row(j)[i];
+        const bool own_noise = noise && s_.noise_sharing == NoiseSharing::input;
+        if (noise) {
+            if (offset_.rows != noise->rows) offset_ = Matrix<T>(noise->rows, n);
+            product_(view(*noise), dec.transposed(), offset_, noise->rows, m, n, pulse);
+        }
+        const double loss = output_(g_, batch, noise ? &offset_ : nullptr, w.bias.empty() ? nullptr : &w.bias, own_noise && want_gradient, want_loss);
+        if (want_gradient) {
+            Matrix<T>& reader_gradient = s_.tied ? gradient.encoder : gradient.decoder;
+            if (s_.tied) {
+                symmetrise(output_.a);
+                product_(view(output_.a), enc, gradient.encoder, n, n, m, pulse);
+            } else {
+                product_(view(output_.a), dec, gradient.encoder, n, n, m, pulse);
+                product_(view(output_.a).transposed(), enc, gradient.decoder, n, n, m, pulse);
+            }
+            if (own_noise) {
+                product_(view(output_.d).transposed(), view(*noise), reader_gradient, n, rows, m, pulse, true);
+            } else if (noise) {
+                for (std::ptrdiff_t i = 0; i < n; ++i)
+                    OutputGradient<T>::add_scaled(P::all(output_.d_sum.row(0)[i]), noise->row(0), reader_gradient.row(i), noise->stride);
+            }
+            if (!w.bias.empty()) std::copy_n(output_.d_sum.row(0), output_.d_sum.stride, gradient.bias.row(0));
+            if (s_.l1 != 0 && s_.l1_target == L1Target::activations) activation_l1(w.encoder, batch, true);
+        }
+        return loss;
+    }
+
+    // lambda scale sum |X W_enc|, the hidden row of one input at a time; adds its subgradient if wanted.
+    double activation_l1(const Matrix<T>& enc, const SparseBatch* batch, bool want_gradient) {
+        const std::ptrdiff_t rows = batch ? batch->rows() : enc.rows;
+        const double weight = batch ? s_.l1 * s_.scale() : s_.l1;
+        if (hidden_.empty()) hidden_ = Matrix<T>(1, s_.n_hidden);
+        double sum = 0;
+        for (std::ptrdiff_t b = 0; b < rows; ++b) {
+            T* h = hidden_.row(0);
+            if (batch) {
+                hidden_.clear();
+                OutputGradient<T>::for_active(*batch, b, [&](std::int32_t i, T value) {
+                    OutputGradient<T>::add_scaled(P::all(value), enc.row(i), h, enc.stride);
+                });
+            } else {
+                std::copy_n(enc.row(b), enc.stride, h);
+            }
+            for (std::ptrdiff_t k = 0; k < s_.n_hidden; ++k) sum += std::abs(double(h[k]));
+            if (!want_gradient) continue;
+            for (std::ptrdiff_t k = 0; k < enc.stride; k += P::width) simd::sign(P::load(h + k)).store(h + k);
+            const auto add = [&](std::int32_t i, T value) {
+                OutputGradient<T>::add_scaled(P::all(value * T(weight)), h, gradient.encoder.row(i), enc.stride);
+            };
+            if (batch) OutputGradient<T>::for_active(*batch, b, add);
+            else add(std::int32_t(b), T(1));
+        }
+        return weight * sum;
+    }
+
+    Parameters<T> gradient;
+
+  private:
+    static void symmetrise(Matrix<T>& a) {  // A + A^T in place
+        for (std::ptrdiff_t i = 0; i < a.rows; ++i)
+            for (std::ptrdiff_t j = 0; j <= i; ++j) a.row(i)[j] = a.row(j)[i] = a.row(i)[j] + a.row(j)[i];
+    }
+
+    const Settings& s_;
+    OutputGradient<T> output_;
+    Product<T> product_;
+    Matrix<T> g_, offset_, hidden_;
+};
+
+}  // namespace fastpolysem

@@ -1,0 +1,173 @@
+// The fused panel kernel. Weights and moments are stored in panels of neurons, 128 bytes to a row of a panel, so that one
+// panel (n rows) stays in the first cache while a step passes over it:
+//
+//     for each panel:   gradient = S W_panel              S = A + A^T, n x n, from the last pass
+//                       W_panel <- optimiser              while the gradient's tile is still in the first cache
+//                       next G += W_panel W_panel^T       from the panel's transpose; next c += W_panel xi_panel
+//
+// Panels are taken in order, so each entry of G stays one chain over ascending neurons.
+#pragma once
+
+#include "../gram.hpp"
+#include "../optimizer.hpp"
+#include "transpose.hpp"
+
+namespace fastpolysem {
+
+template <class T>
+class DenseKernel {
+    using P = simd::Pack<T>;
+    static constexpr std::ptrdiff_t width = 128 / std::ptrdiff_t(sizeof(T));  // neurons in a panel
+    static constexpr std::ptrdiff_t piece = Tile<T>::columns;                 // ... of which a tile takes this many
+    static_assert(width % piece == 0);
+
+  public:
+    DenseKernel(const Settings& s, const GramPass<T>&)
+        : s_(s), n_(s.n_features), padded_(Matrix<T>::padded(s.n_features)), panels_((s.n_hidden + width - 1) / width), schedule_(s),
+          output_(s), encoder_(*this), g_(n_, n_), c_(1, n_), tile_(Tile<T>::rows, width), tiles_(n_, Tile<T>::rows) {
+        if (s.tied) sum_ = Matrix<T>(n_, n_);
+        else decoder_ = Side(*this), sum_ = Matrix<T>(n_, n_);
+        if (s.bias) bias_ = Matrix<T>(1, n_), bias_first_ = Matrix<T>(1, n_), bias_second_ = Matrix<T>(1, n_);
+    }
+
+    void start(const Parameters<T>& weights, const Matrix<T>* noise) {
+        schedule_.restart();
+        encoder_.start(*this, weights.encoder);
+        if (!s_.tied) decoder_.start(*this, weights.decoder);
+        bias_.buffer.copy_from(weights.bias.buffer);
+        bias_first_.clear();
+        bias_second_.clear();
+        for (std::ptrdiff_t p = 0; p < panels_; ++p) {
+            encoder_.fresh.buffer.copy(encoder_.weights.row(p * padded_), std::size_t(padded_ * width));
+            if (!s_.tied) decoder_.fresh.buffer.copy(decoder_.weights.row(p * padded_), std::size_t(padded_ * width));
+            absorb(p, noise);
+        }
+        if (s_.tied) mirror_lower(g_);
+    }
+
+    void read(Parameters<T>& weights) const {
+        encoder_.read(*this, weights.encoder);
+        if (!s_.tied) decoder_.read(*this, weights.decoder);
+        weights.bias.buffer.copy_from(bias_.buffer);
+    }
+
+    void step(const SparseBatch* batch, const Matrix<T>* noise, const Matrix<T>* next_noise, Pulse& pulse) {
+        output_(g_, batch, noise ? &c_ : nullptr, s_.bias ? &bias_ : nullptr, false, false);
+        if (s_.tied) add_transpose(output_.a, sum_);
+        else transpose(output_.a, sum_);
+        const StepConstants<T> c = schedule_.next();
+        with_update(s_, [&](auto update) {
+            using U = decltype(update);
+            if (s_.bias) update_matrix<Update<U::rule, false>>(bias_, output_.d_sum, bias_first_, bias_second_, c.without_l1());
+            for (std::ptrdiff_t p = 0; p < panels_ && !pulse.stopped(); ++p) {
+                const T* xi = noise ? noise->row(0) + p * width : nullptr;
+                if (s_.tied) {
+                    advance<U>(encoder_, p, sum_, encoder_, xi, c);
+                } else {
+                    advance<U>(encoder_, p, sum_, decoder_, nullptr, c);
+                    advance<U>(decoder_, p, output_.a, encoder_, xi, c);
+                }
+                absorb(p, next_noise);
+            }
+        });
+        if (s_.tied) mirror_lower(g_);
+    }
+
+  private:
+    // One weight matrix: panel after panel, each `padded_` rows of `width`.
+    struct Side {
+        Matrix<T> weights, first, second;
+        Matrix<T> fresh;       // the panel at work after its update
+        Matrix<T> transposed;  // ... and its transpose
+
+        Side() = default;
+        explicit Side(const DenseKernel& k)
+            : weights(k.panels_ * k.padded_, width), fresh(k.padded_, width), transposed(width, k.n_) {
+            if (k.s_.is_adam() || k.s_.has_momentum()) first = Matrix<T>(k.panels_ * k.padded_, width);
+            if (k.s_.is_adam()) second = Matrix<T>(k.panels_ * k.padded_, width);
+        }
+        void start(const DenseKernel& k, const Matrix<T>& from) {
+            weights.clear();
+            first.clear();
+            second.clear();
+            k.each_row([&](std::ptrdiff_t i, std::ptrdiff_t p, std::ptrdiff_t count) {
+                std::copy_n(from.row(i) + p * width, count, weights.row(p * k.padded_ + i));
+            });
+        }
+        void read(const DenseKernel& k, Matrix<T>& to) const {
+            k.each_row([&](std::ptrdiff_t i, std::ptrdiff_t p, std::ptrdiff_t count) {
+                std::copy_n(weights.row(p * k.padded_ + i), count, to.row(i) + p * width);
+            });
+        }
+    };
+
+    template <class Body>
+    void each_row(Body body) const {
+        for (std::ptrdiff_t p = 0; p < panels_; ++p)
+            for (std::ptrdiff_t i = 0; i < n_; ++i) body(i, p, std::min<std::ptrdiff_t>(width, s_.n_hidden - p * width));
+    }
+
+    // fresh = the panel after one step; its gradient is sum_j x[j][i] other[j] (+ (D^T 1)_i xi).
+    template <class U>
+    void advance(Side& side, std::ptrdiff_t p, const Matrix<T>& x, const Side& other, const T* xi, const StepConstants<T>& c) {
+        const T* y = other.weights.row(p * padded_);
+        for (std::ptrdiff_t t = 0; t < tiles_.pieces; ++t) {
+            const std::ptrdiff_t i0 = tiles_.begin(t), rows = tiles_.begin(t + 1) - i0;
+            for (std::ptrdiff_t v = 0; v < width; v += piece)
+                Tile<T>::template run<2>(int(rows), x.row(0) + i0, x.stride, y + v, width, n_, tile_.row(0) + v, width, false);
+            for (std::ptrdiff_t r = 0; r < rows; ++r) {
+                const std::ptrdiff_t at = p * padded_ + i0 + r;
+                const P u = P::all(output_.d_sum.row(0)[i0 + r]);
+                for (std::ptrdiff_t v = 0; v < width; v += P::width) {
+                    P g = P::load(tile_.row(r) + v), w = P::load(side.weights.row(at) + v), m = P::zero(), second = P::zero();
+                    if (xi) g = simd::fma(u, P::load(xi + v), g);
+                    if (U::has_first) m = P::load(side.first.row(at) + v);
+                    if (U::has_second) second = P::load(side.second.row(at) + v);
+                    U::apply(w, g, m, second, c);
+                    w.store(side.fresh.row(i0 + r) + v);
+                    if (U::has_first) m.store(side.first.row(at) + v);
+                    if (U::has_second) second.store(side.second.row(at) + v);
+                }
+            }
+        }
+    }
+
+    // Puts the fresh panel in its place and adds its part to G and c.
+    void absorb(std::ptrdiff_t p, const Matrix<T>* noise) {
+        place(encoder_, p);
+        if (!s_.tied) place(decoder_, p);
+        const Side& reader = s_.tied ? encoder_ : decoder_;
+        const bool onto = p > 0;
+        for (std::ptrdiff_t t = 0; t < tiles_.pieces; ++t) {
+            const std::ptrdiff_t i0 = tiles_.begin(t), rows = tiles_.begin(t + 1) - i0;
+            const std::ptrdiff_t end = s_.tied ? (i0 + rows + P::width - 1) / P::width * P::width : g_.stride;
+            const T* x = encoder_.transposed.row(0) + i0;
+            std::ptrdiff_t j = 0;
+            for (; j + piece <= end; j += piece)
+                Tile<T>::template run<2>(int(rows), x, padded_, reader.transposed.row(0) + j, padded_, width, g_.row(i0) + j, g_.stride, onto);
+            if (j < end) Tile<T>::template run<1>(int(rows), x, padded_, reader.transposed.row(0) + j, padded_, width, g_.row(i0) + j, g_.stride, onto);
+        }
+        if (!noise) return;
+        if (!onto) c_.clear();
+        for (std::ptrdiff_t k = 0; k < width; ++k)
+            OutputGradient<T>::add_scaled(P::all(noise->row(0)[p * width + k]), reader.transposed.row(k), c_.row(0), c_.stride);
+    }
+
+    void place(Side& side, std::ptrdiff_t p) {
+        transpose(side.fresh, side.transposed);
+        std::copy_n(side.fresh.row(0), padded_ * width, side.weights.row(p * padded_));
+    }
+
+    const Settings& s_;
+    std::ptrdiff_t n_, padded_, panels_;
+    Schedule<T> schedule_;
+    OutputGradient<T> output_;
+    Side encoder_, decoder_;
+    Matrix<T> bias_, bias_first_, bias_second_;
+    Matrix<T> g_, c_;
+    Matrix<T> sum_;   // tied: A + A^T; untied: A^T
+    Matrix<T> tile_;  // gradient of the rows at work
+    EvenPieces tiles_;
+};
+
+}  // namespace fastpolysem

@@ -1,0 +1,181 @@
+// One vector type for every instruction set: GCC/Clang vector extensions, as wide as the machine.
+//
+// Only what the language has no operator for (fused multiply-add, square root, wide multiplication)
+// is spelled per instruction set. Every operation is exact by IEEE 754 or integral, so a lane
+// computes the same bits whatever the width. Without FMA hardware `fma` is the C library's
+// correctly rounded one: slow, and the same.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#define FASTPOLYSEM_INLINE inline __attribute__((always_inline))
+
+namespace fastpolysem::simd {
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512VL__) && defined(__AVX512BW__)
+#define FASTPOLYSEM_AVX512 1
+inline constexpr int bytes = 64;
+inline constexpr int registers = 32;
+#elif defined(__AVX2__) && defined(__FMA__)
+#define FASTPOLYSEM_AVX2 1
+inline constexpr int bytes = 32;
+inline constexpr int registers = 16;
+#else
+inline constexpr int bytes = 16;
+inline constexpr int registers = 16;
+#endif
+
+inline constexpr int alignment = 64;  // of every buffer, in bytes: the widest vector and a cache line
+
+template <class T>
+struct Pack {
+    typedef T Vector __attribute__((vector_size(bytes)));
+    using Bits = std::conditional_t<sizeof(T) == 8, std::int64_t, std::int32_t>;
+    static constexpr int width = bytes / int(sizeof(T));
+
+    Vector v;
+
+    FASTPOLYSEM_INLINE static Pack zero() { return {Vector{}}; }
+    FASTPOLYSEM_INLINE static Pack all(T x) { return {x - Vector{}}; }  // x - 0 keeps the sign of -0
+    FASTPOLYSEM_INLINE static Pack load(const T* p) {  // aligned or not
+        Pack r;
+        std::memcpy(&r.v, p, sizeof r.v);
+        return r;
+    }
+    FASTPOLYSEM_INLINE void store(T* p) const { std::memcpy(p, &v, sizeof v); }
+    FASTPOLYSEM_INLINE static Pack iota() {
+        Pack r;
+        for (int i = 0; i < width; ++i) r.v[i] = T(i);
+        return r;
+    }
+    FASTPOLYSEM_INLINE T operator[](int lane) const { return v[lane]; }
+};
+
+template <class T>
+using Mask = Pack<typename Pack<T>::Bits>;  // all bits set where true, as vector comparisons give
+
+// clang-format off
+template <class T> FASTPOLYSEM_INLINE Pack<T> operator+(Pack<T> a, Pack<T> b) { return {a.v + b.v}; }
+template <class T> FASTPOLYSEM_INLINE Pack<T> operator-(Pack<T> a, Pack<T> b) { return {a.v - b.v}; }
+template <class T> FASTPOLYSEM_INLINE Pack<T> operator-(Pack<T> a) { return {-a.v}; }
+template <class T> FASTPOLYSEM_INLINE Pack<T> operator*(Pack<T> a, Pack<T> b) { return {a.v * b.v}; }
+template <class T> FASTPOLYSEM_INLINE Pack<T> operator/(Pack<T> a, Pack<T> b) { return {a.v / b.v}; }
+template <class T> FASTPOLYSEM_INLINE Pack<T> operator&(Pack<T> a, Pack<T> b) { return {a.v & b.v}; }
+template <class T> FASTPOLYSEM_INLINE Pack<T> operator|(Pack<T> a, Pack<T> b) { return {a.v | b.v}; }
+template <class T> FASTPOLYSEM_INLINE Pack<T> operator^(Pack<T> a, Pack<T> b) { return {a.v ^ b.v}; }
+template <class T> FASTPOLYSEM_INLINE Pack<T> operator~(Pack<T> a) { return {~a.v}; }
+template <class T> FASTPOLYSEM_INLINE Pack<T> operator>>(Pack<T> a, int s) { return {a.v >> s}; }
+template <class T> FASTPOLYSEM_INLINE Pack<T> operator<<(Pack<T> a, int s) { return {a.v << s}; }
+template <class T> FASTPOLYSEM_INLINE Mask<T> operator<(Pack<T> a, Pack<T> b) { return {(typename Mask<T>::Vector)(a.v < b.v)}; }
+template <class T> FASTPOLYSEM_INLINE Mask<T> operator>(Pack<T> a, Pack<T> b) { return {(typename Mask<T>::Vector)(a.v > b.v)}; }
+template <class T> FASTPOLYSEM_INLINE Mask<T> operator==(Pack<T> a, Pack<T> b) { return {(typename Mask<T>::Vector)(a.v == b.v)}; }
+template <class T> FASTPOLYSEM_INLINE Mask<T> operator!=(Pack<T> a, Pack<T> b) { return {(typename Mask<T>::Vector)(a.v != b.v)}; }
+// clang-format on
+
+template <class T>
+FASTPOLYSEM_INLINE Pack<T> select(Mask<T> condition, Pack<T> yes, Pack<T> no) {
+    return {condition.v ? yes.v : no.v};
+}
+
+// Same bits, other type.
+template <class To, class From>
+FASTPOLYSEM_INLINE Pack<To> bits_as(Pack<From> a) {
+    return {(typename Pack<To>::Vector)a.v};
+}
+
+// Lane-wise conversion between types of one size, exact or rounded to nearest (towards zero to integers).
+template <class To, class From>
+FASTPOLYSEM_INLINE Pack<To> convert(Pack<From> a) {
+    static_assert(sizeof(To) == sizeof(From));
+    return {__builtin_convertvector(a.v, typename Pack<To>::Vector)};
+}
+
+template <class T>
+FASTPOLYSEM_INLINE Pack<T> fma(Pack<T> a, Pack<T> b, Pack<T> c) {
+#if defined(FASTPOLYSEM_AVX512)
+    if constexpr (sizeof(T) == 4) return {(typename Pack<T>::Vector)_mm512_fmadd_ps((__m512)a.v, (__m512)b.v, (__m512)c.v)};
+    else return {(typename Pack<T>::Vector)_mm512_fmadd_pd((__m512d)a.v, (__m512d)b.v, (__m512d)c.v)};
+#elif defined(FASTPOLYSEM_AVX2)
+    if constexpr (sizeof(T) == 4) return {(typename Pack<T>::Vector)_mm256_fmadd_ps((__m256)a.v, (__m256)b.v, (__m256)c.v)};
+    else return {(typename Pack<T>::Vector)_mm256_fmadd_pd((__m256d)a.v, (__m256d)b.v, (__m256d)c.v)};
+#elif defined(__aarch64__)
+    if constexpr (sizeof(T) == 4) return {(typename Pack<T>::Vector)vfmaq_f32((float32x4_t)c.v, (float32x4_t)a.v, (float32x4_t)b.v)};
+    else return {(typename Pack<T>::Vector)vfmaq_f64((float64x2_t)c.v, (float64x2_t)a.v, (float64x2_t)b.v)};
+#else
+    Pack<T> r;
+    for (int i = 0; i < Pack<T>::width; ++i) r.v[i] = std::fma(a.v[i], b.v[i], c.v[i]);
+    return r;
+#endif
+}
+
+template <class T>
+FASTPOLYSEM_INLINE Pack<T> sqrt(Pack<T> a) {
+#if defined(FASTPOLYSEM_AVX512)
+    if constexpr (sizeof(T) == 4) return {(typename Pack<T>::Vector)_mm512_sqrt_ps((__m512)a.v)};
+    else return {(typename Pack<T>::Vector)_mm512_sqrt_pd((__m512d)a.v)};
+#elif defined(FASTPOLYSEM_AVX2)
+    if constexpr (sizeof(T) == 4) return {(typename Pack<T>::Vector)_mm256_sqrt_ps((__m256)a.v)};
+    else return {(typename Pack<T>::Vector)_mm256_sqrt_pd((__m256d)a.v)};
+#elif defined(__x86_64__)
+    if constexpr (sizeof(T) == 4) return {(typename Pack<T>::Vector)_mm_sqrt_ps((__m128)a.v)};
+    else return {(typename Pack<T>::Vector)_mm_sqrt_pd((__m128d)a.v)};
+#elif defined(__aarch64__)
+    if constexpr (sizeof(T) == 4) return {(typename Pack<T>::Vector)vsqrtq_f32((float32x4_t)a.v)};
+    else return {(typename Pack<T>::Vector)vsqrtq_f64((float64x2_t)a.v)};
+#else
+    Pack<T> r;
+    for (int i = 0; i < Pack<T>::width; ++i) r.v[i] = std::sqrt(a.v[i]);
+    return r;
+#endif
+}
+
+template <class T>
+FASTPOLYSEM_INLINE Pack<T> abs(Pack<T> a) {
+    using Bits = typename Pack<T>::Bits;
+    const auto magnitude = Mask<T>::all(Bits(~(Bits(1) << (8 * sizeof(T) - 1))));
+    return bits_as<T>(bits_as<Bits>(a) & magnitude);
+}
+
+// -1, 0 or 1; sign(0) = 0.
+template <class T>
+FASTPOLYSEM_INLINE Pack<T> sign(Pack<T> a) {
+    const auto zero = Pack<T>::zero();
+    return select<T>(a > zero, Pack<T>::all(1), select<T>(a < zero, Pack<T>::all(-1), zero));
+}
+
+// The 64-bit products of 32-bit lanes, split into high and low words.
+FASTPOLYSEM_INLINE void multiply_wide(Pack<std::uint32_t> a, std::uint32_t b, Pack<std::uint32_t>& high,
+                                      Pack<std::uint32_t>& low) {
+#if defined(FASTPOLYSEM_AVX512)
+    using Vector = Pack<std::uint32_t>::Vector;
+    const __m512i x = (__m512i)a.v, y = _mm512_set1_epi32(int(b));
+    const __m512i even = _mm512_mul_epu32(x, y);
+    const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(x, 32), y);
+    low.v = (Vector)_mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
+    high.v = (Vector)_mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
+#elif defined(FASTPOLYSEM_AVX2)
+    using Vector = Pack<std::uint32_t>::Vector;
+    const __m256i x = (__m256i)a.v, y = _mm256_set1_epi32(int(b));
+    const __m256i even = _mm256_mul_epu32(x, y);
+    const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(x, 32), y);
+    low.v = (Vector)_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
+    high.v = (Vector)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+#else
+    for (int i = 0; i < Pack<std::uint32_t>::width; ++i) {
+        const std::uint64_t p = std::uint64_t(a.v[i]) * b;
+        high.v[i] = std::uint32_t(p >> 32);
+        low.v[i] = std::uint32_t(p);
+    }
+#endif
+}
+
+}  // namespace fastpolysem::simd

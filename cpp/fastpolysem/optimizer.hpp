@@ -1,0 +1,136 @@
+// One update of a vector of weights, PyTorch's formulas, with l1 by subgradient or orthant-wise.
+#pragma once
+
+#include <cmath>
+
+#include "buffer.hpp"
+#include "config.hpp"
+
+namespace fastpolysem {
+
+// The scalars of one step, computed in double, bias corrections by running products.
+template <class T>
+struct StepConstants {
+    T l1 = 0, learning_rate, momentum;
+    T decay_factor = 1;  // decoupled: 1 - lr * weight_decay
+    T coupled_decay = 0;
+    T one_minus_beta1, beta2, one_minus_beta2, epsilon;
+    T step_size;                     // lr / (1 - beta1^t)
+    T inverse_sqrt_correction;       // 1 / sqrt(1 - beta2^t)
+
+    StepConstants without_l1() const {  // for the bias
+        StepConstants c = *this;
+        c.l1 = 0;
+        return c;
+    }
+};
+
+template <class T>
+class Schedule {
+  public:
+    explicit Schedule(const Settings& s) : s_(s) {}
+    void restart() { power1_ = power2_ = 1; }
+    StepConstants<T> next() {
+        power1_ *= s_.beta1;
+        power2_ *= s_.beta2;
+        StepConstants<T> c;
+        if (s_.l1_target == L1Target::weights) c.l1 = T(s_.l1);
+        c.learning_rate = T(s_.learning_rate);
+        c.momentum = T(s_.momentum);
+        if (s_.optimizer == Optimizer::adamw) c.decay_factor = T(1 - s_.learning_rate * s_.weight_decay);
+        else c.coupled_decay = T(s_.weight_decay);
+        c.one_minus_beta1 = T(1 - s_.beta1);
+        c.beta2 = T(s_.beta2);
+        c.one_minus_beta2 = T(1 - s_.beta2);
+        c.epsilon = T(s_.epsilon);
+        c.step_size = T(s_.learning_rate / (1 - power1_));
+        c.inverse_sqrt_correction = T(1 / std::sqrt(1 - power2_));
+        return c;
+    }
+
+  private:
+    const Settings& s_;
+    double power1_ = 1, power2_ = 1;
+};
+
+// How weights move: the optimiser and its l1 update, fixed at compile time.
+enum class Rule { sgd, momentum, adam };
+
+template <Rule which, bool orthant>
+struct Update {
+    static constexpr Rule rule = which;
+    static constexpr bool has_first = rule != Rule::sgd;    // keeps a first moment (or momentum buffer)
+    static constexpr bool has_second = rule == Rule::adam;  // keeps a second moment
+
+    // g: the gradient of the smooth part. The l1 term and decay are added here.
+    template <class T>
+    FASTPOLYSEM_INLINE static void apply(simd::Pack<T>& w, simd::Pack<T> g, simd::Pack<T>& first, simd::Pack<T>& second,
+                                         const StepConstants<T>& c) {
+        using P = simd::Pack<T>;
+        const P l1 = P::all(c.l1);
+        if (c.coupled_decay != 0) g = simd::fma(P::all(c.coupled_decay), w, g);
+        if constexpr (!orthant) {
+            g = simd::fma(l1, simd::sign(w), g);
+            move(w, g, first, second, c);
+        } else {
+            // After Andrew & Gao 2007: a weight moves within its orthant and stops at zero; a zero leaves only against |g| > l1.
+            const P zero = P::zero();
+            const auto non_zero = w != zero;
+            const P size = simd::abs(g);
+            const auto free = non_zero | (size > l1);
+            const P p = simd::select<T>(non_zero, simd::fma(l1, simd::sign(w), g), simd::sign(g) * (size - l1));
+            P moved = w, moved_first = first, moved_second = second;
+            move(moved, p, moved_first, moved_second, c);
+            const auto clamp = non_zero & ((moved == zero) | (simd::sign(moved) != simd::sign(w)));
+            const auto keep = free & ~clamp;
+            w = simd::select<T>(keep, moved, zero);  // a weight that is not free is zero already
+            first = simd::select<T>(clamp, zero, simd::select<T>(free, moved_first, first));
+            second = simd::select<T>(free, moved_second, second);
+        }
+    }
+
+  private:
+    template <class T>
+    FASTPOLYSEM_INLINE static void move(simd::Pack<T>& w, simd::Pack<T> g, simd::Pack<T>& first, simd::Pack<T>& second,
+                                        const StepConstants<T>& c) {
+        using P = simd::Pack<T>;
+        if constexpr (rule == Rule::sgd) {
+            w = simd::fma(P::all(-c.learning_rate), g, w);
+        } else if constexpr (rule == Rule::momentum) {
+            first = simd::fma(P::all(c.momentum), first, g);
+            w = simd::fma(P::all(-c.learning_rate), first, w);
+        } else {
+            first = simd::fma(P::all(c.one_minus_beta1), g - first, first);
+            second = simd::fma(P::all(c.one_minus_beta2) * g, g, P::all(c.beta2) * second);
+            const P denominator = simd::fma(simd::sqrt(second), P::all(c.inverse_sqrt_correction), P::all(c.epsilon));
+            w = simd::fma(P::all(-c.step_size), first / denominator, w * P::all(c.decay_factor));
+        }
+    }
+};
+
+// One step for a matrix whose gradient is there.
+template <class U, class T>
+void update_matrix(Matrix<T>& w, const Matrix<T>& gradient, Matrix<T>& first, Matrix<T>& second, const StepConstants<T>& c) {
+    using P = simd::Pack<T>;
+    for (std::ptrdiff_t i = 0; i < w.rows; ++i)
+        for (std::ptrdiff_t k = 0; k < w.stride; k += P::width) {
+            P weight = P::load(w.row(i) + k), m = P::zero(), v = P::zero();
+            if (U::has_first) m = P::load(first.row(i) + k);
+            if (U::has_second) v = P::load(second.row(i) + k);
+            U::apply(weight, P::load(gradient.row(i) + k), m, v, c);
+            weight.store(w.row(i) + k);
+            if (U::has_first) m.store(first.row(i) + k);
+            if (U::has_second) v.store(second.row(i) + k);
+        }
+}
+
+// Calls body(Update<...>{}) for the settings' optimiser and l1 update.
+template <class Body>
+void with_update(const Settings& s, Body body) {
+    const bool orthant = s.l1_update == L1Update::orthant;
+    if (s.is_adam()) return orthant ? body(Update<Rule::adam, true>{}) : body(Update<Rule::adam, false>{});
+    if (s.has_momentum()) return orthant ? body(Update<Rule::momentum, true>{}) : body(Update<Rule::momentum, false>{});
+    return orthant ? body(Update<Rule::sgd, true>{}) : body(Update<Rule::sgd, false>{});
+}
+
+}  // namespace fastpolysem

@@ -1,0 +1,314 @@
+#include "trainer.hpp"
+
+#include <chrono>
+#include <exception>
+#include <limits>
+#include <mutex>
+#include <thread>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+#include "generic.hpp"
+#include "initial.hpp"
+#include "kernels/dense.hpp"
+#include "noise.hpp"
+
+namespace fastpolysem {
+namespace {
+
+std::atomic<bool> forked{false};
+
+#if defined(__unix__) || defined(__APPLE__)
+// OpenMP's pool does not survive a fork: a child that used it would wait forever.
+const int watch_forks = pthread_atfork(nullptr, nullptr, [] { forked = true; });
+#endif
+
+template <class T>
+WeightView<T> weight_view(const Parameters<T>& w) {
+    return {w.encoder.row(0), w.decoder.empty() ? nullptr : w.decoder.row(0), w.encoder.rows, w.encoder.columns, w.encoder.stride};
+}
+
+// The draws of one seed's steps: the caller's, or the seed's own.
+template <class T>
+class Draws {
+  public:
+    Draws(const TrainingTask& task) : task_(task), s_(task.settings) {
+        if (s_.noise != Noise::none || task.noise) {
+            noise_ = Matrix<T>(rows(), s_.n_hidden);
+            next_noise_ = Matrix<T>(rows(), s_.n_hidden);
+        }
+    }
+    // Steps are taken in order; the noise is drawn one step ahead, for kernels that already prepare the next step.
+    void take(std::int64_t index, std::int64_t step) {
+        if (s_.sampled()) draw_batch(s_, task_.seeds[index], std::uint32_t(step), batch_);
+        if (noise_.empty()) return;
+        if (step == 0) draw(index, 0, noise_);
+        else std::swap(noise_, next_noise_);
+        if (step + 1 < s_.steps) draw(index, step + 1, next_noise_);
+    }
+    const SparseBatch* batch() const { return s_.sampled() ? &batch_ : s_.fixed_batch.get(); }
+    const Matrix<T>* noise() const { return noise_.empty() ? nullptr : &noise_; }
+    const Matrix<T>* next_noise() const { return noise_.empty() ? nullptr : &next_noise_; }
+
+  private:
+    void draw(std::int64_t index, std::int64_t step, Matrix<T>& noise) {
+        if (task_.noise) {
+            const std::int64_t set = task_.noise_sets == 1 ? 0 : index;
+            noise.copy_from(static_cast<const T*>(task_.noise) + (set * s_.steps + step) * rows() * s_.n_hidden);
+        } else {
+            draw_noise<T>(s_, task_.seeds[index], std::uint32_t(step), rows(),
+                          [&](std::int64_t row, std::int64_t column) -> T& { return noise.row(row)[column]; });
+        }
+    }
+    std::int64_t rows() const { return s_.noise_sharing == NoiseSharing::step ? 1 : s_.rows(); }
+    const TrainingTask& task_;
+    const Settings& s_;
+    SparseBatch batch_;
+    Matrix<T> noise_, next_noise_;
+};
+
+// Everything a thread needs, made once and used for all of its seeds.
+template <class T, class Kernel>
+class Worker {
+  public:
+    Worker(const TrainingTask& task, Pulse& pulse)
+        : task_(task), s_(task.settings), pulse_(pulse), weights_(s_), pass_(s_), kernel_(s_, pass_), draws_(task) {}
+
+    void run(std::int64_t index) {
+        const auto begin = std::chrono::steady_clock::now();
+        set_start(index);
+        std::size_t next_record = 0;
+        std::int64_t step = 0;
+        for (;; ++step) {
+            const bool end = step == s_.steps, due = next_record < task_.record_steps.size() && task_.record_steps[next_record] == step;
+            // Certificates are looked for at every 64th step, in every kernel alike.
+            const bool look = s_.stop == Stop::certified && step % 64 == 0;
+            if (step > 0 && (end || due || look)) kernel_.read(weights_);
+            const bool last = end || (look && certified(weight_view(weights_), s_.low));
+            if (!last) draws_.take(index, step);
+            if (step == 0) kernel_.start(weights_, last ? nullptr : draws_.noise());
+            // A seed that ended early stays as it is: its last state is what is still to be recorded.
+            while (next_record < task_.record_steps.size() && (task_.record_steps[next_record] == step || last))
+                record(index, next_record++, last);
+            if (last) break;
+            kernel_.step(draws_.batch(), draws_.noise(), draws_.next_noise(), pulse_);
+            if (pulse_.stopped()) return;
+        }
+        Outcome& outcome = task_.outcomes[index];
+        outcome = judge();
+        outcome.steps_taken = step;
+        copy_out(index);
+        outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    }
+
+  private:
+    void set_start(std::int64_t index) {
+        Parameters<T>& w = weights_;
+        w.clear();  // the padding too: a diverged seed may have left NaN there
+        if (!task_.encoder) return draw_start(s_, task_.seeds[index], w);
+        const std::int64_t size = s_.n_features * s_.n_hidden;
+        w.encoder.copy_from(static_cast<const T*>(task_.encoder) + index * size);
+        if (!s_.tied) w.decoder.copy_from(static_cast<const T*>(task_.decoder) + index * size);
+        if (s_.bias) w.bias.clear();
+        if (s_.bias && task_.bias) w.bias.copy_from(static_cast<const T*>(task_.bias) + index * s_.n_features);
+    }
+
+    // What the step that follows descends on.
+    double objective(double weight_l1) {
+        const double error = pass_(weights_, draws_.batch(), draws_.noise(), pulse_, true, false);
+        if (s_.l1 == 0) return error;
+        return error + (s_.l1_target == L1Target::weights ? s_.l1 * weight_l1 : pass_.activation_l1(weights_.encoder, draws_.batch(), false));
+    }
+
+    double clean_loss() { return pass_(weights_, nullptr, nullptr, pulse_, true, false); }
+
+    // Of the noise-free objective on the basis batch, or on a fixed one.
+    double residual() {
+        Settings const& s = s_;
+        pass_(weights_, s.fixed_batch.get(), nullptr, pulse_);
+        const T l1 = T(s.l1_target == L1Target::weights ? s.l1 : 0);
+        double largest = 0;
+        const auto scan = [&](const Matrix<T>& w, const Matrix<T>& g) {
+            for (std::ptrdiff_t i = 0; i < w.rows; ++i)
+                for (std::ptrdiff_t k = 0; k < w.columns; ++k) {
+                    const T x = w.row(i)[k];
+                    if (x != 0) largest = std::max(largest, std::abs(double(g.row(i)[k] + (x > 0 ? l1 : -l1))));
+                }
+        };
+        scan(weights_.encoder, pass_.gradient.encoder);
+        if (!s.tied) scan(weights_.decoder, pass_.gradient.decoder);
+        return largest;
+    }
+
+    Outcome judge() {
+        Outcome o;
+        const auto view = weight_view(weights_);
+        const auto n = norms(view);
+        o.loss = clean_loss();
+        o.diverged = !n.finite || !std::isfinite(o.loss) || !bias_finite();
+        o.nonzeros = n.nonzeros;
+        if (o.diverged) {
+            o.counts = {-1, -1, -1, -1, -1, -1, -1};
+            o.loss = o.residual = std::numeric_limits<double>::quiet_NaN();
+        } else {
+            o.counts = count(view, s_.low, s_.high);
+            o.residual = residual();
+        }
+        return o;
+    }
+
+    bool bias_finite() const {
+        for (std::ptrdiff_t j = 0; j < weights_.bias.columns; ++j)
+            if (!std::isfinite(weights_.bias.row(0)[j])) return false;
+        return true;
+    }
+
+    void record(std::int64_t index, std::size_t at, bool last) {
+        const auto view = weight_view(weights_);
+        const auto n = norms(view);
+        Counts c;
+        for (const Metric metric : task_.metrics)
+            if (metric >= Metric::polysemantic && metric <= Metric::unrepresented) {
+                c = count(view, s_.low, s_.high);
+                break;
+            }
+        for (std::size_t i = 0; i < task_.metrics.size(); ++i) {
+            double value = 0;
+            switch (task_.metrics[i]) {
+                case Metric::objective:
+                    value = last ? std::numeric_limits<double>::quiet_NaN() : objective(n.l1);
+                    break;
+                case Metric::loss: value = clean_loss(); break;
+                case Metric::residual: value = residual(); break;
+                case Metric::polysemantic: value = c.polysemantic; break;
+                case Metric::benign: value = c.benign; break;
+                case Metric::malign: value = c.malign; break;
+                case Metric::signed_slots: value = c.signed_slots; break;
+                case Metric::signed_slots_benign: value = c.signed_slots_benign; break;
+                case Metric::dead: value = c.dead; break;
+                case Metric::unrepresented: value = c.unrepresented; break;
+                case Metric::nonzeros: value = double(n.nonzeros); break;
+                case Metric::l1_norm: value = n.l1; break;
+                case Metric::fourth_norm: value = n.fourth; break;
+            }
+            task_.history[i][std::size_t(index) * task_.record_steps.size() + at] = value;
+        }
+    }
+
+    void copy_out(std::int64_t index) const {
+        const std::int64_t size = s_.n_features * s_.n_hidden;
+        if (task_.final_encoder) weights_.encoder.copy_to(static_cast<T*>(task_.final_encoder) + index * size);
+        if (task_.final_decoder) weights_.decoder.copy_to(static_cast<T*>(task_.final_decoder) + index * size);
+        if (task_.final_bias) weights_.bias.copy_to(static_cast<T*>(task_.final_bias) + index * s_.n_features);
+    }
+
+    const TrainingTask& task_;
+    const Settings& s_;
+    Pulse& pulse_;
+    Parameters<T> weights_;  // before the first step, at records, after the last
+    GramPass<T> pass_;
+    Kernel kernel_;
+    Draws<T> draws_;
+};
+
+// Seeds are handed out one at a time, so a slow one holds up nobody.
+template <class T, class Kernel>
+bool run_all(const TrainingTask& task, Stopper& stopper) {
+    std::atomic<std::int64_t> next{0};
+    std::atomic<int> working{0};
+    std::exception_ptr failure;
+    std::mutex failure_lock;
+    const auto work = [&](bool caller) {
+        Pulse pulse(stopper, caller);
+        try {
+            Worker<T, Kernel> worker(task, pulse);
+            for (std::int64_t i; !pulse.stopped() && (i = next.fetch_add(1)) < task.count;) {
+                worker.run(i);
+                if (!stopper.stop) ++stopper.done;
+            }
+        } catch (...) {
+            const std::lock_guard<std::mutex> hold(failure_lock);
+            failure = std::current_exception();
+            stopper.stop = true;
+        }
+        --working;
+        while (caller && working > 0) {  // the others still compute: go on answering signals
+            pulse.stopped();
+            std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        }
+    };
+    const int threads = int(std::min<std::int64_t>(forked ? 1 : task.threads, task.count));
+#ifdef _OPENMP
+    if (threads > 1) {
+#pragma omp parallel num_threads(threads)
+        {
+#pragma omp single
+            working = omp_get_num_threads();
+            work(omp_get_thread_num() == 0);
+        }
+    } else
+#endif
+    {
+        (void)threads;
+        working = 1;
+        work(true);
+    }
+    if (failure) std::rethrow_exception(failure);
+    return !stopper.stop;
+}
+
+template <class T>
+bool run_kernel(const TrainingTask& task, Stopper& stopper) {
+    if (task.kernel == "dense") return run_all<T, DenseKernel<T>>(task, stopper);
+    return run_all<T, GenericKernel<T>>(task, stopper);
+}
+
+}  // namespace
+
+std::string kernel_refusal(const Settings& s, const std::string& kernel) {
+    if (kernel == "dense") {
+        if (s.noise_sharing == NoiseSharing::input) return "noise_sharing='input' gives each input its own noise; use 'generic'";
+        if (s.l1 != 0 && s.l1_target == L1Target::activations) return "l1_target='activations' is not a function of W W^T; use 'generic'";
+        return "";
+    }
+    if (kernel == "auto" || kernel == "generic") return "";
+    return "there is no kernel '" + kernel + "'";
+}
+
+std::string best_kernel(const Settings& s) { return kernel_refusal(s, "dense").empty() ? "dense" : "generic"; }
+
+std::int64_t model_bytes(const Settings& s) {
+    // In double: sizes that overflow an integer must be refused, not wrapped.
+    const double n = double(s.n_features), m = double(Matrix<float>::padded(s.n_hidden)), wide = double(Matrix<float>::padded(s.n_features));
+    const double rows = double(s.rows());
+    const int matrices = s.tied ? 1 : 2, copies = 4 + (s.is_adam() || s.has_momentum()) + s.is_adam();  // two of weights, gradient, panels
+    double entries = matrices * copies * n * m + 6 * n * wide + n * 256;
+    if (s.noise_sharing == NoiseSharing::input) entries += rows * (2 * m + 2 * wide + 256);
+    double bytes = entries * (s.dtype == Dtype::float32 ? 4 : 8);
+    if (s.inputs == Inputs::independent) bytes += rows * n * s.probability * 13;
+    if (s.inputs == Inputs::correlated_blocks) bytes += rows * (double(s.active) * 12 + 8);
+    if (s.init == Init::orthogonal) bytes += 8 * n * m;
+    return std::int64_t(std::min(bytes, 0x1p62));
+}
+
+bool train(const TrainingTask& task, std::function<bool(std::int64_t)> keep_going) {
+    Stopper stopper;
+    stopper.keep_going = std::move(keep_going);
+    if (task.count == 0) return true;
+    return task.settings.dtype == Dtype::float32 ? run_kernel<float>(task, stopper) : run_kernel<double>(task, stopper);
+}
+
+int default_threads() {
+#ifdef _OPENMP
+    return forked ? 1 : omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+}  // namespace fastpolysem
