@@ -1,0 +1,81 @@
+"""Train thousands of tiny ReLU autoencoders and tell how often their neurons end up polysemantic.
+
+>>> import fastpolysem as fp
+>>> config = fp.Config(n_features=64, n_hidden=128, l1=1e-3)
+>>> result = fp.train(config, seeds=100)        # one model per seed
+>>> result.polysemantic.mean()                  # polysemantic neurons per model
+
+Importing the package loads numpy and nothing else; tables, statistics and plots come on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from fastpolysem import metrics
+from fastpolysem._native import build_info
+from fastpolysem.config import NUMERICS_VERSION, Config, grid
+from fastpolysem.inputs import Basis, CorrelatedBlocks, FixedBatch, Independent
+from fastpolysem.metrics import count_polysemantic
+from fastpolysem.objective import Parameters, forward, loss_and_gradient
+from fastpolysem.training import Record, TrainingResult, train
+
+if TYPE_CHECKING:
+    from fastpolysem import experiments, plots, statistics, studies, theory
+    from fastpolysem.studies.collect import collect, iter_collect
+    from fastpolysem.studies.store import Study
+
+    __version__: str
+
+__all__ = [
+    "NUMERICS_VERSION",
+    "Basis",
+    "Config",
+    "CorrelatedBlocks",
+    "FixedBatch",
+    "Independent",
+    "Parameters",
+    "Record",
+    "Study",
+    "TrainingResult",
+    "__version__",
+    "build_info",
+    "collect",
+    "count_polysemantic",
+    "experiments",
+    "forward",
+    "grid",
+    "iter_collect",
+    "loss_and_gradient",
+    "metrics",
+    "plots",
+    "statistics",
+    "studies",
+    "theory",
+    "train",
+]
+
+_LAZY_MODULES = ("experiments", "plots", "statistics", "studies", "theory")
+_LAZY_NAMES = ("Study", "collect", "iter_collect")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY_MODULES:
+        value: Any = importlib.import_module(f"{__name__}.{name}")
+    elif name in _LAZY_NAMES:
+        value = getattr(importlib.import_module(f"{__name__}.studies"), name)
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        value = version(__name__)
+    else:
+        from fastpolysem._checks import nearest
+
+        raise AttributeError(f"module {__name__!r} has no {name!r}{nearest(name, __all__)}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

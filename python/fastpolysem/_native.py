@@ -1,0 +1,42 @@
+"""Chooses the compiled core: the best instruction set that the processor and the system support."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any
+
+from fastpolysem import _isa
+
+_SUPPORTED: tuple[str, ...] = _isa.supported()
+
+
+def _load() -> Any:
+    wanted = os.environ.get("FASTPOLYSEM_ISA")
+    if wanted and wanted not in _SUPPORTED:
+        raise ImportError(
+            f"FASTPOLYSEM_ISA must be one of {', '.join(_SUPPORTED)} on this machine, got {wanted!r}"
+        )
+    return importlib.import_module(f"fastpolysem._core_{wanted or _SUPPORTED[0]}")
+
+
+core: Any = _load()
+
+
+def build_info() -> dict[str, Any]:
+    """Say what runs here.
+
+    Returns
+    -------
+    dict
+        ``version``, ``isa`` (the instruction set in use), ``supported`` (those this machine could
+        use, best first; the environment variable ``FASTPOLYSEM_ISA`` chooses another),
+        ``vector_bytes``, ``threads`` (used by default), ``openmp`` (its date, or None),
+        ``compiler``, ``eigen`` and ``numerics_version``.
+    """
+    return {
+        **core.info(),
+        "supported": _SUPPORTED,
+        "threads": core.default_threads(),
+        "numerics_version": core.NUMERICS_VERSION,
+    }

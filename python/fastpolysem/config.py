@@ -1,0 +1,436 @@
+"""The settings of a model and its training, checked when they are made."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from fastpolysem import _checks
+from fastpolysem import inputs as _inputs
+from fastpolysem._native import core
+from fastpolysem.inputs import Basis, Inputs
+
+L1Target = Literal["weights", "activations"]
+L1Update = Literal["subgradient", "orthant"]
+Noise = Literal["none", "rademacher", "gaussian", "uniform", "laplace", "student_t", "three_point"]
+NoiseSharing = Literal["step", "input"]
+Optimizer = Literal["sgd", "adam", "adamw"]
+Stop = Literal["steps", "certified"]
+Init = Literal["normal", "xavier", "orthogonal", "uniform"]
+Activation = Literal["relu", "linear"]
+DType = Literal["float32", "float64"]
+
+NUMERICS_VERSION: int = core.NUMERICS_VERSION
+"""Changes whenever the same settings and seed give different bits."""
+
+_CHOICES: dict[str, Any] = {
+    "l1_target": L1Target,
+    "l1_update": L1Update,
+    "noise": Noise,
+    "noise_sharing": NoiseSharing,
+    "optimizer": Optimizer,
+    "stop": Stop,
+    "init": Init,
+    "activation": Activation,
+    "dtype": DType,
+}
+_INTEGERS: dict[str, tuple[_checks.Bound, ...]] = {
+    "n_features": ((">=", 1), ("<", 2**31)),
+    "n_hidden": ((">=", 1), ("<", 2**31)),
+    "steps": ((">=", 0), ("<", 2**32)),
+}
+_REALS: dict[str, tuple[_checks.Bound, ...]] = {
+    "l1": ((">=", 0),),
+    "noise_std": ((">=", 0),),
+    "learning_rate": ((">", 0),),
+    "momentum": ((">=", 0), ("<", 1)),
+    "epsilon": ((">", 0),),
+    "init_scale": ((">", 0),),
+}
+_WEIGHT_DECAY = {"sgd": 0.0, "adam": 0.0, "adamw": 0.01}
+
+# The random numbers of a step are addressed by element // 4 in one 32-bit word.
+_MAX_ELEMENTS = 2**34
+
+# Beyond this l1 a lone weight of 0.8, the lower end of the counting window, shrinks:
+# 4 w (1 - w^2) is the pull of the squared error on a weight w that no other feature touches.
+_MAX_CERTIFIED_L1 = 4 * 0.8 * (1 - 0.8**2)
+
+
+@_checks.suggest_fields
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Config:
+    """Settings of a model and its training; the defaults are the paper's collision experiment.
+
+    The model maps inputs x of ``n_features`` n to ``activation(W_dec (W_enc^T x + noise) + bias)``
+    with ``n_hidden`` m neurons; tied models have W_dec = W_enc = W, of shape (n, m). The loss is
+    ``scale * sum over rows and features of importance * (output - x)^2`` plus the l1 terms, where
+    scale makes each feature appear once per step in expectation: 1 for :class:`Basis` and
+    :class:`FixedBatch`, else 1 / (batch_size * probability that a feature is on).
+
+    Values are converted to plain Python ones and checked; instances are immutable and hashable.
+
+    Parameters
+    ----------
+    n_features, n_hidden
+        n and m, n * m < 2**34. Fewer neurons than features are allowed.
+    l1
+        Weight of the sum of absolute weights (untied: of both matrices; never of the bias).
+    l1_target
+        "weights", or "activations" for ``l1 * scale * sum over rows of |h|_1`` with h the hidden
+        activations before noise.
+    l1_update
+        "subgradient" adds ``l1 * sign(w)`` with sign(0) = 0; "orthant" steps within the orthant of
+        the weights and sets those that would leave it to exactly zero (Andrew & Gao 2007).
+    noise, noise_std
+        Distribution and standard deviation of the noise on the hidden layer, always of mean 0.
+    noise_shape
+        "student_t": degrees of freedom, > 2. "three_point": chance q of not being zero,
+        0 < q <= 1, with excess kurtosis 1/q - 3. None for all others.
+    noise_sharing
+        "step": all inputs of a step get one noise vector; "input": each its own.
+    optimizer, learning_rate
+        "sgd", "adam" or "adamw" with PyTorch's update formulas.
+    weight_decay
+        None for 0.01 with adamw (where it is decoupled) and 0 otherwise. Not with sgd.
+    momentum
+        For sgd only, 0 <= momentum < 1.
+    betas, epsilon
+        For adam and adamw only.
+    steps
+        Number of updates.
+    stop
+        "certified" ends a seed earlier once its outcome is certain. Only for tied models without
+        bias and noise, with relu, the basis as inputs, no importance, l1_update="orthant" and
+        0 < l1 < 1.152.
+    init, init_scale
+        Start weights, all times init_scale: "normal" N(0, 1/m), "xavier" N(0, 2 / (n + m)),
+        "orthogonal" (rows if m >= n, else columns) or "uniform" with variance 1/m. An untied
+        decoder starts independently, a bias at 0.
+    tied, bias, activation
+        Whether the decoder is the encoder, whether the output has a bias, and the output's
+        activation, "relu" or "linear".
+    inputs
+        :class:`Basis`, :class:`Independent`, :class:`CorrelatedBlocks` or :class:`FixedBatch`.
+    importance
+        (n,) weights of each feature's squared error, finite, >= 0, not all zero; kept as a tuple.
+        None, the same as all ones, for no weighting.
+    dtype
+        "float32" or "float64".
+
+    Raises
+    ------
+    TypeError
+        For a value of the wrong type or an unknown field.
+    ValueError
+        For a value out of range, and for settings that would have no effect or exclude each other.
+    """
+
+    n_features: int
+    n_hidden: int
+    l1: float = 0.0
+    l1_target: L1Target = "weights"
+    l1_update: L1Update = "subgradient"
+    noise: Noise = "none"
+    noise_std: float = 0.0
+    noise_shape: float | None = None
+    noise_sharing: NoiseSharing = "step"
+    optimizer: Optimizer = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float | None = None
+    momentum: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+    steps: int = 7500
+    stop: Stop = "steps"
+    init: Init = "normal"
+    init_scale: float = 1.0
+    tied: bool = True
+    bias: bool = False
+    activation: Activation = "relu"
+    inputs: Inputs = field(default_factory=Basis)
+    importance: Sequence[float] | None = None
+    dtype: DType = "float32"
+
+    def __post_init__(self) -> None:
+        for name, bounds in _INTEGERS.items():
+            self._set(name, _checks.integer(f"Config: {name}", getattr(self, name), *bounds))
+        for name, bounds in _REALS.items():
+            self._set(name, _checks.real(f"Config: {name}", getattr(self, name), *bounds))
+        for name, allowed in _CHOICES.items():
+            value = getattr(self, name)
+            self._set(name, _checks.choice(f"Config: {name}", value, get_args(allowed)))
+        for name in ("tied", "bias"):
+            self._set(name, _checks.flag(f"Config: {name}", getattr(self, name)))
+        if self.weight_decay is not None:
+            decay = _checks.real("Config: weight_decay", self.weight_decay, (">=", 0))
+            self._set("weight_decay", decay)
+        self._set("betas", _betas(self.betas))
+        self._set("importance", _importance(self.importance, self.n_features))
+        self._check_noise()
+        self._check_l1()
+        self._check_optimizer()
+        self._check_inputs()
+        self._check_stop()
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _is_default(self, name: str) -> bool:
+        return bool(getattr(self, name) == _DEFAULTS[name])
+
+    def _refuse(self, name: str, reason: str) -> None:
+        """Refuse a field that differs from its default where it can have no effect."""
+        if not self._is_default(name):
+            raise ValueError(
+                f"Config: {name} must be left at {_DEFAULTS[name]!r} {reason}, "
+                f"got {_checks.shown(getattr(self, name))}"
+            )
+
+    def _check_noise(self) -> None:
+        if self.noise == "none":
+            for name in ("noise_std", "noise_shape", "noise_sharing"):
+                self._refuse(name, "with noise='none'")
+            return
+        if self.noise_std == 0:
+            raise ValueError(
+                f"Config: noise_std must be > 0 with noise={self.noise!r}, got {self.noise_std}"
+            )
+        if self.noise not in ("student_t", "three_point"):
+            self._refuse("noise_shape", f"with noise={self.noise!r}")
+            return
+        bounds = [(">", 2)] if self.noise == "student_t" else [(">", 0), ("<=", 1)]
+        label = f"Config: noise_shape with noise={self.noise!r}"
+        self._set("noise_shape", _checks.real(label, self.noise_shape, *bounds))
+
+    def _check_l1(self) -> None:
+        if self.l1 == 0:
+            for name in ("l1_target", "l1_update"):
+                self._refuse(name, "with l1=0")
+        if self.l1_update == "orthant":
+            self._refuse("l1_target", "with l1_update='orthant'")
+
+    def _check_optimizer(self) -> None:
+        if self.optimizer == "sgd":
+            for name in ("betas", "epsilon"):
+                self._refuse(name, "with optimizer='sgd'")
+            if self.weight_decay:
+                raise ValueError(
+                    f"Config: weight_decay must be None or 0 with optimizer='sgd', "
+                    f"got {self.weight_decay}"
+                )
+        else:
+            self._refuse("momentum", f"with optimizer={self.optimizer!r}")
+
+    def _check_inputs(self) -> None:
+        if not isinstance(self.inputs, get_args(Inputs)):
+            allowed = "Basis(), Independent(...), CorrelatedBlocks(...) or FixedBatch(...)"
+            raise _checks.refused("Config: inputs", allowed, self.inputs, kind=TypeError)
+        self.inputs._check(self.n_features)
+        rows = self._rows
+        sizes = {"n_features * n_hidden": self.n_features * self.n_hidden}
+        if self.inputs.kind in ("independent", "correlated_blocks"):
+            sizes["batch_size * (n_features + 1)"] = rows * (self.n_features + 1)
+        if self.noise_sharing == "input":  # some kinds take two words for an element
+            sizes["2 * rows of a batch * n_hidden"] = 2 * rows * self.n_hidden
+        for what, size in sizes.items():
+            if size >= _MAX_ELEMENTS:
+                raise ValueError(f"Config: {what} must be < 2**34, got {size}")
+
+    def _check_stop(self) -> None:
+        if self.stop == "steps":
+            return
+        needs = {
+            "tied=True": self.tied,
+            "bias=False": not self.bias,
+            "noise='none'": self.noise == "none",
+            "activation='relu'": self.activation == "relu",
+            "inputs=Basis()": self.inputs == Basis(),
+            "importance=None": self.importance is None,
+            "l1_update='orthant'": self.l1_update == "orthant",
+            f"0 < l1 < {_MAX_CERTIFIED_L1:.4g}": 0 < self.l1 < _MAX_CERTIFIED_L1,
+        }
+        missing = [need for need, met in needs.items() if not met]
+        if missing:
+            raise ValueError(f"Config: stop='certified' needs {', '.join(missing)}, got {self!r}")
+
+    @property
+    def _rows(self) -> int:
+        """Rows of the batch of one step."""
+        return self.inputs._rows(self.n_features)
+
+    @property
+    def _effective_weight_decay(self) -> float:
+        return _WEIGHT_DECAY[self.optimizer] if self.weight_decay is None else self.weight_decay
+
+    def replace(self, **changes: Any) -> Config:
+        """A copy with some fields changed, checked like a new one."""
+        return replace(self, **changes)
+
+    @property
+    def digest(self) -> str:
+        """20 hexadecimal digits that identify what affects results.
+
+        The start of the SHA-256 of the effective fields that differ from their defaults, the two
+        sizes, and :data:`NUMERICS_VERSION`, as canonical JSON. Settings that are equal in effect,
+        such as ``weight_decay=None`` and the number it stands for, have equal digests; a field
+        added in a later version leaves the digests of configurations that do not use it alone.
+        """
+        changed = {
+            name: value
+            for name, value in self.to_dict().items()
+            if name in ("n_features", "n_hidden") or not self._is_default(name)
+        }
+        if "inputs" in changed:
+            changed["inputs"] = _inputs.to_dict(self.inputs, defaults=False)
+        changed.pop("weight_decay", None)
+        if self._effective_weight_decay != _WEIGHT_DECAY[self.optimizer]:
+            changed["weight_decay"] = self._effective_weight_decay
+        changed["numerics_version"] = NUMERICS_VERSION
+        canonical = json.dumps(changed, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:20]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON can hold them: the inputs as a dict, tuples as lists."""
+        result: dict[str, Any] = {}
+        for name in _DEFAULTS:
+            value = getattr(self, name)
+            result[name] = list(value) if isinstance(value, tuple) else value
+        result["inputs"] = _inputs.to_dict(self.inputs)
+        return result
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any]) -> Config:
+        """The inverse of :meth:`to_dict`; fields that are left out take their defaults."""
+        if not isinstance(mapping, Mapping):
+            raise _checks.refused("Config.from_dict: mapping", "a mapping", mapping, kind=TypeError)
+        values = dict(mapping)
+        if "inputs" in values:
+            values["inputs"] = _inputs.from_dict(values["inputs"])
+        return cls(**values)
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{name}={_checks.shown(getattr(self, name))}"
+            for name in _DEFAULTS
+            if not self._is_default(name)
+        ]
+        return f"Config({', '.join(shown)})"
+
+
+# Name and default of every field in order; the two required ones have a default no value equals.
+_DEFAULTS: dict[str, Any] = {
+    item.name: item.default if item.default_factory is MISSING else item.default_factory()
+    for item in fields(Config)
+}
+
+
+def _betas(value: object) -> tuple[float, float]:
+    label = "Config: betas"
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise _checks.refused(label, "a pair of numbers", value, kind=TypeError)
+    first, second = (
+        _checks.real(f"{label}[{i}]", beta, (">=", 0), ("<", 1)) for i, beta in enumerate(value)
+    )
+    return first, second
+
+
+def _importance(value: object, n_features: int) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    label = "Config: importance"
+    weights = _checks.array(label, value, np.float64, (1,)) + 0.0
+    if len(weights) != n_features:
+        raise ValueError(
+            f"{label} must have length n_features={n_features}, got length {len(weights)}"
+        )
+    if (weights < 0).any():
+        raise ValueError(f"{label} must be >= 0 for every feature, got {weights.min()}")
+    if not weights.any():
+        raise ValueError(f"{label} must be > 0 for at least one feature, got all zeros")
+    return None if (weights == 1).all() else tuple(weights.tolist())
+
+
+def grid(config: Config, /, **values: Iterable[Any]) -> list[Config]:
+    """All combinations of the given values of fields, as changes to ``config``.
+
+    Parameters
+    ----------
+    config
+        Holds for all fields that are not named.
+    **values
+        For each field to vary, the values it takes in order; the last field varies fastest.
+
+    Returns
+    -------
+    list of Config
+        As many as the product of the numbers of values.
+
+    Raises
+    ------
+    TypeError
+        For a name that is no field, and for values that are no list.
+    ValueError
+        For a combination that :class:`Config` refuses, and for two of equal effect.
+
+    Examples
+    --------
+    >>> config = Config(n_features=64, n_hidden=64, l1=1e-3)
+    >>> [c.n_hidden for c in grid(config, n_hidden=range(64, 257, 64))]
+    [64, 128, 192, 256]
+    """
+    _checks.known_names("Config", values, _DEFAULTS)
+    lists: list[list[Any]] = []
+    for name, choices in values.items():
+        if isinstance(choices, (str, bytes)) or not isinstance(choices, Iterable):
+            raise _checks.refused(f"grid: {name}", "a list of values", choices, kind=TypeError)
+        lists.append(list(choices))
+        if not lists[-1]:
+            raise ValueError(f"grid: {name} must hold at least one value, got none")
+    result: dict[str, Config] = {}
+    for combination in itertools.product(*lists):
+        changes = dict(zip(values, combination, strict=True))
+        try:
+            one = config.replace(**changes)
+        except (TypeError, ValueError) as error:
+            error.add_note(f"in the grid at {_listed(changes)}")
+            raise
+        if one.digest in result:
+            raise ValueError(
+                f"grid: {_listed(changes)} is equal in effect to {result[one.digest]!r}; "
+                "leave one of them out"
+            )
+        result[one.digest] = one
+    return list(result.values())
+
+
+def _listed(changes: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={_checks.shown(value)}" for name, value in changes.items())
+
+
+def core_settings(config: Config) -> Any:
+    """The settings struct of the compiled core."""
+    settings = core.Settings()
+    for name in _DEFAULTS:
+        if name not in ("betas", "inputs", "importance", "weight_decay", "noise_shape"):
+            setattr(settings, name, getattr(config, name))
+    settings.beta1, settings.beta2 = config.betas
+    settings.weight_decay = config._effective_weight_decay
+    settings.noise_shape = config.noise_shape or 0.0
+    if config.importance is not None:
+        settings.importance = list(config.importance)
+    settings.inputs = config.inputs.kind
+    if isinstance(config.inputs, _inputs.FixedBatch):
+        settings.set_fixed_batch(config.inputs.indptr, config.inputs.indices, config.inputs.values)
+    else:
+        for item in fields(config.inputs):
+            setattr(settings, item.name, getattr(config.inputs, item.name))
+    return settings

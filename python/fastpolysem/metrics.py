@@ -1,0 +1,264 @@
+"""What is counted and measured in trained weights.
+
+Every function takes the weights of one model, (n, m): row i is feature i, column k neuron k; or of
+a stack of models, (S, n, m), and returns one more leading axis for a stack. Untied models are
+given as :class:`~fastpolysem.Parameters` and measured on their :func:`effective_weights`.
+What is not an array of finite real numbers raises TypeError or ValueError.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastpolysem import _checks
+from fastpolysem._native import core
+from fastpolysem.objective import Parameters, WeightsLike
+
+__all__ = [
+    "count_dead",
+    "count_pairs",
+    "count_polysemantic",
+    "count_unrepresented",
+    "effective_weights",
+    "feature_dimensionality",
+    "fourth_norm",
+    "hoyer_sparsity",
+    "interference",
+    "participation_ratio",
+    "signed_slots",
+    "signed_slots_benign",
+]
+
+LOW, HIGH = 0.8, 1.2
+"""The window in which a weight counts as a feature's representation, the paper authors' choice."""
+
+# An int for one model, an (S,) int64 array for a stack.
+Count: TypeAlias = Any
+
+
+def effective_weights(encoder: ArrayLike, decoder: ArrayLike) -> NDArray[np.float64]:
+    """One matrix for an untied model: sign * sqrt(|encoder * decoder|), 0 where the signs differ.
+
+    What a feature writes to a neuron and reads back is the product of the two weights; a tied
+    model with weight w has w^2, so this is the tied weight of the same effect.
+
+    Parameters
+    ----------
+    encoder, decoder
+        (n, m) or (S, n, m), of one shape.
+
+    Returns
+    -------
+    Array of that shape, float64.
+    """
+    first = _checks.array("effective_weights: encoder", encoder, np.float64, (2, 3))
+    second = _checks.array("effective_weights: decoder", decoder, np.float64, (2, 3))
+    if first.shape != second.shape:
+        raise ValueError(
+            f"effective_weights: decoder must have the encoder's shape {first.shape}, "
+            f"got {second.shape}"
+        )
+    product = first * second
+    return np.where(product > 0, np.copysign(np.sqrt(np.abs(product)), first), 0.0)
+
+
+def count_polysemantic(weights: WeightsLike, low: float = LOW, high: float = HIGH) -> Count:
+    """Polysemantic neurons: those with at least two features of low <= |weight| <= high.
+
+    The rule of Lecomte et al. (2023), "What Causes Polysemanticity?", with its window as default.
+
+    Parameters
+    ----------
+    weights
+        (n, m) or (S, n, m), or Parameters.
+    low, high
+        The window, 0 < low <= high; high may be infinite. Compared in the weights' precision.
+
+    Returns
+    -------
+    int for one model, (S,) int64 array for a stack.
+    """
+    return _count("count_polysemantic", weights, low, high, "polysemantic")
+
+
+def count_pairs(weights: WeightsLike, low: float = LOW, high: float = HIGH) -> tuple[Count, Count]:
+    """Pairs of features that share a neuron, both weights in the window: (benign, malign).
+
+    A pair is benign if the signs differ, since the ReLU then clips what one feature puts on the
+    other, and malign if they agree. A neuron with a positive and b negative features in the
+    window has a*b benign and C(a, 2) + C(b, 2) malign pairs. Arguments as in
+    :func:`count_polysemantic`.
+    """
+    benign, malign = _counts("count_pairs", weights, low, high, "benign", "malign")
+    return benign, malign
+
+
+def count_dead(weights: WeightsLike, low: float = LOW) -> Count:
+    """Neurons without any feature of |weight| >= low."""
+    return _count("count_dead", weights, low, math.inf, "dead")
+
+
+def count_unrepresented(weights: WeightsLike, low: float = LOW) -> Count:
+    """Features without any neuron of |weight| >= low."""
+    return _count("count_unrepresented", weights, low, math.inf, "unrepresented")
+
+
+def signed_slots(weights: WeightsLike) -> Count:
+    """Neurons that are the favourite of at least two features: a count without thresholds.
+
+    A feature's favourite is the neuron of its largest |weight|, the first one on a tie; a feature
+    whose weights are all zero has none.
+    """
+    return _count("signed_slots", weights, LOW, HIGH, "signed_slots")
+
+
+def signed_slots_benign(weights: WeightsLike) -> Count:
+    """Neurons that are the favourite of features of both signs, see :func:`signed_slots`."""
+    return _count("signed_slots_benign", weights, LOW, HIGH, "signed_slots_benign")
+
+
+def fourth_norm(weights: WeightsLike) -> NDArray[np.float64]:
+    """Fourth norm of each feature, sum_k W_ik^4: 1 for a unit vector on one neuron.
+
+    The measure of sparsity in Lecomte et al. (2023) for training with noise.
+
+    Returns
+    -------
+    (n,) or (S, n) float64.
+    """
+    w = _matrix("fourth_norm", weights)
+    result: NDArray[np.float64] = np.sum(np.square(np.square(w)), axis=-1)
+    return result
+
+
+def participation_ratio(weights: WeightsLike) -> NDArray[np.float64]:
+    """Number of neurons a feature is spread over, |W_i|_2^4 / |W_i|_4^4.
+
+    From 1 (one neuron) to m (all equally); 0 for a feature whose weights are all zero. The inverse
+    participation ratio of localisation theory (Bell & Dean 1970), inverted.
+
+    Returns
+    -------
+    (n,) or (S, n) float64.
+    """
+    w = np.abs(_matrix("participation_ratio", weights))
+    peak = w.max(axis=-1, keepdims=True)
+    square = np.square(w / np.where(peak > 0, peak, 1.0))
+    result: NDArray[np.float64] = _divided(
+        np.square(square.sum(axis=-1)), np.square(square).sum(axis=-1), 0.0
+    )
+    return result
+
+
+def hoyer_sparsity(weights: WeightsLike) -> NDArray[np.float64]:
+    """Hoyer's sparsity of each feature, (sqrt(m) - |W_i|_1 / |W_i|_2) / (sqrt(m) - 1).
+
+    From 0 (all neurons equally) to 1 (one neuron); nan for a feature whose weights are all zero.
+    Hoyer (2004), "Non-negative matrix factorization with sparseness constraints". Needs m >= 2.
+
+    Returns
+    -------
+    (n,) or (S, n) float64.
+    """
+    w = np.abs(_matrix("hoyer_sparsity", weights))
+    if w.shape[-1] < 2:
+        raise ValueError("hoyer_sparsity: weights must have at least 2 neurons, got 1")
+    root = math.sqrt(w.shape[-1])
+    peak = w.max(axis=-1, keepdims=True)
+    w = w / np.where(peak > 0, peak, 1.0)
+    norms = _divided(w.sum(axis=-1), np.sqrt(np.square(w).sum(axis=-1)), math.nan)
+    result: NDArray[np.float64] = (root - norms) / (root - 1)
+    return result
+
+
+def feature_dimensionality(weights: WeightsLike) -> NDArray[np.float64]:
+    """Share of a dimension each feature has, D_i = |W_i|^2 / sum_j (U_i . W_j)^2.
+
+    U_i is W_i / |W_i|. 1 for a feature orthogonal to all others, 1/2 for each of an antipodal
+    pair; 0 for a feature whose weights are all zero. The sum over features is at most the rank of
+    W. Elhage et al. (2022), "Toy Models of Superposition"; the same as the capacity of Scherlis et
+    al. (2022), "Polysemanticity and Capacity in Neural Networks".
+
+    Returns
+    -------
+    (n,) or (S, n) float64.
+    """
+    gram = _gram("feature_dimensionality", weights)
+    norm = np.diagonal(gram, axis1=-2, axis2=-1)
+    return _divided(np.square(norm), np.square(gram).sum(axis=-1), 0.0)
+
+
+def interference(weights: WeightsLike) -> NDArray[np.float64]:
+    """What the other features put on each feature's direction, sum_{j != i} (U_i . W_j)^2.
+
+    U_i is W_i / |W_i|; nan for a feature whose weights are all zero. The
+    :func:`feature_dimensionality` is |W_i|^2 / (|W_i|^2 + interference_i). Elhage et al. (2022).
+
+    Returns
+    -------
+    (n,) or (S, n) float64.
+    """
+    gram = _gram("interference", weights)
+    norm = np.diagonal(gram, axis1=-2, axis2=-1).copy()
+    diagonal = np.arange(gram.shape[-1])
+    gram[..., diagonal, diagonal] = 0.0
+    return _divided(np.square(gram).sum(axis=-1), norm, math.nan)
+
+
+def _gram(where: str, weights: WeightsLike) -> NDArray[np.float64]:
+    w = _matrix(where, weights)
+    result: NDArray[np.float64] = w @ np.swapaxes(w, -1, -2)
+    return result
+
+
+def _divided(
+    top: NDArray[np.float64], bottom: NDArray[np.float64], otherwise: float
+) -> NDArray[np.float64]:
+    """top / bottom, and ``otherwise`` where bottom is 0."""
+    return np.divide(top, bottom, out=np.full_like(top, otherwise), where=bottom != 0)
+
+
+def _matrix(where: str, weights: Any) -> NDArray[np.float64]:
+    """The (effective) weights in float64."""
+    return _array(where, weights).astype(np.float64, copy=False)
+
+
+def _array(where: str, weights: Any) -> NDArray[Any]:
+    """The (effective) weights; float32 stays as it is, everything else becomes float64."""
+    label = f"{where}: weights"
+    if isinstance(weights, Parameters):
+        if weights.decoder is not None:
+            return effective_weights(weights.encoder, weights.decoder)
+        weights = weights.encoder
+    elif isinstance(weights, tuple):
+        raise _checks.refused(label, "an array or Parameters(...)", weights, kind=TypeError)
+    dtype = np.float32 if _is_single_precision(weights) else np.float64
+    result = _checks.array(label, weights, dtype, (2, 3))
+    if 0 in result.shape[-2:]:
+        raise ValueError(f"{label} must have features and neurons, got shape {result.shape}")
+    return result
+
+
+def _is_single_precision(weights: Any) -> bool:
+    matrices = weights[:2] if isinstance(weights, Parameters) else (weights,)
+    return all(getattr(w, "dtype", None) == np.float32 for w in matrices if w is not None)
+
+
+def _counts(where: str, weights: Any, low: float, high: float, *names: str) -> list[Count]:
+    low = _checks.real(f"{where}: low", low, (">", 0))
+    high = _checks.real(f"{where}: high", high, (">=", low), finite=False)
+    stack = _array(where, weights)
+    if _is_single_precision(weights):  # a weight of exactly low or high, as float32 has it, is in
+        with np.errstate(over="ignore"):
+            low, high = max(float(np.float32(low)), 2.0**-149), float(np.float32(high))
+    single = stack.ndim == 2
+    counts = core.count(stack[np.newaxis] if single else stack, low, high)
+    return [int(counts[name][0]) if single else counts[name] for name in names]
+
+
+def _count(where: str, weights: Any, low: float, high: float, name: str) -> Count:
+    return _counts(where, weights, low, high, name)[0]

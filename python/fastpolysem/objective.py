@@ -1,0 +1,226 @@
+"""The model's outputs, its loss and the gradient, for a stack of models at once."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastpolysem import _checks
+from fastpolysem._native import core
+from fastpolysem.config import Config, core_settings
+from fastpolysem.inputs import FixedBatch, as_batch
+
+
+class Parameters(NamedTuple):
+    """All parameters of a model that has more than one matrix, or of a stack of S such models.
+
+    Models without a decoder of its own and without a bias pass their weights as a bare array.
+    """
+
+    encoder: NDArray[Any]
+    """(n, m) or (S, n, m)."""
+    decoder: NDArray[Any] | None = None
+    """Like the encoder; None for tied models."""
+    bias: NDArray[Any] | None = None
+    """(n,) or (S, n); None for models without, and for zeros where it is an argument."""
+
+
+Weights: TypeAlias = NDArray[Any] | Parameters
+WeightsLike: TypeAlias = ArrayLike | Parameters | tuple[ArrayLike, ArrayLike]
+
+
+def has_only_encoder(config: Config) -> bool:
+    """Whether the weights of the model are one array rather than Parameters."""
+    return config.tied and not config.bias
+
+
+def stacked_parameters(
+    label: str, weights: Any, config: Config, count: int | None
+) -> tuple[Parameters, bool]:
+    """Check weights and bring them into stacks of one length; whether they were a single model.
+
+    ``count`` is the length of the stacks; None takes the encoder's. A single model serves for all.
+    """
+    if isinstance(weights, tuple):
+        if not 1 <= len(weights) <= 3:
+            raise ValueError(
+                f"{label} must be Parameters(encoder, decoder, bias) or a pair "
+                f"(encoder, decoder), got a tuple of length {len(weights)}"
+            )
+        given = Parameters(*weights)
+    elif has_only_encoder(config):
+        given = Parameters(weights)
+    else:
+        parts = "bias" if config.tied else "decoder"
+        raise TypeError(
+            f"{label} must be Parameters(encoder, decoder, bias) for a model with a {parts}, "
+            f"got {_checks.shown(weights)}"
+        )
+    if given.encoder is None:
+        raise TypeError(f"{label}: encoder must be an array, got None")
+    if config.tied and given.decoder is not None:
+        raise ValueError(f"{label}: decoder must be None for a tied model, got one")
+    if not config.tied and given.decoder is None:
+        raise ValueError(f"{label}: decoder must be an array for an untied model, got None")
+    if not config.bias and given.bias is not None:
+        raise ValueError(f"{label}: bias must be None for a model without one, got one")
+
+    shapes: dict[str, tuple[int, ...]] = {"encoder": (config.n_features, config.n_hidden)}
+    if not config.tied:
+        shapes["decoder"] = shapes["encoder"]
+    bias = np.zeros(config.n_features) if given.bias is None else given.bias
+    if config.bias:
+        shapes["bias"] = (config.n_features,)
+    stacks: dict[str, NDArray[Any]] = {}
+    for name, shape in shapes.items():
+        part = bias if name == "bias" else getattr(given, name)
+        part_label = label if len(shapes) == 1 else f"{label}: {name}"
+        stack = _checks.stacked(part_label, part, shape, config.dtype, count)
+        count = len(stack) if count is None else count
+        stacks[name] = np.ascontiguousarray(np.broadcast_to(stack, (count, *shape)))
+    return Parameters(**stacks), np.ndim(given.encoder) == 2
+
+
+def unstacked(config: Config, parts: tuple[Any, Any, Any], single: bool) -> Weights:
+    """Weights as they are handed out: an array or Parameters, a single model without the axis S."""
+    encoder, decoder, bias = (part[0] if single and part is not None else part for part in parts)
+    if has_only_encoder(config):
+        result: NDArray[Any] = encoder
+        return result
+    return Parameters(encoder, decoder, bias)
+
+
+class _Call(NamedTuple):
+    """What both functions hand to the core."""
+
+    settings: Any
+    parameters: Parameters
+    batch: tuple[NDArray[Any], NDArray[Any], NDArray[Any]] | None
+    noise: NDArray[Any] | None
+    rows: int
+    single: bool
+
+
+def _prepare(where: str, weights: Any, config: Config, batch: Any, noise: Any) -> _Call:
+    check_config(where, config)
+    parameters, single = stacked_parameters(f"{where}: weights", weights, config, None)
+    inputs = config.inputs
+    if batch is None and isinstance(inputs, FixedBatch):
+        batch = inputs
+    elif batch is None and inputs.kind != "basis":
+        raise ValueError(f"{where}: batch must be given for a config with inputs={inputs!r}")
+    csr, rows = None, config.n_features
+    if batch is not None:
+        fixed = as_batch(f"{where}: batch", batch, config.n_features)
+        csr, rows = (fixed.indptr, fixed.indices, fixed.values), fixed.shape[0]
+    if noise is not None:
+        own = config.noise_sharing == "input"
+        shape = (rows, config.n_hidden) if own else (config.n_hidden,)
+        count = len(parameters.encoder)
+        noise = _checks.stacked(f"{where}: noise", noise, shape, config.dtype, count)
+        noise = np.ascontiguousarray(np.broadcast_to(noise, (count, *shape)))
+    return _Call(core_settings(config), parameters, csr, noise, rows, single)
+
+
+def _check_memory(where: str, config: Config, call: _Call, entries: int) -> None:
+    """Refuse work beyond the memory; ``entries`` is the size of the result for one model."""
+    itemsize = np.dtype(config.dtype).itemsize
+    # The pass keeps up to four arrays like the outputs and three like the hidden layer.
+    work = call.rows * (4 * config.n_features + 3 * config.n_hidden)
+    _checks.memory(
+        where,
+        {
+            "the pass": work * itemsize,
+            "the results": len(call.parameters.encoder) * entries * itemsize,
+        },
+        "use fewer models or rows in one call",
+    )
+
+
+def check_config(where: str, config: object) -> None:
+    """Refuse what is no Config."""
+    if not isinstance(config, Config):
+        raise _checks.refused(f"{where}: config", "a Config", config, kind=TypeError)
+
+
+def forward(
+    weights: WeightsLike,
+    config: Config,
+    batch: ArrayLike | FixedBatch | Any | None = None,
+    noise: ArrayLike | None = None,
+) -> NDArray[Any]:
+    """Outputs of the model, ``activation(W_dec (W_enc^T x + noise) + bias)``.
+
+    Parameters
+    ----------
+    weights
+        (n, m) or (S, n, m) array for tied models without bias, else :class:`Parameters` or a
+        pair (encoder, decoder). Converted to the config's dtype; must be finite.
+    config
+        The model; of its training only ``noise_sharing`` matters here.
+    batch
+        (B, n) inputs as an array, a scipy.sparse matrix or a :class:`FixedBatch`. None for the
+        basis vectors, or the config's own FixedBatch; required if the config samples its inputs.
+    noise
+        What is added to the hidden layer, None for nothing: (m,) or (S, m), shared by all inputs;
+        with ``noise_sharing="input"`` (B, m) or (S, B, m).
+
+    Returns
+    -------
+    (S, B, n) array of the config's dtype; (B, n) if the weights were those of a single model.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments that do not fit the config.
+    MemoryError
+        If the work would not fit into the available memory, with the estimate.
+    """
+    call = _prepare("forward", weights, config, batch, noise)
+    _check_memory("forward", config, call, call.rows * config.n_features)
+    out: NDArray[Any] = core.forward(call.settings, *call.parameters, call.batch, call.noise)
+    return out[0] if call.single else out
+
+
+def loss_and_gradient(
+    weights: WeightsLike,
+    config: Config,
+    batch: ArrayLike | FixedBatch | Any | None = None,
+    noise: ArrayLike | None = None,
+) -> tuple[Any, Weights]:
+    """The loss and its gradient, as training sees them in one step.
+
+    The loss is ``scale * sum over rows and features of importance * (output - x)^2`` plus the
+    config's l1 terms, whose subgradient at 0 is 0. The scale is 1 for :class:`Basis` and
+    :class:`FixedBatch`; for sampled inputs 1 / (B * probability that a feature is on), with B the
+    number of rows of the given batch.
+
+    Parameters
+    ----------
+    weights, config, batch, noise
+        As in :func:`forward`.
+
+    Returns
+    -------
+    loss : (S,) float64 array; a float64 number for a single model
+    gradient : like the weights, in the config's dtype
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As in :func:`forward`.
+    """
+    call = _prepare("loss_and_gradient", weights, config, batch, noise)
+    matrices = 1 if config.tied else 2
+    _check_memory("loss_and_gradient", config, call, matrices * config.n_features * config.n_hidden)
+    scale = config.inputs._scale(config.n_features, call.rows)
+    loss, *gradient = core.loss_and_gradient(
+        call.settings, *call.parameters, call.batch, call.noise, scale
+    )
+    encoder, decoder, bias = gradient
+    return (
+        loss[0] if call.single else loss,
+        unstacked(config, (encoder, decoder, bias), call.single),
+    )
