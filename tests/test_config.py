@@ -1,0 +1,310 @@
+"""Config: its defaults, what makes two settings equal, and its forms on disk."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+import fastpolysem as fp
+from fastpolysem.config import core_settings
+
+BASE = fp.Config(n_features=12, n_hidden=20, l1=1e-3)
+
+# One change for each field, each to something that affects results.
+CHANGES = [
+    {"n_features": 13},
+    {"n_hidden": 21},
+    {"l1": 1e-2},
+    {"l1_target": "activations"},
+    {"l1_update": "orthant"},
+    {"noise": "rademacher", "noise_std": 0.1},
+    {"noise": "gaussian", "noise_std": 0.1},
+    {"noise": "gaussian", "noise_std": 0.2},
+    {"noise": "gaussian", "noise_std": 0.1, "noise_sharing": "input"},
+    {"noise": "student_t", "noise_std": 0.1, "noise_shape": 3.0},
+    {"noise": "student_t", "noise_std": 0.1, "noise_shape": 4.0},
+    {"noise": "three_point", "noise_std": 0.1, "noise_shape": 0.5},
+    {"optimizer": "adam"},
+    {"optimizer": "sgd"},
+    {"optimizer": "sgd", "momentum": 0.9},
+    {"learning_rate": 1e-2},
+    {"weight_decay": 0.1},
+    {"weight_decay": 0.0},
+    {"betas": (0.8, 0.999)},
+    {"betas": (0.9, 0.99)},
+    {"epsilon": 1e-6},
+    {"steps": 100},
+    {"l1_update": "orthant", "stop": "certified"},
+    {"init": "xavier"},
+    {"init_scale": 0.5},
+    {"tied": False},
+    {"bias": True},
+    {"activation": "linear"},
+    {"inputs": fp.Independent(0.25, 8)},
+    {"inputs": fp.Independent(0.5, 8)},
+    {"inputs": fp.Independent(0.25, 9)},
+    {"inputs": fp.Independent(0.25, 8, magnitude="uniform")},
+    {"inputs": fp.CorrelatedBlocks(blocks=2, active=3, batch_size=8)},
+    {"inputs": fp.CorrelatedBlocks(blocks=2, active=4, batch_size=8)},
+    {"inputs": fp.CorrelatedBlocks(blocks=3, active=3, batch_size=8)},
+    {"inputs": fp.FixedBatch(np.eye(12))},
+    {"inputs": fp.FixedBatch(2 * np.eye(12))},
+    {"inputs": fp.FixedBatch(np.eye(12)[::-1])},
+    {"importance": [0.5, *[1.0] * 11]},
+    {"importance": [2.0] * 12},
+    {"dtype": "float64"},
+]
+
+
+CONFIGS = [BASE, *(BASE.replace(**change) for change in CHANGES)]
+IDS = [str(config) for config in CONFIGS]
+
+
+def test_every_field_is_changed_above():
+    assert {name for change in CHANGES for name in change} == {
+        field.name for field in dataclasses.fields(fp.Config)
+    }
+
+
+def test_defaults():
+    assert fp.Config(n_features=3, n_hidden=2).to_dict() == {
+        "n_features": 3,
+        "n_hidden": 2,
+        "l1": 0.0,
+        "l1_target": "weights",
+        "l1_update": "subgradient",
+        "noise": "none",
+        "noise_std": 0.0,
+        "noise_shape": None,
+        "noise_sharing": "step",
+        "optimizer": "adamw",
+        "learning_rate": 1e-3,
+        "weight_decay": None,
+        "momentum": 0.0,
+        "betas": [0.9, 0.999],
+        "epsilon": 1e-8,
+        "steps": 7500,
+        "stop": "steps",
+        "init": "normal",
+        "init_scale": 1.0,
+        "tied": True,
+        "bias": False,
+        "activation": "relu",
+        "inputs": {"kind": "basis"},
+        "importance": None,
+        "dtype": "float32",
+    }
+
+
+def test_values_become_plain_python():
+    config = fp.Config(
+        n_features=np.int64(2),
+        n_hidden=np.uint8(3),
+        l1=np.float64(0.25),
+        learning_rate=1,
+        tied=np.True_,
+        optimizer=np.str_("adam"),
+        betas=np.array([0, 0.5]),
+        importance=np.array([1, 2], dtype=np.int8),
+    )
+    types = {name: type(getattr(config, name)) for name in config.to_dict()}
+    assert [types[name] for name in ("n_features", "n_hidden")] == [int, int]
+    assert [types[name] for name in ("l1", "learning_rate")] == [float, float]
+    assert types["tied"] is bool
+    assert types["optimizer"] is str
+    assert config.betas == (0.0, 0.5)
+    assert config.importance == (1.0, 2.0)
+    assert [type(x) for x in (*config.betas, *config.importance)] == [float] * 4
+
+
+def test_frozen_and_keyword_only():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        BASE.l1 = 0.5
+    with pytest.raises(TypeError, match="positional"):
+        fp.Config(3, 2)
+    with pytest.raises(TypeError, match="n_hidden"):
+        fp.Config(n_features=3)
+
+
+def test_equality_and_hash():
+    again = fp.Config(n_features=12, n_hidden=20, l1=1e-3)
+    assert again == BASE
+    assert hash(again) == hash(BASE)
+    assert len(set(CONFIGS)) == len(CONFIGS)
+    assert {BASE: 1}[again] == 1
+
+
+def test_replace_leaves_the_original_alone():
+    before = BASE.to_dict()
+    other = BASE.replace(l1=0.5, n_hidden=7)
+    assert (other.l1, other.n_hidden, other.n_features) == (0.5, 7, 12)
+    assert BASE.to_dict() == before
+    assert other.replace(l1=1e-3, n_hidden=20) == BASE
+
+
+def test_all_ones_importance_is_none():
+    assert BASE.replace(importance=np.ones(12)).importance is None
+
+
+def digest_of(**fields) -> str:
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({}, {}),
+        ({"weight_decay": 0.5, "betas": (0, 0.5)}, {"weight_decay": 0.5, "betas": [0.0, 0.5]}),
+        (
+            {"inputs": fp.Independent(0.5, 4)},
+            {"inputs": {"kind": "independent", "probability": 0.5, "batch_size": 4}},
+        ),
+        (
+            {"inputs": fp.FixedBatch([[0, 2.0]]), "n_features": 2},
+            {
+                "n_features": 2,
+                "inputs": {
+                    "kind": "fixed",
+                    "indptr": [0, 1],
+                    "indices": [1],
+                    "values": [2.0],
+                    "n_features": 2,
+                },
+            },
+        ),
+    ],
+)
+def test_digest_is_of_what_differs_from_the_defaults(change, fields):
+    expected = {"n_features": 12, "n_hidden": 20, "l1": 0.001} | fields
+    assert BASE.replace(**change).digest == digest_of(
+        numerics_version=fp.NUMERICS_VERSION, **expected
+    )
+
+
+def test_the_sizes_are_always_in_the_digest():
+    assert fp.Config(n_features=1, n_hidden=1).digest == digest_of(
+        n_features=1, n_hidden=1, numerics_version=fp.NUMERICS_VERSION
+    )
+
+
+def test_every_change_of_effect_changes_the_digest():
+    assert len({config.digest for config in CONFIGS}) == len(CONFIGS)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({}, {"weight_decay": 0.01}),
+        ({"optimizer": "adam"}, {"optimizer": "adam", "weight_decay": 0}),
+        ({"optimizer": "sgd"}, {"optimizer": "sgd", "weight_decay": 0.0}),
+        ({}, {"importance": [1] * 12}),
+        ({"learning_rate": 1}, {"learning_rate": 1.0}),
+        ({"l1": 0}, {"l1": -0.0}),
+        ({}, {"l1": np.float64(1e-3), "steps": np.int32(7500), "bias": np.False_}),
+        (
+            {"inputs": fp.Independent(1, 4)},
+            {"inputs": fp.Independent(1.0, np.int64(4), magnitude="one")},
+        ),
+        (
+            {"noise": "student_t", "noise_std": 1, "noise_shape": 4},
+            {"noise": "student_t", "noise_std": 1.0, "noise_shape": 4.0},
+        ),
+    ],
+)
+def test_settings_of_equal_effect_have_equal_digests(one, other):
+    assert BASE.replace(**one).digest == BASE.replace(**other).digest
+
+
+def test_a_default_of_one_optimizer_is_a_choice_for_another():
+    assert BASE.replace(weight_decay=0).digest != BASE.digest
+    adam = BASE.replace(optimizer="adam")
+    assert adam.replace(weight_decay=0.01).digest != adam.digest
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=IDS)
+def test_round_trips(config):
+    text = json.dumps(config.to_dict(), allow_nan=False)
+    for again in (
+        fp.Config.from_dict(json.loads(text)),
+        pickle.loads(pickle.dumps(config)),
+        copy.deepcopy(config),
+        config.replace(),
+    ):
+        assert again == config
+        assert again.digest == config.digest
+        assert again.to_dict() == config.to_dict()
+
+
+def test_from_dict_fills_in_defaults_and_leaves_its_argument_alone():
+    given = {"n_features": 3, "n_hidden": 2, "inputs": {"kind": "basis"}}
+    assert fp.Config.from_dict(given) == fp.Config(n_features=3, n_hidden=2)
+    assert given == {"n_features": 3, "n_hidden": 2, "inputs": {"kind": "basis"}}
+
+
+def test_repr_shows_what_differs_from_the_defaults():
+    assert repr(BASE) == "Config(n_features=12, n_hidden=20, l1=0.001)"
+    config = BASE.replace(
+        inputs=fp.Independent(0.5, 4), betas=(0.5, 0.5), noise="laplace", noise_std=1
+    )
+    names = {"Config": fp.Config, "Independent": fp.Independent}
+    assert eval(repr(config), names) == config
+    long = BASE.replace(n_features=1000, importance=np.arange(1000))
+    assert len(repr(long)) < 200
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=IDS)
+def test_the_core_gets_every_setting(config):
+    settings = core_settings(config)
+    for name, value in config.to_dict().items():
+        if name == "betas":
+            assert [settings.beta1, settings.beta2] == value
+        elif name == "weight_decay":
+            default = 0.01 if config.optimizer == "adamw" else 0.0
+            assert settings.weight_decay == (default if value is None else value)
+        elif name == "noise_shape":
+            assert settings.noise_shape == (value or 0.0)
+        elif name == "inputs":
+            assert settings.inputs == value.pop("kind")
+            if isinstance(config.inputs, fp.FixedBatch):
+                assert settings.batch_size == config.inputs.shape[0]
+            else:
+                assert {key: getattr(settings, key) for key in value} == value
+        else:
+            assert getattr(settings, name) == value
+    assert (settings.low, settings.high) == (fp.metrics.LOW, fp.metrics.HIGH)
+
+
+def test_grid_is_the_product_in_order():
+    configs = fp.grid(BASE, n_hidden=range(10, 13), l1=(0.1, 0.2))
+    assert [(c.n_hidden, c.l1) for c in configs] == [
+        (10, 0.1),
+        (10, 0.2),
+        (11, 0.1),
+        (11, 0.2),
+        (12, 0.1),
+        (12, 0.2),
+    ]
+    assert all(c.n_features == 12 for c in configs)
+
+
+def test_grid_of_nothing_is_the_config_itself():
+    assert fp.grid(BASE) == [BASE]
+
+
+def test_grid_takes_any_iterable():
+    configs = fp.grid(BASE, n_hidden=(2**i for i in range(3)), inputs=[fp.Basis()])
+    assert [c.n_hidden for c in configs] == [1, 2, 4]
+    assert [c.n_hidden for c in fp.grid(BASE, n_hidden=np.array([5, 6]))] == [5, 6]
+
+
+def test_grid_says_which_combination_is_refused():
+    with pytest.raises(ValueError, match="momentum must be left at") as caught:
+        fp.grid(BASE.replace(optimizer="sgd", momentum=0.5), optimizer=["sgd", "adam"])
+    assert caught.value.__notes__ == ["in the grid at optimizer='adam'"]

@@ -1,0 +1,98 @@
+"""What the package offers, and what importing it costs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import fastpolysem as fp
+
+PUBLIC = {
+    *("Config", "grid", "Basis", "Independent", "CorrelatedBlocks", "FixedBatch"),
+    *("train", "TrainingResult", "Parameters", "Record", "forward", "loss_and_gradient"),
+    *("count_polysemantic", "metrics", "build_info", "NUMERICS_VERSION", "__version__"),
+    *("plots", "theory", "statistics", "studies", "experiments"),
+    *("collect", "iter_collect", "Study"),
+}
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def output(code: str, **environment: str):
+    done = python(code, **environment)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_public_names():
+    assert set(fp.__all__) == PUBLIC
+    assert len(fp.__all__) == len(PUBLIC)
+    assert set(dir(fp)) >= PUBLIC
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_every_public_name_is_there_and_explained(name):
+    value = getattr(fp, name)
+    assert getattr(fp, name) is value
+    assert isinstance(value, (int, str)) or value.__doc__
+
+
+def test_lazy_names_come_from_studies():
+    for name in ("Study", "collect", "iter_collect"):
+        assert getattr(fp, name) is getattr(fp.studies, name)
+
+
+def test_an_unknown_name_suggests_the_nearest():
+    with pytest.raises(AttributeError, match=r"no 'trainn'; did you mean 'train'\?"):
+        fp.trainn  # noqa: B018
+
+
+def test_version():
+    assert fp.__version__ == importlib.metadata.version("fastpolysem")
+    assert fp.build_info()["numerics_version"] == fp.NUMERICS_VERSION
+
+
+def test_importing_loads_numpy_only():
+    loaded = "import json, sys; {}; print(json.dumps(sorted(sys.modules)))"
+    before = set(output(loaded.format("import numpy, numpy.typing")))
+    added = set(output(loaded.format("import fastpolysem"))) - before
+    top = {name.partition(".")[0] for name in added}
+    assert top - set(sys.stdlib_module_names) <= {"fastpolysem"}
+    assert not top & {"multiprocessing", "concurrent", "asyncio", "subprocess", "socket"}
+    lazy = {f"fastpolysem.{name}" for name in ("plots", "theory", "statistics", "studies", "cli")}
+    assert not added & lazy
+
+
+def test_importing_is_quick():
+    # Relative to numpy, and the best of several, so that a busy machine does not matter.
+    code = """
+import json, time
+start = time.perf_counter()
+import numpy, numpy.typing
+middle = time.perf_counter()
+import fastpolysem
+print(json.dumps([middle - start, time.perf_counter() - middle]))
+"""
+    times = [output(code) for _ in range(5)]
+    numpy_seconds, own_seconds = (min(column) for column in zip(*times, strict=True))
+    assert own_seconds < numpy_seconds
+
+
+def test_an_unknown_instruction_set_is_refused():
+    done = python("import fastpolysem", FASTPOLYSEM_ISA="sse9")
+    assert done.returncode != 0
+    assert "FASTPOLYSEM_ISA must be one of" in done.stderr
+    assert "'sse9'" in done.stderr

@@ -1,0 +1,257 @@
+"""`forward` and `loss_and_gradient` against the specification for every option."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import fastpolysem as fp
+import specification as spec
+from cases import (
+    assert_equal_up_to_rounding,
+    label,
+    pack,
+    products,
+    random_batch,
+    random_importance,
+    random_model,
+    rows_near_a_kink,
+    stacked,
+    unpack,
+)
+
+S, N, M, ROWS = 3, 7, 5, 9
+OPTIONS = list(
+    products(
+        inputs=["basis", "basis-given", "fixed", "independent", "correlated"],
+        noise=["none", "step", "input"],
+        l1_target=["none", "weights", "activations"],
+        dtype=["float32", "float64"],
+    )
+)
+FLAGS = list(
+    products(
+        tied=[True, False],
+        bias=[False, True],
+        activation=["relu", "linear"],
+        importance=[False, True],
+    )
+)
+
+
+def build(rng, *, inputs, noise, l1_target, dtype, tied, bias, activation, importance):
+    """(config, models, rows of the batch, batch argument, noise argument)."""
+    rows = random_batch(rng, ROWS, N).astype(dtype).astype(float)
+    distribution, argument = {
+        "basis": (fp.Basis(), None),
+        "basis-given": (fp.Basis(), rows),
+        "fixed": (fp.FixedBatch(rows), None),
+        "independent": (fp.Independent(0.3, batch_size=11), rows),
+        "correlated": (fp.CorrelatedBlocks(1, 3, batch_size=4), rows),
+    }[inputs]
+    if inputs == "basis":
+        rows = np.eye(N)
+    shape = {"none": None, "step": (S, M), "input": (S, len(rows), M)}[noise]
+    config = fp.Config(
+        n_features=N,
+        n_hidden=M,
+        l1=0.0 if l1_target == "none" else 0.03,
+        l1_target="activations" if l1_target == "activations" else "weights",
+        noise="none" if noise == "none" else "gaussian",
+        noise_std=0.0 if noise == "none" else 0.1,
+        noise_sharing="input" if noise == "input" else "step",
+        tied=tied,
+        bias=bias,
+        activation=activation,
+        importance=random_importance(N) if importance else None,
+        inputs=distribution,
+        dtype=dtype,
+    )
+    models = [random_model(rng, config) for _ in range(S)]
+    return (
+        config,
+        models,
+        rows,
+        argument,
+        None if shape is None else rng.normal(0, 0.2, shape).astype(dtype),
+    )
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=label)
+def test_against_the_specification(options):
+    rng = np.random.default_rng(100 + OPTIONS.index(options))
+    dtype = np.dtype(options["dtype"])
+    tolerance = 1e-5 if dtype == np.float32 else 1e-10
+    left_out = compared = 0
+    for flags in FLAGS:
+        config, models, rows, batch, noise = build(rng, **options, **flags)
+        weights = pack(*stacked(models, dtype))
+        output = fp.forward(weights, config, batch=batch, noise=noise)
+        loss, gradient = fp.loss_and_gradient(weights, config, batch=batch, noise=noise)
+        assert (output.shape, output.dtype) == ((S, len(rows), N), dtype)
+        assert (loss.shape, loss.dtype) == ((S,), np.float64)
+        assert type(gradient) is type(weights)
+        scale = spec.scale(config.inputs, N, rows=len(rows))
+        for s, model in enumerate(models):
+            xi = None if noise is None else noise[s].astype(float)
+            np.testing.assert_allclose(
+                output[s],
+                spec.forward(config, model, rows, xi),
+                rtol=0,
+                atol=tolerance,
+                err_msg=f"forward, {label(flags)}",
+            )
+            expected_loss = spec.objective(config, model, rows, xi, scale)
+            assert loss[s] == pytest.approx(expected_loss, rel=tolerance), label(flags)
+            expected = spec.gradient(config, model, rows, xi, scale)
+            keep = ~rows_near_a_kink(
+                config, model, rows, xi, 1e-5 if dtype == np.float32 else 1e-12
+            )
+            left_out += np.count_nonzero(~keep)
+            compared += np.count_nonzero(keep)
+            largest = max(np.abs(a).max() for a in expected if a is not None)
+            for ours, theirs in zip(unpack(gradient), expected, strict=True):
+                if theirs is None:
+                    assert ours is None
+                    continue
+                assert (ours[s].dtype, ours[s].shape) == (dtype, theirs.shape)
+                np.testing.assert_allclose(
+                    ours[s][keep],
+                    theirs[keep],
+                    rtol=0,
+                    atol=tolerance * largest,
+                    err_msg=f"gradient, {label(flags)}",
+                )
+    assert left_out <= 0.02 * compared
+
+
+def simple(**options):
+    return fp.Config(n_features=N, n_hidden=M, dtype="float64", **options)
+
+
+def test_exact_zeros_have_no_slope():
+    rng = np.random.default_rng(1)
+    w = np.where(rng.random((S, N, M)) < 0.6, 0.0, rng.normal(size=(S, N, M)))
+    w[0] = 0  # every pre-activation exactly on the kink
+    for l1_target in ("weights", "activations"):
+        config = simple(l1=0.1, l1_target=l1_target)
+        loss, gradient = fp.loss_and_gradient(w, config)
+        assert loss[0] == N
+        assert np.all(gradient[0] == 0)
+        for s in range(S):
+            expected = spec.gradient(config, spec.weights(w[s]), np.eye(N)).encoder
+            np.testing.assert_allclose(gradient[s], expected, rtol=0, atol=1e-12)
+
+
+def test_a_single_model_has_no_seed_axis():
+    rng = np.random.default_rng(2)
+    w, decoder, bias = rng.normal(size=(N, M)), rng.normal(size=(N, M)), rng.normal(size=N)
+    stack, one = fp.loss_and_gradient(w[None], simple()), fp.loss_and_gradient(w, simple())
+    assert (np.shape(one[0]), one[1].shape) == ((), (N, M))
+    assert_equal_up_to_rounding(one, (stack[0][0], stack[1][0]))
+    assert fp.forward(w, simple()).shape == (N, N)
+    config = simple(tied=False, bias=True)
+    parameters = fp.Parameters(w, decoder, bias)
+    loss, gradient = fp.loss_and_gradient(parameters, config)
+    assert isinstance(gradient, fp.Parameters)
+    assert (gradient.encoder.shape, gradient.decoder.shape, gradient.bias.shape) == (
+        (N, M),
+        (N, M),
+        (N,),
+    )
+    expected = spec.objective(config, spec.weights(*parameters), np.eye(N))
+    assert float(loss) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_plain_pair_is_an_untied_model():
+    rng = np.random.default_rng(3)
+    pair = (rng.normal(size=(S, N, M)), rng.normal(size=(S, N, M)))
+    config = simple(tied=False)
+    named = fp.loss_and_gradient(fp.Parameters(*pair), config)
+    assert_equal_up_to_rounding(fp.loss_and_gradient(pair, config), named)
+
+
+def test_noise_may_be_shared_by_the_seeds():
+    rng = np.random.default_rng(4)
+    w = rng.normal(size=(S, N, M))
+    for config, shape in (
+        (simple(), (M,)),  # a config without noise takes it as one vector a step
+        (simple(noise="gaussian", noise_std=0.1), (M,)),
+        (simple(noise="gaussian", noise_std=0.1, noise_sharing="input"), (N, M)),
+    ):
+        noise = rng.normal(size=shape)
+        shared = fp.loss_and_gradient(w, config, noise=noise)
+        each = fp.loss_and_gradient(w, config, noise=np.broadcast_to(noise, (S, *shape)))
+        assert_equal_up_to_rounding(shared, each)
+        assert not np.allclose(shared[1], fp.loss_and_gradient(w, config)[1])
+
+
+@pytest.mark.parametrize(
+    "convert", [scipy.sparse.csr_matrix, scipy.sparse.coo_array, fp.FixedBatch]
+)
+def test_batches_may_be_sparse(convert):
+    rng = np.random.default_rng(5)
+    w = rng.normal(size=(S, N, M))
+    rows = random_batch(rng, ROWS, N)
+    sparse = fp.loss_and_gradient(w, simple(), batch=convert(rows))
+    assert_equal_up_to_rounding(sparse, fp.loss_and_gradient(w, simple(), batch=rows))
+
+
+def test_a_batch_of_empty_rows():
+    rng = np.random.default_rng(6)
+    w = rng.normal(size=(S, N, M))
+    for rows in (1, 3):
+        loss, gradient = fp.loss_and_gradient(w, simple(l1=0.1), batch=np.zeros((rows, N)))
+        np.testing.assert_allclose(loss, 0.1 * np.abs(w).sum(axis=(1, 2)))
+        np.testing.assert_allclose(gradient, 0.1 * np.sign(w))
+
+
+SMALL = {"n_features": N, "n_hidden": M}
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"l1": 0.1, "l1_target": "activations", "l1_update": "orthant"}, "orthant"),
+        ({"l1_target": "activations"}, "l1"),
+        ({"noise": "gaussian"}, "noise_std"),
+        ({"noise_std": 0.1}, "noise"),
+        ({"noise_sharing": "input"}, "noise_sharing"),
+        ({"importance": (1.0,) * (N - 1)}, "importance"),
+        ({"inputs": fp.FixedBatch(np.eye(N + 1))}, "n_features"),
+    ],
+    ids=lambda value: label(value) if isinstance(value, dict) else None,
+)
+def test_combinations_that_cannot_be_honoured_are_refused(options, reason):
+    with pytest.raises(ValueError, match=reason):
+        fp.Config(**SMALL, **options)
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments", "reason"),
+    [
+        (simple(inputs=fp.Independent(0.3, batch_size=4)), {}, "batch"),
+        (simple(inputs=fp.CorrelatedBlocks(1, 3, batch_size=4)), {}, "batch"),
+        (simple(), {"batch": np.eye(N + 1)}, "batch"),
+        (simple(), {"batch": np.zeros((0, N))}, "batch"),
+        (simple(), {"batch": np.full((2, N), np.nan)}, "batch"),
+        (simple(), {"noise": np.zeros(M + 1)}, "noise"),
+        (simple(), {"noise": np.zeros((S + 1, M))}, "noise"),
+        (
+            simple(noise="gaussian", noise_std=0.1, noise_sharing="input"),
+            {"noise": np.zeros((N + 1, M))},
+            "noise",
+        ),
+        (simple(), {"noise": np.full(M, np.inf)}, "noise"),
+        (simple(tied=False), {}, "decoder"),
+        (simple(bias=True), {}, "bias"),
+        (simple(), {"weights": np.zeros((S, M, N))}, "transposed"),
+        (simple(), {"weights": np.full((S, N, M), np.nan)}, "weights"),
+    ],
+)
+@pytest.mark.parametrize("function", ["forward", "loss_and_gradient"])
+def test_arguments_that_do_not_fit_are_refused(function, config, arguments, reason):
+    arguments = {"weights": np.ones((S, N, M)), **arguments}
+    with pytest.raises((ValueError, TypeError), match=reason):
+        getattr(fp, function)(arguments.pop("weights"), config, **arguments)
