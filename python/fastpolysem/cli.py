@@ -1,0 +1,389 @@
+"""The command line, ``fastpolysem``.
+
+Options of configurations come from the fields of `Config` and their documentation. What needs
+tables or figures is imported by the commands that do, so that help and ``info`` are quick.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
+
+from cyclopts import App, CycloptsError, Parameter
+
+from fastpolysem import _native, experiments
+from fastpolysem import inputs as _inputs
+from fastpolysem.config import Config, grid
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fastpolysem.studies import Study
+
+_BAD_INPUT = 2
+_INTERRUPTED = 130
+
+_HINTS = get_type_hints(Config)
+_SYNTAX = {
+    "inputs": "Such as basis, independent:probability=0.05,batch_size=1024 or "
+    "correlated_blocks:blocks=2,active=13,batch_size=100.",
+    "betas": "Written as 0.9,0.999.",
+    "importance": "Written as 1,0.5,….",
+}
+
+
+def _documentation() -> dict[str, str]:
+    """What `Config` says of each field."""
+    from docstring_parser import parse
+
+    found = {}
+    for entry in parse(Config.__doc__ or "").params:
+        for name in entry.arg_name.split(","):
+            found[name.strip()] = " ".join((entry.description or "").split())
+    found["inputs"] = "What the model is shown."
+    return found
+
+
+def _options(defaults: bool) -> Any:
+    """A dataclass with one option for each field of `Config`, all left out by default."""
+    said = _documentation()
+    options: list[tuple[str, Any, Any]] = []
+    for field in dataclasses.fields(Config):
+        help_ = [said[field.name], _SYNTAX.get(field.name, "")]
+        if defaults and field.default not in (dataclasses.MISSING, None):
+            help_.append(f"Default: {field.default}.")
+        hint = Annotated[list[str] | None, Parameter(help=" ".join(filter(None, help_)))]
+        options.append((field.name, hint, dataclasses.field(default=None)))
+    # Cyclopts takes classes of the standard library for values, hence __module__.
+    return dataclasses.make_dataclass(
+        "Options", options, frozen=True, kw_only=True, namespace={"__module__": __name__}
+    )
+
+
+_Options: Any = _options(defaults=True)
+_Changes: Any = _options(defaults=False)
+_NO_OPTIONS: Any = _Options()
+_NO_CHANGES: Any = _Changes()
+_TAKEN_APART = Parameter(name="*", consume_multiple=True)
+
+app = App(
+    name="fastpolysem",
+    help="Train thousands of tiny ReLU autoencoders and count their polysemantic neurons.",
+    version=lambda: str(_native.build_info()["version"]),
+    default_parameter=Parameter(negative=()),
+)
+reproduce = App(
+    name="reproduce", help="Run an experiment: train, print the table, write the figure."
+)
+app.command(reproduce)
+
+
+def _read(name: str, text: str) -> Any:
+    """The value that a text stands for; what it must be, `Config` says."""
+    if name == "inputs":
+        return _read_inputs(text)
+    hint = _HINTS[name]
+    if text.lower() == "none" and type(None) in get_args(hint):
+        return None
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if "," in text:
+        return tuple(_read(name, part) for part in text.split(","))
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            pass
+    return text
+
+
+def _read_inputs(text: str) -> Any:
+    kind, _, rest = text.partition(":")
+    if kind == _inputs.FixedBatch.kind:
+        raise ValueError(f"inputs must be given from Python to be fixed, got {text!r}")
+    pairs = [part.partition("=") for part in rest.split(",") if part]
+    return _inputs.from_dict(
+        {"kind": kind, **{name: _read("l1", value) for name, _, value in pairs}}
+    )
+
+
+def _chosen(options: Any) -> dict[str, list[Any]]:
+    """The fields that were given, with their values."""
+    return {
+        field.name: [_read(field.name, text) for text in getattr(options, field.name)]
+        for field in dataclasses.fields(options)
+        if getattr(options, field.name) is not None
+    }
+
+
+@app.command
+def info() -> int:
+    """Say what runs here: version, instruction set, threads, compiler."""
+    for name, value in _native.build_info().items():
+        shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
+        print(f"{name + ':':<18} {shown}")
+    return 0
+
+
+@app.command
+def collect(
+    *,
+    path: Path,
+    seeds: int | None = None,
+    target: float | None = None,
+    metric: str = "polysemantic",
+    max_seeds: int | None = None,
+    num_threads: int | None = None,
+    fields: Annotated[
+        _Options,
+        _TAKEN_APART,
+        Parameter(group="Configuration (several values: all combinations)"),
+    ] = _NO_OPTIONS,
+) -> int:
+    """Train seeds of one or several configurations into a study's folder, and print the means.
+
+    Seeds that the folder holds already are not trained again.
+
+    Parameters
+    ----------
+    path
+        Folder of the study; made if missing.
+    seeds
+        How many seeds of each configuration.
+    target
+        Instead of a number of seeds: train until the 95 % interval is this wide, as its half-width
+        relative to the mean.
+    metric
+        What the target and the means are about.
+    max_seeds
+        The most seeds of a configuration with a target.
+    num_threads
+        Default: all cores.
+    """
+    from fastpolysem import studies
+
+    chosen = _chosen(fields)
+    for name in ("n_features", "n_hidden"):
+        if name not in chosen:
+            raise ValueError(f"--{name.replace('_', '-')} must be given")
+    base = Config(**{name: values[0] for name, values in chosen.items()})
+    study = studies.collect(
+        grid(base, **chosen),
+        seeds=seeds,
+        target=target,
+        metric=metric,
+        max_seeds=max_seeds,
+        path=path,
+        num_threads=num_threads,
+        progress=True,
+    )
+    _print(study.summary(metric))
+    return _INTERRUPTED if study.interrupted else 0
+
+
+@app.command
+def summary(
+    path: Path,
+    *,
+    metric: str = "polysemantic",
+    csv: Path | None = None,
+    seeds_csv: Path | None = None,
+    skip_damaged: bool = False,
+) -> int:
+    """Print one line per configuration of a study.
+
+    Parameters
+    ----------
+    path
+        Folder of the study.
+    metric
+        What the mean and its 95 % interval are about.
+    csv
+        File to write the table to as well, with all digits.
+    seeds_csv
+        File to write all rows to, one per configuration and seed.
+    skip_damaged
+        Move files that cannot be used out of the way instead of giving up.
+    """
+    study = _open(path, skip_damaged)
+    table = study.summary(metric)
+    if csv is not None:
+        table.to_csv(csv, index=False)
+    if seeds_csv is not None:
+        study.to_csv(seeds_csv)
+    _print(table)
+    return 0
+
+
+@app.command
+def plot(
+    path: Path,
+    *,
+    kind: Literal["collisions", "counts"] = "collisions",
+    digest: str | None = None,
+    output: Path | None = None,
+    skip_damaged: bool = False,
+) -> int:
+    """Draw a study.
+
+    Parameters
+    ----------
+    path
+        Folder of the study.
+    kind
+        "collisions": mean counts against the number of neurons. "counts": how the counts of one
+        configuration are distributed.
+    digest
+        Which configuration, for "counts" (its folder's name); may be left out if there is only one.
+    output
+        File to write; its ending says the format. Default: the kind's name with .png.
+    skip_damaged
+        Move files that cannot be used out of the way instead of giving up.
+    """
+    from fastpolysem import plots
+
+    study = _open(path, skip_damaged)
+    ax = _new_axes()
+    if kind == "counts":
+        plots.counts(study, digest, ax)
+    elif digest is not None:
+        raise ValueError(f"--digest must be left out with --kind collisions, got {digest!r}")
+    else:
+        plots.collisions(study, ax)
+    print(f"wrote {plots.save(ax, output or Path(f'{kind}.png'))}")
+    return 0
+
+
+def _reproduction(name: str) -> Callable[..., int]:
+    """The command that runs an experiment."""
+    experiment = experiments.get(name)
+
+    def command(
+        *,
+        preset: str = "default",
+        seeds: int | None = None,
+        output: Path | None = None,
+        num_threads: int | None = None,
+        changes: Annotated[
+            _Changes,
+            _TAKEN_APART,
+            Parameter(group="Changes to the preset (several values: all combinations)"),
+        ] = _NO_CHANGES,
+    ) -> int:
+        from fastpolysem import plots
+
+        folder = output or Path(f"{name}-{preset}")
+        data = experiment.run(
+            preset,
+            seeds=seeds,
+            path=folder / "study",
+            num_threads=num_threads,
+            progress=True,
+            **_chosen(changes),
+        )
+        table = experiment.table(data)
+        _print(table)
+        if getattr(data, "interrupted", False):
+            return _INTERRUPTED
+        rows = experiment.rows(data)
+        table.to_csv(folder / f"{name}.csv", index=False)
+        rows.to_csv(folder / f"{name}-seeds.csv", index=False)
+        rows.to_parquet(folder / f"{name}-seeds.parquet", index=False)
+        ax = experiment.draw(data, _new_axes())
+        plots.save(ax, folder / f"{name}.png")
+        plots.save(ax, folder / f"{name}.svg")
+        print(
+            f"\nin {folder}: {name}.png and .svg (figure), {name}.csv (table), {name}-seeds.csv "
+            "and .parquet (one row a seed), study/ (from which the same command goes on)"
+        )
+        return 0
+
+    presets = ", ".join(experiment.PRESETS)
+    command.__doc__ = f"""{experiment.SUMMARY}
+
+    Trained seeds are kept in the output folder, and the same command goes on from there.
+
+    Parameters
+    ----------
+    preset
+        Settings to start from, of which the options change some: {presets}.
+    seeds
+        How many seeds of each configuration. Default: what the preset says.
+    output
+        Folder for everything that is written. Default: {name}-PRESET in the current one.
+    num_threads
+        Default: all cores.
+    """
+    return command
+
+
+for _name in experiments.names():
+    reproduce.command(_reproduction(_name), name=_name)
+
+
+def _open(path: Path, skip_damaged: bool) -> Study:
+    from fastpolysem.studies import Study
+
+    return Study.open(path, skip_damaged=skip_damaged)
+
+
+def _new_axes() -> Any:
+    """Axes of a figure without a window."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(6.4, 4.4), layout="constrained").subplots()
+
+
+_HEADINGS = {
+    "n_features": "n",
+    "n_hidden": "m",
+    "collision_law": "n²/4m",
+    "null_mean": "null model",
+}
+_INTERVALS = {"ci": "95 % interval", "ratio": "interval of it"}
+
+
+def _print(table: pd.DataFrame) -> None:
+    """All columns of the table, whatever the terminal's width, and each interval in one."""
+    shown = table.drop(columns="digest", errors="ignore").rename(columns=_HEADINGS)
+    for name, heading in _INTERVALS.items():
+        if f"{name}_low" in shown:
+            low, high = shown.pop(f"{name}_low"), shown[f"{name}_high"]
+            place = shown.columns.get_loc(f"{name}_high")
+            shown.insert(
+                place, heading, [f"{a:.4g} … {b:.4g}" for a, b in zip(low, high, strict=True)]
+            )
+            del shown[f"{name}_high"]
+    print(shown.to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep="-"))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status.
+
+    Parameters
+    ----------
+    arguments
+        Words of the command line without the program's name; those of this process if not given.
+
+    Returns
+    -------
+    int
+        0, 2 after a bad argument or file (one line on standard error says which), 130 after Ctrl-C.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        command, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
+        return int(command(*bound.args, **bound.kwargs) or 0)
+    except (CycloptsError, ValueError, TypeError, OSError, MemoryError) as error:
+        lines = [str(error), *getattr(error, "__notes__", [])]
+        print("fastpolysem: error:", " ".join("; ".join(lines).split()), file=sys.stderr)
+        return _BAD_INPUT
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

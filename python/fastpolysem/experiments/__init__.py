@@ -1,0 +1,104 @@
+"""Experiments: one module per figure or question, with its settings, its run and its drawing.
+
+A module of this folder is an experiment by being here; its file name is the experiment's. It has
+what `Experiment` lists. `names` and `get` find them, and the command line offers each as
+``fastpolysem reproduce <name>``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from fastpolysem import _checks
+from fastpolysem.config import Config, grid
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from fastpolysem.studies import Progress
+
+__all__ = ["Experiment", "get", "grid_of", "names"]
+
+
+class Experiment(Protocol):
+    """What a module of this folder has.
+
+    Importing it must be quick: tables and plots are imported where they are used.
+    """
+
+    NAME: str
+    """The module's name."""
+    SUMMARY: str
+    """One sentence for the command line."""
+    PRESETS: Mapping[str, Mapping[str, Any]]
+    """Settings by name, "default" among them: a number of ``seeds`` and fields of `Config`."""
+
+    def configs(self, preset: str = "default", **changes: Any) -> list[Config]:
+        """The configurations of a preset; a list in ``changes`` gives several values of a field."""
+        ...
+
+    def run(
+        self,
+        preset: str = "default",
+        *,
+        seeds: int | None = None,
+        path: str | os.PathLike[str] | None = None,
+        num_threads: int | None = None,
+        progress: bool | Callable[[Progress], object] | None = None,
+        **changes: Any,
+    ) -> Any:
+        """Train what is missing and return the data that the other functions take."""
+        ...
+
+    def table(self, data: Any) -> pd.DataFrame:
+        """The numbers of the figure with their intervals, one row a point."""
+        ...
+
+    def rows(self, data: Any) -> pd.DataFrame:
+        """The raw data, one row a seed."""
+        ...
+
+    def draw(self, data: Any, ax: Axes | None = None) -> Axes:
+        """The figure."""
+        ...
+
+
+def names() -> list[str]:
+    """Names of all experiments."""
+    return sorted(
+        one.name for one in pkgutil.iter_modules(__path__) if not one.name.startswith("_")
+    )
+
+
+def get(name: str) -> Experiment:
+    """The experiment of this name.
+
+    Raises
+    ------
+    ValueError
+        If there is none; suggests the nearest.
+    """
+    _checks.choice("experiment", name, names())
+    return cast(Experiment, importlib.import_module(f"{__name__}.{name}"))
+
+
+def grid_of(
+    presets: Mapping[str, Mapping[str, Any]], preset: str, changes: Mapping[str, Any]
+) -> list[Config]:
+    """All combinations of a preset's settings after ``changes``.
+
+    A list or range holds several values of a field, anything else is one.
+    """
+    settings = {**presets[_checks.choice("preset", preset, presets)], **changes}
+    settings.pop("seeds", None)
+    values = {
+        name: list(value) if isinstance(value, (list, range)) else [value]
+        for name, value in settings.items()
+    }
+    base = Config(**{name: choices[0] for name, choices in values.items() if choices})
+    return grid(base, **values)

@@ -1,0 +1,89 @@
+"""How many neurons end up polysemantic by accident, as the number of neurons grows.
+
+The paper's main figure: counts against the collision law n²/(4m). The presets differ in size only;
+seeds, sizes and every setting can be changed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fastpolysem.config import Config
+from fastpolysem.experiments import grid_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from fastpolysem.studies import Progress, Study
+
+NAME = "collisions"
+SUMMARY = "Count polysemantic neurons for a growing number of neurons, against the law n²/4m."
+PRESETS: dict[str, dict[str, Any]] = {
+    # About two minutes on two cores.
+    "default": {
+        "seeds": 200,
+        "n_features": 64,
+        "n_hidden": [64, 128, 256, 512, 1024],
+        "l1": 1e-3,
+    },
+    # Some seconds.
+    "quick": {
+        "seeds": 100,
+        "n_features": 32,
+        "n_hidden": [32, 64, 128, 256],
+        "l1": 1e-3,
+    },
+    # The published figure.
+    "paper": {
+        "seeds": 16,
+        "n_features": 256,
+        "n_hidden": range(256, 4097, 256),
+        "l1": 1e-3,
+    },
+}
+
+
+def configs(preset: str = "default", **changes: Any) -> list[Config]:
+    """The configurations of a preset; a list in ``changes`` gives several values of a field."""
+    return grid_of(PRESETS, preset, changes)
+
+
+def run(
+    preset: str = "default",
+    *,
+    seeds: int | None = None,
+    path: str | os.PathLike[str] | None = None,
+    num_threads: int | None = None,
+    progress: bool | Callable[[Progress], object] | None = None,
+    **changes: Any,
+) -> Study:
+    """Train what is missing in ``path``, or everything without one."""
+    from fastpolysem.studies import collect
+
+    return collect(
+        configs(preset, **changes),
+        seeds=PRESETS[preset]["seeds"] if seeds is None else seeds,
+        path=path,
+        num_threads=num_threads,
+        progress=progress,
+    )
+
+
+def table(data: Study) -> pd.DataFrame:
+    """Mean counts with 95 % intervals, the law and the null model, one row a configuration."""
+    return data.summary().drop(columns=["loss", "benign", "malign", "digest"])
+
+
+def rows(data: Study) -> pd.DataFrame:
+    """One row a seed."""
+    return data.seeds()
+
+
+def draw(data: Study, ax: Axes | None = None) -> Axes:
+    """Mean counts against the number of neurons."""
+    from fastpolysem import plots
+
+    return plots.collisions(data, ax)

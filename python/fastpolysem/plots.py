@@ -1,0 +1,243 @@
+"""Figures of studies, drawn with matplotlib on axes that are given or made.
+
+Every function takes ``ax`` and returns it. With an ``ax`` only that one is drawn on; without,
+pyplot makes a figure. Colours are those of Okabe & Ito, which colour-blind readers can tell apart;
+markers differ as well.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+
+from fastpolysem import statistics, theory
+from fastpolysem.config import Config
+from fastpolysem.studies import Study
+
+__all__ = ["collisions", "counts", "save"]
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "osD^vPX"
+_THEORY = "#666666"
+_MANY_UNREPRESENTED = 0.05
+
+
+def collisions(study: Study, ax: Axes | None = None) -> Axes:
+    """Mean number of polysemantic neurons against the number of neurons, with the law and the null
+    model.
+
+    Parameters
+    ----------
+    study
+        Any configurations. One series for each combination of the fields that vary besides
+        ``n_hidden``.
+    ax
+        Axes to draw on; None makes a figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Both axes logarithmic. Bars are 95 % intervals (`Study.summary`); where not a single
+        polysemantic neuron was seen, an arrow hangs from the upper end of the interval. Hollow
+        markers warn of collapse: more than 5 % of the features are unrepresented there, or seeds
+        diverged.
+    """
+    summary = study.summary()
+    if summary["mean"].notna().sum() == 0:
+        raise ValueError("plots.collisions: study must hold a seed that did not diverge, got none")
+    ax = _axes(ax)
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    varying = [name for name in study.labels().columns if name != "n_hidden"]
+    groups = list(summary.groupby(varying, sort=False, dropna=False))
+    sizes = summary["n_features"].unique()
+    for index, (key, rows) in enumerate(groups):
+        named = zip(varying, key, strict=True)
+        label = ", ".join(
+            f"{name}={_text(value)}"
+            for name, value in named
+            if name != "n_features" or len(sizes) > 1
+        )
+        # Series side by side: intervals at the same place would cover each other.
+        shift = 1.02 ** (index - (len(groups) - 1) / 2)
+        _series(ax, rows, shift, index, label or "trained, mean and 95 % interval")
+    span = np.geomspace(summary["n_hidden"].min() * 0.9, summary["n_hidden"].max() * 1.1, 200)
+    for n in sizes:
+        whole = np.unique(np.round(span))
+        ax.plot(span, n**2 / (4 * span), color=_THEORY, lw=1, zorder=1)
+        ax.plot(whole, theory.null_mean(n, whole), color=_THEORY, lw=1.5, ls=":", zorder=1)
+    _collision_axes(ax, summary)
+    handles, labels = ax.get_legend_handles_labels()
+    extra = {
+        "collision law $n^2/4m$": Line2D([], [], color=_THEORY, lw=1),
+        "null model": Line2D([], [], color=_THEORY, lw=1.5, ls=":"),
+    }
+    if _suspect(summary).any():
+        extra["hollow: diverged or > 5 % unrepresented"] = Line2D(
+            [], [], color=_THEORY, marker="o", mfc="white", ls=""
+        )
+    ax.legend([*handles, *extra.values()], [*labels, *extra], frameon=False, fontsize="small")
+    return ax
+
+
+def _series(ax: Axes, rows: pd.DataFrame, shift: float, index: int, label: str) -> None:
+    rows = rows[rows["mean"].notna()].sort_values("n_hidden")
+    style: dict[str, Any] = {"color": COLORS[index % len(COLORS)], "capsize": 2.5, "ms": 5}
+    seen = rows[rows["mean"] > 0]
+    x = seen["n_hidden"] * shift
+    # A logarithmic axis cannot show 0 or less: there the bar reaches down to the edge.
+    low = seen["ci_low"].clip(lower=seen["mean"] * 1e-3)
+    bars = [
+        seen["mean"] - low.fillna(seen["mean"]),
+        seen["ci_high"].fillna(seen["mean"]) - seen["mean"],
+    ]
+    marker = MARKERS[index % len(MARKERS)]
+    ax.errorbar(x, seen["mean"], bars, fmt=marker, label=label, lw=1.2, zorder=3, **style)
+    hollow = seen[_suspect(seen)]
+    ax.plot(
+        hollow["n_hidden"] * shift,
+        hollow["mean"],
+        marker,
+        mfc="white",
+        mec=style["color"],
+        ms=style["ms"],
+        zorder=4,
+    )
+    none = rows[rows["mean"] == 0]
+    if len(none):
+        top = none["ci_high"]
+        ax.errorbar(none["n_hidden"] * shift, top, yerr=top * 0.4, uplims=True, fmt="none", **style)
+
+
+def _suspect(summary: pd.DataFrame) -> pd.Series[bool]:
+    missing = summary["unrepresented"] > _MANY_UNREPRESENTED * summary["n_features"]
+    return missing | (summary["diverged"] > 0)
+
+
+def _collision_axes(ax: Axes, summary: pd.DataFrame) -> None:
+    widths = np.unique(summary["n_hidden"])
+    if len(widths) > 8:
+        powers = 2.0 ** np.arange(np.floor(np.log2(widths[0])), np.ceil(np.log2(widths[-1])) + 1)
+        widths = powers[(powers >= widths[0]) & (powers <= widths[-1])]
+    ax.xaxis.set_major_locator(FixedLocator(list(widths)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
+    ax.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
+    sizes = summary["n_features"].unique()
+    of = f" (n = {sizes[0]} features)" if len(sizes) == 1 else ""
+    ax.set_xlabel(f"hidden neurons m{of}")
+    ax.set_ylabel("polysemantic neurons")
+    points = summary[["mean", "collision_law", "null_mean"]].to_numpy()
+    points = np.append(points[points > 0], summary.loc[summary["mean"] == 0, "ci_high"])
+    ax.set_ylim(points.min() / 1.6, points.max() * 1.6)
+
+
+def counts(study: Study, config: Config | str | None = None, ax: Axes | None = None) -> Axes:
+    """How the number of polysemantic neurons is distributed over seeds, beside the null model.
+
+    Parameters
+    ----------
+    study
+        Where the counts are.
+    config
+        A configuration of the study or its digest; may be left out if there is only one.
+    ax
+        Axes to draw on; None makes a figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Bars are shares of seeds with 95 % Wilson intervals; the null model
+        (`theory.null_distribution`) is drawn where ``n_features <= 2 n_hidden``.
+    """
+    if config is None:
+        if len(study.configs) != 1:
+            raise ValueError(
+                f"plots.counts: config must be given for a study of {len(study.configs)} configs"
+            )
+        config = study.configs[0]
+    values = study.values(config)
+    if not len(values):
+        raise ValueError("plots.counts: config must have a seed that did not diverge, got none")
+    chosen = next(one for one in study.configs if config in (one, one.digest))
+    ax = _axes(ax)
+    n, m = chosen.n_features, chosen.n_hidden
+    seen = np.bincount(values)
+    k = np.arange(len(seen))
+    share = np.array([statistics.proportion(int(one), len(values)) for one in seen])
+    bars = np.abs(share[:, 1:] - share[:, :1]).T
+    mean = statistics.mean(values)
+    label = f"trained, {len(values)} seeds: mean {mean.value:.3g} ± {mean.half_width:.2g}"
+    ax.bar(k, share[:, 0], 0.85, color="#A6CBE3", label=label, zorder=1)
+    occupied = seen > 0
+    ax.errorbar(
+        k[occupied],
+        share[occupied, 0],
+        bars[:, occupied],
+        fmt="none",
+        ecolor=COLORS[0],
+        lw=1,
+        capsize=2,
+        zorder=2,
+    )
+    last = k[-1]
+    if n <= 2 * m:
+        null = theory.null_distribution(n, m)
+        visible = np.flatnonzero(null > null.max() * 1e-3)
+        name = f"null model: mean {float(theory.null_mean(n, m)):.3g}"
+        ax.plot(visible, null[visible], "-o", color=COLORS[1], ms=3.5, lw=1.2, label=name, zorder=3)
+        last = max(last, visible[-1])
+    ax.set_xlim(-0.8, last + 0.8)
+    ax.set_ylim(bottom=0)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel(f"polysemantic neurons (n = {n} features, m = {m} neurons)")
+    ax.set_ylabel("share of seeds")
+    ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def save(ax: Axes, path: str | os.PathLike[str]) -> Path:
+    """Write the figure of ``ax`` to a file whose ending says the format; equal figures give equal
+    SVG files.
+
+    Parameters
+    ----------
+    ax
+        Any axes of the figure.
+    path
+        File to write, such as ``figure.png`` (200 dots per inch) or ``figure.svg``.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+    """
+    target = Path(path)
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    metadata = {"Date": None} if target.suffix.lower() == ".svg" else None
+    with matplotlib.rc_context({"svg.hashsalt": "fastpolysem"}):
+        figure.savefig(target, dpi=200, metadata=metadata)
+    return target
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot as plt
+
+    return plt.subplots(figsize=(6.4, 4.4), layout="constrained")[1]
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
