@@ -86,7 +86,7 @@ class OutputGradient {
                 if (relu_) error = simd::select<T>(p > P::zero(), error, P::zero());
                 error.store(to + j);
                 (P::load(d_sum.row(0) + j) + error).store(d_sum.row(0) + j);
-                if (want_loss) loss += squared_error(p, x, j, n);
+                if (want_loss) add_squared_error(p, x, j, n, loss);
             }
             if (batch) {
                 for_active(*batch, b, [&](std::int32_t i, T value) {
@@ -99,6 +99,23 @@ class OutputGradient {
             }
         }
         return batch ? loss * scale_ : loss;
+    }
+
+    // sum = A + A^T where A = 2 act'(G) (act(G) - I) is symmetric: tied, basis batch, no noise, bias or importance.
+    void symmetric_sum(const Matrix<T>& g, Matrix<T>& sum) const {
+        const P two = P::all(2), zero = P::zero();
+        for (std::ptrdiff_t i = 0; i < g.rows; ++i) {
+            const T *from = g.row(i);
+            T* to = sum.row(i);
+            for (std::ptrdiff_t j = 0; j < g.stride; j += P::width) {
+                const P p = P::load(from + j);
+                P error = p * two;
+                if (relu_) error = simd::select<T>(p > zero, error, zero);
+                (error + error).store(to + j);
+            }
+            const T error = (from[i] - T(1)) * T(2);
+            to[i] = relu_ && !(from[i] > 0) ? T(0) : error + error;
+        }
     }
 
     template <class Use>
@@ -117,14 +134,13 @@ class OutputGradient {
         for_active(batch, b, [&](std::int32_t i, T value) { add_scaled(P::all(value), g.row(i), pre_.row(0), g.stride); });
     }
 
-    double squared_error(P pre, const T* x, std::ptrdiff_t j0, std::ptrdiff_t n) const {
-        double sum = 0;
+    // In feature order whatever the vector's width: the loss is a stored result.
+    void add_squared_error(P pre, const T* x, std::ptrdiff_t j0, std::ptrdiff_t n, double& loss) const {
         for (int lane = 0; lane < P::width && j0 + lane < n; ++lane) {
-            const T y = relu_ && !(pre[lane] > 0) && pre[lane] == pre[lane] ? T(0) : pre[lane];
+            const T y = relu_ && pre[lane] <= 0 ? T(0) : pre[lane];
             const double error = double(y) - double(x[j0 + lane]);
-            sum += importance_[std::size_t(j0 + lane)] * error * error;
+            loss += importance_[std::size_t(j0 + lane)] * error * error;
         }
-        return sum;
     }
 
     bool relu_;

@@ -15,7 +15,7 @@
 
 #include "generic.hpp"
 #include "initial.hpp"
-#include "kernels/dense.hpp"
+#include "kernels/sparse.hpp"
 #include "noise.hpp"
 
 namespace fastpolysem {
@@ -264,6 +264,7 @@ bool run_all(const TrainingTask& task, Stopper& stopper) {
 
 template <class T>
 bool run_kernel(const TrainingTask& task, Stopper& stopper) {
+    if (task.kernel == "sparse") return run_all<T, SparseKernel<T>>(task, stopper);
     if (task.kernel == "dense") return run_all<T, DenseKernel<T>>(task, stopper);
     return run_all<T, GenericKernel<T>>(task, stopper);
 }
@@ -276,17 +277,26 @@ std::string kernel_refusal(const Settings& s, const std::string& kernel) {
         if (s.l1 != 0 && s.l1_target == L1Target::activations) return "l1_target='activations' is not a function of W W^T; use 'generic'";
         return "";
     }
+    if (kernel == "sparse") {
+        if (s.l1_update != L1Update::orthant) return "only l1_update='orthant' makes weights exactly zero; use 'dense'";
+        if (!s.tied) return "it is for tied models; use 'dense'";
+        return kernel_refusal(s, "dense");
+    }
     if (kernel == "auto" || kernel == "generic") return "";
     return "there is no kernel '" + kernel + "'";
 }
 
-std::string best_kernel(const Settings& s) { return kernel_refusal(s, "dense").empty() ? "dense" : "generic"; }
+std::string best_kernel(const Settings& s) {
+    for (const char* kernel : {"sparse", "dense"})
+        if (kernel_refusal(s, kernel).empty()) return kernel;
+    return "generic";
+}
 
 std::int64_t model_bytes(const Settings& s) {
     // In double: sizes that overflow an integer must be refused, not wrapped.
     const double n = double(s.n_features), m = double(Matrix<float>::padded(s.n_hidden)), wide = double(Matrix<float>::padded(s.n_features));
     const double rows = double(s.rows());
-    const int matrices = s.tied ? 1 : 2, copies = 4 + (s.is_adam() || s.has_momentum()) + s.is_adam();  // two of weights, gradient, panels
+    const int matrices = s.tied ? 1 : 2, copies = 3 + (s.l1_update == L1Update::orthant ? 2 : 1) * (1 + (s.is_adam() || s.has_momentum()) + s.is_adam());
     double entries = matrices * copies * n * m + 6 * n * wide + n * 256;
     if (s.noise_sharing == NoiseSharing::input) entries += rows * (2 * m + 2 * wide + 256);
     double bytes = entries * (s.dtype == Dtype::float32 ? 4 : 8);

@@ -23,10 +23,10 @@ class DenseKernel {
 
   public:
     DenseKernel(const Settings& s, const GramPass<T>&)
-        : s_(s), n_(s.n_features), padded_(Matrix<T>::padded(s.n_features)), panels_((s.n_hidden + width - 1) / width), schedule_(s),
-          output_(s), encoder_(*this), g_(n_, n_), c_(1, n_), tile_(Tile<T>::rows, width), tiles_(n_, Tile<T>::rows) {
-        if (s.tied) sum_ = Matrix<T>(n_, n_);
-        else decoder_ = Side(*this), sum_ = Matrix<T>(n_, n_);
+        : s_(s), n_(s.n_features), padded_(Matrix<T>::padded(n_)), panels_((s.n_hidden + width - 1) / width),
+          symmetric_(s.tied && !s.bias && s.importance.empty()), schedule_(s),
+          output_(s), encoder_(*this), g_(n_, n_), c_(1, n_), sum_(n_, n_), tile_(Tile<T>::rows, width), tiles_(n_, Tile<T>::rows) {
+        if (!s.tied) decoder_ = Side(*this);
         if (s.bias) bias_ = Matrix<T>(1, n_), bias_first_ = Matrix<T>(1, n_), bias_second_ = Matrix<T>(1, n_);
     }
 
@@ -52,13 +52,11 @@ class DenseKernel {
     }
 
     void step(const SparseBatch* batch, const Matrix<T>* noise, const Matrix<T>* next_noise, Pulse& pulse) {
-        output_(g_, batch, noise ? &c_ : nullptr, s_.bias ? &bias_ : nullptr, false, false);
-        if (s_.tied) add_transpose(output_.a, sum_);
-        else transpose(output_.a, sum_);
+        prepare(batch, noise);
         const StepConstants<T> c = schedule_.next();
         with_update(s_, [&](auto update) {
             using U = decltype(update);
-            if (s_.bias) update_matrix<Update<U::rule, false>>(bias_, output_.d_sum, bias_first_, bias_second_, c.without_l1());
+            step_bias<U>(c);
             for (std::ptrdiff_t p = 0; p < panels_ && !pulse.stopped(); ++p) {
                 const T* xi = noise ? noise->row(0) + p * width : nullptr;
                 if (s_.tied) {
@@ -73,7 +71,30 @@ class DenseKernel {
         if (s_.tied) mirror_lower(g_);
     }
 
+    std::int64_t nonzeros() const {
+        std::int64_t count = 0;
+        for (const Side* side : {&encoder_, &decoder_})
+            for (std::size_t e = 0; e < side->weights.buffer.size(); ++e) count += side->weights.buffer[e] != 0;
+        return count;
+    }
+
   private:
+    template <class>
+    friend class SparseKernel;
+
+    // The part of a step without neurons: from G to S.
+    void prepare(const SparseBatch* batch, const Matrix<T>* noise) {
+        if (symmetric_ && !batch && !noise) return output_.symmetric_sum(g_, sum_);
+        output_(g_, batch, noise ? &c_ : nullptr, s_.bias ? &bias_ : nullptr, false, false);
+        if (s_.tied) add_transpose(output_.a, sum_);
+        else transpose(output_.a, sum_);
+    }
+
+    template <class U>
+    void step_bias(const StepConstants<T>& c) {
+        if (s_.bias) update_matrix<Update<U::rule, false>>(bias_, output_.d_sum, bias_first_, bias_second_, c.without_l1());
+    }
+
     // One weight matrix: panel after panel, each `padded_` rows of `width`.
     struct Side {
         Matrix<T> weights, first, second;
@@ -160,6 +181,7 @@ class DenseKernel {
 
     const Settings& s_;
     std::ptrdiff_t n_, padded_, panels_;
+    bool symmetric_;  // A is, without noise
     Schedule<T> schedule_;
     OutputGradient<T> output_;
     Side encoder_, decoder_;

@@ -138,6 +138,36 @@ FASTPOLYSEM_INLINE Pack<T> sqrt(Pack<T> a) {
 #endif
 }
 
+// Bit i set where lane i of a mask is true.
+template <class T>
+FASTPOLYSEM_INLINE unsigned lanes_set(Mask<T> mask) {
+#if defined(FASTPOLYSEM_AVX512)
+    if constexpr (sizeof(T) == 4) return _mm512_movepi32_mask((__m512i)mask.v);
+    else return _mm512_movepi64_mask((__m512i)mask.v);
+#elif defined(FASTPOLYSEM_AVX2)
+    if constexpr (sizeof(T) == 4) return unsigned(_mm256_movemask_ps((__m256)mask.v));
+    else return unsigned(_mm256_movemask_pd((__m256d)mask.v));
+#else
+    unsigned bits = 0;
+    for (int i = 0; i < Pack<T>::width; ++i) bits |= unsigned(mask.v[i] != 0) << i;
+    return bits;
+#endif
+}
+
+// Writes the lanes whose bit is set side by side, then whatever: `to` has room for a whole vector. Returns how many.
+template <class T>
+FASTPOLYSEM_INLINE int compress(unsigned bits, Pack<T> a, T* to) {
+#if defined(FASTPOLYSEM_AVX512)
+    if constexpr (sizeof(T) == 4) _mm512_storeu_si512(to, _mm512_maskz_compress_epi32(__mmask16(bits), (__m512i)a.v));
+    else _mm512_storeu_si512(to, _mm512_maskz_compress_epi64(__mmask8(bits), (__m512i)a.v));
+    return __builtin_popcount(bits);
+#else
+    int count = 0;
+    for (; bits; bits &= bits - 1) to[count++] = a.v[__builtin_ctz(bits)];
+    return count;
+#endif
+}
+
 template <class T>
 FASTPOLYSEM_INLINE Pack<T> abs(Pack<T> a) {
     using Bits = typename Pack<T>::Bits;

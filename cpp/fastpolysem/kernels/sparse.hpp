@@ -1,0 +1,227 @@
+// Orthant-wise l1 makes weights exactly zero, and skipping an exact zero does not change a chain: cost can follow the non-zeros.
+//
+// A run begins in the dense kernel. Once few enough weights are left, they are stored neuron by neuron (n entries each,
+// zeros included), and a step is, for each neuron k that has a non-zero:
+//
+//     gradient column = sum over its non-zeros j of S[j] w_jk     vectors over features; S = A + A^T is symmetric
+//     optimiser where a weight is non-zero or |gradient| > l1     the others stay exactly as they are
+//     next G += w_k w_k^T                                         over the non-zeros only
+//
+// A neuron without non-zeros has gradient zero (with noise: u_i xi_k, tested against l1 by its largest entry) and is passed over.
+#pragma once
+
+#include "dense.hpp"
+
+namespace fastpolysem {
+
+template <class T>
+class SparseKernel {
+    using P = simd::Pack<T>;
+    using Index = typename P::Bits;              // as wide as T: a vector of weights has its vector of features
+    static constexpr int chunk = 16;             // vectors of a column or of a row of G held in registers
+    static constexpr std::ptrdiff_t group = 32;  // neurons whose part of G is added together
+    static constexpr double switch_at = 0.5;     // share of non-zeros below which this beats the dense kernel
+
+  public:
+    SparseKernel(const Settings& s, const GramPass<T>& pass)
+        : s_(s), n_(s.n_features), m_(s.n_hidden), padded_(Matrix<T>::padded(n_)), dense_(s, pass), weights_(m_, n_), gradient_(1, n_),
+          row_neurons_(std::size_t(n_)), room_(padded_ + P::width), index_(std::size_t(m_ * room_)), value_(std::size_t(m_ * room_)),
+          count_(std::size_t(m_)) {
+        if (s.is_adam() || s.has_momentum()) first_ = Matrix<T>(m_, n_);
+        if (s.is_adam()) second_ = Matrix<T>(m_, n_);
+    }
+
+    void start(const Parameters<T>& weights, const Matrix<T>* noise) {
+        dense_.start(weights, noise);
+        sparse_ = false;
+        age_ = 0;
+    }
+
+    void read(Parameters<T>& weights) const {
+        if (!sparse_) return dense_.read(weights);
+        for (std::ptrdiff_t i = 0; i < n_; ++i)
+            for (std::ptrdiff_t k = 0; k < m_; ++k) weights.encoder.row(i)[k] = weights_.row(k)[i];
+        weights.bias.buffer.copy_from(dense_.bias_.buffer);
+    }
+
+    void step(const SparseBatch* batch, const Matrix<T>* noise, const Matrix<T>* next_noise, Pulse& pulse) {
+        if (!sparse_ && age_++ % 8 == 0 && double(dense_.nonzeros()) < switch_at * double(n_ * m_)) take_over();
+        if (!sparse_) return dense_.step(batch, noise, next_noise, pulse);
+        dense_.prepare(batch, noise);
+        const StepConstants<T> c = dense_.schedule_.next();
+        with_update(s_, [&](auto update) {
+            using U = decltype(update);
+            dense_.template step_bias<U>(c);
+            dense_.g_.clear();
+            dense_.c_.clear();
+            below_only_ = false;
+            const T widest = noise ? largest(dense_.output_.d_sum.row(0)) : T(0);
+            for (std::ptrdiff_t k0 = 0; k0 < m_; k0 += group) {
+                if (pulse.stopped()) return;
+                const std::ptrdiff_t end = std::min(m_, k0 + group);
+                for (std::ptrdiff_t k = k0; k < end; ++k) {
+                    const T* xi = noise ? noise->row(0) + k : nullptr;
+                    const bool idle = count_[std::size_t(k)] == 0 && !(xi && std::abs(widest * *xi) > c.l1);
+                    if (!idle) advance<U>(k, xi, c);
+                }
+                absorb(k0, end, next_noise);
+            }
+        });
+        if (below_only_) mirror_lower(dense_.g_);
+    }
+
+  private:
+    // From panels of 128 bytes to one row of n features for each neuron.
+    void take_over() {
+        sparse_ = true;
+        const auto move = [&](const Matrix<T>& from, Matrix<T>& to) {
+            if (to.empty()) return;
+            dense_.each_row([&](std::ptrdiff_t i, std::ptrdiff_t p, std::ptrdiff_t count) {
+                const T* row = from.row(p * padded_ + i);
+                for (std::ptrdiff_t k = 0; k < count; ++k) to.row(p * dense_.width + k)[i] = row[k];
+            });
+        };
+        move(dense_.encoder_.weights, weights_);
+        move(dense_.encoder_.first, first_);
+        move(dense_.encoder_.second, second_);
+        for (std::ptrdiff_t k = 0; k < m_; ++k) {
+            count_[std::size_t(k)] = 0;
+            for (std::ptrdiff_t i = 0; i < padded_; i += P::width) list(k, i, P::load(weights_.row(k) + i));
+        }
+    }
+
+    // Appends the non-zeros among weights i ... of neuron k to its list.
+    FASTPOLYSEM_INLINE void list(std::ptrdiff_t k, std::ptrdiff_t i, P weights) {
+        const unsigned bits = simd::lanes_set<T>(weights != P::zero());
+        int& count = count_[std::size_t(k)];
+        const auto at = std::size_t(k * room_ + count);
+        simd::compress(bits, simd::Pack<Index>::iota() + simd::Pack<Index>::all(Index(i)), index_.data() + at);
+        count += simd::compress(bits, weights, value_.data() + at);
+    }
+
+    template <class U>
+    void advance(std::ptrdiff_t k, const T* xi, const StepConstants<T>& c) {
+        T* g = gradient_.row(0);
+        std::ptrdiff_t i = 0;
+        for (; i + chunk * P::width <= padded_; i += chunk * P::width) add_rows<chunk>(k, i, g);
+        if (i < padded_) add_rest<chunk - 1>(int((padded_ - i) / P::width), k, i, g);
+        T *w = weights_.row(k), *first = first_.empty() ? nullptr : first_.row(k), *second = second_.empty() ? nullptr : second_.row(k);
+        const P l1 = P::all(c.l1);
+        count_[std::size_t(k)] = 0;
+        for (i = 0; i < padded_; i += P::width) {
+            P slope = P::load(g + i), weight = P::load(w + i);
+            if (xi) slope = simd::fma(P::load(dense_.output_.d_sum.row(0) + i), P::all(*xi), slope);
+            if (!simd::lanes_set<T>((weight != P::zero()) | (simd::abs(slope) > l1))) continue;
+            P m = P::zero(), v = P::zero();
+            if (U::has_first) m = P::load(first + i);
+            if (U::has_second) v = P::load(second + i);
+            U::apply(weight, slope, m, v, c);
+            weight.store(w + i);
+            if (U::has_first) m.store(first + i);
+            if (U::has_second) v.store(second + i);
+            list(k, i, weight);
+        }
+    }
+
+    // to[i ...] = sum over neuron k's non-zeros j of S[j][i ...] w_jk, V vectors at a time.
+    template <int V>
+    void add_rows(std::ptrdiff_t k, std::ptrdiff_t i, T* to) const {
+        P sum[V];
+#pragma GCC unroll 16
+        for (int v = 0; v < V; ++v) sum[v] = P::zero();
+        const T* base = dense_.sum_.row(0) + i;
+        const Index* index = index_.data() + k * room_;
+        const T* value = value_.data() + k * room_;
+        for (int e = 0; e < count_[std::size_t(k)]; ++e) {
+            const T* row = base + index[e] * dense_.sum_.stride;
+            const P x = P::all(value[e]);
+#pragma GCC unroll 16
+            for (int v = 0; v < V; ++v) sum[v] = simd::fma(x, P::load(row + v * P::width), sum[v]);
+        }
+#pragma GCC unroll 16
+        for (int v = 0; v < V; ++v) sum[v].store(to + i + v * P::width);
+    }
+    template <int V>
+    void add_rest(int vectors, std::ptrdiff_t k, std::ptrdiff_t i, T* to) const {
+        if (vectors == V) return add_rows<V>(k, i, to);
+        if constexpr (V > 1) add_rest<V - 1>(vectors, k, i, to);
+    }
+
+    // Adds neurons k0 .. end-1 to G, and to c: pair by pair, or by whole rows of G where there are many non-zeros.
+    void absorb(std::ptrdiff_t k0, std::ptrdiff_t end, const Matrix<T>* noise) {
+        Matrix<T>& g = dense_.g_;
+        std::int64_t entries = 0, pairs = 0;
+        for (std::ptrdiff_t k = k0; k < end; ++k) {
+            const std::int64_t count = count_[std::size_t(k)];
+            entries += count;
+            pairs += count * count;
+        }
+        const bool by_rows = pairs > entries * padded_ / (2 * P::width) + 4 * n_;
+        if (by_rows) std::fill(row_neurons_.begin(), row_neurons_.end(), 0u);
+        for (std::ptrdiff_t k = k0; k < end; ++k) {
+            const Index* index = index_.data() + k * room_;
+            const T* value = value_.data() + k * room_;
+            const int count = count_[std::size_t(k)];
+            for (int e = 0; e < count; ++e) {
+                if (noise) dense_.c_.row(0)[index[e]] = std::fma(value[e], noise->row(0)[k], dense_.c_.row(0)[index[e]]);
+                if (by_rows) row_neurons_[std::size_t(index[e])] |= 1u << (k - k0);
+                else for (int f = 0; f < count; ++f) {
+                    T& entry = g.row(index[e])[index[f]];
+                    entry = std::fma(value[e], value[f], entry);
+                }
+            }
+        }
+        if (!by_rows) return;
+        below_only_ = true;
+        for (std::ptrdiff_t i = 0; i < n_; ++i) {
+            if (!row_neurons_[std::size_t(i)]) continue;
+            const int vectors = int(i / P::width) + 1;  // up to the diagonal
+            int v = 0;
+            for (; v + chunk <= vectors; v += chunk) add_neurons<chunk>(k0, i, v * P::width);
+            if (v < vectors) add_neurons_rest<chunk - 1>(vectors - v, k0, i, v * P::width);
+        }
+    }
+
+    // Row i of G, V vectors from column j: plus w_ik w_k for the group's neurons k that have feature i.
+    template <int V>
+    void add_neurons(std::ptrdiff_t k0, std::ptrdiff_t i, std::ptrdiff_t j) {
+        T* to = dense_.g_.row(i) + j;
+        P sum[V];
+#pragma GCC unroll 16
+        for (int v = 0; v < V; ++v) sum[v] = P::load(to + v * P::width);
+        for (unsigned bits = row_neurons_[std::size_t(i)]; bits; bits &= bits - 1) {
+            const T* w = weights_.row(k0 + __builtin_ctz(bits));
+            const P x = P::all(w[i]);
+#pragma GCC unroll 16
+            for (int v = 0; v < V; ++v) sum[v] = simd::fma(x, P::load(w + j + v * P::width), sum[v]);
+        }
+#pragma GCC unroll 16
+        for (int v = 0; v < V; ++v) sum[v].store(to + v * P::width);
+    }
+    template <int V>
+    void add_neurons_rest(int vectors, std::ptrdiff_t k0, std::ptrdiff_t i, std::ptrdiff_t j) {
+        if (vectors == V) return add_neurons<V>(k0, i, j);
+        if constexpr (V > 1) add_neurons_rest<V - 1>(vectors, k0, i, j);
+    }
+
+    T largest(const T* u) const {
+        T most = 0;
+        for (std::ptrdiff_t i = 0; i < n_; ++i) most = std::max(most, std::abs(u[i]));
+        return most;
+    }
+
+    const Settings& s_;
+    std::ptrdiff_t n_, m_, padded_;
+    DenseKernel<T> dense_;                 // the first steps; afterwards its G, c, bias and schedule
+    Matrix<T> weights_, first_, second_;   // one row a neuron
+    Matrix<T> gradient_;                   // of the neuron at work
+    std::vector<std::uint32_t> row_neurons_;  // for each feature, which neurons of the group have it
+    std::ptrdiff_t room_;                  // entries of index_ and value_ set aside for a neuron
+    Buffer<Index> index_;                  // each neuron's non-zeros: features, ascending
+    Buffer<T> value_;                      // ... and weights
+    std::vector<int> count_;               // ... and how many
+    bool sparse_ = false, below_only_ = false;
+    std::int64_t age_ = 0;
+};
+
+}  // namespace fastpolysem
