@@ -236,7 +236,7 @@ def test_iter_collect_lets_ctrl_c_through(tmp_path: Path) -> None:
     for record in iterator:
         if record.seeds >= 8:
             with pytest.raises(KeyboardInterrupt):
-                iterator.throw(KeyboardInterrupt())  # type: ignore[attr-defined]
+                iterator.throw(KeyboardInterrupt())
             break
     assert len(Study.open(tmp_path)) == record.seeds
 
@@ -368,7 +368,10 @@ def test_ctrl_c_ends_soon_and_keeps_finished_blocks(
 # Stopping at a precision.
 
 
-def test_target_stops_at_the_first_checkpoint_that_is_precise_enough(tmp_path: Path) -> None:
+def test_target_stops_at_the_first_checkpoint_that_is_precise_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collecting, "_SPEED", 8 * SPEED)
     whole = fp.train(CONFIG, 512).loss
 
     def precise(seeds: int) -> bool:
@@ -387,7 +390,8 @@ def test_target_stops_at_the_first_checkpoint_that_is_precise_enough(tmp_path: P
         assert_same(fp.collect(CONFIG, target=0.08, metric="loss", path=path), study)
 
 
-def test_target_is_judged_alike_on_executors() -> None:
+def test_target_is_judged_alike_on_executors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "_SPEED", 8 * SPEED)
     with concurrent.futures.ThreadPoolExecutor(3) as executor:
         study = fp.collect(CONFIGS, target=0.08, metric="loss", executor=executor)
     assert_same(study, fp.collect(CONFIGS, target=0.08, metric="loss"))
@@ -796,11 +800,13 @@ def test_values_are_those_of_seeds_that_did_not_diverge() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"seeds": 0}, "collect: seeds must be an integer >= 1, got 0"),
+        ({"seeds": 0}, "collect: seeds must be an integer >= 1 and .*, got 0"),
         ({"seeds": []}, "seeds must hold at least one"),
         ({"seeds": [1, 5, 1]}, "seeds must be different, got 1 more than once"),
         ({"seeds": [-1]}, r"seeds\[0\] must be an integer >= 0"),
         ({"seeds": 1.5}, "seeds must be"),
+        ({"seeds": 10**15}, "needs about .* of memory .* ask for fewer seeds"),
+        ({"target": 0.1, "max_seeds": 10**15}, "needs about .* of memory .* ask for fewer seeds"),
         ({}, "exactly one of seeds and target"),
         ({"seeds": 3, "target": 0.1}, "exactly one of seeds and target"),
         ({"seeds": 3, "max_seeds": 9}, "max_seeds must be left out without target, got 9"),
@@ -818,7 +824,7 @@ def test_values_are_those_of_seeds_that_did_not_diverge() -> None:
 def test_bad_arguments_are_named_before_anything_happens(
     arguments: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises((TypeError, ValueError), match=message):
+    with pytest.raises((TypeError, ValueError, MemoryError), match=message):
         fp.collect(CONFIG, path=tmp_path / "study", **arguments)
     assert not (tmp_path / "study").exists()
 

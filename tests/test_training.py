@@ -66,13 +66,13 @@ COUNTS = list(spec.counts(np.zeros((1, 1))))
 HISTORY = ["objective", "loss", "residual", *COUNTS, "nonzeros", "l1_norm", "fourth_norm"]
 
 
-def configure(optimizer, inputs, noise, l1, **options):
+def configure(optimizer, noise, l1, inputs="basis", **options):
     return fp.Config(
         **{
             "n_features": N,
             "n_hidden": M,
             "steps": STEPS,
-            "inputs": INPUTS[inputs],
+            "inputs": INPUTS[inputs] if isinstance(inputs, str) else inputs,
             **OPTIMIZERS[optimizer],
             **NOISE[noise],
             **L1[l1],
@@ -269,7 +269,7 @@ def test_drawn_noise_is_the_stream_of_the_seed():
 def test_a_noise_sequence_may_be_shared_by_the_seeds():
     rng = np.random.default_rng(12)
     for noise, shape in (("step", (STEPS, M)), ("input", (STEPS, N, M))):
-        config = configure("sgd", "basis", noise, "none")
+        config = configure("sgd", noise, "none")
         sequence = rng.normal(0, 0.1, shape).astype(np.float32)
         shared = fp.train(config, SEEDS, noise_sequence=sequence, return_weights=True)
         repeated = np.broadcast_to(sequence, (S, *shape))
@@ -279,7 +279,7 @@ def test_a_noise_sequence_may_be_shared_by_the_seeds():
 
 def test_no_steps_gives_the_initial_weights_back():
     for tied, bias in ((True, False), (False, True)):
-        config = configure("adamw", "basis", "none", "subgradient", steps=0, tied=tied, bias=bias)
+        config = configure("adamw", "none", "subgradient", steps=0, tied=tied, bias=bias)
         _, initial = start(config, np.random.default_rng(13))
         result = fp.train(config, S, initial_weights=initial, return_weights=True)
         for a, b in zip(unpack(initial), unpack(result.weights), strict=True):
@@ -288,7 +288,7 @@ def test_no_steps_gives_the_initial_weights_back():
 
 
 def test_initial_weights_are_left_alone():
-    config = configure("adamw", "basis", "none", "subgradient")
+    config = configure("adamw", "none", "subgradient")
     _, initial = start(config, np.random.default_rng(14))
     before = initial.copy()
     result = fp.train(config, S, initial_weights=initial, return_weights=True)
@@ -588,17 +588,18 @@ def test_kernels_have_the_bits_of_the_generic_one(kernel, dtype):
         noise=["none", "step"],
         tied=[True, False],
     ):
-        n = int(rng.choice([1, 2, 7, 8, 16, 19]))
-        m = int(rng.choice([1, 3, 15, 16, 31, 32, 33, 65]))
+        n = int(rng.choice([1, 2, 7, 8, 16, 19, 33, 70]))
+        m = int(rng.choice([1, 3, 15, 16, 31, 32, 33, 65, 130]))
         importance = {"importance": random_importance(n)}
         variant = [{}, {"bias": True}, {"activation": "linear"}, importance][rng.integers(4)]
-        config = configure(
-            **options, inputs="basis", n_features=n, n_hidden=m, steps=60, dtype=dtype, **variant
-        )
+        inputs = [fp.Basis(), fp.Independent(0.3, 9), fp.CorrelatedBlocks(1, n, 3)]
+        variant["inputs"] = inputs[rng.choice(3, p=[0.6, 0.2, 0.2])]
+        config = configure(**options, n_features=n, n_hidden=m, steps=60, dtype=dtype, **variant)
         if not can_serve(kernel, config):
             continue
-        fast = fp.train(config, 5, kernel=kernel, return_weights=True)
-        assert_same(fp.train(config, 5, kernel="generic", return_weights=True), fast)
+        arguments = {"return_weights": True, "record": (["objective", "l1_norm"], [0, 7, 60])}
+        fast = fp.train(config, 5, kernel=kernel, **arguments)
+        assert_same(fp.train(config, 5, kernel="generic", **arguments), fast)
         served += 1
     assert served >= 8
 

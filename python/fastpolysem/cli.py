@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from fastpolysem import _native, experiments
 from fastpolysem import inputs as _inputs
-from fastpolysem.config import Config, grid
+from fastpolysem.config import Config
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,8 @@ def _options(defaults: bool) -> Any:
         help_ = [said[field.name], _SYNTAX.get(field.name, "")]
         if defaults and field.default not in (dataclasses.MISSING, None):
             help_.append(f"Default: {field.default}.")
-        hint = Annotated[list[str] | None, Parameter(help=" ".join(filter(None, help_)))]
+        parameter = Parameter(help=" ".join(filter(None, help_)), consume_multiple=True)
+        hint = Annotated[list[str] | None, parameter]
         options.append((field.name, hint, dataclasses.field(default=None)))
     # Cyclopts takes classes of the standard library for values, hence __module__.
     return dataclasses.make_dataclass(
@@ -67,7 +68,7 @@ _Options: Any = _options(defaults=True)
 _Changes: Any = _options(defaults=False)
 _NO_OPTIONS: Any = _Options()
 _NO_CHANGES: Any = _Changes()
-_TAKEN_APART = Parameter(name="*", consume_multiple=True)
+_TAKEN_APART = Parameter(name="*")
 
 app = App(
     name="fastpolysem",
@@ -169,9 +170,8 @@ def collect(
     for name in ("n_features", "n_hidden"):
         if name not in chosen:
             raise ValueError(f"--{name.replace('_', '-')} must be given")
-    base = Config(**{name: values[0] for name, values in chosen.items()})
     study = studies.collect(
-        grid(base, **chosen),
+        experiments.combinations(chosen),
         seeds=seeds,
         target=target,
         metric=metric,

@@ -28,6 +28,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MARKERS = "osD^vPX"
 _THEORY = "#666666"
 _MANY_UNREPRESENTED = 0.05
+_ARROW = 0.4  # length of the arrow of an upper limit, as a share of it
 
 
 def collisions(study: Study, ax: Axes | None = None) -> Axes:
@@ -114,7 +115,9 @@ def _series(ax: Axes, rows: pd.DataFrame, shift: float, index: int, label: str) 
     none = rows[rows["mean"] == 0]
     if len(none):
         top = none["ci_high"]
-        ax.errorbar(none["n_hidden"] * shift, top, yerr=top * 0.4, uplims=True, fmt="none", **style)
+        ax.errorbar(
+            none["n_hidden"] * shift, top, yerr=top * _ARROW, uplims=True, fmt="none", **style
+        )
 
 
 def _suspect(summary: pd.DataFrame) -> pd.Series[bool]:
@@ -138,7 +141,8 @@ def _collision_axes(ax: Axes, summary: pd.DataFrame) -> None:
     ax.set_xlabel(f"hidden neurons m{of}")
     ax.set_ylabel("polysemantic neurons")
     points = summary[["mean", "collision_law", "null_mean"]].to_numpy()
-    points = np.append(points[points > 0], summary.loc[summary["mean"] == 0, "ci_high"])
+    limits = summary.loc[summary["mean"] == 0, "ci_high"]
+    points = np.concatenate([points[points > 0], limits, limits * (1 - _ARROW)])
     ax.set_ylim(points.min() / 1.6, points.max() * 1.6)
 
 
@@ -223,11 +227,9 @@ def save(ax: Axes, path: str | os.PathLike[str]) -> Path:
         The file.
     """
     target = Path(path)
-    figure = ax.get_figure(root=True)
-    assert figure is not None
     metadata = {"Date": None} if target.suffix.lower() == ".svg" else None
     with matplotlib.rc_context({"svg.hashsalt": "fastpolysem"}):
-        figure.savefig(target, dpi=200, metadata=metadata)
+        ax.figure.canvas.figure.savefig(target, dpi=200, metadata=metadata)
     return target
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from fastpolysem.studies import Progress
 
-__all__ = ["Experiment", "get", "grid_of", "names"]
+__all__ = ["Experiment", "combinations", "get", "grid_of", "names"]
 
 
 class Experiment(Protocol):
@@ -90,15 +90,20 @@ def get(name: str) -> Experiment:
 def grid_of(
     presets: Mapping[str, Mapping[str, Any]], preset: str, changes: Mapping[str, Any]
 ) -> list[Config]:
-    """All combinations of a preset's settings after ``changes``.
-
-    A list or range holds several values of a field, anything else is one.
-    """
+    """The `combinations` of a preset's settings after ``changes``."""
     settings = {**presets[_checks.choice("preset", preset, presets)], **changes}
     settings.pop("seeds", None)
+    return combinations(settings)
+
+
+def combinations(settings: Mapping[str, Any]) -> list[Config]:
+    """All combinations of settings, of which a list or range holds several values of a field."""
     values = {
         name: list(value) if isinstance(value, (list, range)) else [value]
         for name, value in settings.items()
     }
-    base = Config(**{name: choices[0] for name, choices in values.items() if choices})
+    for name, choices in values.items():
+        if not choices:
+            raise ValueError(f"{name} must hold at least one value, got none")
+    base = Config(**{name: choices[0] for name, choices in values.items()})
     return grid(base, **values)

@@ -48,19 +48,26 @@ DEFAULT_MAX_SEEDS = 2**16
 # blocks and the guess of the time left hang on it.
 _SPEED = 1.5e11
 
+# A row in memory, with room for a copy while tables are put together.
+_ROW_BYTES = 300
+
 # Blocks that an executor is given at a time: enough for any cluster, and Ctrl-C need not cancel
 # millions.
 _MAX_HANDED_OUT = 10_000
 
 
 def block_size(config: Config) -> int:
-    """Number of seeds in a block of this configuration: a power of two from 1 to 4096, about a
-    second of work.
+    """Number of seeds in a block: about a second of work.
 
     Parameters
     ----------
     config
         The configuration; nothing else enters, neither the machine nor its load.
+
+    Returns
+    -------
+    int
+        A power of two from 1 to 4096.
     """
     return int(2 ** min(12, max(0, math.floor(-math.log2(_seconds(config) or 1e-9)))))
 
@@ -175,7 +182,7 @@ def iter_collect(
     executor: Executor | None = None,
     num_threads: int | None = None,
     metadata: Mapping[str, Any] | None = None,
-) -> Iterator[Progress]:
+) -> Generator[Progress, None, None]:
     """Do what `collect` does and yield a `Progress` record at the start and after each block.
 
     Parameters are those of `collect`. Each record refers to the study so far as ``record.study``.
@@ -217,11 +224,9 @@ class _Task:
     reused: int = 0  # of them, those that were stored
     diverged: int = 0
     finished: bool = False
-    count: int = (
-        0  # of the metric's values that are not diverged: how many, mean, squared distances from it
-    )
+    count: int = 0  # values of the metric, of seeds that did not diverge
     mean: float = math.nan
-    squares: float = 0.0
+    squares: float = 0.0  # sum of their squared distances from the mean
 
     @property
     def estimate(self) -> statistics.Estimate:
@@ -287,6 +292,12 @@ class _Collector:
         if num_threads is not None:
             num_threads = _checks.integer("collect: num_threads", num_threads, (">=", 1))
         self.num_threads = num_threads or (core.default_threads() if executor is None else 1)
+        most = len(wanted) if cap is None else cap
+        _checks.memory(
+            "collect",
+            {f"the rows of {most} seeds of {len(listed)} configs": most * len(listed) * _ROW_BYTES},
+            "ask for fewer seeds at a time",
+        )
         extra = checked_metadata(metadata)
         self.store = None if path is None else Store(path)
         self.study = Study()
@@ -399,9 +410,8 @@ class _Collector:
                     rows = _received(future, task)
                 self._finish(task, rows)
                 yield self._record()
-        except (
-            BaseException
-        ):  # also when the generator is closed: keep what is done, give up the rest
+        except BaseException:
+            # Also when the generator is closed: keep what is done, give up the rest.
             for future in handed_out:
                 future.cancel()
             for future, (task, _) in handed_out.items():
@@ -517,7 +527,9 @@ def _checked_configs(configs: Config | Iterable[Config]) -> list[Config]:
 def _checked_seeds(seeds: Any) -> NDArray[np.uint64]:
     """The seeds asked for, ascending."""
     if isinstance(seeds, (int, np.integer)):
-        return np.arange(_checks.integer("collect: seeds", seeds, (">=", 1)), dtype=np.uint64)
+        count = _checks.integer("collect: seeds", seeds, (">=", 1), ("<=", 2**64))
+        _checks.memory("collect", {f"{count} seeds": 8 * count}, "ask for fewer seeds at a time")
+        return np.arange(count, dtype=np.uint64)
     listed = sorted(_checks.integers("collect: seeds", seeds, (">=", 0), ("<", 2**64)))
     if not listed:
         raise ValueError("collect: seeds must hold at least one seed, got none")

@@ -102,12 +102,16 @@ class ConflictError(ValueError):
 
 def rows_of(result: TrainingResult) -> pd.DataFrame:
     """The rows of a training result, columns as in `SCHEMA` but for the digest."""
-    columns = {name: getattr(result, name) for name in ("seeds", *RESULTS, "seconds")}
-    frame = pd.DataFrame(columns).rename(columns={"seeds": "seed"})
-    frame["numerics_version"] = np.int32(result.numerics_version)
-    frame["kernel"] = result.kernel
-    frame["version"] = fastpolysem.__version__
-    return frame
+    return pd.DataFrame(
+        {
+            "seed": result.seeds,
+            "numerics_version": np.full(len(result), result.numerics_version, dtype=np.int32),
+            **{name: getattr(result, name) for name in RESULTS},
+            "seconds": result.seconds,
+            "kernel": result.kernel,
+            "version": fastpolysem.__version__,
+        }
+    )
 
 
 def union(frames: Iterable[pd.DataFrame], digest: str) -> pd.DataFrame:
@@ -569,7 +573,7 @@ def _read_config(folder: Path) -> tuple[Config, dict[str, Any]]:
     except FileNotFoundError:
         raise _UnusableError("has no config.json") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise _UnusableError(f"config.json is not one of a study ({_brief(error)})") from None
+        raise _UnusableError(f"config.json is not one of a study ({_first_line(error)})") from None
     if schema != SCHEMA_VERSION:
         raise _wrong_version("schema version", schema, SCHEMA_VERSION)
     if numerics != NUMERICS_VERSION:
@@ -577,7 +581,7 @@ def _read_config(folder: Path) -> tuple[Config, dict[str, Any]]:
     try:
         config = Config.from_dict(content["config"])
     except (ValueError, KeyError, TypeError) as error:
-        raise _UnusableError(f"config.json holds no valid config ({_brief(error)})") from None
+        raise _UnusableError(f"config.json holds no valid config ({_first_line(error)})") from None
     if not folder.name == content.get("digest") == config.digest:
         raise _UnusableError(f"config.json holds the config {config.digest}, not {folder.name}")
     return config, metadata
@@ -598,7 +602,7 @@ def _read_table(file: Path, digest: str) -> pa.Table:
                 raise _UnusableError("has other columns than results of a study have")
             table = parquet.read()
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise _UnusableError(f"is corrupt or truncated ({_brief(error)})") from None
+        raise _UnusableError(f"is corrupt or truncated ({_first_line(error)})") from None
     if any(column.null_count for column in table.columns):
         raise _UnusableError("has missing values")
     for numerics in table["numerics_version"].unique().to_pylist():
@@ -617,7 +621,7 @@ def _read_table(file: Path, digest: str) -> pa.Table:
     return table
 
 
-def _brief(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 

@@ -1,0 +1,330 @@
+"""The command line, mostly as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fastpolysem as fp
+from fastpolysem import cli, experiments
+from fastpolysem.experiments import collisions
+
+TINY = ["--n-features", "8", "--n-hidden", "8", "16", "--steps", "200", "--l1", "0.01"]
+
+
+def run(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The program in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "fastpolysem.cli", *map(str, words)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "COLUMNS": "100"},
+        check=False,
+    )
+
+
+def test_reproduce_collisions_from_start_to_end(tmp_path: Path) -> None:
+    words = ["reproduce", "collisions", *TINY, "--seeds", 20, "--output", "out"]
+    done = run(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    for heading in ("seeds", "mean", "95 % interval", "n²/4m", "null model", "ratio"):
+        assert heading in lines[0]
+    assert "diverged" in lines[0]
+    assert "unrepresented" in lines[0]
+    table = fp.Study.open(tmp_path / "out" / "study").summary()
+    assert re.split(r" +", lines[2].strip())[:4] == ["8", "16", "20", "0"]
+    assert f"{table.loc[1, 'ci_low']:.4g} … {table.loc[1, 'ci_high']:.4g}" in lines[2]
+    assert "2/2 configs, 40/40 seeds, done" in done.stderr
+
+    out = tmp_path / "out"
+    assert (out / "collisions.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (out / "collisions.svg").read_text()
+    assert pd.read_csv(out / "collisions.csv")["mean"].tolist() == table["mean"].tolist()
+    rows = pd.read_parquet(out / "collisions-seeds.parquet")
+    assert len(rows) == len(pd.read_csv(out / "collisions-seeds.csv")) == 40
+    expected = fp.train(fp.Config(n_features=8, n_hidden=16, steps=200, l1=0.01), 20)
+    wide = rows[rows["n_hidden"] == 16]
+    np.testing.assert_array_equal(wide["loss"], expected.loss)
+    np.testing.assert_array_equal(wide["polysemantic"], expected.polysemantic)
+    for name in ("collisions.png", "collisions.csv", "study/"):
+        assert name in lines[-1]
+
+    again = run(*words, cwd=tmp_path)
+    assert "40 were stored" in again.stderr
+    assert again.stdout == done.stdout
+
+
+def test_collect_summary_and_plot(tmp_path: Path) -> None:
+    grid = [*TINY, "--optimizer", "adam", "adamw", "--seeds", 6]
+    collected = run("collect", *grid, "--path", "study", cwd=tmp_path)
+    assert collected.returncode == 0, collected.stderr
+    assert len(fp.Study.open(tmp_path / "study").configs) == 4
+
+    table = run("summary", "study", "--csv", "t.csv", "--seeds-csv", "s.csv", cwd=tmp_path)
+    assert table.returncode == 0, table.stderr
+    assert len(table.stdout.splitlines()) == 5
+    assert "optimizer" in table.stdout
+    assert len(pd.read_csv(tmp_path / "t.csv")) == 4
+    assert len(pd.read_csv(tmp_path / "s.csv")) == 24
+    loss = run("summary", "study", "--metric", "loss", cwd=tmp_path)
+    assert loss.returncode == 0
+    assert "ratio" not in loss.stdout
+
+    drawn = run("plot", "study", cwd=tmp_path)
+    assert drawn.returncode == 0, drawn.stderr
+    assert drawn.stdout == "wrote collisions.png\n"
+    assert (tmp_path / "collisions.png").stat().st_size > 10_000
+    digest = pd.read_csv(tmp_path / "t.csv")["digest"][0]
+    counts = ["plot", "study", "--kind", "counts", "--digest", digest, "--output", "c.svg"]
+    assert run(*counts, cwd=tmp_path).returncode == 0
+    assert "share of seeds" in (tmp_path / "c.svg").read_text()
+
+
+def test_target_and_metadata_of_a_study_in_steps(tmp_path: Path) -> None:
+    words = ["collect", *TINY, "--path", tmp_path / "s", "--num-threads", 1]
+    assert run(*words, "--seeds", 70).returncode == 0
+    done = run(*words, "--target", 10, "--metric", "loss")
+    assert done.returncode == 0, done.stderr
+    assert "128/128 seeds, 128 were stored" in done.stderr
+
+
+def test_options_reach_the_config(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: dict[str, object] = {}
+
+    def collect(configs: list[fp.Config], **arguments: object) -> fp.Study:
+        seen["configs"] = configs
+        seen.update(arguments)
+        return fp.Study()
+
+    monkeypatch.setattr("fastpolysem.studies.collect", collect)
+    words = (
+        "collect --path p --seeds 3 --n-features 8 --n-hidden 4 --l1 0 0.5 --tied false --bias true"
+    )
+    words += (
+        " --weight-decay none 0.1 --betas 0.8,0.99 --noise gaussian --noise-std 1e-1 --importance"
+    )
+    words += (
+        " 1,2,3,4,5,6,7,8 --inputs independent:probability=0.25,batch_size=16,magnitude=uniform"
+    )
+    assert cli.main(words.split()) == 0
+    base = fp.Config(
+        n_features=8,
+        n_hidden=4,
+        tied=False,
+        bias=True,
+        betas=(0.8, 0.99),
+        noise="gaussian",
+        noise_std=0.1,
+        importance=range(1, 9),
+        inputs=fp.Independent(probability=0.25, batch_size=16, magnitude="uniform"),
+    )
+    assert seen["configs"] == fp.grid(base, l1=[0.0, 0.5], weight_decay=[None, 0.1])
+    assert seen["seeds"] == 3
+    assert seen["path"] == Path("p")
+
+
+def test_every_field_is_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["collect"], ["reproduce", "collisions"]):
+        assert cli.main([*command, "--help"]) == 0
+        text = capsys.readouterr().out
+        for name in fp.Config.__dataclass_fields__:
+            assert f"--{name.replace('_', '-')} " in text, name
+    assert "default, quick, paper" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("colect", 'Did you mean "collect"?'),
+        ("reproduce collision", 'Did you mean "collisions"?'),
+        ("reproduce collisions --preset quik", "did you mean 'quick'?"),
+        ("reproduce collisions --optimizer adamm", "did you mean 'adam'?"),
+        ("reproduce collisions --n-hiden 4", "--n-hiden"),
+        ("reproduce collisions --l1 -1", "Config: l1 must be a finite number >= 0, got -1"),
+        ("reproduce collisions --l1 much", "got 'much'"),
+        ("reproduce collisions --steps 1e3", "steps must be an integer"),
+        ("reproduce collisions --momentum 0.5", "momentum must be left at 0.0"),
+        ("reproduce collisions --tied perhaps", "tied must be True or False"),
+        ("reproduce collisions --seeds 0", "seeds must be an integer >= 1"),
+        ("reproduce collisions --seeds few", "--seeds"),
+        ("reproduce collisions --n-hidden 4 4", "equal in effect"),
+        ("reproduce collisions --n-hidden --l1 0", "hidden"),
+        ("collect --path p --seeds 1 --n-hidden 4", "--n-features must be given"),
+        ("collect --path p --n-hidden 4 --n-features 4", "exactly one of seeds and target"),
+        ("collect --seeds 1 --n-hidden 4 --n-features 4", "--path"),
+        ("collect --path p --seeds 1 --n-hidden 4 --n-features 4 --inputs basic", "'basis'"),
+        ("collect --path p --seeds 1 --n-hidden 4 --n-features 4 --inputs fixed", "from Python"),
+        (
+            "collect --path p --seeds 1 --n-hidden 4 --n-features 4 --inputs independent",
+            "batch_size",
+        ),
+        ("summary nowhere", "there is no study in nowhere"),
+        ("plot nowhere", "there is no study in nowhere"),
+        ("plot nowhere --kind pie", "--kind"),
+    ],
+)
+def test_errors_are_one_line_and_leave_nothing(
+    words: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(words.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert err.startswith("fastpolysem: error: ")
+    assert message in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_in_a_process_of_its_own() -> None:
+    done = run("summary", "nowhere")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == (
+        "fastpolysem: error: there is no study in nowhere: no folder with a config.json\n"
+    )
+
+
+def test_damaged_files_are_named_and_skipped_by_request(tmp_path: Path) -> None:
+    config = fp.Config(n_features=4, n_hidden=4, steps=5)
+    fp.collect(config, seeds=3, path=tmp_path)
+    file = tmp_path / config.digest / "seeds-0-3.parquet"
+    file.write_bytes(b"")
+    done = run("summary", tmp_path)
+    assert done.returncode == 2
+    assert f"{file}: is empty" in done.stderr
+    assert run("summary", tmp_path, "--skip-damaged").returncode == 0
+    assert not file.exists()
+
+
+def test_ctrl_c_keeps_what_is_finished_and_says_so(tmp_path: Path) -> None:
+    words = ["collect", "--n-features", 32, "--n-hidden", 512, "--seeds", 100_000, "--path", "s"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fastpolysem.cli", *map(str, words)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 40
+    while not list(tmp_path.rglob("seeds-*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    stored = len(fp.Study.open(tmp_path / "s"))
+    assert stored > 0
+    assert f"interrupted: {stored} seeds are finished; they are kept in s" in err
+    assert "Traceback" not in err
+    assert str(stored) in out
+
+
+def test_info_and_version() -> None:
+    done = run("info")
+    assert done.returncode == 0
+    for name in ("version", "isa", "threads", "compiler", "numerics_version"):
+        assert f"\n{name}:" in "\n" + done.stdout
+    assert fp.__version__ in done.stdout
+    assert run("--version").stdout == f"{fp.__version__}\n"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["info"], ["reproduce", "--help"]])
+def test_help_and_info_do_not_import_tables_and_figures(words: list[str]) -> None:
+    script = (
+        "import sys; from fastpolysem import cli; code = cli.main(sys.argv[1:]); "
+        "heavy = {'pandas', 'matplotlib', 'scipy', 'pyarrow'} & set(sys.modules); "
+        "assert not heavy, heavy; sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 0
+    assert "reproduce" in capsys.readouterr().out
+
+
+# Experiments.
+
+
+def test_every_experiment_has_what_the_command_line_needs() -> None:
+    assert "collisions" in experiments.names()
+    for name in experiments.names():
+        experiment = experiments.get(name)
+        assert name == experiment.NAME
+        assert experiment.SUMMARY.endswith(".")
+        assert {"default", "quick"} <= set(experiment.PRESETS)
+        for function in ("configs", "run", "table", "rows", "draw"):
+            assert callable(getattr(experiment, function))
+        for preset in experiment.PRESETS:
+            assert experiment.configs(preset)
+    with pytest.raises(ValueError, match="did you mean 'collisions'"):
+        experiments.get("collision")
+
+
+def test_an_experiment_is_added_by_adding_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text("NAME = 'mine'\n")
+    (tmp_path / "_helper.py").write_text("")
+    monkeypatch.setattr(experiments, "__path__", [*experiments.__path__, str(tmp_path)])
+    assert "mine" in experiments.names()
+    assert "_helper" not in experiments.names()
+    found = experiments.get("mine")
+    assert isinstance(found, ModuleType)
+    assert found.NAME == "mine"
+    del sys.modules["fastpolysem.experiments.mine"], experiments.mine  # type: ignore[attr-defined]
+
+
+def test_presets_of_collisions() -> None:
+    default = collisions.configs()
+    assert [config.n_hidden for config in default] == [64, 128, 256, 512, 1024]
+    assert {config.n_features for config in default} == {64}
+    paper = collisions.configs("paper")
+    assert [config.n_hidden for config in paper] == list(range(256, 4097, 256))
+    assert collisions.PRESETS["paper"]["seeds"] == 16
+    for config in (*default, *paper):
+        assert (config.l1, config.steps, config.optimizer) == (1e-3, 7500, "adamw")
+        assert (config.learning_rate, config.l1_update) == (1e-3, "subgradient")
+
+
+def test_changes_to_a_preset() -> None:
+    configs = collisions.configs(
+        "quick", optimizer=["adam", "sgd"], n_hidden=40, betas=(0.9, 0.999)
+    )
+    assert [config.optimizer for config in configs] == ["adam", "sgd"]
+    assert {config.n_hidden for config in configs} == {40}
+    with pytest.raises(TypeError, match="did you mean 'n_hidden'"):
+        collisions.configs("quick", n_hiden=40)
+    with pytest.raises(ValueError, match="n_hidden must hold at least one"):
+        collisions.configs("quick", n_hidden=[])
+
+
+def test_an_experiment_from_python() -> None:
+    study = collisions.run("quick", seeds=3, n_features=8, n_hidden=[8, 16], steps=20)
+    table = collisions.table(study)
+    assert table["seeds"].tolist() == [3, 3]
+    assert {"ci_low", "ci_high", "collision_law", "null_mean", "unrepresented"} <= set(table)
+    assert len(collisions.rows(study)) == 6

@@ -1,0 +1,246 @@
+"""Figures: what is drawn, where, and with which words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+
+import fastpolysem as fp
+import made_up
+from fastpolysem import plots, theory
+
+matplotlib.use("Agg")
+
+CONFIG = fp.Config(n_features=64, n_hidden=64, l1=1e-3)
+WIDTHS = [64, 128, 256]
+
+
+@pytest.fixture(autouse=True)
+def no_figures_left() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def ax() -> Axes:
+    axes: Axes = Figure().subplots()
+    return axes
+
+
+def study(**varying: list[object]) -> fp.Study:
+    """Counts around the law, a little less for each further series."""
+    rng = np.random.default_rng(1)
+    made = []
+    for index, config in enumerate(fp.grid(CONFIG, **varying, n_hidden=WIDTHS)):
+        mean = 0.8 ** (index // len(WIDTHS)) * config.n_features**2 / (4 * config.n_hidden)
+        made.append(made_up.result(config, rng.poisson(mean, 50)))
+    return made_up.study(*made)
+
+
+def labels(ax: Axes) -> list[str]:
+    legend = ax.get_legend()
+    assert legend is not None
+    return [text.get_text() for text in legend.get_texts()]
+
+
+def bars(ax: Axes) -> list[ErrorbarContainer]:
+    return [one for one in ax.containers if isinstance(one, ErrorbarContainer)]
+
+
+def drawn(ax: Axes) -> None:
+    """Fails if the figure cannot be rendered."""
+    ax.figure.canvas.draw()
+
+
+def test_collisions_draws_means_with_their_intervals(ax: Axes) -> None:
+    made = study()
+    assert plots.collisions(made, ax) is ax
+    drawn(ax)
+    (bar,) = bars(ax)
+    table = made.summary()
+    np.testing.assert_array_equal(bar.lines[0].get_xdata(), WIDTHS)
+    np.testing.assert_allclose(np.asarray(bar.lines[0].get_ydata(), float), table["mean"])
+    ends = np.array([segment[:, 1] for segment in bar.lines[2][0].get_segments()])
+    np.testing.assert_allclose(ends, table[["ci_low", "ci_high"]])
+
+
+def test_collisions_draws_law_and_null_model(ax: Axes) -> None:
+    plots.collisions(study(), ax)
+    law, null = ax.get_lines()[-2:]
+    x = np.asarray(law.get_xdata(), float)
+    assert x.min() < 64
+    assert x.max() > 256
+    np.testing.assert_allclose(law.get_ydata(), 64**2 / (4 * x))
+    whole = np.asarray(null.get_xdata(), float)
+    np.testing.assert_allclose(null.get_ydata(), theory.null_mean(64, whole))
+    assert law.get_linestyle() != null.get_linestyle()
+
+
+def test_collisions_can_be_read_as_it_stands(ax: Axes) -> None:
+    plots.collisions(study(), ax)
+    drawn(ax)
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+    assert ax.get_xlabel() == "hidden neurons m (n = 64 features)"
+    assert ax.get_ylabel() == "polysemantic neurons"
+    expected = ["trained, mean and 95 % interval", "collision law $n^2/4m$", "null model"]
+    assert labels(ax) == expected
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["64", "128", "256"]
+    visible = [float(text.get_text()) for text in ax.get_yticklabels()]
+    assert {5, 10} < set(visible)
+
+
+def test_collisions_has_one_series_for_each_setting_that_varies(ax: Axes) -> None:
+    plots.collisions(study(optimizer=["adam", "adamw"], l1=[1e-3, 1e-2]), ax)
+    drawn(ax)
+    series = bars(ax)
+    assert labels(ax)[:4] == [
+        "l1=0.001, optimizer=adam",
+        "l1=0.01, optimizer=adam",
+        "l1=0.001, optimizer=adamw",
+        "l1=0.01, optimizer=adamw",
+    ]
+    assert len({bar.lines[0].get_color() for bar in series}) == 4
+    assert len({bar.lines[0].get_marker() for bar in series}) == 4
+    places = [bar.lines[0].get_xdata()[0] for bar in series]
+    assert len(set(places)) == 4  # side by side
+    assert max(places) / min(places) < 1.1
+
+
+def test_collisions_of_several_numbers_of_features(ax: Axes) -> None:
+    plots.collisions(study(n_features=[32, 64]), ax)
+    drawn(ax)
+    assert labels(ax)[:2] == ["n_features=32", "n_features=64"]
+    assert ax.get_xlabel() == "hidden neurons m"
+    lines = [line for line in ax.get_lines() if line.get_color() == plots._THEORY]
+    assert len(lines) == 4
+
+
+def test_many_widths_are_labelled_at_powers_of_two(ax: Axes) -> None:
+    configs = fp.grid(CONFIG, n_hidden=range(256, 4097, 256))
+    plots.collisions(made_up.study(*(made_up.result(c, [1, 2, 3]) for c in configs)), ax)
+    drawn(ax)
+    ticks = [text.get_text() for text in ax.get_xticklabels()]
+    assert ticks == ["256", "512", "1024", "2048", "4096"]
+
+
+def test_no_event_shows_as_an_upper_limit(ax: Axes) -> None:
+    wide = CONFIG.replace(n_hidden=512)
+    made = made_up.study(made_up.result(CONFIG, [5, 6, 7]), made_up.result(wide, [0] * 40))
+    plots.collisions(made, ax)
+    drawn(ax)
+    limit = bars(ax)[1]
+    top = made.summary().loc[1, "ci_high"]
+    (segment,) = limit.lines[2][0].get_segments()
+    assert segment[:, 1].max() == pytest.approx(top)
+    low, high = ax.get_ylim()
+    assert low < top < high
+
+
+def test_collapsed_and_diverged_settings_are_hollow(ax: Axes) -> None:
+    configs = fp.grid(CONFIG, n_hidden=WIDTHS)
+    missing = {"unrepresented": np.full(3, 20, dtype=np.int32)}
+    made = made_up.study(
+        made_up.result(configs[0], [5, 6, 7], **missing),
+        made_up.result(configs[1], [5, 6, 7]),
+        made_up.result(configs[2], [5, -1, 7]),
+    )
+    plots.collisions(made, ax)
+    hollow = [line for line in ax.get_lines() if line.get_markerfacecolor() == "white"]
+    assert [x for line in hollow for x in line.get_xdata()] == [64, 256]
+    assert labels(ax)[-1] == "hollow: diverged or > 5 % unrepresented"
+
+
+def test_means_without_an_interval_are_drawn(ax: Axes) -> None:
+    plots.collisions(made_up.study(made_up.result(CONFIG, [5])), ax)
+    drawn(ax)
+    plots.collisions(made_up.study(made_up.result(CONFIG, [0, 1])), ax)
+    drawn(ax)
+
+
+def test_counts_shows_shares_and_the_null_model(ax: Axes) -> None:
+    made = study()
+    config = made.configs[1]
+    assert plots.counts(made, config, ax) is ax
+    drawn(ax)
+    values = made.values(config)
+    heights = [bar.get_height() for bar in ax.patches]
+    np.testing.assert_allclose(heights, np.bincount(values) / len(values))
+    line = max(ax.get_lines(), key=lambda one: len(one.get_xdata()))
+    null = theory.null_distribution(64, 128)
+    np.testing.assert_allclose(line.get_ydata(), null[np.asarray(line.get_xdata(), int)])
+    assert ax.get_ylabel() == "share of seeds"
+    assert "n = 64 features, m = 128 neurons" in ax.get_xlabel()
+    assert any("50 seeds" in text for text in labels(ax))
+    assert any("null model" in text for text in labels(ax))
+    assert len(bars(ax)) == 1
+
+
+def test_counts_of_the_only_config_and_by_digest(ax: Axes) -> None:
+    made = made_up.study(made_up.result(CONFIG, [3, 4, -1, 4]))
+    plots.counts(made, ax=ax)
+    assert len(ax.patches) == 5
+    other: Axes = Figure().subplots()
+    plots.counts(made, CONFIG.digest, other)
+    assert len(other.patches) == 5
+
+
+def test_counts_without_a_null_model(ax: Axes) -> None:
+    narrow = CONFIG.replace(n_hidden=8)
+    plots.counts(made_up.study(made_up.result(narrow, [3, 4])), ax=ax)
+    drawn(ax)
+    assert len(labels(ax)) == 1
+
+
+def test_what_cannot_be_drawn_is_said() -> None:
+    diverged = made_up.study(made_up.result(CONFIG, [-1, -1]))
+    for draw in (plots.collisions, plots.counts):
+        with pytest.raises(ValueError, match="a seed that did not diverge"):
+            draw(diverged)
+    with pytest.raises(ValueError, match="config must be given for a study of 3 configs"):
+        plots.counts(study())
+    with pytest.raises(KeyError, match="does not hold"):
+        plots.counts(study(), "abc")
+    assert not plt.get_fignums()
+
+
+def test_pyplot_is_left_alone_when_axes_are_given(ax: Axes) -> None:
+    mine = plt.figure()
+    before = dict(matplotlib.rcParams)
+    plots.collisions(study(), ax)
+    assert plt.get_fignums() == [mine.number]
+    assert plt.gcf() is mine
+    assert not mine.axes
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_without_axes_pyplot_makes_a_figure() -> None:
+    ax = plots.collisions(study())
+    assert plt.gca() is ax
+    assert plt.get_fignums() == [1]
+
+
+def test_several_figures_in_one(ax: Axes) -> None:
+    axes = Figure().subplots(1, 2)
+    plots.collisions(study(), axes[0])
+    plots.counts(study(), CONFIG, axes[1])
+    drawn(axes[0])
+    assert axes[1].get_ylabel() == "share of seeds"
+
+
+def test_save_writes_what_the_ending_says(tmp_path: Path) -> None:
+    contents = []
+    for name in ("a.svg", "b.svg"):
+        ax = Figure().subplots()
+        plots.collisions(study(), ax)
+        contents.append(plots.save(ax, tmp_path / name).read_bytes())
+    assert contents[0] == contents[1]  # no date, no random names
+    assert b"<svg" in contents[0]
+    assert plots.save(ax, tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
