@@ -1,7 +1,7 @@
 """The same training written with what people would otherwise use, each as well as we can.
 
-Every function trains `weights` (seeds, n, m) for `steps` steps of AdamW with an l1 subgradient on the
-basis batch and returns the trained weights as a float32 array; `batch` models are trained at a time.
+Every function trains `weights` (seeds, n, m) for `steps` steps of AdamW with an l1 subgradient on
+the basis batch and returns the trained weights in float32; `batch` models are trained at a time.
 """
 
 from __future__ import annotations
@@ -105,7 +105,11 @@ def numpy_gram(weights: Array, l1: float, steps: int, batch: int) -> Array:
             v += np.float32(1 - BETA2) * (grad * grad - v)
             w *= np.float32(1 - LEARNING_RATE * WEIGHT_DECAY)
             scale = np.float32(1 / np.sqrt(1 - BETA2**t))
-            w -= np.float32(LEARNING_RATE / (1 - BETA1**t)) * m / (np.sqrt(v) * scale + np.float32(EPSILON))
+            w -= (
+                np.float32(LEARNING_RATE / (1 - BETA1**t))
+                * m
+                / (np.sqrt(v) * scale + np.float32(EPSILON))
+            )
         return w
 
     return _in_batches(train, weights, batch)

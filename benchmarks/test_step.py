@@ -1,7 +1,7 @@
 """One step of one seed, AdamW with an l1 subgradient: ours against what people use.
 
-Every entry of a group does the same work (SEED_STEPS steps of a seed in all) from the same weights, so
-the times compare as they stand. Peers run at the batch size that was best in a trial just before.
+Every entry of a group does the same work (the same steps of the same seeds) from the same weights,
+so the times compare as they stand. Peers run at the batch size that was best in a trial before.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ def _start(n: int, m: int, seeds: int) -> np.ndarray:
 
 
 def _ours(weights: np.ndarray, steps: int) -> np.ndarray:
-    config = fp.Config(
-        n_features=weights.shape[1], n_hidden=weights.shape[2], l1=L1, steps=steps
-    )
+    config = fp.Config(n_features=weights.shape[1], n_hidden=weights.shape[2], l1=L1, steps=steps)
     seeds = len(weights)
     return fp.train(config, seeds, initial_weights=weights, return_weights=True).weights
 
@@ -54,7 +52,7 @@ def test_adamw_step(benchmark, name, n, m, seeds, steps):
         benchmark.extra_info["batch"] = best
         run = lambda: peer(weights, L1, steps, best)  # noqa: E731
     result = benchmark.pedantic(run, rounds=5, iterations=1, warmup_rounds=1)
-    # The subgradient's sign flips on rounding where a weight is near zero: all but a few entries agree.
+    # The subgradient's sign flips on rounding where a weight is near zero: all but a few agree.
     assert np.quantile(np.abs(result - expected), 0.999) < 1e-5
     seconds = benchmark.stats.stats.median / (seeds * steps)
     benchmark.extra_info["ms_per_step_and_seed"] = 1e3 * seconds

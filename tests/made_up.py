@@ -10,7 +10,9 @@ from numpy.typing import ArrayLike
 import fastpolysem as fp
 
 
-def result(config: fp.Config, counts: ArrayLike, first_seed: int = 0, **columns: Any) -> fp.TrainingResult:
+def result(
+    config: fp.Config, counts: ArrayLike, first_seed: int = 0, **columns: Any
+) -> fp.TrainingResult:
     """One seed for each count; a negative count is a seed that diverged."""
     polysemantic = np.asarray(counts, dtype=np.int32)
     size = len(polysemantic)

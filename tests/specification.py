@@ -239,7 +239,7 @@ def orthant_step(
     w_new = np.where(free, moved, w)
     first = np.where(free, first, state.first)
     second = np.where(free, second, state.second)
-    clamp = (w != 0) & ((w_new == 0) | (np.sign(w_new) != np.sign(w)))
+    clamp = (w != 0) & (w_new * np.sign(w) <= 0)  # nan is no crossing: it must end as diverged
     return np.where(clamp, 0.0, w_new), State(np.where(clamp, 0.0, first), second)
 
 

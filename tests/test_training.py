@@ -375,6 +375,15 @@ def test_certified_stop_has_the_outcome_of_the_full_run(options, dtype):
         np.testing.assert_array_equal(same.weights[0], early.weights[s])
 
 
+@pytest.mark.parametrize("kernel", ["generic", "dense", "sparse", "lanes"])
+def test_an_exploding_orthant_run_is_not_a_model_of_zeros(kernel):
+    config = fp.Config(n_features=8, n_hidden=4, l1=1e-3, l1_update="orthant", steps=3)
+    weights = np.full((1, 8, 4), 1e20, dtype=np.float32)
+    result = fp.train(config, 1, initial_weights=weights, kernel=kernel)
+    assert result.diverged.all()
+    assert result.polysemantic[0] == -1
+
+
 def test_a_diverging_run_is_flagged():
     for dtype in ("float32", "float64"):
         for tied in (True, False):

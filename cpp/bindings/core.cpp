@@ -8,6 +8,7 @@
 #include <omp.h>
 #endif
 
+#include "fastpolysem/encoding.hpp"
 #include "fastpolysem/generic.hpp"
 #include "fastpolysem/initial.hpp"
 #include "fastpolysem/noise.hpp"
@@ -127,6 +128,27 @@ py::tuple loss_and_gradient(const Settings& s, const py::array& encoder, const p
     });
 }
 
+// Signals and progress belong to the calling thread; what Python raises there stops the computation and is raised after it.
+struct Listener {
+    py::object progress;
+    std::exception_ptr raised;
+
+    bool keep_going(std::int64_t done) {
+        const py::gil_scoped_acquire acquire;
+        try {
+            if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+            if (!progress.is_none()) progress(done);
+            return true;
+        } catch (...) {
+            raised = std::current_exception();
+            return false;
+        }
+    }
+    void raise_if_stopped() const {
+        if (raised) std::rethrow_exception(raised);
+    }
+};
+
 py::dict train_seeds(const Settings& s, const Array<std::uint64_t>& seeds, const py::object& encoder, const py::object& decoder,
                      const py::object& bias, const py::object& noise_sequence, const std::vector<std::string>& metrics,
                      const Array<std::int64_t>& record_steps, bool return_weights, int num_threads, const std::string& kernel,
@@ -136,7 +158,7 @@ py::dict train_seeds(const Settings& s, const Array<std::uint64_t>& seeds, const
     task.seeds = seeds.data();
     task.count = seeds.size();
     task.threads = num_threads;
-    task.kernel = kernel == "auto" ? best_kernel(s) : kernel;
+    task.kernel = kernel == "auto" ? best_kernel(s, task.count) : kernel;
     task.record_steps.assign(record_steps.data(), record_steps.data() + record_steps.size());
     const py::ssize_t count = seeds.size(), records = record_steps.size();
     std::vector<Outcome> outcomes(static_cast<std::size_t>(count));
@@ -166,24 +188,12 @@ py::dict train_seeds(const Settings& s, const Array<std::uint64_t>& seeds, const
     task.final_decoder = mutable_data(final_decoder);
     task.final_bias = mutable_data(final_bias);
 
-    // Signals and progress belong to the calling thread; what Python raises there stops the others and is raised here.
-    std::exception_ptr raised;
-    const auto keep_going = [&](std::int64_t done) {
-        const py::gil_scoped_acquire acquire;
-        try {
-            if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-            if (!progress.is_none()) progress(done);
-            return true;
-        } catch (...) {
-            raised = std::current_exception();
-            return false;
-        }
-    };
+    Listener listener{progress, nullptr};
     {
         const py::gil_scoped_release release;
-        train(task, keep_going);
+        train(task, [&](std::int64_t done) { return listener.keep_going(done); });
     }
-    if (raised) std::rethrow_exception(raised);
+    listener.raise_if_stopped();
 
     py::dict result;
     const auto column = [&](const char* name, auto get) {
@@ -287,6 +297,43 @@ py::tuple batch_draw(const Settings& s, std::uint64_t seed, std::uint32_t step) 
                           Array<double>(py::ssize_t(b.value.size()), b.value.data()));
 }
 
+py::array encoding_start(std::uint64_t seed, std::int64_t m, float deviation) {
+    Array<float> w(m);
+    float* to = w.mutable_data();
+    const py::gil_scoped_release release;
+    draw_encoding(seed, m, deviation, to);
+    return w;
+}
+
+py::dict encoding_run(const Array<float>& start, double l1, double step, double end, const std::vector<double>& times) {
+    Listener listener{py::none(), nullptr};
+    std::vector<EncodingRecord> records;
+    {
+        std::vector<float> weights(start.data(), start.data() + start.size());
+        const py::gil_scoped_release release;
+        Stopper stopper;
+        stopper.keep_going = [&](std::int64_t done) { return listener.keep_going(done); };
+        Pulse pulse(stopper, true);
+        records = Encoding(std::move(weights), l1).run(step, end, times, pulse);
+    }
+    listener.raise_if_stopped();
+    py::dict result;
+    const auto column = [&](const char* name, auto EncodingRecord::*member) {
+        using V = std::decay_t<decltype(records[0].*member)>;
+        Array<V> a(py::ssize_t(records.size()));
+        for (std::size_t i = 0; i < records.size(); ++i) a.mutable_data()[i] = records[i].*member;
+        result[name] = a;
+    };
+    column("time", &EncodingRecord::time);
+    column("support", &EncodingRecord::support);
+    column("l1_norm", &EncodingRecord::l1_norm);
+    column("squared_norm", &EncodingRecord::squared_norm);
+    column("relative_variance", &EncodingRecord::relative_variance);
+    column("largest", &EncodingRecord::largest);
+    column("second", &EncodingRecord::second);
+    return result;
+}
+
 py::dict info() {
     py::dict d;
     d["isa"] = FASTPOLYSEM_ISA;
@@ -360,6 +407,8 @@ PYBIND11_MODULE(FASTPOLYSEM_MODULE, m, py::mod_gil_not_used()) {
     m.def("initial_weights", &initial_weights, "settings"_a, "seeds"_a);
     m.def("draw_noise", &noise_draws, "settings"_a, "seeds"_a, "step"_a, "rows"_a);
     m.def("draw_batch", &batch_draw, "settings"_a, "seed"_a, "step"_a);
+    m.def("encoding_start", &encoding_start, "seed"_a, "m"_a, "deviation"_a);
+    m.def("encoding_run", &encoding_run, "start"_a, "l1"_a, "step"_a, "end"_a, "times"_a);
     m.def("shape_word", &random::shape_word, "n"_a, "m"_a);
     m.def("philox", [](std::array<std::uint32_t, 4> counter, std::uint64_t key) {
         using random::Word;

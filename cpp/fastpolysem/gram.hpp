@@ -218,7 +218,7 @@ class GramPass {
             }
             for (std::ptrdiff_t k = 0; k < s_.n_hidden; ++k) sum += std::abs(double(h[k]));
             if (!want_gradient) continue;
-            for (std::ptrdiff_t k = 0; k < enc.stride; k += P::width) simd::sign(P::load(h + k)).store(h + k);
+            for (std::ptrdiff_t k = 0; k < enc.stride; k += P::width) simd::with_sign_of(P::all(1), P::load(h + k)).store(h + k);
             const auto add = [&](std::int32_t i, T value) {
                 OutputGradient<T>::add_scaled(P::all(value * T(weight)), h, gradient.encoder.row(i), enc.stride);
             };

@@ -11,12 +11,12 @@ namespace fastpolysem {
 // The scalars of one step, computed in double, bias corrections by running products.
 template <class T>
 struct StepConstants {
-    T l1 = 0, learning_rate, momentum;
+    T l1 = 0, learning_rate = 0, momentum = 0;
     T decay_factor = 1;  // decoupled: 1 - lr * weight_decay
     T coupled_decay = 0;
-    T one_minus_beta1, beta2, one_minus_beta2, epsilon;
-    T step_size;                     // lr / (1 - beta1^t)
-    T inverse_sqrt_correction;       // 1 / sqrt(1 - beta2^t)
+    T one_minus_beta1 = 0, beta2 = 0, one_minus_beta2 = 0, epsilon = 0;
+    T step_size = 0;                // lr / (1 - beta1^t)
+    T inverse_sqrt_correction = 0;  // 1 / sqrt(1 - beta2^t)
 
     StepConstants without_l1() const {  // for the bias
         StepConstants c = *this;
@@ -31,14 +31,15 @@ class Schedule {
     explicit Schedule(const Settings& s) : s_(s) {}
     void restart() { power1_ = power2_ = 1; }
     StepConstants<T> next() {
-        power1_ *= s_.beta1;
-        power2_ *= s_.beta2;
         StepConstants<T> c;
         if (s_.l1_target == L1Target::weights) c.l1 = T(s_.l1);
         c.learning_rate = T(s_.learning_rate);
         c.momentum = T(s_.momentum);
         if (s_.optimizer == Optimizer::adamw) c.decay_factor = T(1 - s_.learning_rate * s_.weight_decay);
         else c.coupled_decay = T(s_.weight_decay);
+        if (!s_.is_adam()) return c;
+        power1_ *= s_.beta1;
+        power2_ *= s_.beta2;
         c.one_minus_beta1 = T(1 - s_.beta1);
         c.beta2 = T(s_.beta2);
         c.one_minus_beta2 = T(1 - s_.beta2);
@@ -70,7 +71,7 @@ struct Update {
         const P l1 = P::all(c.l1);
         if (c.coupled_decay != 0) g = simd::fma(P::all(c.coupled_decay), w, g);
         if constexpr (!orthant) {
-            g = simd::fma(l1, simd::sign(w), g);
+            if (c.l1 != 0) g = g + simd::with_sign_of(l1, w);
             move(w, g, first, second, c);
         } else {
             // After Andrew & Gao 2007: a weight moves within its orthant and stops at zero; a zero leaves only against |g| > l1.
@@ -78,10 +79,11 @@ struct Update {
             const auto non_zero = w != zero;
             const P size = simd::abs(g);
             const auto free = non_zero | (size > l1);
-            const P p = simd::select<T>(non_zero, simd::fma(l1, simd::sign(w), g), simd::sign(g) * (size - l1));
+            const P p = simd::select<T>(non_zero, g + simd::with_sign_of(l1, w), simd::with_sign_of(size - l1, g));
             P moved = w, moved_first = first, moved_second = second;
             move(moved, p, moved_first, moved_second, c);
-            const auto clamp = non_zero & ((moved == zero) | (simd::sign(moved) != simd::sign(w)));
+            // NaN is no crossing: a run that overflows must end as diverged, not as a model of zeros.
+            const auto clamp = non_zero & ((moved == zero) | ((moved > zero) & (w < zero)) | ((moved < zero) & (w > zero)));
             const auto keep = free & ~clamp;
             w = simd::select<T>(keep, moved, zero);  // a weight that is not free is zero already
             first = simd::select<T>(clamp, zero, simd::select<T>(free, moved_first, first));

@@ -15,6 +15,7 @@
 
 #include "generic.hpp"
 #include "initial.hpp"
+#include "kernels/lanes.hpp"
 #include "kernels/sparse.hpp"
 #include "noise.hpp"
 
@@ -72,104 +73,26 @@ class Draws {
     Matrix<T> noise_, next_noise_;
 };
 
-// Everything a thread needs, made once and used for all of its seeds.
-template <class T, class Kernel>
-class Worker {
+// Looks at a model: before the first step, at records, after the last.
+template <class T>
+class Judge {
   public:
-    Worker(const TrainingTask& task, Pulse& pulse)
-        : task_(task), s_(task.settings), pulse_(pulse), weights_(s_), pass_(s_), kernel_(s_, pass_), draws_(task) {}
+    Judge(const TrainingTask& task, Pulse& pulse) : weights(task.settings), pass(task.settings), task_(task), s_(task.settings), pulse_(pulse) {}
 
-    void run(std::int64_t index) {
-        const auto begin = std::chrono::steady_clock::now();
-        set_start(index);
-        std::size_t next_record = 0;
-        std::int64_t step = 0;
-        for (;; ++step) {
-            const bool end = step == s_.steps, due = next_record < task_.record_steps.size() && task_.record_steps[next_record] == step;
-            // Certificates are looked for at every 64th step, in every kernel alike.
-            const bool look = s_.stop == Stop::certified && step % 64 == 0;
-            if (step > 0 && (end || due || look)) kernel_.read(weights_);
-            const bool last = end || (look && certified(weight_view(weights_), s_.low));
-            if (!last) draws_.take(index, step);
-            if (step == 0) kernel_.start(weights_, last ? nullptr : draws_.noise());
-            // A seed that ended early stays as it is: its last state is what is still to be recorded.
-            while (next_record < task_.record_steps.size() && (task_.record_steps[next_record] == step || last))
-                record(index, next_record++, last);
-            if (last) break;
-            kernel_.step(draws_.batch(), draws_.noise(), draws_.next_noise(), pulse_);
-            if (pulse_.stopped()) return;
-        }
-        Outcome& outcome = task_.outcomes[index];
-        outcome = judge();
-        outcome.steps_taken = step;
-        copy_out(index);
-        outcome.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    }
-
-  private:
     void set_start(std::int64_t index) {
-        Parameters<T>& w = weights_;
-        w.clear();  // the padding too: a diverged seed may have left NaN there
-        if (!task_.encoder) return draw_start(s_, task_.seeds[index], w);
+        weights.clear();  // the padding too: a diverged seed may have left NaN there
+        if (!task_.encoder) return draw_start(s_, task_.seeds[index], weights);
         const std::int64_t size = s_.n_features * s_.n_hidden;
-        w.encoder.copy_from(static_cast<const T*>(task_.encoder) + index * size);
-        if (!s_.tied) w.decoder.copy_from(static_cast<const T*>(task_.decoder) + index * size);
-        if (s_.bias) w.bias.clear();
-        if (s_.bias && task_.bias) w.bias.copy_from(static_cast<const T*>(task_.bias) + index * s_.n_features);
+        weights.encoder.copy_from(static_cast<const T*>(task_.encoder) + index * size);
+        if (!s_.tied) weights.decoder.copy_from(static_cast<const T*>(task_.decoder) + index * size);
+        if (s_.bias && task_.bias) weights.bias.copy_from(static_cast<const T*>(task_.bias) + index * s_.n_features);
     }
 
-    // What the step that follows descends on.
-    double objective(double weight_l1) {
-        const double error = pass_(weights_, draws_.batch(), draws_.noise(), pulse_, true, false);
-        if (s_.l1 == 0) return error;
-        return error + (s_.l1_target == L1Target::weights ? s_.l1 * weight_l1 : pass_.activation_l1(weights_.encoder, draws_.batch(), false));
-    }
+    bool is_certified() const { return certified(weight_view(weights), s_.low); }
 
-    double clean_loss() { return pass_(weights_, nullptr, nullptr, pulse_, true, false); }
-
-    // Of the noise-free objective on the basis batch, or on a fixed one.
-    double residual() {
-        Settings const& s = s_;
-        pass_(weights_, s.fixed_batch.get(), nullptr, pulse_);
-        const T l1 = T(s.l1_target == L1Target::weights ? s.l1 : 0);
-        double largest = 0;
-        const auto scan = [&](const Matrix<T>& w, const Matrix<T>& g) {
-            for (std::ptrdiff_t i = 0; i < w.rows; ++i)
-                for (std::ptrdiff_t k = 0; k < w.columns; ++k) {
-                    const T x = w.row(i)[k];
-                    if (x != 0) largest = std::max(largest, std::abs(double(g.row(i)[k] + (x > 0 ? l1 : -l1))));
-                }
-        };
-        scan(weights_.encoder, pass_.gradient.encoder);
-        if (!s.tied) scan(weights_.decoder, pass_.gradient.decoder);
-        return largest;
-    }
-
-    Outcome judge() {
-        Outcome o;
-        const auto view = weight_view(weights_);
-        const auto n = norms(view);
-        o.loss = clean_loss();
-        o.diverged = !n.finite || !std::isfinite(o.loss) || !bias_finite();
-        o.nonzeros = n.nonzeros;
-        if (o.diverged) {
-            o.counts = {-1, -1, -1, -1, -1, -1, -1};
-            o.loss = o.residual = std::numeric_limits<double>::quiet_NaN();
-        } else {
-            o.counts = count(view, s_.low, s_.high);
-            o.residual = residual();
-        }
-        return o;
-    }
-
-    bool bias_finite() const {
-        for (std::ptrdiff_t j = 0; j < weights_.bias.columns; ++j)
-            if (!std::isfinite(weights_.bias.row(0)[j])) return false;
-        return true;
-    }
-
-    void record(std::int64_t index, std::size_t at, bool last) {
-        const auto view = weight_view(weights_);
+    // last: no step follows, so there is no objective.
+    void record(std::int64_t index, std::size_t at, bool last, const SparseBatch* batch, const Matrix<T>* noise) {
+        const auto view = weight_view(weights);
         const auto n = norms(view);
         Counts c;
         for (const Metric metric : task_.metrics)
@@ -180,14 +103,12 @@ class Worker {
         for (std::size_t i = 0; i < task_.metrics.size(); ++i) {
             double value = 0;
             switch (task_.metrics[i]) {
-                case Metric::objective:
-                    value = last ? std::numeric_limits<double>::quiet_NaN() : objective(n.l1);
-                    break;
+                case Metric::objective: value = last ? std::numeric_limits<double>::quiet_NaN() : objective(n.l1, batch, noise); break;
                 case Metric::loss: value = clean_loss(); break;
                 case Metric::residual: value = residual(); break;
                 case Metric::polysemantic: value = c.polysemantic; break;
-                case Metric::benign: value = c.benign; break;
-                case Metric::malign: value = c.malign; break;
+                case Metric::benign: value = double(c.benign); break;
+                case Metric::malign: value = double(c.malign); break;
                 case Metric::signed_slots: value = c.signed_slots; break;
                 case Metric::signed_slots_benign: value = c.signed_slots_benign; break;
                 case Metric::dead: value = c.dead; break;
@@ -200,24 +121,182 @@ class Worker {
         }
     }
 
-    void copy_out(std::int64_t index) const {
+    void finish(std::int64_t index, std::int64_t steps, double seconds) {
+        Outcome& o = task_.outcomes[index];
+        const auto view = weight_view(weights);
+        const auto n = norms(view);
+        o.loss = clean_loss();
+        o.diverged = !n.finite || !std::isfinite(o.loss) || !bias_finite();
+        o.nonzeros = n.nonzeros;
+        if (o.diverged) {
+            o.counts = {-1, -1, -1, -1, -1, -1, -1};
+            o.loss = o.residual = std::numeric_limits<double>::quiet_NaN();
+        } else {
+            o.counts = count(view, s_.low, s_.high);
+            o.residual = residual();
+        }
+        o.steps_taken = steps;
+        o.seconds = seconds;
         const std::int64_t size = s_.n_features * s_.n_hidden;
-        if (task_.final_encoder) weights_.encoder.copy_to(static_cast<T*>(task_.final_encoder) + index * size);
-        if (task_.final_decoder) weights_.decoder.copy_to(static_cast<T*>(task_.final_decoder) + index * size);
-        if (task_.final_bias) weights_.bias.copy_to(static_cast<T*>(task_.final_bias) + index * s_.n_features);
+        if (task_.final_encoder) weights.encoder.copy_to(static_cast<T*>(task_.final_encoder) + index * size);
+        if (task_.final_decoder) weights.decoder.copy_to(static_cast<T*>(task_.final_decoder) + index * size);
+        if (task_.final_bias) weights.bias.copy_to(static_cast<T*>(task_.final_bias) + index * s_.n_features);
+    }
+
+    Parameters<T> weights;
+    GramPass<T> pass;
+
+  private:
+    // What the step that follows descends on.
+    double objective(double weight_l1, const SparseBatch* batch, const Matrix<T>* noise) {
+        const double error = pass(weights, batch, noise, pulse_, true, false);
+        if (s_.l1 == 0) return error;
+        return error + (s_.l1_target == L1Target::weights ? s_.l1 * weight_l1 : pass.activation_l1(weights.encoder, batch, false));
+    }
+
+    double clean_loss() { return pass(weights, nullptr, nullptr, pulse_, true, false); }
+
+    // Of the noise-free objective on the basis batch, or on a fixed one.
+    double residual() {
+        pass(weights, s_.fixed_batch.get(), nullptr, pulse_);
+        const T l1 = T(s_.l1_target == L1Target::weights ? s_.l1 : 0);
+        double largest = 0;
+        const auto scan = [&](const Matrix<T>& w, const Matrix<T>& g) {
+            for (std::ptrdiff_t i = 0; i < w.rows; ++i)
+                for (std::ptrdiff_t k = 0; k < w.columns; ++k) {
+                    const T x = w.row(i)[k];
+                    if (x != 0) largest = std::max(largest, std::abs(double(g.row(i)[k] + (x > 0 ? l1 : -l1))));
+                }
+        };
+        scan(weights.encoder, pass.gradient.encoder);
+        if (!s_.tied) scan(weights.decoder, pass.gradient.decoder);
+        return largest;
+    }
+
+    bool bias_finite() const {
+        for (std::ptrdiff_t j = 0; j < weights.bias.columns; ++j)
+            if (!std::isfinite(weights.bias.row(0)[j])) return false;
+        return true;
     }
 
     const TrainingTask& task_;
     const Settings& s_;
     Pulse& pulse_;
-    Parameters<T> weights_;  // before the first step, at records, after the last
-    GramPass<T> pass_;
+};
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+// Certificates are looked for at every 64th step, in every kernel alike.
+bool look_for_certificate(const Settings& s, std::int64_t step) { return s.stop == Stop::certified && step % 64 == 0; }
+
+// Everything a thread needs, made once and used for all of its seeds.
+template <class T, class Kernel>
+class Worker {
+  public:
+    static constexpr std::int64_t seeds_at_once = 1;
+
+    Worker(const TrainingTask& task, Pulse& pulse)
+        : task_(task), s_(task.settings), pulse_(pulse), judge_(task, pulse), kernel_(s_, judge_.pass), draws_(task) {}
+
+    void run(std::int64_t index, std::int64_t) {
+        const auto begin = Clock::now();
+        judge_.set_start(index);
+        std::size_t next_record = 0;
+        std::int64_t step = 0;
+        for (;; ++step) {
+            const bool end = step == s_.steps, due = next_record < task_.record_steps.size() && task_.record_steps[next_record] == step;
+            const bool look = look_for_certificate(s_, step);
+            if (step > 0 && (end || due || look)) kernel_.read(judge_.weights);
+            const bool last = end || (look && judge_.is_certified());
+            if (!last) draws_.take(index, step);
+            if (step == 0) kernel_.start(judge_.weights, last ? nullptr : draws_.noise());
+            // A seed that ended early stays as it is: its last state is what is still to be recorded.
+            while (next_record < task_.record_steps.size() && (task_.record_steps[next_record] == step || last))
+                judge_.record(index, next_record++, last, draws_.batch(), draws_.noise());
+            if (last) break;
+            kernel_.step(draws_.batch(), draws_.noise(), draws_.next_noise(), pulse_);
+            if (pulse_.stopped()) return;
+        }
+        judge_.finish(index, step, seconds_since(begin));
+    }
+
+  private:
+    const TrainingTask& task_;
+    const Settings& s_;
+    Pulse& pulse_;
+    Judge<T> judge_;
     Kernel kernel_;
     Draws<T> draws_;
 };
 
-// Seeds are handed out one at a time, so a slow one holds up nobody.
-template <class T, class Kernel>
+// The same for a group of seeds, one in each lane.
+template <class T>
+class LanesWorker {
+  public:
+    static constexpr std::int64_t seeds_at_once = LanesKernel<T>::width;
+
+    LanesWorker(const TrainingTask& task, Pulse& pulse) : task_(task), s_(task.settings), pulse_(pulse), judge_(task, pulse), kernel_(s_) {
+        if (s_.noise != Noise::none || task.noise)
+            noise_ = Matrix<T>(s_.noise_sharing == NoiseSharing::step ? 1 : s_.n_features, s_.n_hidden);
+    }
+
+    void run(std::int64_t first, std::int64_t count) {
+        const auto begin = Clock::now();
+        std::uint64_t seeds[seeds_at_once];  // the last group's idle lanes repeat its first seed
+        for (std::int64_t lane = 0; lane < seeds_at_once; ++lane) seeds[lane] = task_.seeds[first + (lane < count ? lane : 0)];
+        kernel_.start(seeds);
+        for (std::int64_t lane = 0; lane < count; ++lane) {
+            judge_.set_start(first + lane);
+            kernel_.set(int(lane), judge_.weights);
+        }
+        std::size_t next_record = 0;
+        bool over[seeds_at_once] = {};
+        std::int64_t running = count;
+        for (std::int64_t step = 0; running > 0; ++step) {
+            const bool end = step == s_.steps, due = next_record < task_.record_steps.size() && task_.record_steps[next_record] == step;
+            const bool look = look_for_certificate(s_, step);
+            if (!end) draw(first, count, step);
+            for (std::int64_t lane = 0; lane < count && (end || due || look); ++lane) {
+                if (over[lane]) continue;
+                kernel_.read(int(lane), judge_.weights);
+                const bool last = end || (look && judge_.is_certified());
+                if (!noise_.empty() && due) kernel_.read_noise(int(lane), noise_);
+                for (std::size_t r = next_record; r < task_.record_steps.size() && (task_.record_steps[r] == step || last); ++r)
+                    judge_.record(first + lane, r, last, s_.fixed_batch.get(), noise_.empty() ? nullptr : &noise_);
+                if (!last) continue;
+                judge_.finish(first + lane, step, seconds_since(begin) / double(count));
+                over[lane] = true;
+                --running;
+            }
+            next_record += due;
+            if (running == 0) return;
+            kernel_.step();
+            if (step % 16 == 0 && pulse_.stopped()) return;  // a step takes a microsecond
+        }
+    }
+
+  private:
+    void draw(std::int64_t first, std::int64_t count, std::int64_t step) {
+        if (noise_.empty()) return;
+        if (!task_.noise) return kernel_.draw(std::uint32_t(step));
+        for (std::int64_t lane = 0; lane < count; ++lane) {
+            const std::int64_t set = task_.noise_sets == 1 ? 0 : first + lane;
+            noise_.copy_from(static_cast<const T*>(task_.noise) + (set * s_.steps + step) * noise_.rows * s_.n_hidden);
+            kernel_.give_noise(int(lane), noise_);
+        }
+    }
+
+    const TrainingTask& task_;
+    const Settings& s_;
+    Pulse& pulse_;
+    Judge<T> judge_;
+    LanesKernel<T> kernel_;
+    Matrix<T> noise_;  // of one lane
+};
+
+// Seeds are handed out as threads become free, so a slow one holds up nobody.
+template <class W>
 bool run_all(const TrainingTask& task, Stopper& stopper) {
     std::atomic<std::int64_t> next{0};
     std::atomic<int> working{0};
@@ -226,10 +305,11 @@ bool run_all(const TrainingTask& task, Stopper& stopper) {
     const auto work = [&](bool caller) {
         Pulse pulse(stopper, caller);
         try {
-            Worker<T, Kernel> worker(task, pulse);
-            for (std::int64_t i; !pulse.stopped() && (i = next.fetch_add(1)) < task.count;) {
-                worker.run(i);
-                if (!stopper.stop) ++stopper.done;
+            W worker(task, pulse);
+            for (std::int64_t i; !pulse.stopped() && (i = next.fetch_add(W::seeds_at_once)) < task.count;) {
+                const std::int64_t count = std::min(W::seeds_at_once, task.count - i);
+                worker.run(i, count);
+                if (!stopper.stop) stopper.done += count;
             }
         } catch (...) {
             const std::lock_guard<std::mutex> hold(failure_lock);
@@ -242,7 +322,8 @@ bool run_all(const TrainingTask& task, Stopper& stopper) {
             std::this_thread::sleep_for(std::chrono::milliseconds(2));
         }
     };
-    const int threads = int(std::min<std::int64_t>(forked ? 1 : task.threads, task.count));
+    const std::int64_t groups = (task.count + W::seeds_at_once - 1) / W::seeds_at_once;
+    const int threads = int(std::min<std::int64_t>(forked ? 1 : task.threads, groups));
 #ifdef _OPENMP
     if (threads > 1) {
 #pragma omp parallel num_threads(threads)
@@ -264,12 +345,19 @@ bool run_all(const TrainingTask& task, Stopper& stopper) {
 
 template <class T>
 bool run_kernel(const TrainingTask& task, Stopper& stopper) {
-    if (task.kernel == "sparse") return run_all<T, SparseKernel<T>>(task, stopper);
-    if (task.kernel == "dense") return run_all<T, DenseKernel<T>>(task, stopper);
-    return run_all<T, GenericKernel<T>>(task, stopper);
+    if (task.kernel == "lanes") return run_all<LanesWorker<T>>(task, stopper);
+    if (task.kernel == "sparse") return run_all<Worker<T, SparseKernel<T>>>(task, stopper);
+    if (task.kernel == "dense") return run_all<Worker<T, DenseKernel<T>>>(task, stopper);
+    return run_all<Worker<T, GenericKernel<T>>>(task, stopper);
 }
 
 }  // namespace
+
+// Beyond this a vector of models no longer fits the caches and the others are faster.
+constexpr std::int64_t lanes_limit = 1 << 14;
+
+// Fewer seeds leave most lanes idle.
+constexpr std::int64_t lanes_worth_it = 4;
 
 std::string kernel_refusal(const Settings& s, const std::string& kernel) {
     if (kernel == "dense") {
@@ -282,11 +370,18 @@ std::string kernel_refusal(const Settings& s, const std::string& kernel) {
         if (!s.tied) return "it is for tied models; use 'dense'";
         return kernel_refusal(s, "dense");
     }
+    if (kernel == "lanes") {
+        if (!s.basis()) return "it takes the basis batch as inputs only; use 'dense' or 'generic'";
+        if (s.l1 != 0 && s.l1_target == L1Target::activations) return "l1_target='activations' is not a function of W W^T; use 'generic'";
+        if (s.n_features * (s.n_hidden + s.n_features) > lanes_limit) return "it is for small models, n_features * (n_features + n_hidden) up to " + std::to_string(lanes_limit);
+        return "";
+    }
     if (kernel == "auto" || kernel == "generic") return "";
     return "there is no kernel '" + kernel + "'";
 }
 
-std::string best_kernel(const Settings& s) {
+std::string best_kernel(const Settings& s, std::int64_t seeds) {
+    if (seeds >= lanes_worth_it && kernel_refusal(s, "lanes").empty()) return "lanes";
     for (const char* kernel : {"sparse", "dense"})
         if (kernel_refusal(s, kernel).empty()) return kernel;
     return "generic";

@@ -49,8 +49,8 @@ struct TrainingTask {
 // Why the kernel cannot serve the settings; empty if it can.
 std::string kernel_refusal(const Settings& settings, const std::string& kernel);
 
-// The kernel that "auto" stands for.
-std::string best_kernel(const Settings& settings);
+// The kernel that "auto" stands for, for this many seeds. It decides about time only: all give the same bits.
+std::string best_kernel(const Settings& settings, std::int64_t seeds);
 
 // Memory that one thread needs for a seed, in bytes.
 std::int64_t model_bytes(const Settings& settings);

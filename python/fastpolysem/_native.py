@@ -15,7 +15,8 @@ def _load() -> Any:
     wanted = os.environ.get("FASTPOLYSEM_ISA")
     if wanted and wanted not in _SUPPORTED:
         raise ImportError(
-            f"FASTPOLYSEM_ISA must be one of {', '.join(_SUPPORTED)} on this machine, got {wanted!r}"
+            f"FASTPOLYSEM_ISA must be one of {', '.join(_SUPPORTED)} on this machine, "
+            f"got {wanted!r}"
         )
     return importlib.import_module(f"fastpolysem._core_{wanted or _SUPPORTED[0]}")
 

@@ -175,11 +175,13 @@ FASTPOLYSEM_INLINE Pack<T> abs(Pack<T> a) {
     return bits_as<T>(bits_as<Bits>(a) & magnitude);
 }
 
-// -1, 0 or 1; sign(0) = 0.
+// size (>= 0) with the sign of a; 0 where a is 0.
 template <class T>
-FASTPOLYSEM_INLINE Pack<T> sign(Pack<T> a) {
-    const auto zero = Pack<T>::zero();
-    return select<T>(a > zero, Pack<T>::all(1), select<T>(a < zero, Pack<T>::all(-1), zero));
+FASTPOLYSEM_INLINE Pack<T> with_sign_of(Pack<T> size, Pack<T> a) {
+    using Bits = typename Pack<T>::Bits;
+    const auto top = Mask<T>::all(Bits(Bits(1) << (8 * sizeof(T) - 1)));
+    const auto kept = (bits_as<Bits>(a) & top) | bits_as<Bits>(size);
+    return bits_as<T>(kept & (a != Pack<T>::zero()));
 }
 
 // The 64-bit products of 32-bit lanes, split into high and low words.

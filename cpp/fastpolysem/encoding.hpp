@@ -1,0 +1,159 @@
+// One encoding under l1, by itself: dw/dt = (1 - |w|^2) w - lambda for every weight still above zero, in Euler steps.
+//
+// All survivors share one factor, so w_i(t) = alpha(t) w_i(0) - lambda beta(t), for Euler steps exactly:
+//
+//     alpha <- alpha (1 + h a),   beta <- beta (1 + h a) + h,   a = 1 - |w|^2
+//     |w|^2 = alpha^2 Q - 2 alpha lambda beta P + f (lambda beta)^2
+//
+// with P and Q the sums of w(0) and w(0)^2 over the f survivors, the largest of the start. Sorted once, a step costs O(1)
+// whatever the number of weights is; each weight is removed once. Between removals the two norms follow by themselves,
+// |w|_1 <- F |w|_1 - f h lambda and |w|^2 <- F^2 |w|^2 - 2 F h lambda |w|_1 + f (h lambda)^2 with F = 1 + h a: the short
+// chain of dependent operations that sets the speed. They are taken from alpha and beta anew at every removal and record.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "pulse.hpp"
+#include "random.hpp"
+
+namespace fastpolysem {
+
+struct EncodingRecord {
+    double time, l1_norm, squared_norm, relative_variance, largest, second;
+    std::int64_t support;
+};
+
+// |N(0, deviation^2)| from the seed's encoder stream for a model of one feature.
+inline void draw_encoding(std::uint64_t seed, std::int64_t m, float deviation, float* to) {
+    const random::Place place{seed, 0, random::encoder_start, random::shape_word(1, std::uint32_t(m))};
+    random::for_each_element(place, m, random::normals, [=](std::int64_t i, float z) { to[i] = std::abs(z * deviation); });
+}
+
+// Radix sort: the bits of non-negative floats are ordered like their values.
+inline void sort_descending(std::vector<float>& values) {
+    constexpr int digits = 4, buckets = 256;
+    const auto key = [](float x) {
+        std::uint32_t bits;
+        std::memcpy(&bits, &x, sizeof bits);
+        return ~bits;
+    };
+    std::vector<std::size_t> start(digits * buckets);
+    for (const float x : values)
+        for (int d = 0; d < digits; ++d) ++start[std::size_t(d * buckets) + ((key(x) >> (8 * d)) & 255)];
+    std::vector<float> other(values.size());
+    for (int d = 0; d < digits; ++d) {
+        std::size_t* at = start.data() + d * buckets;
+        std::size_t sum = 0;
+        for (int b = 0; b < buckets; ++b) sum += std::exchange(at[b], sum);
+        for (const float x : values) other[at[(key(x) >> (8 * d)) & 255]++] = x;
+        values.swap(other);
+    }
+}
+
+class Encoding {
+  public:
+    // start: non-negative; sorted in place.
+    Encoding(std::vector<float> start, double l1) : w_(std::move(start)), l1_(l1), survivors_(w_.size()) {
+        sort_descending(w_);
+        // Running sums are kept at block ends and summed anew inside a block, from the largest on: subtraction never drifts.
+        Sums s;
+        for (std::size_t i = 0; i < w_.size(); ++i) {
+            if (i % block == 0) ends_.push_back(s);
+            s.add(w_[i]);
+        }
+        sums_ = s;
+        while (survivors_ > 0 && w_[survivors_ - 1] == 0) remove_last();
+    }
+
+    // Euler steps of length h until `end`; a record at the first step that reaches each time (ascending). Empty if stopped.
+    std::vector<EncodingRecord> run(double h, double end, const std::vector<double>& times, Pulse& pulse) {
+        std::vector<EncodingRecord> records;
+        std::size_t next = 0;
+        for (std::int64_t step = 0;;) {
+            const double time = double(step) * h;
+            for (; next < times.size() && times[next] <= time; ++next) records.push_back(record(time));
+            if (next == times.size() || time >= end) return records;
+            if (pulse.stopped()) return {};
+            // Without a removal until the next record, or for a while.
+            const double left = std::ceil((std::min(times[next], end) - time) / h);
+            step += advance(h, std::int64_t(std::min(4096.0, std::max(1.0, left))));
+        }
+    }
+
+  private:
+    static constexpr std::size_t block = 1024;
+    struct Sums {
+        double first = 0, second = 0;  // of w(0) and w(0)^2
+        void add(double w) { first += w, second += w * w; }
+    };
+
+    double weight(std::size_t i) const { return alpha_ * w_[i] - shift_; }
+    double l1_norm() const { return alpha_ * sums_.first - double(survivors_) * shift_; }
+    double squared_norm() const {
+        return alpha_ * alpha_ * sums_.second - 2 * alpha_ * shift_ * sums_.first + double(survivors_) * shift_ * shift_;
+    }
+
+    // At most `most` steps, the last of which is the first that removes a weight. Returns how many.
+    std::int64_t advance(double h, std::int64_t most) {
+        const double f = double(survivors_), loss = h * l1_;
+        const double smallest = survivors_ > 0 ? double(w_[survivors_ - 1]) : 1.0;
+        double alpha = alpha_, shift = shift_, sum = l1_norm(), square = squared_norm();
+        std::int64_t taken = 0;
+        do {
+            const double factor = std::fma(-h, square, 1 + h);
+            square = std::fma(factor, std::fma(factor, square, -2 * loss * sum), f * loss * loss);
+            sum = std::fma(factor, sum, -f * loss);
+            alpha *= factor;
+            shift = std::fma(shift, factor, loss);
+            ++taken;
+        } while (taken < most && alpha * smallest > shift);
+        alpha_ = alpha;
+        shift_ = shift;
+        while (survivors_ > 0 && weight(survivors_ - 1) <= 0) remove_last();
+        return taken;
+    }
+
+    void remove_last() {
+        --survivors_;
+        const std::size_t b = survivors_ / block;
+        sums_ = ends_[b];
+        if (survivors_ % block == 0) return;
+        if (inside_.empty() || inside_block_ != b) {  // the sums after each element of this block
+            inside_.resize(block);
+            Sums s = sums_;
+            for (std::size_t i = 0; i < survivors_ % block; ++i) {
+                s.add(w_[b * block + i]);
+                inside_[i] = s;
+            }
+            inside_block_ = b;
+        }
+        sums_ = inside_[survivors_ % block - 1];
+    }
+
+    EncodingRecord record(double time) const {
+        const double nan = std::numeric_limits<double>::quiet_NaN(), f = double(survivors_);
+        EncodingRecord r{time, l1_norm(), squared_norm(), nan, 0, 0, std::int64_t(survivors_)};
+        if (survivors_ > 0) {
+            const double mean = r.l1_norm / f;
+            r.relative_variance = std::max(0.0, r.squared_norm / f / (mean * mean) - 1);
+            r.largest = weight(0);
+        }
+        if (survivors_ > 1) r.second = weight(1);
+        return r;
+    }
+
+    std::vector<float> w_;  // at the start, descending
+    double l1_, alpha_ = 1, shift_ = 0;  // shift: lambda beta
+    std::size_t survivors_;
+    Sums sums_;                 // over the survivors
+    std::vector<Sums> ends_;    // over all before each block
+    std::vector<Sums> inside_;  // after each weight of the block where the last survivor is
+    std::size_t inside_block_ = 0;
+};
+
+}  // namespace fastpolysem
