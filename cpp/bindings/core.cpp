@@ -11,6 +11,7 @@
 #include "fastpolysem/encoding.hpp"
 #include "fastpolysem/generic.hpp"
 #include "fastpolysem/initial.hpp"
+#include "fastpolysem/kernels/peak.hpp"
 #include "fastpolysem/noise.hpp"
 #include "fastpolysem/objective.hpp"
 #include "fastpolysem/trainer.hpp"
@@ -396,6 +397,7 @@ PYBIND11_MODULE(FASTPOLYSEM_MODULE, m, py::mod_gil_not_used()) {
     }, "indptr"_a, "indices"_a, "values"_a);
 
     m.def("info", &info);
+    m.def("fma_peak", &fma_peak<float>, py::call_guard<py::gil_scoped_release>());
     m.def("default_threads", &default_threads);
     m.def("kernel_refusal", &kernel_refusal, "settings"_a, "kernel"_a);
     m.def("model_bytes", &model_bytes, "settings"_a);

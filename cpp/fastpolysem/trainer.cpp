@@ -353,11 +353,11 @@ bool run_kernel(const TrainingTask& task, Stopper& stopper) {
 
 }  // namespace
 
-// Beyond this a vector of models no longer fits the caches and the others are faster.
+// Entries of G and W beyond which a vector of models no longer fits the caches.
 constexpr std::int64_t lanes_limit = 1 << 14;
 
-// Fewer seeds leave most lanes idle.
-constexpr std::int64_t lanes_worth_it = 4;
+// Up to this many, and with at least so many seeds to fill the lanes, it is the fastest.
+constexpr std::int64_t lanes_best = 1 << 11, lanes_seeds = 4;
 
 std::string kernel_refusal(const Settings& s, const std::string& kernel) {
     if (kernel == "dense") {
@@ -381,7 +381,8 @@ std::string kernel_refusal(const Settings& s, const std::string& kernel) {
 }
 
 std::string best_kernel(const Settings& s, std::int64_t seeds) {
-    if (seeds >= lanes_worth_it && kernel_refusal(s, "lanes").empty()) return "lanes";
+    const bool small = s.n_features * (s.n_features + s.n_hidden) <= lanes_best;
+    if (small && seeds >= lanes_seeds && kernel_refusal(s, "lanes").empty()) return "lanes";
     for (const char* kernel : {"sparse", "dense"})
         if (kernel_refusal(s, kernel).empty()) return kernel;
     return "generic";

@@ -46,7 +46,7 @@ DEFAULT_MAX_SEEDS = 2**16
 
 # Floating point operations a core does per second on the dense path, give or take; only the size of
 # blocks and the guess of the time left hang on it.
-_SPEED = 1.5e11
+_SPEED = 7e10
 
 # A row in memory, with room for a copy while tables are put together.
 _ROW_BYTES = 300
