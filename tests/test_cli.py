@@ -300,7 +300,7 @@ def test_an_experiment_is_added_by_adding_a_file(
 
 def test_presets_of_collisions() -> None:
     default = collisions.configs()
-    assert [config.n_hidden for config in default] == [64, 128, 256, 512, 1024]
+    assert [config.n_hidden for config in default] == [64, 128, 256, 512]
     assert {config.n_features for config in default} == {64}
     paper = collisions.configs("paper")
     assert [config.n_hidden for config in paper] == list(range(256, 4097, 256))

@@ -15,7 +15,7 @@ class GenericKernel {
     }
 
     // Takes the weights before the first step and forgets the optimiser's state.
-    void start(const Parameters<T>& weights, const Matrix<T>*) {
+    void start(const Parameters<T>& weights, const Matrix<T>*, Pulse&) {
         schedule_.restart();
         weights_.copy_from(weights);
         first_.clear();

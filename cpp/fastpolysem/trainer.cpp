@@ -210,7 +210,7 @@ class Worker {
             if (step > 0 && (end || due || look)) kernel_.read(judge_.weights);
             const bool last = end || (look && judge_.is_certified());
             if (!last) draws_.take(index, step);
-            if (step == 0) kernel_.start(judge_.weights, last ? nullptr : draws_.noise());
+            if (step == 0) kernel_.start(judge_.weights, last ? nullptr : draws_.noise(), pulse_);
             // A seed that ended early stays as it is: its last state is what is still to be recorded.
             while (next_record < task_.record_steps.size() && (task_.record_steps[next_record] == step || last))
                 judge_.record(index, next_record++, last, draws_.batch(), draws_.noise());

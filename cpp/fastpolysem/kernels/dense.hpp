@@ -30,14 +30,14 @@ class DenseKernel {
         if (s.bias) bias_ = Matrix<T>(1, n_), bias_first_ = Matrix<T>(1, n_), bias_second_ = Matrix<T>(1, n_);
     }
 
-    void start(const Parameters<T>& weights, const Matrix<T>* noise) {
+    void start(const Parameters<T>& weights, const Matrix<T>* noise, Pulse& pulse) {
         schedule_.restart();
         encoder_.start(*this, weights.encoder);
         if (!s_.tied) decoder_.start(*this, weights.decoder);
         bias_.buffer.copy_from(weights.bias.buffer);
         bias_first_.clear();
         bias_second_.clear();
-        for (std::ptrdiff_t p = 0; p < panels_; ++p) {
+        for (std::ptrdiff_t p = 0; p < panels_ && !pulse.stopped(); ++p) {
             encoder_.fresh.buffer.copy(encoder_.weights.row(p * padded_), std::size_t(padded_ * width));
             if (!s_.tied) decoder_.fresh.buffer.copy(decoder_.weights.row(p * padded_), std::size_t(padded_ * width));
             absorb(p, noise);

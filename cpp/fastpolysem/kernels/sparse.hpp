@@ -31,8 +31,8 @@ class SparseKernel {
         if (s.is_adam()) second_ = Matrix<T>(m_, n_);
     }
 
-    void start(const Parameters<T>& weights, const Matrix<T>* noise) {
-        dense_.start(weights, noise);
+    void start(const Parameters<T>& weights, const Matrix<T>* noise, Pulse& pulse) {
+        dense_.start(weights, noise, pulse);
         sparse_ = false;
         age_ = 0;
     }
