@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 
@@ -33,8 +32,8 @@ config = fp.Config(n_features=20, n_hidden=30, l1=1e-3, steps=50)
 expected = fp.train(config, 40, num_threads=2, return_weights=True).weights  # starts the threads
 child = os.fork()
 if child == 0:
-    same = np.array_equal(fp.train(config, 40, num_threads=2, return_weights=True).weights, expected)
-    os._exit(0 if same else 3)
+    weights = fp.train(config, 40, num_threads=2, return_weights=True).weights
+    os._exit(0 if np.array_equal(weights, expected) else 3)
 print("child", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 

@@ -31,8 +31,7 @@ class GenericKernel {
             using U = decltype(update);
             update_matrix<U>(weights_.encoder, pass_.gradient.encoder, first_.encoder, second_.encoder, c);
             if (!s_.tied) update_matrix<U>(weights_.decoder, pass_.gradient.decoder, first_.decoder, second_.decoder, c);
-            using Plain = Update<U::rule, false>;
-            if (s_.bias) update_matrix<Plain>(weights_.bias, pass_.gradient.bias, first_.bias, second_.bias, c.without_l1());
+            if (s_.bias) update_matrix<typename U::WithoutL1>(weights_.bias, pass_.gradient.bias, first_.bias, second_.bias, c);
         });
     }
 

@@ -17,12 +17,6 @@ struct StepConstants {
     T one_minus_beta1 = 0, beta2 = 0, one_minus_beta2 = 0, epsilon = 0;
     T step_size = 0;                // lr / (1 - beta1^t)
     T inverse_sqrt_correction = 0;  // 1 / sqrt(1 - beta2^t)
-
-    StepConstants without_l1() const {  // for the bias
-        StepConstants c = *this;
-        c.l1 = 0;
-        return c;
-    }
 };
 
 template <class T>
@@ -57,8 +51,9 @@ class Schedule {
 // How weights move: the optimiser and its l1 update, fixed at compile time.
 enum class Rule { sgd, momentum, adam };
 
-template <Rule which, bool orthant>
+template <Rule which, bool orthant, bool with_l1 = true>
 struct Update {
+    using WithoutL1 = Update<which, false, false>;          // for the bias
     static constexpr Rule rule = which;
     static constexpr bool has_first = rule != Rule::sgd;    // keeps a first moment (or momentum buffer)
     static constexpr bool has_second = rule == Rule::adam;  // keeps a second moment
@@ -69,9 +64,9 @@ struct Update {
                                          const StepConstants<T>& c) {
         using P = simd::Pack<T>;
         const P l1 = P::all(c.l1);
-        if (c.coupled_decay != 0) g = simd::fma(P::all(c.coupled_decay), w, g);
+        if (rule == Rule::adam && c.coupled_decay != 0) g = simd::fma(P::all(c.coupled_decay), w, g);
         if constexpr (!orthant) {
-            if (c.l1 != 0) g = g + simd::with_sign_of(l1, w);
+            if (with_l1) g = g + simd::with_sign_of(l1, w);
             move(w, g, first, second, c);
         } else {
             // After Andrew & Gao 2007: a weight moves within its orthant and stops at zero; a zero leaves only against |g| > l1.

@@ -92,7 +92,7 @@ class DenseKernel {
 
     template <class U>
     void step_bias(const StepConstants<T>& c) {
-        if (s_.bias) update_matrix<Update<U::rule, false>>(bias_, output_.d_sum, bias_first_, bias_second_, c.without_l1());
+        if (s_.bias) update_matrix<typename U::WithoutL1>(bias_, output_.d_sum, bias_first_, bias_second_, c);
     }
 
     // One weight matrix: panel after panel, each `padded_` rows of `width`.

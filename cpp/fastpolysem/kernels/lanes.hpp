@@ -33,8 +33,8 @@ class LaneProduct {
     // Into a matrix of `columns` entries a row, from zero or onto what is there.
     static void run(Operand a, Operand b, P* c, std::ptrdiff_t rows, std::ptrdiff_t depth, std::ptrdiff_t columns, bool onto = false,
                     bool lower_only = false) {
-        const auto store = [=](std::ptrdiff_t i, std::ptrdiff_t j, P sum) { c[i * columns + j] = sum; };
-        if (onto) run(a, b, rows, depth, columns, lower_only, [=](std::ptrdiff_t i, std::ptrdiff_t j) { return c[i * columns + j]; }, store);
+        const auto store = [=](std::ptrdiff_t i, std::ptrdiff_t j, P sum) __attribute__((always_inline)) { c[i * columns + j] = sum; };
+        if (onto) run(a, b, rows, depth, columns, lower_only, [=](std::ptrdiff_t i, std::ptrdiff_t j) __attribute__((always_inline)) { return c[i * columns + j]; }, store);
         else run(a, b, rows, depth, columns, lower_only, FromZero{}, store);
     }
     struct FromZero {
@@ -170,7 +170,7 @@ class LanesKernel {
         if (noisy) Multiply::run({noise_.data(), m_, 1}, dec_transposed, offset_.data(), noise_rows_, m_, n_);
         const bool relu = s_.activation == Activation::relu;
         if (s_.tied && !own_noise) {
-            relu ? symmetric_output_gradient<true>(noisy) : symmetric_output_gradient<false>(noisy);
+            with_flags([this](auto... flags) { symmetric_output_gradient<decltype(flags)::value...>(); }, relu, noisy, s_.bias);
         } else {
             relu ? output_gradient<true>(noisy) : output_gradient<false>(noisy);
             if (s_.tied)
@@ -180,7 +180,7 @@ class LanesKernel {
         const StepConstants<T> c = schedule_.next();
         const P* xi = noisy && !own_noise ? noise_.data() : nullptr;
         if (s_.tied && !own_noise && s_.optimizer == Optimizer::sgd && !s_.has_momentum() && s_.l1_update == L1Update::subgradient) {
-            plain_descent(xi, c);
+            with_flags([&](auto... flags) { plain_descent<decltype(flags)::value...>(xi, c); }, xi != nullptr, c.l1 != 0);
         } else {
             const typename Multiply::Operand sum{sum_.data(), n_, 1}, d{d_.data(), n_, 1}, d_transposed{d_.data(), 1, n_};
             Multiply::run(s_.tied ? sum : d, dec, encoder_.gradient.data(), n_, n_, m_);
@@ -194,9 +194,10 @@ class LanesKernel {
         }
         if (!s_.bias) return;
         with_update(s_, [&](auto update) {
-            using U = Update<decltype(update)::rule, false>;
-            const auto plain = c.without_l1();
-            for (std::size_t j = 0; j < std::size_t(n_); ++j) U::apply(bias_[j], d_sum_[j], bias_first_[j], bias_second_[j], plain);
+            using U = typename decltype(update)::WithoutL1;
+            P none = P::zero();
+            for (std::size_t j = 0; j < std::size_t(n_); ++j)
+                U::apply(bias_[j], d_sum_[j], U::has_first ? bias_first_[j] : none, U::has_second ? bias_second_[j] : none, c);
         });
     }
 
@@ -229,16 +230,28 @@ class LanesKernel {
         }
     };
 
+    // Calls body with each flag as a compile-time constant.
+    template <class Body, class... Known>
+    static void with_flags(Body body, Known... known) {
+        if constexpr ((std::is_same_v<Known, bool> || ...)) fix_first(body, known...);
+        else body(known...);
+    }
+    template <class Body, class... Rest>
+    static void fix_first(Body body, bool flag, Rest... rest) {
+        flag ? with_flags(body, rest..., std::true_type{}) : with_flags(body, rest..., std::false_type{});
+    }
+
     // The common small study: the gradient never leaves the registers, new weights go beside the old.
+    template <bool noisy, bool with_l1>
     void plain_descent(const P* xi, const StepConstants<T>& c) {
         const P* old = encoder_.weights.data();
         P* fresh = encoder_.gradient.data();
         const P* u = d_sum_.data();
         const std::ptrdiff_t m = m_;
-        const auto move = [=](std::ptrdiff_t i, std::ptrdiff_t k, P g) {
+        const auto move = [=](std::ptrdiff_t i, std::ptrdiff_t k, P g) __attribute__((always_inline)) {
             P none = P::zero(), w = old[i * m + k];
-            if (xi) g = simd::fma(u[i], xi[k], g);
-            Update<Rule::sgd, false>::apply(w, g, none, none, c);
+            if (noisy) g = simd::fma(u[i], xi[k], g);
+            Update<Rule::sgd, false, with_l1>::apply(w, g, none, none, c);
             fresh[i * m + k] = w;
         };
         Multiply::run({sum_.data(), n_, 1}, {old, m, 1}, n_, n_, m, false, typename Multiply::FromZero{}, move);
@@ -246,30 +259,30 @@ class LanesKernel {
     }
 
     // Tied, one noise for all inputs: D_ij + D_ji in one pass over the lower half of G, and the column sums of D, rows ascending.
-    template <bool relu>
-    void symmetric_output_gradient(bool noisy) {
+    template <bool relu, bool noisy, bool biased>
+    void symmetric_output_gradient() {
         const P zero = P::zero();
-        for (std::ptrdiff_t i = 0; i < n_; ++i) {
-            const P factor_i = P::all(factor_[std::size_t(i)]);
-            const P shift_i = noisy ? offset_[std::size_t(i)] : zero;
-            const auto slope = [&](P g, std::ptrdiff_t j, P shift, P factor, P target) {
-                P p = noisy ? g + shift : g;
-                if (s_.bias) p = p + bias_[std::size_t(j)];
-                const P error = (p - target) * factor;
-                return relu ? simd::select<T>(p > zero, error, zero) : error;
-            };
+        const P *g = g_.data(), *offset = offset_.data(), *bias = bias_.data();
+        const T* factor = factor_.data();
+        P *sum = sum_.data(), *d_sum = d_sum_.data();
+        const std::ptrdiff_t n = n_;
+        const auto slope = [=](P p, std::ptrdiff_t j, P target) __attribute__((always_inline)) {
+            if (noisy) p = p + offset[j];
+            if (biased) p = p + bias[j];
+            const P error = (p - target) * P::all(factor[j]);
+            return relu ? simd::select<T>(p > zero, error, zero) : error;
+        };
+        for (std::ptrdiff_t i = 0; i < n; ++i) {
             P total = zero;
             for (std::ptrdiff_t j = 0; j < i; ++j) {
-                const P g = g_[at(i, j)];
-                const P here = slope(g, j, noisy ? offset_[std::size_t(j)] : zero, P::all(factor_[std::size_t(j)]), zero);  // D_ij
-                const P there = slope(g, i, shift_i, factor_i, zero);                                                     // D_ji
-                d_sum_[std::size_t(j)] = d_sum_[std::size_t(j)] + here;
+                const P here = slope(g[i * n + j], j, zero), there = slope(g[i * n + j], i, zero);  // D_ij and D_ji
+                d_sum[j] = d_sum[j] + here;
                 total = total + there;
-                sum_[at(i, j)] = sum_[at(j, i)] = here + there;
+                sum[i * n + j] = sum[j * n + i] = here + there;
             }
-            const P own = slope(g_[at(i, i)], i, shift_i, factor_i, P::all(1));
-            d_sum_[std::size_t(i)] = total + own;
-            sum_[at(i, i)] = own + own;
+            const P own = slope(g[i * n + i], i, P::all(1));
+            d_sum[i] = total + own;
+            sum[i * n + i] = own + own;
         }
     }
 

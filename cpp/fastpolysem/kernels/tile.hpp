@@ -47,9 +47,9 @@ struct Tile {
 
 // Cuts 0 .. count-1 into the fewest pieces of at most `most`, as even as can be: no thin rest that starves the pipeline.
 struct EvenPieces {
-    std::ptrdiff_t count, pieces;
-    EvenPieces(std::ptrdiff_t n, std::ptrdiff_t most) : count(n), pieces((n + most - 1) / most) {}
-    std::ptrdiff_t begin(std::ptrdiff_t i) const { return i * count / pieces; }
+    std::ptrdiff_t count, pieces, size, longer;  // the first `longer` pieces have one more than `size`
+    EvenPieces(std::ptrdiff_t n, std::ptrdiff_t most) : count(n), pieces((n + most - 1) / most), size(n / pieces), longer(n % pieces) {}
+    std::ptrdiff_t begin(std::ptrdiff_t i) const { return i * size + (i < longer ? i : longer); }
 };
 
 }  // namespace fastpolysem

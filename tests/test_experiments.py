@@ -1,0 +1,568 @@
+"""The experiments: their settings, their data, and figures that can be read as they stand."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import fastpolysem as fp
+import made_up
+from fastpolysem import cli, encoding, experiments, theory
+from fastpolysem.experiments import (
+    _encodings,
+    amount,
+    correlated,
+    curves,
+    existence,
+    initialisations,
+    noise,
+    sparsity,
+)
+from fastpolysem.experiments._measured import Measured, measure
+
+matplotlib.use("Agg")
+
+TINY: dict[str, dict[str, Any]] = {
+    "amount": {"n_features": 8, "n_hidden": [8, 12, 16], "steps": 1500, "l1": 4e-3},
+    "collisions": {"n_features": 8, "n_hidden": [8, 16], "steps": 500, "l1": 1e-2},
+    "correlated": {
+        "n_features": 8,
+        "n_hidden": 8,
+        "inputs": fp.CorrelatedBlocks(2, 2, 16),
+        "steps": 300,
+    },
+    "curves": {"n_features": 8, "n_hidden": [8, 16], "steps": 500},
+    "encoding": {"n_hidden": 200, "l1": 5e-3},
+    "existence": {"n_features": 8, "n_hidden": [8, 16], "steps": 500},
+    "initialisations": {"n_features": 8, "n_hidden": 16, "steps": 1500, "l1": 1e-2},
+    "noise": {"n_features": 4, "n_hidden": 6, "steps": 400, "noise_std": [0.1, 0.2]},
+    "sparsity": {"n_hidden": 200, "l1": 5e-3},
+}
+ON_ENCODINGS = {"encoding", "sparsity"}
+
+
+@pytest.fixture(autouse=True)
+def no_figures_left() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+def visible(ax: Axes) -> list[Axes]:
+    """The axes of the figure that show something, without scales of colours."""
+    ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+    return [one for one in ax.figure.axes if one.axison and one.get_label() != "<colorbar>"]
+
+
+def legends(ax: Axes) -> list[str]:
+    found = []
+    for one in ax.figure.axes:
+        if legend := one.get_legend():
+            found += [text.get_text() for text in legend.get_texts()]
+    return found
+
+
+def all_of(name: str, path: Path | None = None) -> tuple[Any, pd.DataFrame, pd.DataFrame]:
+    experiment = experiments.get(name)
+    data = experiment.run("quick", seeds=6, path=path, progress=False, **TINY[name])
+    return data, experiment.table(data), experiment.rows(data)
+
+
+def test_every_experiment_is_tried_here() -> None:
+    assert sorted(TINY) == experiments.names()
+
+
+@pytest.mark.parametrize("name", sorted(TINY))
+def test_presets(name: str) -> None:
+    experiment = experiments.get(name)
+    assert {"quick", "default", "paper", "large"} <= set(experiment.PRESETS)
+    assert experiment.PRESETS["large"]["seeds"] >= 1000
+    with pytest.raises(ValueError, match="did you mean 'quick'"):
+        experiment.configs("quik")
+    with pytest.raises(TypeError, match="did you mean 'n_hidden'"):
+        experiment.configs("quick", n_hiden=4)
+    for preset in experiment.PRESETS:
+        one = experiment.configs(preset, l1=[1e-3, 2e-3], n_hidden=60)
+        assert {config.l1 for config in one} == {1e-3, 2e-3}
+        assert {config.n_hidden for config in one} == {60}
+
+
+@pytest.mark.parametrize("name", sorted(TINY))
+def test_from_start_to_end(name: str, tmp_path: Path) -> None:
+    experiment = experiments.get(name)
+    data, table, rows = all_of(name, tmp_path)
+    assert len(table)
+    assert len(rows)
+    table.to_csv(tmp_path / "table.csv")
+    rows.to_parquet(tmp_path / "rows.parquet")
+
+    before = dict(matplotlib.rcParams)
+    ax = Figure(figsize=experiment.FIGURE_SIZE, layout="constrained").subplots()
+    assert experiment.draw(data, ax) is ax
+    assert not plt.get_fignums()
+    assert dict(matplotlib.rcParams) == before
+    shown = visible(ax)
+    assert all(one.get_ylabel() for one in shown if one.get_subplotspec().is_first_col())
+    assert all(one.get_xlabel() for one in shown if one.get_subplotspec().is_last_row())
+    assert legends(ax)
+    box = ax.figure.bbox
+    for one in shown:  # nothing is cut off
+        for text in (one.xaxis.label, one.yaxis.label, one.title):
+            extent = text.get_window_extent()
+            if text.get_text():
+                assert extent.x0 >= box.x0 - 1, text
+                assert extent.x1 <= box.x1 + 1, text
+                assert extent.y0 >= box.y0 - 1, text
+                assert extent.y1 <= box.y1 + 1, text
+
+    own = experiment.draw(data)
+    assert plt.get_fignums() == [1]
+    assert own.figure is plt.gcf()
+
+
+@pytest.mark.parametrize("name", sorted(TINY))
+def test_the_same_again_comes_from_the_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, table, rows = all_of(name, tmp_path)
+    files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("nothing is left to train")
+
+    monkeypatch.setattr("fastpolysem.experiments._measured.train", never)
+    # By its module: the package has a function of that name.
+    monkeypatch.setattr(sys.modules["fastpolysem.studies.collect"], "train", never)
+    monkeypatch.setattr("fastpolysem.encoding.simulate", never)
+    _, again, rows_again = all_of(name, tmp_path)
+    pd.testing.assert_frame_equal(again, table)
+    pd.testing.assert_frame_equal(rows_again, rows)
+    assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == files
+
+
+def test_all_of_them_with_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, settings in TINY.items():
+        small = {"seeds": 4, **experiments.get(name).PRESETS["quick"], **settings}
+        monkeypatch.setitem(experiments.get(name).PRESETS, "quick", small)  # type: ignore[arg-type]
+    folder = tmp_path / "all"
+    words = ["reproduce", "all", "--preset", "quick", "--seeds", "4", "--output", str(folder)]
+    assert cli.main(words) == 0
+    for name in experiments.names():
+        for ending in (".png", ".svg", ".csv", "-seeds.csv", "-seeds.parquet"):
+            assert (folder / f"{name}{ending}").stat().st_size > 0
+
+
+def test_a_wrong_preset_of_all_runs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["reproduce", "all", "--preset", "papr"]) == 2
+    assert "did you mean 'paper'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+# Published settings.
+
+
+def test_published_settings() -> None:
+    paper = curves.configs("paper")
+    assert sorted({config.l1 for config in paper}) == [1e-3, 1e-2, 1e-1]
+    assert sorted({config.n_hidden for config in paper}) == list(range(256, 4097, 256))
+    (start,) = initialisations.configs("paper")
+    assert (start.n_features, start.n_hidden, start.l1, start.steps) == (256, 4096, 1e-3, 7500)
+
+    both = noise.configs("paper")
+    assert [(config.noise, config.noise_std) for config in both] == [
+        (kind, std) for kind in ("rademacher", "gaussian") for std in (0.07, 0.1, 0.15)
+    ]
+    for config in both:
+        assert (config.n_features, config.n_hidden, config.l1) == (8, 16, 0)
+        assert (config.optimizer, config.learning_rate, config.steps) == ("sgd", 0.02, 100_000)
+        assert config.noise_sharing == "step"
+    (one,) = sparsity.configs("paper")
+    assert one == _encodings.Encoding(n_hidden=100_000, l1=1e-5, init_scale=0.9, step=0.5)
+
+
+def test_published_settings_of_the_notebook_have_the_summed_loss() -> None:
+    first = existence.configs("paper")
+    assert [config.n_hidden for config in first] == [2**k for k in range(5, 17)]
+    assert all(config.l1 == pytest.approx(32 * 1e-3) for config in first)
+    second = amount.configs("paper")
+    assert all(config.l1 == pytest.approx(256 * 5e-5) for config in second)
+    for preset in ("quick", "default", "large"):
+        for config in amount.configs(preset):
+            assert config.l1 == pytest.approx(config.n_features * 5e-5)
+    third = correlated.configs("paper")
+    for config in (*first, *second, *third):
+        assert (config.optimizer, config.learning_rate, config.steps) == ("adamw", 1e-3, 10_000)
+    for config in third:
+        # A mean over 100 x 50 outputs against a sum scaled to one presentation of each feature.
+        rows = config.inputs.batch_size  # type: ignore[union-attr]
+        scale = config.inputs._scale(50, rows)
+        assert config.l1 == pytest.approx(5e-4 * scale * rows * 50, rel=2e-3)
+        assert (config.tied, config.bias) == (False, True)
+
+
+# Training with more than a study's columns.
+
+SMALL = fp.Config(n_features=6, n_hidden=8, l1=1e-2, steps=60)
+RECORD = fp.Record(("loss", "polysemantic"), [0, 10, 60])
+
+
+def halves(result: fp.TrainingResult) -> dict[str, np.ndarray]:
+    return {"half": np.asarray(result.weights)[:, 0, 0] / 2, "sum": result.seeds.sum()[np.newaxis]}
+
+
+def measured(path: Path | None, seeds: int, **arguments: Any) -> Measured:
+    settings: dict[str, Any] = {"record": RECORD, "take": halves, "progress": False}
+    return measure("mine", [SMALL], seeds, path=path, **{**settings, **arguments})
+
+
+def test_measured_is_what_training_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastpolysem.experiments._measured._part_size", lambda config: 4)
+    expected = fp.train(SMALL, 10, record=RECORD, return_weights=True)
+    for data in (measured(tmp_path, 10), measured(tmp_path, 10), measured(None, 10)):
+        assert len(data.parts) == 3
+        assert data.configs == (SMALL,)
+        assert data.count(SMALL) == 10
+        np.testing.assert_array_equal(
+            data.value(SMALL, "half"), np.asarray(expected.weights)[:, 0, 0] / 2
+        )
+        assert data.value(SMALL, "sum").tolist() == [6, 22, 17]
+        np.testing.assert_array_equal(data.steps(SMALL), [0, 10, 60])
+        np.testing.assert_array_equal(data.history(SMALL, "loss"), expected.history["loss"])
+        np.testing.assert_array_equal(data.study.values(SMALL, "loss"), expected.loss)
+        assert all(result.weights is None for result, _ in data.parts)
+
+
+def test_measured_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastpolysem.experiments._measured._part_size", lambda config: 4)
+    measured(tmp_path, 6)
+    trained = []
+
+    def counted(config: fp.Config, seeds: Any, **arguments: Any) -> fp.TrainingResult:
+        trained.extend(seeds)
+        return fp.train(config, seeds, **arguments)
+
+    monkeypatch.setattr("fastpolysem.experiments._measured.train", counted)
+    more = measured(tmp_path, 9)
+    assert trained == [6, 7, 8]
+    np.testing.assert_array_equal(
+        more.history(SMALL, "loss"), measured(None, 9).history(SMALL, "loss")
+    )
+    fewer = measured(tmp_path, 5)  # part of a part: trained anew beside it
+    assert fewer.count(SMALL) == 5
+    assert fewer.study.seeds()["seed"].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_ctrl_c_keeps_finished_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("fastpolysem.experiments._measured._part_size", lambda config: 4)
+
+    def stop(record: Any) -> None:
+        if record.seeds >= 4:
+            raise KeyboardInterrupt
+
+    data = measured(tmp_path, 12, progress=stop)
+    assert data.interrupted
+    assert data.count(SMALL) == 4
+    assert "interrupted: 4 seeds are finished; they are kept in" in capsys.readouterr().err
+    again = measured(tmp_path, 12)
+    assert not again.interrupted
+    np.testing.assert_array_equal(
+        again.history(SMALL, "loss"), measured(None, 12).history(SMALL, "loss")
+    )
+
+
+def test_progress_of_measuring(tmp_path: Path) -> None:
+    measured(tmp_path, 3)
+    seen: list[Any] = []
+    measured(tmp_path, 7, progress=seen.append)
+    assert seen[0].seeds == seen[0].reused == 3
+    assert [record.seeds for record in seen] == sorted(record.seeds for record in seen)
+    assert (seen[-1].seeds, seen[-1].goal, seen[-1].finished) == (7, 7, True)
+
+
+def test_stored_parts_that_are_something_else_are_named(tmp_path: Path) -> None:
+    data = measured(tmp_path, 3)
+    (file,) = tmp_path.rglob("mine-0-3.npz")
+    with pytest.raises(ValueError, match=r"mine-0-3\.npz holds other seeds, settings or records"):
+        measured(tmp_path, 3, record=fp.Record("loss", [1]))
+    content = file.read_bytes()
+    file.write_bytes(content[:100])
+    with pytest.raises(ValueError, match=r"mine-0-3\.npz' is no complete file"):
+        measured(tmp_path, 3)
+    data.save(tmp_path, "mine")
+    assert file.read_bytes()[:4] == content[:4]
+    file.with_suffix(".values.npz").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"mine-0-3\.values\.npz is damaged"):
+        measured(tmp_path, 3)
+
+
+# What each experiment says.
+
+
+def test_curves_shade_the_spread_between_seeds() -> None:
+    study = curves.run("quick", seeds=20, progress=False, **TINY["curves"])
+    table = curves.table(study)
+    for _, row in table.iterrows():
+        config = next(
+            one for one in study.configs if (one.n_hidden, one.l1) == (row["n_hidden"], row["l1"])
+        )
+        expected = np.percentile(study.values(config), [15, 50, 85])
+        assert [row["p15"], row["p50"], row["p85"]] == expected.tolist()
+    ax = Figure().subplots()
+    curves.draw(study, ax)
+    assert "seeds, percentiles 15 to 85" in legends(ax)
+    assert [one.get_ylabel() for one in visible(ax)] == [
+        "polysemantic neurons",
+        "features\nunrepresented",
+    ]
+
+
+def test_lost_features_are_shown_and_not_taken_for_monosemantic_ones() -> None:
+    settings = {"n_features": 8, "n_hidden": [128, 256], "steps": 1500, "l1": 1.5}
+    study = existence.run("quick", seeds=5, progress=False, **settings)
+    table = existence.table(study)
+    assert (table["unrepresented"] == 8).all()
+    ax = Figure().subplots()
+    existence.draw(study, ax)
+    lower = visible(ax)[1]
+    assert lower.containers[0].lines[0].get_ydata().tolist() == [1, 1]
+
+
+def test_published_counts_are_shown_beside_equal_settings() -> None:
+    assert list(existence.PUBLISHED.values()) == [7, 2, 1, 0, 0, 0, 2, 3, 2, 1, 2, 0]
+    equal = made_up.study(
+        *(made_up.result(config, [1, 2, 3]) for config in existence.configs("paper")[:5])
+    )
+    assert existence.table(equal)["published"].tolist() == [7, 2, 1, 0, 0]
+    ax = Figure().subplots()
+    existence.draw(equal, ax)
+    crosses = [line for line in visible(ax)[0].get_lines() if line.get_marker() == "x"]
+    assert [list(line.get_xdata()) for line in crosses] == [[32, 64, 128], [256, 512]]
+    other = existence.configs("paper")[0].replace(l1=1e-3)
+    different = made_up.study(made_up.result(other, [1, 2, 3]))
+    assert existence.table(different)["published"].isna().all()
+
+
+def test_initialisations_take_ranks_of_the_start() -> None:
+    config = fp.Config(n_features=3, n_hidden=5, steps=0)
+    untrained = fp.train(config, 4, return_weights=True)
+    start = np.asarray(untrained.weights)
+    order = np.argsort(-np.abs(start), axis=-1)
+    end = np.zeros_like(start)
+    for seed, feature in np.ndindex(4, 3):
+        rank = (seed + feature) % 5  # 0: the favourite
+        k = order[seed, feature, rank]
+        end[seed, feature, k] = np.sign(start[seed, feature, k]) * (-1) ** (feature == 1)
+    end[3, 2] *= 0.5  # not represented
+    diverged = np.array([False, False, True, False])
+    result = dataclasses.replace(untrained, weights=end, diverged=diverged)
+    taken = initialisations.take(result)
+    assert taken["rank"].tolist() == [[1, 2, 3], [2, 3, 4], [0, 0, 0], [4, 5, 0]]
+    assert (taken["winner"][[0, 1]][:, [0, 2]] > 0).all()
+    assert (taken["winner"][[0, 1], 1] < 0).all()
+    assert np.isnan(taken["winner"][3, 2])
+    favourite = np.abs(start).max(axis=-1)
+    np.testing.assert_array_equal(taken["favourite"], favourite)
+    assert taken["winner"][0, 0] == favourite[0, 0]
+    kept = [0, 1, 3]
+    np.testing.assert_allclose(
+        taken["overlap"][0], sum(start[s] @ end[s].T for s in kept), rtol=1e-6, atol=1e-7
+    )
+
+
+def test_initialisations_of_trained_models() -> None:
+    settings = {"n_features": 16, "n_hidden": 128, "l1": 1e-2, "steps": 4000}
+    data = initialisations.run("quick", seeds=20, progress=False, **settings)
+    table = initialisations.table(data).iloc[0]
+    rank = data.value(data.configs[0], "rank")
+    assert table["mean"] == pytest.approx((rank == 1).mean(), abs=1e-3)
+    assert table["unrepresented"] == (rank == 0).sum(axis=1).mean()
+    assert table["favourite"] == pytest.approx(float(theory.initial_maximum(128)), rel=0.05)
+    assert 0 < table["winner"] < table["favourite"]
+    assert table["mean"] < 0.5  # the favourite does not simply win
+
+
+def test_amount_counts_by_every_window() -> None:
+    data = amount.run("quick", seeds=8, progress=False, **TINY["amount"])
+    for config in data.configs:
+        counts = data.value(config, "counts")
+        assert counts.shape == (8, len(amount.WINDOWS))
+        rule = counts[:, amount.WINDOWS.index(amount.RULE)]
+        np.testing.assert_array_equal(rule, data.study.values(config))
+        assert (np.diff(counts, axis=1) >= 0).all()
+    rows = amount.rows(data)
+    assert (rows["polysemantic_0.2"] == rows["polysemantic"]).all()
+
+
+def test_amount_fits_the_slope() -> None:
+    rng = np.random.default_rng(1)
+    parts = []
+    for m in (64, 128, 256, 512):
+        config = fp.Config(n_features=64, n_hidden=m, l1=1e-3)
+        counts = rng.poisson(64**2 / (4 * m), (400, 1)) + np.arange(len(amount.WINDOWS))
+        counts[0] = -1  # diverged
+        result = made_up.result(config, counts[:, amount.WINDOWS.index(amount.RULE)])
+        parts.append((result, {"counts": counts}))
+    data = Measured(tuple(parts), made_up.study(*(result for result, _ in parts)))
+    fits = amount.fits(data)
+    first = fits[amount.WINDOWS[0]]
+    assert first is not None
+    assert first.exponent.low < -1 < first.exponent.high
+    table = amount.table(data)
+    assert len(table) == 4 * len(amount.WINDOWS)
+    assert (table["seeds"] == 399).all()
+    ax = Figure().subplots()
+    amount.draw(data, ax)
+    assert any(text.startswith("fit: slope -0.") for text in legends(ax))
+
+
+def test_amount_without_any_counts() -> None:
+    config = fp.Config(n_features=8, n_hidden=64, l1=1e-3)
+    empty = np.zeros((5, len(amount.WINDOWS)), dtype=int)
+    result = made_up.result(config, empty[:, 0])
+    data = Measured(((result, {"counts": empty}),), made_up.study(result))
+    assert set(amount.fits(data).values()) == {None}
+    amount.draw(data, Figure().subplots())
+
+
+def test_correlated_takes_pairs_by_block_and_sign() -> None:
+    config = fp.Config(
+        n_features=6, n_hidden=6, tied=False, bias=True, l1=0.1, steps=0,
+        inputs=fp.CorrelatedBlocks(2, 1, 4),
+    )  # fmt: skip
+    encoder = np.eye(6, dtype=np.float32)
+    encoder[3:] = 0
+    encoder[3, 0] = -1.0  # shares neuron 0 with feature 0 of the other block
+    encoder[4, 1] = 1.0  # neuron 1, same sign as feature 1
+    encoder[5, 3] = 1.0
+    encoder[2] = 0
+    encoder[2, 0] = 0.9  # neuron 0 again: same block as 0, the other than 3
+    decoder = encoder.copy()
+    decoder[4, 1] = 0.4  # too small a product
+    weights = fp.Parameters(
+        np.stack([encoder, encoder]), np.stack([decoder, encoder]), np.zeros((2, 6), np.float32)
+    )
+    result = dataclasses.replace(fp.train(config, 2), weights=weights)
+    taken = correlated.take(result)
+    # Same block: (0, 2). Other block: (0, 3) and (2, 3), and with a full decoder (1, 4).
+    assert taken["pairs"].tolist() == [[1, 0, 0, 2], [1, 0, 1, 2]]
+    assert taken["sharing"].tolist() == [1, 2]
+    np.testing.assert_array_equal(taken["encoder"], encoder[np.newaxis])
+    np.testing.assert_array_equal(taken["decoder"], decoder[np.newaxis])
+    later = correlated.take(dataclasses.replace(result, seeds=result.seeds + np.uint64(2)))
+    assert later["encoder"].shape == (0, 6, 6)
+
+
+def test_correlated_features_share_across_blocks_with_opposite_signs() -> None:
+    data = correlated.run("quick", seeds=6, progress=False, init_scale=1.0)
+    row = correlated.table(data).iloc[0]
+    others = row["same_block_same_sign"] + row["same_block_opposite"]
+    assert row["other_block_opposite"] > 5
+    assert others + row["other_block_same_sign"] < 1
+    assert row["mean"] == pytest.approx(row["polysemantic"], abs=1)
+
+
+def test_correlated_refuses_other_inputs() -> None:
+    with pytest.raises(ValueError, match="inputs must be correlated blocks, got Basis"):
+        correlated.run("quick", seeds=1, inputs=fp.Basis())
+
+
+def test_noise_kinds_get_the_shape_they_need() -> None:
+    listed = noise.configs("default")
+    assert len({(config.noise, config.noise_std) for config in listed}) == 18
+    shapes = {config.noise: config.noise_shape for config in listed}
+    assert theory.excess_kurtosis("student_t", shapes["student_t"]) == 3
+    assert theory.excess_kurtosis("three_point", shapes["three_point"]) == pytest.approx(0)
+    assert shapes["gaussian"] is None
+    (one,) = noise.configs("paper", noise="student_t", noise_shape=[9.0], noise_std=0.1)
+    assert one.noise_shape == 9
+    with pytest.raises(ValueError, match="noise_shape must be left"):
+        noise.configs("paper", noise_shape=5.0)
+
+
+def test_noise_of_negative_kurtosis_makes_features_sparse() -> None:
+    settings = {"noise": ["rademacher", "gaussian", "laplace"], "noise_std": 0.15, "steps": 20_000}
+    data = noise.run("paper", seeds=60, progress=False, **settings)
+    table = noise.table(data).set_index("noise")
+    norm = table["fourth_norm"]
+    assert norm["rademacher"] > 0.7
+    assert norm["gaussian"] == pytest.approx(0.16, abs=0.02)
+    assert norm["laplace"] < 0.15
+    assert 1000 < table.loc["rademacher", "take_off"] < 2200
+    assert np.isnan(table.loc["gaussian", "take_off"])
+    # No two features of 0.8 or more ever share a neuron, unlike under l1.
+    assert (table["mean"] == 0).all()
+    rows = noise.rows(data)
+    assert len(rows) == 3 * 60 * len(data.steps(data.configs[0]))
+    last = rows[(rows["step"] == 20_000) & (rows["noise"] == "rademacher")]
+    assert last["fourth_norm"].mean() == pytest.approx(norm["rademacher"])
+
+
+def test_noise_where_everything_diverges() -> None:
+    settings = {"learning_rate": 50.0, "steps": 50, "noise": "gaussian", "noise_std": 0.1}
+    data = noise.run("paper", seeds=3, progress=False, **settings)
+    row = noise.table(data).iloc[0]
+    assert (row["seeds"], row["diverged"]) == (3, 3)
+    assert np.isnan(row["mean"])
+    noise.draw(data, Figure().subplots())
+
+
+def test_sparsity_holds_the_laws_against_the_simulation() -> None:
+    data = sparsity.run("quick", seeds=20)
+    table = sparsity.table(data)
+    many = table[table["support"] >= sparsity.LEAST]
+    assert len(many) > 10
+    np.testing.assert_allclose(many["corrected"], 1, atol=0.02)
+    assert many["published"].min() < 0.4
+    ax = Figure().subplots()
+    sparsity.draw(data, ax)
+    assert {"corrected law", "published law", "within 5 %"} <= set(legends(ax))
+
+
+def test_encodings_of_several_settings() -> None:
+    for name in ON_ENCODINGS:
+        experiment = experiments.get(name)
+        data = experiment.run("quick", seeds=2, n_hidden=[50, 100], l1=[0.02, 0.3])
+        assert [(one.n_hidden, one.l1) for one in data] == [
+            (50, 0.02), (50, 0.3), (100, 0.02), (100, 0.3),
+        ]  # fmt: skip
+        experiment.table(data)
+        ax = Figure().subplots()
+        experiment.draw(data, ax)
+        visible(ax)
+        with pytest.raises(TypeError, match="has no field 'optimizer'"):
+            experiment.configs("quick", optimizer="sgd")
+
+
+def test_encodings_that_vanish_can_be_drawn() -> None:
+    for name in ON_ENCODINGS:
+        experiment = experiments.get(name)
+        data = experiment.run("quick", seeds=2, n_hidden=50, l1=2.0)
+        assert (data[0].support[:, -1] == 0).all()
+        experiment.table(data)
+        ax = Figure().subplots()
+        experiment.draw(data, ax)
+        visible(ax)
+
+
+def test_encodings_are_shared_between_experiments(tmp_path: Path) -> None:
+    sparsity.run("quick", seeds=2, path=tmp_path, n_hidden=50)
+    (file,) = tmp_path.iterdir()
+    stamp = file.stat().st_mtime_ns
+    data = experiments.get("encoding").run("quick", seeds=2, path=tmp_path, n_hidden=50)
+    assert isinstance(data[0], encoding.Trajectories)
+    assert [one.stat().st_mtime_ns for one in tmp_path.iterdir()] == [stamp]
