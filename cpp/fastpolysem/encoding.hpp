@@ -80,7 +80,7 @@ class Encoding {
             if (next == times.size() || time >= end) return records;
             if (pulse.stopped()) return {};
             // Without a removal until the next record, or for a while.
-            const double left = std::ceil((std::min(times[next], end) - time) / h);
+            const double left = std::floor((std::min(times[next], end) - time) / h);
             step += advance(h, std::int64_t(std::min(4096.0, std::max(1.0, left))));
         }
     }

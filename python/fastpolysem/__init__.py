@@ -22,7 +22,7 @@ from fastpolysem.objective import Parameters, forward, loss_and_gradient
 from fastpolysem.training import Record, TrainingResult, train
 
 if TYPE_CHECKING:
-    from fastpolysem import experiments, plots, statistics, studies, theory
+    from fastpolysem import encoding, experiments, plots, statistics, studies, theory
     from fastpolysem.studies.collect import collect, iter_collect
     from fastpolysem.studies.store import Study
 
@@ -43,6 +43,7 @@ __all__ = [
     "build_info",
     "collect",
     "count_polysemantic",
+    "encoding",
     "experiments",
     "forward",
     "grid",
@@ -56,7 +57,7 @@ __all__ = [
     "train",
 ]
 
-_LAZY_MODULES = ("experiments", "plots", "statistics", "studies", "theory")
+_LAZY_MODULES = ("encoding", "experiments", "plots", "statistics", "studies", "theory")
 _LAZY_NAMES = ("Study", "collect", "iter_collect")
 
 

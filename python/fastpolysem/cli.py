@@ -246,7 +246,7 @@ def plot(
     from fastpolysem import plots
 
     study = _open(path, skip_damaged)
-    ax = _new_axes()
+    ax = _new_axes((6.4, 4.4))
     if kind == "counts":
         plots.counts(study, digest, ax)
     elif digest is not None:
@@ -254,6 +254,44 @@ def plot(
     else:
         plots.collisions(study, ax)
     print(f"wrote {plots.save(ax, output or Path(f'{kind}.png'))}")
+    return 0
+
+
+def _reproduce(
+    experiment: experiments.Experiment,
+    preset: str,
+    seeds: int | None,
+    folder: Path,
+    num_threads: int | None,
+    changes: dict[str, list[Any]],
+) -> int:
+    """Run an experiment, print its table and write everything into the folder."""
+    from fastpolysem import plots
+
+    name = experiment.NAME
+    data = experiment.run(
+        preset,
+        seeds=seeds,
+        path=folder / "study",
+        num_threads=num_threads,
+        progress=True,
+        **changes,
+    )
+    table = experiment.table(data)
+    _print(table)
+    if getattr(data, "interrupted", False):
+        return _INTERRUPTED
+    rows = experiment.rows(data)
+    table.to_csv(folder / f"{name}.csv", index=False)
+    rows.to_csv(folder / f"{name}-seeds.csv", index=False)
+    rows.to_parquet(folder / f"{name}-seeds.parquet", index=False)
+    ax = experiment.draw(data, _new_axes(experiment.FIGURE_SIZE))
+    plots.save(ax, folder / f"{name}.png")
+    plots.save(ax, folder / f"{name}.svg")
+    print(
+        f"\nin {folder}: {name}.png and .svg (figure), {name}.csv (table), {name}-seeds.csv "
+        "and .parquet (one row a seed), study/ (from which the same command goes on)"
+    )
     return 0
 
 
@@ -273,33 +311,8 @@ def _reproduction(name: str) -> Callable[..., int]:
             Parameter(group="Changes to the preset (several values: all combinations)"),
         ] = _NO_CHANGES,
     ) -> int:
-        from fastpolysem import plots
-
         folder = output or Path(f"{name}-{preset}")
-        data = experiment.run(
-            preset,
-            seeds=seeds,
-            path=folder / "study",
-            num_threads=num_threads,
-            progress=True,
-            **_chosen(changes),
-        )
-        table = experiment.table(data)
-        _print(table)
-        if getattr(data, "interrupted", False):
-            return _INTERRUPTED
-        rows = experiment.rows(data)
-        table.to_csv(folder / f"{name}.csv", index=False)
-        rows.to_csv(folder / f"{name}-seeds.csv", index=False)
-        rows.to_parquet(folder / f"{name}-seeds.parquet", index=False)
-        ax = experiment.draw(data, _new_axes())
-        plots.save(ax, folder / f"{name}.png")
-        plots.save(ax, folder / f"{name}.svg")
-        print(
-            f"\nin {folder}: {name}.png and .svg (figure), {name}.csv (table), {name}-seeds.csv "
-            "and .parquet (one row a seed), study/ (from which the same command goes on)"
-        )
-        return 0
+        return _reproduce(experiment, preset, seeds, folder, num_threads, _chosen(changes))
 
     presets = ", ".join(experiment.PRESETS)
     command.__doc__ = f"""{experiment.SUMMARY}
@@ -324,17 +337,49 @@ for _name in experiments.names():
     reproduce.command(_reproduction(_name), name=_name)
 
 
+@reproduce.command(name="all")
+def _all(
+    *,
+    preset: str = "default",
+    seeds: int | None = None,
+    output: Path | None = None,
+    num_threads: int | None = None,
+) -> int:
+    """Run all experiments, one after the other, into one folder.
+
+    Parameters
+    ----------
+    preset
+        Settings of each experiment: default, quick, paper or large.
+    seeds
+        How many seeds of each configuration. Default: what the experiment's preset says.
+    output
+        Folder for everything that is written. Default: all-PRESET in the current one.
+    num_threads
+        Default: all cores.
+    """
+    listed = [experiments.get(name) for name in experiments.names()]
+    for experiment in listed:
+        experiment.configs(preset)  # a wrong preset is refused before anything is run
+    folder = output or Path(f"all-{preset}")
+    for experiment in listed:
+        print(f"\n{experiment.NAME}: {experiment.SUMMARY}\n", flush=True)
+        if code := _reproduce(experiment, preset, seeds, folder, num_threads, {}):
+            return code
+    return 0
+
+
 def _open(path: Path, skip_damaged: bool) -> Study:
     from fastpolysem.studies import Study
 
     return Study.open(path, skip_damaged=skip_damaged)
 
 
-def _new_axes() -> Any:
-    """Axes of a figure without a window."""
+def _new_axes(size: tuple[float, float]) -> Any:
+    """Axes of a figure without a window, of this size in inches."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(6.4, 4.4), layout="constrained").subplots()
+    return Figure(figsize=size, layout="constrained").subplots()
 
 
 _HEADINGS = {

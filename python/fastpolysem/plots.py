@@ -14,24 +14,38 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.gridspec import GridSpecBase
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import (
+    FixedLocator,
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+    PercentFormatter,
+    StrMethodFormatter,
+)
+from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import statistics, theory
 from fastpolysem.config import Config
 from fastpolysem.studies import Study
 
-__all__ = ["collisions", "counts", "save"]
+__all__ = ["collisions", "counts", "heat_map", "panels", "save", "unrepresented"]
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
 _THEORY = "#666666"
 _MANY_UNREPRESENTED = 0.05
+_BAND = 0.18  # opacity
 _ARROW = 0.4  # length of the arrow of an upper limit, as a share of it
 
 
-def collisions(study: Study, ax: Axes | None = None) -> Axes:
+def collisions(
+    study: Study, ax: Axes | None = None, *, band: tuple[float, float] | None = None
+) -> Axes:
     """Mean number of polysemantic neurons against the number of neurons, with the law and the null
     model.
 
@@ -42,6 +56,8 @@ def collisions(study: Study, ax: Axes | None = None) -> Axes:
         ``n_hidden``.
     ax
         Axes to draw on; None makes a figure.
+    band
+        Two percentiles of the seeds between which to shade each series, such as (15, 85).
 
     Returns
     -------
@@ -57,19 +73,14 @@ def collisions(study: Study, ax: Axes | None = None) -> Axes:
     ax = _axes(ax)
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
-    varying = [name for name in study.labels().columns if name != "n_hidden"]
-    groups = list(summary.groupby(varying, sort=False, dropna=False))
     sizes = summary["n_features"].unique()
-    for index, (key, rows) in enumerate(groups):
-        named = zip(varying, key, strict=True)
-        label = ", ".join(
-            f"{name}={_text(value)}"
-            for name, value in named
-            if name != "n_features" or len(sizes) > 1
-        )
+    groups = _groups(study, summary)
+    for index, (label, rows) in enumerate(groups):
         # Series side by side: intervals at the same place would cover each other.
         shift = 1.02 ** (index - (len(groups) - 1) / 2)
         _series(ax, rows, shift, index, label or "trained, mean and 95 % interval")
+        if band is not None:
+            _band(ax, study, rows, band, index)
     span = np.geomspace(summary["n_hidden"].min() * 0.9, summary["n_hidden"].max() * 1.1, 200)
     for n in sizes:
         whole = np.unique(np.round(span))
@@ -77,16 +88,47 @@ def collisions(study: Study, ax: Axes | None = None) -> Axes:
         ax.plot(whole, theory.null_mean(n, whole), color=_THEORY, lw=1.5, ls=":", zorder=1)
     _collision_axes(ax, summary)
     handles, labels = ax.get_legend_handles_labels()
-    extra = {
+    extra: dict[str, Artist] = {
         "collision law $n^2/4m$": Line2D([], [], color=_THEORY, lw=1),
         "null model": Line2D([], [], color=_THEORY, lw=1.5, ls=":"),
     }
+    if band is not None:
+        name = f"seeds, percentiles {band[0]:g} to {band[1]:g}"
+        extra[name] = Rectangle((0, 0), 1, 1, color=_THEORY, alpha=_BAND, lw=0)
     if _suspect(summary).any():
         extra["hollow: diverged or > 5 % unrepresented"] = Line2D(
             [], [], color=_THEORY, marker="o", mfc="white", ls=""
         )
     ax.legend([*handles, *extra.values()], [*labels, *extra], frameon=False, fontsize="small")
     return ax
+
+
+def _groups(study: Study, summary: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The series of a summary, with a label of what tells them apart; "" for a single one."""
+    varying = [name for name in study.labels().columns if name != "n_hidden"]
+    sizes = summary["n_features"].unique()
+    found = []
+    for key, rows in summary.groupby(varying, sort=False, dropna=False):
+        label = ", ".join(
+            f"{name}={_text(value)}"
+            for name, value in zip(varying, key, strict=True)
+            if name != "n_features" or len(sizes) > 1
+        )
+        found.append((label, rows))
+    return found
+
+
+def _band(
+    ax: Axes, study: Study, rows: pd.DataFrame, band: tuple[float, float], index: int
+) -> None:
+    rows = rows[rows["mean"].notna()].sort_values("n_hidden")
+    ends = np.array([np.percentile(study.values(digest), band) for digest in rows["digest"]])
+    # The logarithmic axis is cut off above 0, and so is a band that reaches down to it.
+    low, high = np.maximum(ends, 1e-9).T
+    color = COLORS[index % len(COLORS)]
+    ax.fill_between(rows["n_hidden"], low, high, color=color, alpha=_BAND / 2, lw=0, zorder=0)
+    for end in (low, high):
+        ax.plot(rows["n_hidden"], end, color=color, alpha=2 * _BAND, lw=0.8, zorder=0)
 
 
 def _series(ax: Axes, rows: pd.DataFrame, shift: float, index: int, label: str) -> None:
@@ -125,25 +167,148 @@ def _suspect(summary: pd.DataFrame) -> pd.Series[bool]:
     return missing | (summary["diverged"] > 0)
 
 
-def _collision_axes(ax: Axes, summary: pd.DataFrame) -> None:
+def _width_axis(ax: Axes, summary: pd.DataFrame) -> None:
     widths = np.unique(summary["n_hidden"])
     if len(widths) > 8:
         powers = 2.0 ** np.arange(np.floor(np.log2(widths[0])), np.ceil(np.log2(widths[-1])) + 1)
         widths = powers[(powers >= widths[0]) & (powers <= widths[-1])]
+        widths = widths[:: 1 + (len(widths) > 8)]  # as many as have room for their labels
     ax.xaxis.set_major_locator(FixedLocator(list(widths)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
-    ax.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.yaxis.set_minor_locator(NullLocator())
     sizes = summary["n_features"].unique()
     of = f" (n = {sizes[0]} features)" if len(sizes) == 1 else ""
     ax.set_xlabel(f"hidden neurons m{of}")
+
+
+def _collision_axes(ax: Axes, summary: pd.DataFrame) -> None:
+    _width_axis(ax, summary)
+    ax.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
     ax.set_ylabel("polysemantic neurons")
     points = summary[["mean", "collision_law", "null_mean"]].to_numpy()
     limits = summary.loc[summary["mean"] == 0, "ci_high"]
     points = np.concatenate([points[points > 0], limits, limits * (1 - _ARROW)])
     ax.set_ylim(points.min() / 1.6, points.max() * 1.6)
+
+
+def unrepresented(study: Study, ax: Axes | None = None) -> Axes:
+    """Mean share of features that no neuron represents, against the number of neurons.
+
+    What a count of polysemantic neurons has to be seen beside: a model that lost its features has
+    none of them polysemantic.
+
+    Parameters
+    ----------
+    study
+        As for `collisions`, with the same series.
+    ax
+        Axes to draw on; None makes a figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Bars are 95 % intervals of the mean over seeds.
+    """
+    summary = study.summary("unrepresented")
+    ax = _axes(ax)
+    ax.set_xscale("log", base=2)
+    groups = _groups(study, summary)
+    for index, (label, rows) in enumerate(groups):
+        rows = rows[rows["mean"].notna()].sort_values("n_hidden")
+        n = rows["n_features"]
+        share, high = rows["mean"] / n, (rows["ci_high"] / n).fillna(rows["mean"] / n)
+        low = (rows["ci_low"] / n).clip(lower=0).fillna(share)
+        shift = 1.02 ** (index - (len(groups) - 1) / 2)
+        ax.errorbar(
+            rows["n_hidden"] * shift,
+            share,
+            [share - low, high.clip(upper=1) - share],
+            fmt=MARKERS[index % len(MARKERS)],
+            color=COLORS[index % len(COLORS)],
+            label=label or "trained, mean and 95 % interval",
+            lw=1.2,
+            capsize=2.5,
+            ms=5,
+        )
+    ax.set_ylim(-0.05, 1.05)
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    _width_axis(ax, summary)
+    ax.set_ylabel("features\nunrepresented")
+    ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def heat_map(
+    matrix: ArrayLike, ax: Axes | None = None, *, limit: float | None = None, label: str = ""
+) -> Axes:
+    """A matrix in colours, white for 0, with its scale beside it.
+
+    Parameters
+    ----------
+    matrix
+        (rows, columns).
+    ax
+        Axes to draw on; None makes a figure.
+    limit
+        Size of the entries with the darkest colours; the largest there is if not given.
+    label
+        What the entries are, written at the scale.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    values = np.asarray(matrix, dtype=np.float64)
+    ax = _axes(ax)
+    end = limit if limit is not None else float(np.abs(values).max(initial=0)) or 1.0
+    # Square cells would make constrained layouts cut off labels.
+    image = ax.imshow(
+        values, cmap="RdBu_r", vmin=-end, vmax=end, interpolation="nearest", aspect="auto"
+    )
+    beyond = np.abs(values).max(initial=0) > end
+    ax.figure.colorbar(image, ax=ax, label=label, extend="both" if beyond else "neither")
+    return ax
+
+
+def panels(
+    ax: Axes | None, rows: int, columns: int, size: tuple[float, float], **options: Any
+) -> NDArray[Any]:
+    """A grid of axes in the place of one.
+
+    Parameters
+    ----------
+    ax
+        Axes that give their place in their figure, and show nothing themselves; None makes a
+        figure.
+    rows, columns
+        Of the grid.
+    size
+        Of a new figure, in inches.
+    **options
+        ``sharex``, ``sharey``, ``width_ratios`` and ``height_ratios``, as in ``pyplot.subplots``.
+
+    Returns
+    -------
+    (rows, columns) array of matplotlib.axes.Axes
+    """
+    ratios = {
+        name: options.pop(name) for name in ("width_ratios", "height_ratios") & options.keys()
+    }
+    if ax is None:
+        from matplotlib import pyplot as plt
+
+        figure = plt.figure(figsize=size, layout="constrained")
+        grid: GridSpecBase = figure.add_gridspec(rows, columns, **ratios)
+    else:
+        place = ax.get_subplotspec()
+        if place is None:
+            raise ValueError("plots.panels: ax must be one of a figure's subplots")
+        ax.set_axis_off()
+        grid = place.subgridspec(rows, columns, **ratios)
+    found: NDArray[Any] = grid.subplots(squeeze=False, **options)
+    return found
 
 
 def counts(study: Study, config: Config | str | None = None, ax: Axes | None = None) -> Axes:

@@ -35,10 +35,13 @@ class Experiment(Protocol):
     """The module's name."""
     SUMMARY: str
     """One sentence for the command line."""
+    FIGURE_SIZE: tuple[float, float]
+    """Width and height of the figure in inches."""
     PRESETS: Mapping[str, Mapping[str, Any]]
-    """Settings by name, "default" among them: a number of ``seeds`` and fields of `Config`."""
+    """Settings by name, "default", "quick", "paper" and "large" among them: a number of ``seeds``
+    and fields of `Config`, or of what the experiment has in its place."""
 
-    def configs(self, preset: str = "default", **changes: Any) -> list[Config]:
+    def configs(self, preset: str = "default", **changes: Any) -> list[Any]:
         """The configurations of a preset; a list in ``changes`` gives several values of a field."""
         ...
 
@@ -64,7 +67,7 @@ class Experiment(Protocol):
         ...
 
     def draw(self, data: Any, ax: Axes | None = None) -> Axes:
-        """The figure."""
+        """The figure, on axes of a figure's subplots or, with several panels, in their place."""
         ...
 
 

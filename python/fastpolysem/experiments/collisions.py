@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NAME = "collisions"
 SUMMARY = "Count polysemantic neurons for a growing number of neurons, against the law n²/4m."
+FIGURE_SIZE = (6.4, 4.4)
 PRESETS: dict[str, dict[str, Any]] = {
     # A minute and a half on two cores.
     "default": {
@@ -42,6 +43,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "n_features": 256,
         "n_hidden": range(256, 4097, 256),
         "l1": 1e-3,
+    },
+    # Hours.
+    "large": {
+        "seeds": 1000,
+        "n_features": 256,
+        "n_hidden": [256, 512, 1024, 1536, 2048, 3072, 4096],
+        "l1": 1e-3,
+        "l1_update": "orthant",
     },
 }
 

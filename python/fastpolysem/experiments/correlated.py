@@ -1,0 +1,254 @@
+"""Which features share a neuron if some of them never occur together?
+
+The companion notebook's last experiment: two blocks of 25 features of which one is on at a time,
+with 13 of its features; encoder and decoder of their own and an output bias. It averages the loss
+over 100 rows of 50 outputs where `Config` sums it, with a feature on in 26 % of the rows: its l1 of
+5e-4 is 192.3 times 5e-4 = 0.096 here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fastpolysem.config import Config
+from fastpolysem.experiments import grid_of
+from fastpolysem.inputs import CorrelatedBlocks
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from fastpolysem.experiments._measured import Measured
+    from fastpolysem.studies import Progress
+    from fastpolysem.training import TrainingResult
+
+NAME = "correlated"
+SUMMARY = "Let two blocks of features take turns, and see which features come to share a neuron."
+FIGURE_SIZE = (11.0, 9.0)
+
+LEAST = 0.5
+"""Features share a neuron if the products of their encoder and decoder weights there are both at
+least this; 1 is a feature that one neuron represents."""
+
+_SETTINGS: dict[str, Any] = {
+    "n_features": 50,
+    "n_hidden": 50,
+    "inputs": CorrelatedBlocks(blocks=2, active=13, batch_size=100),
+    "tied": False,
+    "bias": True,
+    "l1": 0.096,
+    "steps": 10_000,
+    # 0.2: √(2/51) times the usual standard deviation, which the notebook's second start comes to:
+    # PyTorch's Xavier initialisation of a stack (1, 50, 50) takes 1 and 50 · 50 for the fans.
+    "init_scale": [1.0, 0.2],
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    # About a minute and a half on two cores.
+    "default": {**_SETTINGS, "seeds": 100},
+    # Some seconds.
+    "quick": {**_SETTINGS, "seeds": 20},
+    # The notebook's.
+    "paper": {**_SETTINGS, "seeds": 1},
+    # About a quarter of an hour.
+    "large": {**_SETTINGS, "seeds": 1000},
+}
+
+PAIRS = (
+    "same_block_same_sign",
+    "same_block_opposite",
+    "other_block_same_sign",
+    "other_block_opposite",
+)
+
+
+def configs(preset: str = "default", **changes: Any) -> list[Config]:
+    """The configurations of a preset; a list in ``changes`` gives several values of a field."""
+    return grid_of(PRESETS, preset, changes)
+
+
+def run(
+    preset: str = "default",
+    *,
+    seeds: int | None = None,
+    path: str | os.PathLike[str] | None = None,
+    num_threads: int | None = None,
+    progress: bool | Callable[[Progress], object] | None = None,
+    **changes: Any,
+) -> Measured:
+    """Train what is missing in ``path``, or everything without one."""
+    from fastpolysem.experiments._measured import measure
+
+    listed = configs(preset, **changes)
+    for config in listed:
+        if not isinstance(config.inputs, CorrelatedBlocks):
+            raise ValueError(f"correlated: inputs must be correlated blocks, got {config.inputs!r}")
+    return measure(
+        NAME,
+        listed,
+        PRESETS[preset]["seeds"] if seeds is None else seeds,
+        take=take,
+        path=path,
+        num_threads=num_threads,
+        progress=progress,
+    )
+
+
+def take(result: TrainingResult) -> dict[str, NDArray[Any]]:
+    """What is kept of a part's weights.
+
+    Returns
+    -------
+    dict
+        ``pairs`` (S, 4): pairs of features that share a neuron (`LEAST`), by `PAIRS`; -1 where
+        diverged. ``sharing`` (S,): neurons with such a pair. ``encoder``, ``decoder`` (1, n, m) of
+        the first seed of all, (0, n, m) in other parts.
+    """
+    import numpy as np
+
+    from fastpolysem.objective import Parameters
+
+    config, weights = result.config, result.weights
+    if isinstance(weights, Parameters):
+        encoder = weights.encoder
+        decoder = encoder if weights.decoder is None else weights.decoder
+    else:
+        encoder = decoder = np.asarray(weights)
+    own = np.where(encoder * decoder >= LEAST, np.sign(encoder), 0)  # (S, n, m)
+    block = np.arange(config.n_features) * config.inputs.blocks // config.n_features  # type: ignore[union-attr]
+    first, second = np.triu_indices(config.n_features, 1)
+    same = block[first] == block[second]
+    pairs = np.full((len(result), len(PAIRS)), -1)
+    sharing = np.full(len(result), -1)
+    for seed in np.flatnonzero(~result.diverged):
+        products = own[seed, first] * own[seed, second]  # (pairs, m)
+        agree, oppose = (products > 0).sum(axis=1), (products < 0).sum(axis=1)
+        pairs[seed] = [side[which].sum() for which in (same, ~same) for side in (agree, oppose)]
+        sharing[seed] = ((own[seed] != 0).sum(axis=0) > 1).sum()
+    shown = result.seeds == 0
+    return {
+        "pairs": pairs,
+        "sharing": sharing,
+        "encoder": encoder[shown],
+        "decoder": decoder[shown],
+    }
+
+
+def table(data: Measured) -> pd.DataFrame:
+    """Mean numbers over seeds, one row a configuration.
+
+    ``mean`` with its 95 % interval is the number of neurons that features share, then the pairs by
+    block and sign with their intervals.
+    """
+    import pandas as pd
+
+    from fastpolysem import statistics
+
+    labels = data.study.labels()
+    listed = []
+    for index, config in enumerate(data.configs):
+        sharing = statistics.mean(_valid(data, config, "sharing"))
+        row: dict[str, Any] = {name: labels[name].iloc[index] for name in labels.columns}
+        row["seeds"] = len(data.value(config, "sharing"))
+        row["diverged"] = row["seeds"] - len(_valid(data, config, "sharing"))
+        row |= {"mean": sharing.value, "ci_low": sharing.low, "ci_high": sharing.high}
+        for name, column in zip(PAIRS, _valid(data, config, "pairs").T, strict=True):
+            pairs = statistics.mean(column)
+            row |= {name: pairs.value, f"{name}_low": pairs.low, f"{name}_high": pairs.high}
+        row["unrepresented"] = data.study.values(config, "unrepresented").mean()
+        row["polysemantic"] = data.study.values(config).mean()
+        row["loss"] = data.study.values(config, "loss").mean()
+        listed.append(row)
+    return pd.DataFrame(listed)
+
+
+def rows(data: Measured) -> pd.DataFrame:
+    """One row a seed, with the pairs by block and sign."""
+    import numpy as np
+
+    listed = data.study.seeds()
+    counts = np.concatenate([data.value(config, "pairs") for config in data.configs])
+    for name, column in zip(PAIRS, counts.T, strict=True):
+        listed[name] = np.where(column < 0, np.nan, column)
+    sharing = np.concatenate([data.value(config, "sharing") for config in data.configs])
+    listed["sharing"] = np.where(sharing < 0, np.nan, sharing)
+    return listed
+
+
+def draw(data: Measured, ax: Axes | None = None) -> Axes:
+    """Heat maps of the first configuration's first seed, and who shares neurons in all of them."""
+    import numpy as np
+
+    from fastpolysem import plots
+
+    axes = plots.panels(ax, 2, 2, FIGURE_SIZE)
+    config = data.configs[0]
+    # Zeros where it diverged.
+    encoder, decoder = (
+        np.nan_to_num(data.value(config, name)[0], posinf=0, neginf=0)
+        for name in ("encoder", "decoder")
+    )
+    n = config.n_features
+    # Neurons by the feature they stand for, so that shared ones stand out from a diagonal.
+    order = np.argsort(np.abs(encoder * decoder).argmax(axis=0), kind="stable")
+    limit = float(np.percentile(np.abs([encoder, decoder]), 99.9))
+    for each, matrix, name in (
+        (axes[0, 0], encoder, "encoder"),
+        (axes[0, 1], decoder, "decoder"),
+    ):
+        plots.heat_map(matrix[:, order], each, limit=limit or None, label="weight")
+        each.set(xlabel="neuron, by its strongest feature", ylabel="feature")
+        each.set_title(f"{name}, seed 0, {_label(data, config)}", fontsize="medium")
+    plots.heat_map(encoder @ decoder.T, axes[1, 0], label="$W_{enc} W_{dec}^T$")
+    axes[1, 0].set(xlabel="output feature", ylabel="input feature")
+    axes[1, 0].set_title("what each feature contributes to each output", fontsize="medium")
+    size = n // config.inputs.blocks  # type: ignore[union-attr]
+    for edge in range(size, n, size):
+        for each in (axes[0, 0], axes[0, 1], axes[1, 0]):
+            each.axhline(edge - 0.5, color="black", lw=0.6)
+        axes[1, 0].axvline(edge - 0.5, color="black", lw=0.6)
+    _pairs(data, axes[1, 1])
+    return ax or axes[0, 0]
+
+
+def _pairs(data: Measured, ax: Axes) -> None:
+    import numpy as np
+
+    from fastpolysem import plots, statistics
+
+    place = np.arange(len(PAIRS))
+    width = 0.8 / len(data.configs)
+    for index, config in enumerate(data.configs):
+        values = _valid(data, config, "pairs")
+        means = [statistics.mean(column) for column in values.T]
+        height = np.array([mean.value for mean in means])
+        ends = np.array([[max(mean.low, 0), mean.high] for mean in means]).T
+        bars = np.nan_to_num(np.abs(ends - height))
+        ax.bar(
+            place + (index - (len(data.configs) - 1) / 2) * width,
+            height,
+            width * 0.9,
+            yerr=bars,
+            capsize=2.5,
+            color=plots.COLORS[index % len(plots.COLORS)],
+            label=f"{_label(data, config)}, {len(values)} seeds",
+        )
+    ax.set_xticks(place, [name.replace("_", " ").replace("block ", "block,\n") for name in PAIRS])
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("blocks and signs of the two features")
+    ax.set_ylabel("pairs of features that share a neuron\n(mean, 95 % interval)")
+    ax.legend(frameon=False, fontsize="small")
+
+
+def _label(data: Measured, config: Config) -> str:
+    labels = data.study.labels().drop(columns=["n_features", "n_hidden"])
+    row = labels.iloc[[one.digest for one in data.configs].index(config.digest)]
+    return ", ".join(f"{name}={value}" for name, value in row.items()) or "trained"
+
+
+def _valid(data: Measured, config: Config, name: str) -> NDArray[Any]:
+    values = data.value(config, name)
+    valid: NDArray[Any] = values[values.reshape(len(values), -1)[:, 0] >= 0]
+    return valid
