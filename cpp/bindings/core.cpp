@@ -44,13 +44,14 @@ auto with_dtype(const Settings& s, Body body) {
 }
 
 template <class E>
-void enum_property(py::class_<Settings>& c, const char* name, E Settings::*member) {
+void enum_property(py::class_<Settings>& c, const char* name, E Settings::* member) {
     c.def_property(
         name, [member](const Settings& s) { return name_of(s.*member); },
         [member](Settings& s, const std::string& value) { s.*member = parse<E>(value); });
 }
 
-SparseBatch make_batch(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<double>& values) {
+SparseBatch make_batch(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+                       const Array<double>& values) {
     SparseBatch b;
     b.row_start.assign(indptr.data(), indptr.data() + indptr.size());
     b.feature.assign(indices.data(), indices.data() + indices.size());
@@ -71,8 +72,15 @@ struct Models {
     std::int64_t count, n, m, noise_rows, noise_size;
 
     Models(const Settings& s, const py::array& enc, const py::object& dec, const py::object& b, const py::object& xi)
-        : encoder(data_or_null<T>(enc)), decoder(data_or_null<T>(dec)), bias(data_or_null<T>(b)), noise(data_or_null<T>(xi)),
-          count(enc.shape(0)), n(s.n_features), m(s.n_hidden), noise_rows(0), noise_size(0) {
+        : encoder(data_or_null<T>(enc)),
+          decoder(data_or_null<T>(dec)),
+          bias(data_or_null<T>(b)),
+          noise(data_or_null<T>(xi)),
+          count(enc.shape(0)),
+          n(s.n_features),
+          m(s.n_hidden),
+          noise_rows(0),
+          noise_size(0) {
         if (noise) {
             const py::array a(xi);
             noise_rows = a.ndim() == 3 ? a.shape(1) : 1;
@@ -85,8 +93,8 @@ struct Models {
     const T* noise_of(std::int64_t i) const { return noise ? noise + i * noise_size : nullptr; }
 };
 
-py::array forward(const Settings& s, const py::array& encoder, const py::object& decoder, const py::object& bias, const py::object& batch,
-                  const py::object& noise) {
+py::array forward(const Settings& s, const py::array& encoder, const py::object& decoder, const py::object& bias,
+                  const py::object& batch, const py::object& noise) {
     return with_dtype(s, [&](auto type) -> py::array {
         using T = decltype(type);
         const Models<T> models(s, encoder, decoder, bias, noise);
@@ -102,8 +110,8 @@ py::array forward(const Settings& s, const py::array& encoder, const py::object&
     });
 }
 
-py::tuple loss_and_gradient(const Settings& s, const py::array& encoder, const py::object& decoder, const py::object& bias,
-                            const py::object& batch, const py::object& noise, double scale) {
+py::tuple loss_and_gradient(const Settings& s, const py::array& encoder, const py::object& decoder,
+                            const py::object& bias, const py::object& batch, const py::object& noise, double scale) {
     return with_dtype(s, [&](auto type) -> py::tuple {
         using T = decltype(type);
         const Models<T> models(s, encoder, decoder, bias, noise);
@@ -121,15 +129,17 @@ py::tuple loss_and_gradient(const Settings& s, const py::array& encoder, const p
             const Objective<T> objective(s, rows ? &*rows : nullptr, scale);
             const std::int64_t size = models.n * models.m;
             for (std::int64_t i = 0; i < models.count; ++i)
-                losses[i] = objective.loss_and_gradient(
-                    models[i], models.noise_of(i), models.noise_rows,
-                    {to_encoder + i * size, to_decoder ? to_decoder + i * size : nullptr, to_bias ? to_bias + i * models.n : nullptr});
+                losses[i] =
+                    objective.loss_and_gradient(models[i], models.noise_of(i), models.noise_rows,
+                                                {to_encoder + i * size, to_decoder ? to_decoder + i * size : nullptr,
+                                                 to_bias ? to_bias + i * models.n : nullptr});
         }
         return py::make_tuple(loss, d_encoder, d_decoder, d_bias);
     });
 }
 
-// Signals and progress belong to the calling thread; what Python raises there stops the computation and is raised after it.
+// Signals and progress belong to the calling thread; what Python raises there stops the computation and is raised after
+// it.
 struct Listener {
     py::object progress;
     std::exception_ptr raised;
@@ -150,10 +160,10 @@ struct Listener {
     }
 };
 
-py::dict train_seeds(const Settings& s, const Array<std::uint64_t>& seeds, const py::object& encoder, const py::object& decoder,
-                     const py::object& bias, const py::object& noise_sequence, const std::vector<std::string>& metrics,
-                     const Array<std::int64_t>& record_steps, bool return_weights, int num_threads, const std::string& kernel,
-                     const py::object& progress) {
+py::dict train_seeds(const Settings& s, const Array<std::uint64_t>& seeds, const py::object& encoder,
+                     const py::object& decoder, const py::object& bias, const py::object& noise_sequence,
+                     const std::vector<std::string>& metrics, const Array<std::int64_t>& record_steps,
+                     bool return_weights, int num_threads, const std::string& kernel, const py::object& progress) {
     TrainingTask task;
     task.settings = s;
     task.seeds = seeds.data();
@@ -231,12 +241,13 @@ py::dict count_weights(const py::array& weights, double low, double high) {
         using T = decltype(type);
         const T* data = Array<T>::ensure(weights).data();
         const py::gil_scoped_release release;
-        for (py::ssize_t i = 0; i < seeds; ++i) counts[std::size_t(i)] = count(WeightView<T>{data + i * n * m, nullptr, n, m, m}, low, high);
+        for (py::ssize_t i = 0; i < seeds; ++i)
+            counts[std::size_t(i)] = count(WeightView<T>{data + i * n * m, nullptr, n, m, m}, low, high);
     };
     if (py::isinstance<Array<float>>(weights)) run(float{});
     else run(double{});
     py::dict result;
-    const auto column = [&](const char* name, auto Counts::*member) {
+    const auto column = [&](const char* name, auto Counts::* member) {
         Array<std::int64_t> a(seeds);
         for (py::ssize_t i = 0; i < seeds; ++i) a.mutable_data()[i] = counts[std::size_t(i)].*member;
         result[name] = a;
@@ -260,7 +271,8 @@ py::tuple initial_weights(const Settings& s, const Array<std::uint64_t>& seeds) 
         py::object decoder = py::none(), bias = py::none();
         if (!s.tied) decoder = Array<T>(shape);
         if (s.bias) bias = Array<T>(Shape{count, s.n_features});
-        T *to_encoder = encoder.mutable_data(), *to_decoder = static_cast<T*>(mutable_data(decoder)), *to_bias = static_cast<T*>(mutable_data(bias));
+        T *to_encoder = encoder.mutable_data(), *to_decoder = static_cast<T*>(mutable_data(decoder)),
+          *to_bias = static_cast<T*>(mutable_data(bias));
         {
             const py::gil_scoped_release release;
             Parameters<T> w(s);
@@ -285,7 +297,8 @@ py::array noise_draws(const Settings& s, const Array<std::uint64_t>& seeds, std:
         T* to = out.mutable_data();
         const py::gil_scoped_release release;
         for (py::ssize_t i = 0; i < seeds.size(); ++i, to += rows * m)
-            draw_noise<T>(s, seeds.data()[i], step, rows, [&](std::int64_t row, std::int64_t column) -> T& { return to[row * m + column]; });
+            draw_noise<T>(s, seeds.data()[i], step, rows,
+                          [&](std::int64_t row, std::int64_t column) -> T& { return to[row * m + column]; });
         return out;
     });
 }
@@ -319,7 +332,7 @@ py::dict encoding_run(const Array<float>& start, double l1, double step, double 
     }
     listener.raise_if_stopped();
     py::dict result;
-    const auto column = [&](const char* name, auto EncodingRecord::*member) {
+    const auto column = [&](const char* name, auto EncodingRecord::* member) {
         using V = std::decay_t<decltype(records[0].*member)>;
         Array<V> a(py::ssize_t(records.size()));
         for (std::size_t i = 0; i < records.size(); ++i) a.mutable_data()[i] = records[i].*member;
@@ -349,7 +362,8 @@ py::dict info() {
 #else
     d["openmp"] = py::none();
 #endif
-    d["eigen"] = std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + "." + std::to_string(EIGEN_MINOR_VERSION);
+    d["eigen"] = std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + "." +
+                 std::to_string(EIGEN_MINOR_VERSION);
     d["version"] = FASTPOLYSEM_VERSION;
     return d;
 }
@@ -368,10 +382,16 @@ PYBIND11_MODULE(FASTPOLYSEM_MODULE, m, py::mod_gil_not_used()) {
     py::class_<Settings> c(m, "Settings", py::module_local());
     c.def(py::init<>());
     c.def_readwrite("n_features", &Settings::n_features).def_readwrite("n_hidden", &Settings::n_hidden);
-    c.def_readwrite("l1", &Settings::l1).def_readwrite("noise_std", &Settings::noise_std).def_readwrite("noise_shape", &Settings::noise_shape);
+    c.def_readwrite("l1", &Settings::l1)
+        .def_readwrite("noise_std", &Settings::noise_std)
+        .def_readwrite("noise_shape", &Settings::noise_shape);
     c.def_readwrite("learning_rate", &Settings::learning_rate).def_readwrite("weight_decay", &Settings::weight_decay);
-    c.def_readwrite("momentum", &Settings::momentum).def_readwrite("beta1", &Settings::beta1).def_readwrite("beta2", &Settings::beta2);
-    c.def_readwrite("epsilon", &Settings::epsilon).def_readwrite("steps", &Settings::steps).def_readwrite("init_scale", &Settings::init_scale);
+    c.def_readwrite("momentum", &Settings::momentum)
+        .def_readwrite("beta1", &Settings::beta1)
+        .def_readwrite("beta2", &Settings::beta2);
+    c.def_readwrite("epsilon", &Settings::epsilon)
+        .def_readwrite("steps", &Settings::steps)
+        .def_readwrite("init_scale", &Settings::init_scale);
     c.def_readwrite("tied", &Settings::tied).def_readwrite("bias", &Settings::bias);
     c.def_readwrite("probability", &Settings::probability).def_readwrite("batch_size", &Settings::batch_size);
     c.def_readwrite("blocks", &Settings::blocks).def_readwrite("active", &Settings::active);
@@ -388,13 +408,22 @@ PYBIND11_MODULE(FASTPOLYSEM_MODULE, m, py::mod_gil_not_used()) {
     enum_property(c, "magnitude", &Settings::magnitude);
     enum_property(c, "dtype", &Settings::dtype);
     c.def_property(
-        "importance", [](const Settings& s) -> py::object { return s.importance.empty() ? py::object(py::none()) : py::cast(s.importance); },
-        [](Settings& s, const std::optional<std::vector<double>>& value) { s.importance = value.value_or(std::vector<double>{}); });
-    c.def("set_fixed_batch", [](Settings& s, const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<double>& values) {
-        s.fixed_batch = std::make_shared<SparseBatch>(make_batch(indptr, indices, values));
-        s.batch_size = s.fixed_batch->rows();
-        s.inputs = Inputs::fixed;
-    }, "indptr"_a, "indices"_a, "values"_a);
+        "importance",
+        [](const Settings& s) -> py::object {
+            return s.importance.empty() ? py::object(py::none()) : py::cast(s.importance);
+        },
+        [](Settings& s, const std::optional<std::vector<double>>& value) {
+            s.importance = value.value_or(std::vector<double>{});
+        });
+    c.def(
+        "set_fixed_batch",
+        [](Settings& s, const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+           const Array<double>& values) {
+            s.fixed_batch = std::make_shared<SparseBatch>(make_batch(indptr, indices, values));
+            s.batch_size = s.fixed_batch->rows();
+            s.inputs = Inputs::fixed;
+        },
+        "indptr"_a, "indices"_a, "values"_a);
 
     m.def("info", &info);
     m.def("fma_peak", &fma_peak<float>, py::call_guard<py::gil_scoped_release>());
@@ -402,9 +431,10 @@ PYBIND11_MODULE(FASTPOLYSEM_MODULE, m, py::mod_gil_not_used()) {
     m.def("kernel_refusal", &kernel_refusal, "settings"_a, "kernel"_a);
     m.def("model_bytes", &model_bytes, "settings"_a);
     m.def("forward", &forward, "settings"_a, "encoder"_a, "decoder"_a, "bias"_a, "batch"_a, "noise"_a);
-    m.def("loss_and_gradient", &loss_and_gradient, "settings"_a, "encoder"_a, "decoder"_a, "bias"_a, "batch"_a, "noise"_a, "scale"_a);
-    m.def("train", &train_seeds, "settings"_a, "seeds"_a, "encoder"_a, "decoder"_a, "bias"_a, "noise_sequence"_a, "metrics"_a,
-          "record_steps"_a, "return_weights"_a, "num_threads"_a, "kernel"_a, "progress"_a);
+    m.def("loss_and_gradient", &loss_and_gradient, "settings"_a, "encoder"_a, "decoder"_a, "bias"_a, "batch"_a,
+          "noise"_a, "scale"_a);
+    m.def("train", &train_seeds, "settings"_a, "seeds"_a, "encoder"_a, "decoder"_a, "bias"_a, "noise_sequence"_a,
+          "metrics"_a, "record_steps"_a, "return_weights"_a, "num_threads"_a, "kernel"_a, "progress"_a);
     m.def("count", &count_weights, "weights"_a, "low"_a, "high"_a);
     m.def("initial_weights", &initial_weights, "settings"_a, "seeds"_a);
     m.def("draw_noise", &noise_draws, "settings"_a, "seeds"_a, "step"_a, "rows"_a);
@@ -412,10 +442,14 @@ PYBIND11_MODULE(FASTPOLYSEM_MODULE, m, py::mod_gil_not_used()) {
     m.def("encoding_start", &encoding_start, "seed"_a, "m"_a, "deviation"_a);
     m.def("encoding_run", &encoding_run, "start"_a, "l1"_a, "step"_a, "end"_a, "times"_a);
     m.def("shape_word", &random::shape_word, "n"_a, "m"_a);
-    m.def("philox", [](std::array<std::uint32_t, 4> counter, std::uint64_t key) {
-        using random::Word;
-        const auto w = random::philox({Word::all(counter[0]), Word::all(counter[1]), Word::all(counter[2]), Word::all(counter[3])},
-                                      Word::all(std::uint32_t(key)), Word::all(std::uint32_t(key >> 32)));
-        return std::array<std::uint32_t, 4>{w[0][0], w[1][0], w[2][0], w[3][0]};
-    }, "counter"_a, "key"_a);
+    m.def(
+        "philox",
+        [](std::array<std::uint32_t, 4> counter, std::uint64_t key) {
+            using random::Word;
+            const auto w = random::philox(
+                {Word::all(counter[0]), Word::all(counter[1]), Word::all(counter[2]), Word::all(counter[3])},
+                Word::all(std::uint32_t(key)), Word::all(std::uint32_t(key >> 32)));
+            return std::array<std::uint32_t, 4>{w[0][0], w[1][0], w[2][0], w[3][0]};
+        },
+        "counter"_a, "key"_a);
 }

@@ -1,12 +1,15 @@
-// Which instruction sets this processor and this operating system both support; loaded before any module that needs them.
+// Which instruction sets this processor and this operating system both support; loaded before any module that needs
+// them.
 #include <Python.h>
 
 static PyObject* supported(PyObject*, PyObject*) {
 #if defined(__x86_64__)
     __builtin_cpu_init();  // reads XGETBV too: a register set the system does not save does not count
-    const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-    const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+                    __builtin_cpu_supports("bmi2");
+    const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                    __builtin_cpu_supports("avx512vl");
     if (v4) return Py_BuildValue("(sss)", "x86_64_v4", "x86_64_v3", "x86_64");
     if (v3) return Py_BuildValue("(ss)", "x86_64_v3", "x86_64");
     return Py_BuildValue("(s)", "x86_64");
@@ -15,8 +18,9 @@ static PyObject* supported(PyObject*, PyObject*) {
 #endif
 }
 
-static PyMethodDef methods[] = {{"supported", supported, METH_NOARGS, "Names of the extension modules that can run here, best first."},
-                                {nullptr, nullptr, 0, nullptr}};
+static PyMethodDef methods[] = {
+    {"supported", supported, METH_NOARGS, "Names of the extension modules that can run here, best first."},
+    {nullptr, nullptr, 0, nullptr}};
 
 #ifdef Py_GIL_DISABLED
 static PyModuleDef_Slot slots[] = {{Py_mod_gil, Py_MOD_GIL_NOT_USED}, {0, nullptr}};

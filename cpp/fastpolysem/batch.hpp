@@ -37,7 +37,8 @@ inline void draw_batch(const Settings& s, std::uint64_t seed, std::uint32_t step
             std::size_t next = 0;
             std::int64_t row = 0;
             const auto units = [](const auto& w) {
-                return std::array<random::Real, 4>{random::unit(w[0]), random::unit(w[1]), random::unit(w[2]), random::unit(w[3])};
+                return std::array<random::Real, 4>{random::unit(w[0]), random::unit(w[1]), random::unit(w[2]),
+                                                   random::unit(w[3])};
             };
             random::for_each_element(magnitudes, s.batch_size * n, units, [&](std::int64_t e, float u) {
                 if (next == batch.feature.size()) return;
@@ -51,7 +52,9 @@ inline void draw_batch(const Settings& s, std::uint64_t seed, std::uint32_t step
     std::vector<std::int32_t> order(static_cast<std::size_t>(size));
     std::int64_t t = 0, block = 0;
     random::for_each_element(place, s.batch_size * (s.active + 1), words, [&](std::int64_t, std::uint32_t word) {
-        const auto below = [word](std::int64_t k) { return std::int64_t((std::uint64_t(word) * std::uint64_t(k)) >> 32); };
+        const auto below = [word](std::int64_t k) {
+            return std::int64_t((std::uint64_t(word) * std::uint64_t(k)) >> 32);
+        };
         if (t == 0) {
             block = below(s.blocks);
             for (std::int64_t i = 0; i < size; ++i) order[std::size_t(i)] = std::int32_t(block * size + i);

@@ -30,7 +30,9 @@ class Buffer {
     void clear() {
         if (size_) std::memset(static_cast<void*>(data_.get()), 0, size_ * sizeof(T));
     }
-    void copy(const T* from, std::size_t count) { std::memcpy(static_cast<void*>(data_.get()), from, count * sizeof(T)); }
+    void copy(const T* from, std::size_t count) {
+        std::memcpy(static_cast<void*>(data_.get()), from, count * sizeof(T));
+    }
     void copy_from(const Buffer& other) {  // of the same size
         if (size_) std::memcpy(static_cast<void*>(data_.get()), other.data_.get(), size_ * sizeof(T));
     }
@@ -59,10 +61,12 @@ struct Matrix {
     bool empty() const { return buffer.size() == 0; }
     void clear() { buffer.clear(); }
     void copy_from(const T* packed) {
-        for (std::ptrdiff_t i = 0; i < rows; ++i) std::memcpy(row(i), packed + i * columns, std::size_t(columns) * sizeof(T));
+        for (std::ptrdiff_t i = 0; i < rows; ++i)
+            std::memcpy(row(i), packed + i * columns, std::size_t(columns) * sizeof(T));
     }
     void copy_to(T* packed) const {
-        for (std::ptrdiff_t i = 0; i < rows; ++i) std::memcpy(packed + i * columns, row(i), std::size_t(columns) * sizeof(T));
+        for (std::ptrdiff_t i = 0; i < rows; ++i)
+            std::memcpy(packed + i * columns, row(i), std::size_t(columns) * sizeof(T));
     }
 };
 

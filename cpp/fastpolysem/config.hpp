@@ -84,10 +84,10 @@ struct Settings {
     bool tied = true, bias = false;
     Activation activation = Activation::relu;
     Inputs inputs = Inputs::basis;
-    double probability = 0;               // independent
+    double probability = 0;                // independent
     Magnitude magnitude = Magnitude::one;  // independent
-    std::int64_t blocks = 1, active = 1;  // correlated_blocks
-    std::int64_t batch_size = 1;          // rows of a sampled or fixed batch
+    std::int64_t blocks = 1, active = 1;   // correlated_blocks
+    std::int64_t batch_size = 1;           // rows of a sampled or fixed batch
     std::shared_ptr<const SparseBatch> fixed_batch;
     std::vector<double> importance;  // empty: all ones
     Dtype dtype = Dtype::float32;

@@ -5,10 +5,11 @@
 //     alpha <- alpha (1 + h a),   beta <- beta (1 + h a) + h,   a = 1 - |w|^2
 //     |w|^2 = alpha^2 Q - 2 alpha lambda beta P + f (lambda beta)^2
 //
-// with P and Q the sums of w(0) and w(0)^2 over the f survivors, the largest of the start. Sorted once, a step costs O(1)
-// whatever the number of weights is; each weight is removed once. Between removals the two norms follow by themselves,
-// |w|_1 <- F |w|_1 - f h lambda and |w|^2 <- F^2 |w|^2 - 2 F h lambda |w|_1 + f (h lambda)^2 with F = 1 + h a: the short
-// chain of dependent operations that sets the speed. They are taken from alpha and beta anew at every removal and record.
+// with P and Q the sums of w(0) and w(0)^2 over the f survivors, the largest of the start. Sorted once, a step costs
+// O(1) whatever the number of weights is; each weight is removed once. Between removals the two norms follow by
+// themselves, |w|_1 <- F |w|_1 - f h lambda and |w|^2 <- F^2 |w|^2 - 2 F h lambda |w|_1 + f (h lambda)^2 with F = 1 + h
+// a: the short chain of dependent operations that sets the speed. They are taken from alpha and beta anew at every
+// removal and record.
 #pragma once
 
 #include <algorithm>
@@ -31,7 +32,8 @@ struct EncodingRecord {
 // |N(0, deviation^2)| from the seed's encoder stream for a model of one feature.
 inline void draw_encoding(std::uint64_t seed, std::int64_t m, float deviation, float* to) {
     const random::Place place{seed, 0, random::encoder_start, random::shape_word(1, std::uint32_t(m))};
-    random::for_each_element(place, m, random::normals, [=](std::int64_t i, float z) { to[i] = std::abs(z * deviation); });
+    random::for_each_element(place, m, random::normals,
+                             [=](std::int64_t i, float z) { to[i] = std::abs(z * deviation); });
 }
 
 // Radix sort: the bits of non-negative floats are ordered like their values.
@@ -60,7 +62,8 @@ class Encoding {
     // start: non-negative; sorted in place.
     Encoding(std::vector<float> start, double l1) : w_(std::move(start)), l1_(l1), survivors_(w_.size()) {
         sort_descending(w_);
-        // Running sums are kept at block ends and summed anew inside a block, from the largest on: subtraction never drifts.
+        // Running sums are kept at block ends and summed anew inside a block, from the largest on: subtraction never
+        // drifts.
         Sums s;
         for (std::size_t i = 0; i < w_.size(); ++i) {
             if (i % block == 0) ends_.push_back(s);
@@ -70,7 +73,8 @@ class Encoding {
         while (survivors_ > 0 && w_[survivors_ - 1] == 0) remove_last();
     }
 
-    // Euler steps of length h until `end`; a record at the first step that reaches each time (ascending). Empty if stopped.
+    // Euler steps of length h until `end`; a record at the first step that reaches each time (ascending). Empty if
+    // stopped.
     std::vector<EncodingRecord> run(double h, double end, const std::vector<double>& times, Pulse& pulse) {
         std::vector<EncodingRecord> records;
         std::size_t next = 0;
@@ -95,7 +99,8 @@ class Encoding {
     double weight(std::size_t i) const { return alpha_ * w_[i] - shift_; }
     double l1_norm() const { return alpha_ * sums_.first - double(survivors_) * shift_; }
     double squared_norm() const {
-        return alpha_ * alpha_ * sums_.second - 2 * alpha_ * shift_ * sums_.first + double(survivors_) * shift_ * shift_;
+        return alpha_ * alpha_ * sums_.second - 2 * alpha_ * shift_ * sums_.first +
+               double(survivors_) * shift_ * shift_;
     }
 
     // At most `most` steps, the last of which is the first that removes a weight. Returns how many.
@@ -147,7 +152,7 @@ class Encoding {
         return r;
     }
 
-    std::vector<float> w_;  // at the start, descending
+    std::vector<float> w_;               // at the start, descending
     double l1_, alpha_ = 1, shift_ = 0;  // shift: lambda beta
     std::size_t survivors_;
     Sums sums_;                 // over the survivors

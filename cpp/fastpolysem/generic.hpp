@@ -30,8 +30,10 @@ class GenericKernel {
         with_update(s_, [&](auto update) {
             using U = decltype(update);
             update_matrix<U>(weights_.encoder, pass_.gradient.encoder, first_.encoder, second_.encoder, c);
-            if (!s_.tied) update_matrix<U>(weights_.decoder, pass_.gradient.decoder, first_.decoder, second_.decoder, c);
-            if (s_.bias) update_matrix<typename U::WithoutL1>(weights_.bias, pass_.gradient.bias, first_.bias, second_.bias, c);
+            if (!s_.tied)
+                update_matrix<U>(weights_.decoder, pass_.gradient.decoder, first_.decoder, second_.decoder, c);
+            if (s_.bias)
+                update_matrix<typename U::WithoutL1>(weights_.bias, pass_.gradient.bias, first_.bias, second_.bias, c);
         });
     }
 

@@ -1,8 +1,8 @@
 // The gradient in Gram space. With a linear encoder the model meets its inputs only through
 //
 //     G = W_enc W_dec^T                                n x n, the one product over neurons
-//     pre = X G + 1 c^T + b,   c = W_dec xi            xi: the step's noise; of its own for each input: pre = X G + Xi W_dec^T + b
-//     D = dL/dpre,   A = X^T D                         ReLU, targets, importance: no neurons in it
+//     pre = X G + 1 c^T + b,   c = W_dec xi            xi: the step's noise; of its own for each input: pre = X G + Xi
+//     W_dec^T + b D = dL/dpre,   A = X^T D                         ReLU, targets, importance: no neurons in it
 //     dL/dW_enc = A W_dec,   dL/dW_dec = A^T W_enc + (D^T 1) xi^T   (+ D^T Xi)
 //
 // and a tied model adds the two: (A + A^T) W + (D^T 1) xi^T. Every entry is one chain in ascending index order.
@@ -44,8 +44,14 @@ class OutputGradient {
 
   public:
     explicit OutputGradient(const Settings& s)
-        : relu_(s.activation == Activation::relu), scale_(s.scale()), importance_(s.importance), factor_(2, s.n_features),
-          x_(1, s.n_features), pre_(1, s.n_features), a(s.n_features, s.n_features), d_sum(1, s.n_features) {
+        : relu_(s.activation == Activation::relu),
+          scale_(s.scale()),
+          importance_(s.importance),
+          factor_(2, s.n_features),
+          x_(1, s.n_features),
+          pre_(1, s.n_features),
+          a(s.n_features, s.n_features),
+          d_sum(1, s.n_features) {
         if (importance_.empty()) importance_.assign(std::size_t(s.n_features), 1.0);
         for (std::size_t j = 0; j < importance_.size(); ++j) {
             factor_.row(0)[j] = T(2 * importance_[j]);
@@ -55,8 +61,8 @@ class OutputGradient {
 
     // batch null: the basis batch, at scale 1. offset null, one row (c) or a row for each input; bias may be null.
     // Fills a and d_sum, and d if keep_rows. Returns the squared error if wanted, else 0.
-    double operator()(const Matrix<T>& g, const SparseBatch* batch, const Matrix<T>* offset, const Matrix<T>* bias, bool keep_rows,
-                      bool want_loss) {
+    double operator()(const Matrix<T>& g, const SparseBatch* batch, const Matrix<T>* offset, const Matrix<T>* bias,
+                      bool keep_rows, bool want_loss) {
         const std::ptrdiff_t stride = g.stride, n = g.rows;
         const std::ptrdiff_t rows = batch ? batch->rows() : n;
         if (keep_rows && d.rows != rows) d = Matrix<T>(rows, n);
@@ -105,7 +111,7 @@ class OutputGradient {
     void symmetric_sum(const Matrix<T>& g, Matrix<T>& sum) const {
         const P two = P::all(2), zero = P::zero();
         for (std::ptrdiff_t i = 0; i < g.rows; ++i) {
-            const T *from = g.row(i);
+            const T* from = g.row(i);
             T* to = sum.row(i);
             for (std::ptrdiff_t j = 0; j < g.stride; j += P::width) {
                 const P p = P::load(from + j);
@@ -125,13 +131,15 @@ class OutputGradient {
     }
 
     static void add_scaled(P scale, const T* from, T* to, std::ptrdiff_t count) {
-        for (std::ptrdiff_t j = 0; j < count; j += P::width) simd::fma(scale, P::load(from + j), P::load(to + j)).store(to + j);
+        for (std::ptrdiff_t j = 0; j < count; j += P::width)
+            simd::fma(scale, P::load(from + j), P::load(to + j)).store(to + j);
     }
 
   private:
     void pre_row(const SparseBatch& batch, std::ptrdiff_t b, const Matrix<T>& g) {
         pre_.clear();
-        for_active(batch, b, [&](std::int32_t i, T value) { add_scaled(P::all(value), g.row(i), pre_.row(0), g.stride); });
+        for_active(batch, b,
+                   [&](std::int32_t i, T value) { add_scaled(P::all(value), g.row(i), pre_.row(0), g.stride); });
     }
 
     // In feature order whatever the vector's width: the loss is a stored result.
@@ -164,8 +172,8 @@ class GramPass {
     explicit GramPass(const Settings& s) : gradient(s), s_(s), output_(s), g_(s.n_features, s.n_features) {}
 
     // noise null: none; one row: shared by the inputs; else a row for each input. Returns the squared error if wanted.
-    double operator()(const Parameters<T>& w, const SparseBatch* batch, const Matrix<T>* noise, Pulse& pulse, bool want_loss = false,
-                      bool want_gradient = true) {
+    double operator()(const Parameters<T>& w, const SparseBatch* batch, const Matrix<T>* noise, Pulse& pulse,
+                      bool want_loss = false, bool want_gradient = true) {
         const std::ptrdiff_t n = s_.n_features, m = s_.n_hidden;
         const View<T> enc = view(w.encoder), dec = view(w.reader());
         const std::ptrdiff_t rows = batch ? batch->rows() : n;
@@ -178,7 +186,8 @@ class GramPass {
             if (offset_.rows != noise->rows) offset_ = Matrix<T>(noise->rows, n);
             product_(view(*noise), dec.transposed(), offset_, noise->rows, m, n, pulse);
         }
-        const double loss = output_(g_, batch, noise ? &offset_ : nullptr, w.bias.empty() ? nullptr : &w.bias, own_noise && want_gradient, want_loss);
+        const double loss = output_(g_, batch, noise ? &offset_ : nullptr, w.bias.empty() ? nullptr : &w.bias,
+                                    own_noise && want_gradient, want_loss);
         if (want_gradient) {
             Matrix<T>& reader_gradient = s_.tied ? gradient.encoder : gradient.decoder;
             if (s_.tied) {
@@ -192,7 +201,8 @@ class GramPass {
                 product_(view(output_.d).transposed(), view(*noise), reader_gradient, n, rows, m, pulse, true);
             } else if (noise) {
                 for (std::ptrdiff_t i = 0; i < n; ++i)
-                    OutputGradient<T>::add_scaled(P::all(output_.d_sum.row(0)[i]), noise->row(0), reader_gradient.row(i), noise->stride);
+                    OutputGradient<T>::add_scaled(P::all(output_.d_sum.row(0)[i]), noise->row(0),
+                                                  reader_gradient.row(i), noise->stride);
             }
             if (!w.bias.empty()) std::copy_n(output_.d_sum.row(0), output_.d_sum.stride, gradient.bias.row(0));
             if (s_.l1 != 0 && s_.l1_target == L1Target::activations) activation_l1(w.encoder, batch, true);
@@ -218,7 +228,8 @@ class GramPass {
             }
             for (std::ptrdiff_t k = 0; k < s_.n_hidden; ++k) sum += std::abs(double(h[k]));
             if (!want_gradient) continue;
-            for (std::ptrdiff_t k = 0; k < enc.stride; k += P::width) simd::with_sign_of(P::all(1), P::load(h + k)).store(h + k);
+            for (std::ptrdiff_t k = 0; k < enc.stride; k += P::width)
+                simd::with_sign_of(P::all(1), P::load(h + k)).store(h + k);
             const auto add = [&](std::int32_t i, T value) {
                 OutputGradient<T>::add_scaled(P::all(value * T(weight)), h, gradient.encoder.row(i), enc.stride);
             };

@@ -7,14 +7,16 @@
 
 namespace fastpolysem {
 
-// Makes the rows of w orthonormal (modified Gram-Schmidt in double), or its columns if there are more rows than columns.
-// Stored with the vectors side by side, so that all inner products advance together, each a chain of its own.
+// Makes the rows of w orthonormal (modified Gram-Schmidt in double), or its columns if there are more rows than
+// columns. Stored with the vectors side by side, so that all inner products advance together, each a chain of its own.
 template <class T>
 void orthonormalise(Matrix<T>& w) {
     using P = simd::Pack<double>;
     const bool by_rows = w.columns >= w.rows;
     const std::ptrdiff_t count = by_rows ? w.rows : w.columns, length = by_rows ? w.columns : w.rows;
-    const auto entry = [&](std::ptrdiff_t vector, std::ptrdiff_t k) -> T& { return by_rows ? w.row(vector)[k] : w.row(k)[vector]; };
+    const auto entry = [&](std::ptrdiff_t vector, std::ptrdiff_t k) -> T& {
+        return by_rows ? w.row(vector)[k] : w.row(k)[vector];
+    };
     Matrix<double> v(length, count), products(1, count);
     for (std::ptrdiff_t k = 0; k < length; ++k)
         for (std::ptrdiff_t i = 0; i < count; ++i) v.row(k)[i] = double(entry(i, k));
@@ -23,7 +25,8 @@ void orthonormalise(Matrix<T>& w) {
         products.clear();
         for (std::ptrdiff_t k = 0; k < length; ++k)
             for (std::ptrdiff_t j = from; j < v.stride; j += P::width)
-                simd::fma(P::all(v.row(k)[i]), P::load(v.row(k) + j), P::load(products.row(0) + j)).store(products.row(0) + j);
+                simd::fma(P::all(v.row(k)[i]), P::load(v.row(k) + j), P::load(products.row(0) + j))
+                    .store(products.row(0) + j);
         const double square = products.row(0)[i], norm = std::sqrt(square);
         for (std::ptrdiff_t j = 0; j < v.stride; ++j) products.row(0)[j] = j > i ? -products.row(0)[j] / square : 0;
         for (std::ptrdiff_t k = 0; k < length; ++k) {
@@ -49,11 +52,14 @@ void draw_start(const Settings& s, std::uint64_t seed, random::Stream stream, Ma
     double factor = s.init_scale;
     if (s.init == Init::uniform) {
         factor *= std::sqrt(3.0 / double(m));
-        random::for_each_element(place, n * m, [](const auto& words) {
-            std::array<random::Real, 4> z;
-            for (std::size_t i = 0; i < 4; ++i) z[i] = random::signed_unit(words[i]);
-            return z;
-        }, put);
+        random::for_each_element(
+            place, n * m,
+            [](const auto& words) {
+                std::array<random::Real, 4> z;
+                for (std::size_t i = 0; i < 4; ++i) z[i] = random::signed_unit(words[i]);
+                return z;
+            },
+            put);
     } else {
         random::for_each_element(place, n * m, random::normals, put);
         if (s.init == Init::normal) factor *= std::sqrt(1.0 / double(m));

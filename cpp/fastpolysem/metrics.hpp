@@ -8,9 +8,9 @@
 namespace fastpolysem {
 
 struct Counts {
-    std::int32_t polysemantic = 0;         // neurons with at least two features in the window low <= |w| <= high
-    std::int64_t benign = 0, malign = 0;   // pairs of features that share a neuron in the window, by the sign of w_i w_j
-    std::int32_t signed_slots = 0;         // neurons that are the favourite (largest |weight|) of at least two features
+    std::int32_t polysemantic = 0;        // neurons with at least two features in the window low <= |w| <= high
+    std::int64_t benign = 0, malign = 0;  // pairs of features that share a neuron in the window, by the sign of w_i w_j
+    std::int32_t signed_slots = 0;        // neurons that are the favourite (largest |weight|) of at least two features
     std::int32_t signed_slots_benign = 0;  // ... of features of both signs
     std::int32_t dead = 0;                 // neurons without a feature of |w| >= low
     std::int32_t unrepresented = 0;        // features without a neuron of |w| >= low
@@ -96,9 +96,10 @@ Norms<T> norms(const WeightView<T>& w) {
     return r;
 }
 
-// Whether a tied, noise-free, orthant-wise run on the basis batch has reached its outcome: every feature sits on one neuron with
-// at least `low`, or on none, and features on one neuron have opposite signs. Then every off-diagonal G_ij <= 0, the smooth
-// gradient of each zero weight is exactly 0, none comes back while l1 > 0, and each survivor follows an equation of its own.
+// Whether a tied, noise-free, orthant-wise run on the basis batch has reached its outcome: every feature sits on one
+// neuron with at least `low`, or on none, and features on one neuron have opposite signs. Then every off-diagonal G_ij
+// <= 0, the smooth gradient of each zero weight is exactly 0, none comes back while l1 > 0, and each survivor follows
+// an equation of its own.
 template <class T>
 bool certified(const WeightView<T>& w, double low) {
     low = double(T(low));

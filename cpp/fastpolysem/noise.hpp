@@ -69,16 +69,19 @@ struct NoiseShape {
 template <class T, class Out>
 void draw_noise(const Settings& s, std::uint64_t seed, std::uint32_t step, std::int64_t rows, Out out) {
     const std::int64_t m = s.n_hidden, count = rows * m;
-    const random::Place place{seed, step, random::noise_stream, random::shape_word(std::uint32_t(s.n_features), std::uint32_t(m))};
+    const random::Place place{seed, step, random::noise_stream,
+                              random::shape_word(std::uint32_t(s.n_features), std::uint32_t(m))};
     const T deviation = T(s.noise_std);
     if (s.noise == Noise::rademacher) {
         std::int64_t e = 0, row = 0, column = 0;
-        random::for_each_element(place, (count + 31) / 32, [](const auto& w) { return w; }, [&](std::int64_t, std::uint32_t word) {
-            for (int bit = 0; bit < 32 && e < count; ++bit, ++e) {
-                out(row, column) = (word >> bit) & 1u ? deviation : -deviation;
-                if (++column == m) column = 0, ++row;
-            }
-        });
+        random::for_each_element(
+            place, (count + 31) / 32, [](const auto& w) { return w; },
+            [&](std::int64_t, std::uint32_t word) {
+                for (int bit = 0; bit < 32 && e < count; ++bit, ++e) {
+                    out(row, column) = (word >> bit) & 1u ? deviation : -deviation;
+                    if (++column == m) column = 0, ++row;
+                }
+            });
         return;
     }
     const NoiseShape shape(s);

@@ -36,7 +36,8 @@ template <class T>
 class Objective {
   public:
     // batch null: the basis batch. noise null: none; else noise_rows is 1 (shared by the inputs) or the number of rows.
-    Objective(const Settings& s, const SparseBatch* batch, double scale) : s_(s), rows_(batch ? batch->rows() : s.n_features), scale_(T(scale)) {
+    Objective(const Settings& s, const SparseBatch* batch, double scale)
+        : s_(s), rows_(batch ? batch->rows() : s.n_features), scale_(T(scale)) {
         x_.resize(rows_, s.n_features);
         std::vector<Eigen::Triplet<T>> entries;
         if (batch) {
@@ -57,7 +58,8 @@ class Objective {
         Eigen::Map<RowMatrix<T>>(output, rows_, s_.n_features) = activate(pre_activation(w, hidden, pre));
     }
 
-    double loss_and_gradient(const Weights<T>& w, const T* noise, std::int64_t noise_rows, const Gradient<T>& gradient) const {
+    double loss_and_gradient(const Weights<T>& w, const T* noise, std::int64_t noise_rows,
+                             const Gradient<T>& gradient) const {
         const auto enc = encoder(w);
         const auto dec = decoder(w);
         const RowMatrix<T> hidden = this->hidden(enc, noise, noise_rows);
@@ -91,17 +93,21 @@ class Objective {
             to_encoder += d_decoder;
         }
         if (weight_l1) to_encoder += l1 * enc.cwiseSign();
-        if (w.bias) Eigen::Map<Eigen::Matrix<T, 1, Eigen::Dynamic>>(gradient.bias, s_.n_features) = d_pre.colwise().sum();
+        if (w.bias)
+            Eigen::Map<Eigen::Matrix<T, 1, Eigen::Dynamic>>(gradient.bias, s_.n_features) = d_pre.colwise().sum();
         return loss;
     }
 
   private:
     ConstMap<T> encoder(const Weights<T>& w) const { return {w.encoder, s_.n_features, s_.n_hidden}; }
-    ConstMap<T> decoder(const Weights<T>& w) const { return {w.decoder ? w.decoder : w.encoder, s_.n_features, s_.n_hidden}; }
+    ConstMap<T> decoder(const Weights<T>& w) const {
+        return {w.decoder ? w.decoder : w.encoder, s_.n_features, s_.n_hidden};
+    }
 
     RowMatrix<T> hidden(const ConstMap<T>& enc, const T* noise, std::int64_t noise_rows) const {
         RowMatrix<T> h = x_ * enc;
-        if (noise && noise_rows == 1) h.rowwise() += Eigen::Map<const Eigen::Matrix<T, 1, Eigen::Dynamic>>(noise, s_.n_hidden);
+        if (noise && noise_rows == 1)
+            h.rowwise() += Eigen::Map<const Eigen::Matrix<T, 1, Eigen::Dynamic>>(noise, s_.n_hidden);
         else if (noise) h += ConstMap<T>(noise, rows_, s_.n_hidden);
         return h;
     }

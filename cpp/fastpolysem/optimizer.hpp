@@ -53,7 +53,7 @@ enum class Rule { sgd, momentum, adam };
 
 template <Rule which, bool orthant, bool with_l1 = true>
 struct Update {
-    using WithoutL1 = Update<which, false, false>;          // for the bias
+    using WithoutL1 = Update<which, false, false>;  // for the bias
     static constexpr Rule rule = which;
     static constexpr bool has_first = rule != Rule::sgd;    // keeps a first moment (or momentum buffer)
     static constexpr bool has_second = rule == Rule::adam;  // keeps a second moment
@@ -69,7 +69,8 @@ struct Update {
             if (with_l1) g = g + simd::with_sign_of(l1, w);
             move(w, g, first, second, c);
         } else {
-            // After Andrew & Gao 2007: a weight moves within its orthant and stops at zero; a zero leaves only against |g| > l1.
+            // After Andrew & Gao 2007: a weight moves within its orthant and stops at zero; a zero leaves only against
+            // |g| > l1.
             const P zero = P::zero();
             const auto non_zero = w != zero;
             const P size = simd::abs(g);
@@ -78,7 +79,8 @@ struct Update {
             P moved = w, moved_first = first, moved_second = second;
             move(moved, p, moved_first, moved_second, c);
             // NaN is no crossing: a run that overflows must end as diverged, not as a model of zeros.
-            const auto clamp = non_zero & ((moved == zero) | ((moved > zero) & (w < zero)) | ((moved < zero) & (w > zero)));
+            const auto clamp =
+                non_zero & ((moved == zero) | ((moved > zero) & (w < zero)) | ((moved < zero) & (w > zero)));
             const auto keep = free & ~clamp;
             w = simd::select<T>(keep, moved, zero);  // a weight that is not free is zero already
             first = simd::select<T>(clamp, zero, simd::select<T>(free, moved_first, first));
@@ -107,7 +109,8 @@ struct Update {
 
 // One step for a matrix whose gradient is there.
 template <class U, class T>
-void update_matrix(Matrix<T>& w, const Matrix<T>& gradient, Matrix<T>& first, Matrix<T>& second, const StepConstants<T>& c) {
+void update_matrix(Matrix<T>& w, const Matrix<T>& gradient, Matrix<T>& first, Matrix<T>& second,
+                   const StepConstants<T>& c) {
     using P = simd::Pack<T>;
     for (std::ptrdiff_t i = 0; i < w.rows; ++i)
         for (std::ptrdiff_t k = 0; k < w.stride; k += P::width) {

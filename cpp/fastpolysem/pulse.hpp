@@ -11,8 +11,8 @@ namespace fastpolysem {
 // Shared by the threads of one call.
 struct Stopper {
     std::atomic<bool> stop{false};
-    std::atomic<std::int64_t> done{0};              // seeds finished
-    std::function<bool(std::int64_t)> keep_going;   // asked by the calling thread only, about every 20 ms
+    std::atomic<std::int64_t> done{0};             // seeds finished
+    std::function<bool(std::int64_t)> keep_going;  // asked by the calling thread only, about every 20 ms
 };
 
 // One thread's view. Only the thread that entered the library may ask its caller (who may hold a lock, or signals).
@@ -26,7 +26,8 @@ class Pulse {
             const auto now = Clock::now();
             if (now - last_ > std::chrono::milliseconds(20)) {
                 last_ = now;
-                if (stopper_.keep_going && !stopper_.keep_going(stopper_.done.load(std::memory_order_relaxed))) stopper_.stop = true;
+                if (stopper_.keep_going && !stopper_.keep_going(stopper_.done.load(std::memory_order_relaxed)))
+                    stopper_.stop = true;
             }
         }
         return stopper_.stop.load(std::memory_order_relaxed);

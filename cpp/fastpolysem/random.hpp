@@ -20,7 +20,13 @@ using simd::Pack;
 using Word = Pack<std::uint32_t>;
 using Real = Pack<float>;
 
-enum Stream : std::uint32_t { encoder_start = 0, decoder_start = 1, noise_stream = 2, batch_stream = 3, magnitude_stream = 4 };
+enum Stream : std::uint32_t {
+    encoder_start = 0,
+    decoder_start = 1,
+    noise_stream = 2,
+    batch_stream = 3,
+    magnitude_stream = 4
+};
 
 // A fixed mix of the model's shape, so that different widths draw independent numbers (the finaliser is MurmurHash3's).
 inline std::uint32_t shape_word(std::uint32_t n, std::uint32_t m) {
@@ -111,7 +117,7 @@ FASTPOLYSEM_INLINE void cos_sin_turns(Word w, Real& cosine, Real& sine) {
     const auto swap = odd < Int::zero();
     const Real a = simd::select<float>(swap, s, c), b = simd::select<float>(swap, c, s);
     const Word cosine_sign = (((quadrant + Word::all(1u)) >> 1) & Word::all(1u)) << 31;  // quadrants 1 and 2
-    const Word sine_sign = (quadrant >> 1) << 31;                                         // quadrants 2 and 3
+    const Word sine_sign = (quadrant >> 1) << 31;                                        // quadrants 2 and 3
     cosine = simd::bits_as<float>(simd::bits_as<std::uint32_t>(a) ^ cosine_sign);
     sine = simd::bits_as<float>(simd::bits_as<std::uint32_t>(b) ^ sine_sign);
 }
@@ -143,7 +149,8 @@ FASTPOLYSEM_INLINE std::array<Real, 4> normals(const std::array<Word, 4>& words)
     return z;
 }
 
-// Calls use(element, value) for elements 0 .. count-1 in order; make(words) gives each block's four values, packs of any type.
+// Calls use(element, value) for elements 0 .. count-1 in order; make(words) gives each block's four values, packs of
+// any type.
 template <class Make, class Use>
 void for_each_element(const Place& place, std::int64_t count, Make make, Use use) {
     constexpr int width = Word::width;

@@ -31,7 +31,8 @@ const int watch_forks = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 
 template <class T>
 WeightView<T> weight_view(const Parameters<T>& w) {
-    return {w.encoder.row(0), w.decoder.empty() ? nullptr : w.decoder.row(0), w.encoder.rows, w.encoder.columns, w.encoder.stride};
+    return {w.encoder.row(0), w.decoder.empty() ? nullptr : w.decoder.row(0), w.encoder.rows, w.encoder.columns,
+            w.encoder.stride};
 }
 
 // The draws of one seed's steps: the caller's, or the seed's own.
@@ -77,7 +78,8 @@ class Draws {
 template <class T>
 class Judge {
   public:
-    Judge(const TrainingTask& task, Pulse& pulse) : weights(task.settings), pass(task.settings), task_(task), s_(task.settings), pulse_(pulse) {}
+    Judge(const TrainingTask& task, Pulse& pulse)
+        : weights(task.settings), pass(task.settings), task_(task), s_(task.settings), pulse_(pulse) {}
 
     void set_start(std::int64_t index) {
         weights.clear();  // the padding too: a diverged seed may have left NaN there
@@ -103,19 +105,45 @@ class Judge {
         for (std::size_t i = 0; i < task_.metrics.size(); ++i) {
             double value = 0;
             switch (task_.metrics[i]) {
-                case Metric::objective: value = last ? std::numeric_limits<double>::quiet_NaN() : objective(n.l1, batch, noise); break;
-                case Metric::loss: value = clean_loss(); break;
-                case Metric::residual: value = residual(); break;
-                case Metric::polysemantic: value = c.polysemantic; break;
-                case Metric::benign: value = double(c.benign); break;
-                case Metric::malign: value = double(c.malign); break;
-                case Metric::signed_slots: value = c.signed_slots; break;
-                case Metric::signed_slots_benign: value = c.signed_slots_benign; break;
-                case Metric::dead: value = c.dead; break;
-                case Metric::unrepresented: value = c.unrepresented; break;
-                case Metric::nonzeros: value = double(n.nonzeros); break;
-                case Metric::l1_norm: value = n.l1; break;
-                case Metric::fourth_norm: value = n.fourth; break;
+                case Metric::objective:
+                    value = last ? std::numeric_limits<double>::quiet_NaN() : objective(n.l1, batch, noise);
+                    break;
+                case Metric::loss:
+                    value = clean_loss();
+                    break;
+                case Metric::residual:
+                    value = residual();
+                    break;
+                case Metric::polysemantic:
+                    value = c.polysemantic;
+                    break;
+                case Metric::benign:
+                    value = double(c.benign);
+                    break;
+                case Metric::malign:
+                    value = double(c.malign);
+                    break;
+                case Metric::signed_slots:
+                    value = c.signed_slots;
+                    break;
+                case Metric::signed_slots_benign:
+                    value = c.signed_slots_benign;
+                    break;
+                case Metric::dead:
+                    value = c.dead;
+                    break;
+                case Metric::unrepresented:
+                    value = c.unrepresented;
+                    break;
+                case Metric::nonzeros:
+                    value = double(n.nonzeros);
+                    break;
+                case Metric::l1_norm:
+                    value = n.l1;
+                    break;
+                case Metric::fourth_norm:
+                    value = n.fourth;
+                    break;
             }
             task_.history[i][std::size_t(index) * task_.record_steps.size() + at] = value;
         }
@@ -151,7 +179,8 @@ class Judge {
     double objective(double weight_l1, const SparseBatch* batch, const Matrix<T>* noise) {
         const double error = pass(weights, batch, noise, pulse_, true, false);
         if (s_.l1 == 0) return error;
-        return error + (s_.l1_target == L1Target::weights ? s_.l1 * weight_l1 : pass.activation_l1(weights.encoder, batch, false));
+        return error + (s_.l1_target == L1Target::weights ? s_.l1 * weight_l1
+                                                          : pass.activation_l1(weights.encoder, batch, false));
     }
 
     double clean_loss() { return pass(weights, nullptr, nullptr, pulse_, true, false); }
@@ -205,7 +234,8 @@ class Worker {
         std::size_t next_record = 0;
         std::int64_t step = 0;
         for (;; ++step) {
-            const bool end = step == s_.steps, due = next_record < task_.record_steps.size() && task_.record_steps[next_record] == step;
+            const bool end = step == s_.steps,
+                       due = next_record < task_.record_steps.size() && task_.record_steps[next_record] == step;
             const bool look = look_for_certificate(s_, step);
             if (step > 0 && (end || due || look)) kernel_.read(judge_.weights);
             const bool last = end || (look && judge_.is_certified());
@@ -236,7 +266,8 @@ class LanesWorker {
   public:
     static constexpr std::int64_t seeds_at_once = LanesKernel<T>::width;
 
-    LanesWorker(const TrainingTask& task, Pulse& pulse) : task_(task), s_(task.settings), pulse_(pulse), judge_(task, pulse), kernel_(s_) {
+    LanesWorker(const TrainingTask& task, Pulse& pulse)
+        : task_(task), s_(task.settings), pulse_(pulse), judge_(task, pulse), kernel_(s_) {
         if (s_.noise != Noise::none || task.noise)
             noise_ = Matrix<T>(s_.noise_sharing == NoiseSharing::step ? 1 : s_.n_features, s_.n_hidden);
     }
@@ -244,7 +275,8 @@ class LanesWorker {
     void run(std::int64_t first, std::int64_t count) {
         const auto begin = Clock::now();
         std::uint64_t seeds[seeds_at_once];  // the last group's idle lanes repeat its first seed
-        for (std::int64_t lane = 0; lane < seeds_at_once; ++lane) seeds[lane] = task_.seeds[first + (lane < count ? lane : 0)];
+        for (std::int64_t lane = 0; lane < seeds_at_once; ++lane)
+            seeds[lane] = task_.seeds[first + (lane < count ? lane : 0)];
         kernel_.start(seeds);
         for (std::int64_t lane = 0; lane < count; ++lane) {
             judge_.set_start(first + lane);
@@ -254,7 +286,8 @@ class LanesWorker {
         bool over[seeds_at_once] = {};
         std::int64_t running = count;
         for (std::int64_t step = 0; running > 0; ++step) {
-            const bool end = step == s_.steps, due = next_record < task_.record_steps.size() && task_.record_steps[next_record] == step;
+            const bool end = step == s_.steps,
+                       due = next_record < task_.record_steps.size() && task_.record_steps[next_record] == step;
             const bool look = look_for_certificate(s_, step);
             if (!end) draw(first, count, step);
             for (std::int64_t lane = 0; lane < count && (end || due || look); ++lane) {
@@ -262,7 +295,8 @@ class LanesWorker {
                 kernel_.read(int(lane), judge_.weights);
                 const bool last = end || (look && judge_.is_certified());
                 if (!noise_.empty() && due) kernel_.read_noise(int(lane), noise_);
-                for (std::size_t r = next_record; r < task_.record_steps.size() && (task_.record_steps[r] == step || last); ++r)
+                for (std::size_t r = next_record;
+                     r < task_.record_steps.size() && (task_.record_steps[r] == step || last); ++r)
                     judge_.record(first + lane, r, last, s_.fixed_batch.get(), noise_.empty() ? nullptr : &noise_);
                 if (!last) continue;
                 judge_.finish(first + lane, step, seconds_since(begin) / double(count));
@@ -361,8 +395,10 @@ constexpr std::int64_t lanes_best = 1 << 11, lanes_seeds = 4;
 
 std::string kernel_refusal(const Settings& s, const std::string& kernel) {
     if (kernel == "dense") {
-        if (s.noise_sharing == NoiseSharing::input) return "noise_sharing='input' gives each input its own noise; use 'generic'";
-        if (s.l1 != 0 && s.l1_target == L1Target::activations) return "l1_target='activations' is not a function of W W^T; use 'generic'";
+        if (s.noise_sharing == NoiseSharing::input)
+            return "noise_sharing='input' gives each input its own noise; use 'generic'";
+        if (s.l1 != 0 && s.l1_target == L1Target::activations)
+            return "l1_target='activations' is not a function of W W^T; use 'generic'";
         return "";
     }
     if (kernel == "sparse") {
@@ -372,8 +408,10 @@ std::string kernel_refusal(const Settings& s, const std::string& kernel) {
     }
     if (kernel == "lanes") {
         if (!s.basis()) return "it takes the basis batch as inputs only; use 'dense' or 'generic'";
-        if (s.l1 != 0 && s.l1_target == L1Target::activations) return "l1_target='activations' is not a function of W W^T; use 'generic'";
-        if (s.n_features * (s.n_hidden + s.n_features) > lanes_limit) return "it is for small models, n_features * (n_features + n_hidden) up to " + std::to_string(lanes_limit);
+        if (s.l1 != 0 && s.l1_target == L1Target::activations)
+            return "l1_target='activations' is not a function of W W^T; use 'generic'";
+        if (s.n_features * (s.n_hidden + s.n_features) > lanes_limit)
+            return "it is for small models, n_features * (n_features + n_hidden) up to " + std::to_string(lanes_limit);
         return "";
     }
     if (kernel == "auto" || kernel == "generic") return "";
@@ -390,9 +428,11 @@ std::string best_kernel(const Settings& s, std::int64_t seeds) {
 
 std::int64_t model_bytes(const Settings& s) {
     // In double: sizes that overflow an integer must be refused, not wrapped.
-    const double n = double(s.n_features), m = double(Matrix<float>::padded(s.n_hidden)), wide = double(Matrix<float>::padded(s.n_features));
+    const double n = double(s.n_features), m = double(Matrix<float>::padded(s.n_hidden)),
+                 wide = double(Matrix<float>::padded(s.n_features));
     const double rows = double(s.rows());
-    const int matrices = s.tied ? 1 : 2, copies = 3 + (s.l1_update == L1Update::orthant ? 2 : 1) * (1 + (s.is_adam() || s.has_momentum()) + s.is_adam());
+    const int matrices = s.tied ? 1 : 2, copies = 3 + (s.l1_update == L1Update::orthant ? 2 : 1) *
+                                                          (1 + (s.is_adam() || s.has_momentum()) + s.is_adam());
     double entries = matrices * copies * n * m + 6 * n * wide + n * 256;
     if (s.noise_sharing == NoiseSharing::input) entries += rows * (2 * m + 2 * wide + 256);
     double bytes = entries * (s.dtype == Dtype::float32 ? 4 : 8);

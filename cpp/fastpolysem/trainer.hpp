@@ -11,12 +11,26 @@
 namespace fastpolysem {
 
 // What can be recorded on the way.
-enum class Metric { objective, loss, residual, polysemantic, benign, malign, signed_slots, signed_slots_benign, dead, unrepresented,
-                    nonzeros, l1_norm, fourth_norm };
+enum class Metric {
+    objective,
+    loss,
+    residual,
+    polysemantic,
+    benign,
+    malign,
+    signed_slots,
+    signed_slots_benign,
+    dead,
+    unrepresented,
+    nonzeros,
+    l1_norm,
+    fourth_norm
+};
 template <>
 struct Names<Metric> {
-    static constexpr const char* all[] = {"objective", "loss", "residual", "polysemantic", "benign", "malign", "signed_slots",
-                                          "signed_slots_benign", "dead", "unrepresented", "nonzeros", "l1_norm", "fourth_norm"};
+    static constexpr const char* all[] = {
+        "objective",           "loss", "residual",      "polysemantic", "benign",  "malign",     "signed_slots",
+        "signed_slots_benign", "dead", "unrepresented", "nonzeros",     "l1_norm", "fourth_norm"};
 };
 
 // One seed's row. Counts are -1 and the loss NaN where it diverged.
@@ -41,8 +55,8 @@ struct TrainingTask {
     std::vector<std::int64_t> record_steps;  // ascending
     int threads = 1;
     std::string kernel = "auto";
-    Outcome* outcomes = nullptr;                                      // (count,)
-    std::vector<double*> history;                                     // a (count, record_steps) array for each metric
+    Outcome* outcomes = nullptr;   // (count,)
+    std::vector<double*> history;  // a (count, record_steps) array for each metric
     void *final_encoder = nullptr, *final_decoder = nullptr, *final_bias = nullptr;
 };
 

@@ -1,5 +1,5 @@
-// The fused panel kernel. Weights and moments are stored in panels of neurons, 128 bytes to a row of a panel, so that one
-// panel (n rows) stays in the first cache while a step passes over it:
+// The fused panel kernel. Weights and moments are stored in panels of neurons, 128 bytes to a row of a panel, so that
+// one panel (n rows) stays in the first cache while a step passes over it:
 //
 //     for each panel:   gradient = S W_panel              S = A + A^T, n x n, from the last pass
 //                       W_panel <- optimiser              while the gradient's tile is still in the first cache
@@ -23,9 +23,19 @@ class DenseKernel {
 
   public:
     DenseKernel(const Settings& s, const GramPass<T>&)
-        : s_(s), n_(s.n_features), padded_(Matrix<T>::padded(n_)), panels_((s.n_hidden + width - 1) / width),
-          symmetric_(s.tied && !s.bias && s.importance.empty()), schedule_(s),
-          output_(s), encoder_(*this), g_(n_, n_), c_(1, n_), sum_(n_, n_), tile_(Tile<T>::rows, width), tiles_(n_, Tile<T>::rows) {
+        : s_(s),
+          n_(s.n_features),
+          padded_(Matrix<T>::padded(n_)),
+          panels_((s.n_hidden + width - 1) / width),
+          symmetric_(s.tied && !s.bias && s.importance.empty()),
+          schedule_(s),
+          output_(s),
+          encoder_(*this),
+          g_(n_, n_),
+          c_(1, n_),
+          sum_(n_, n_),
+          tile_(Tile<T>::rows, width),
+          tiles_(n_, Tile<T>::rows) {
         if (!s.tied) decoder_ = Side(*this);
         if (s.bias) bias_ = Matrix<T>(1, n_), bias_first_ = Matrix<T>(1, n_), bias_second_ = Matrix<T>(1, n_);
     }
@@ -125,22 +135,26 @@ class DenseKernel {
     template <class Body>
     void each_row(Body body) const {
         for (std::ptrdiff_t p = 0; p < panels_; ++p)
-            for (std::ptrdiff_t i = 0; i < n_; ++i) body(i, p, std::min<std::ptrdiff_t>(width, s_.n_hidden - p * width));
+            for (std::ptrdiff_t i = 0; i < n_; ++i)
+                body(i, p, std::min<std::ptrdiff_t>(width, s_.n_hidden - p * width));
     }
 
     // fresh = the panel after one step; its gradient is sum_j x[j][i] other[j] (+ (D^T 1)_i xi).
     template <class U>
-    void advance(Side& side, std::ptrdiff_t p, const Matrix<T>& x, const Side& other, const T* xi, const StepConstants<T>& c) {
+    void advance(Side& side, std::ptrdiff_t p, const Matrix<T>& x, const Side& other, const T* xi,
+                 const StepConstants<T>& c) {
         const T* y = other.weights.row(p * padded_);
         for (std::ptrdiff_t t = 0; t < tiles_.pieces; ++t) {
             const std::ptrdiff_t i0 = tiles_.begin(t), rows = tiles_.begin(t + 1) - i0;
             for (std::ptrdiff_t v = 0; v < width; v += piece)
-                Tile<T>::template run<2>(int(rows), x.row(0) + i0, x.stride, y + v, width, n_, tile_.row(0) + v, width, false);
+                Tile<T>::template run<2>(int(rows), x.row(0) + i0, x.stride, y + v, width, n_, tile_.row(0) + v, width,
+                                         false);
             for (std::ptrdiff_t r = 0; r < rows; ++r) {
                 const std::ptrdiff_t at = p * padded_ + i0 + r;
                 const P u = P::all(output_.d_sum.row(0)[i0 + r]);
                 for (std::ptrdiff_t v = 0; v < width; v += P::width) {
-                    P g = P::load(tile_.row(r) + v), w = P::load(side.weights.row(at) + v), m = P::zero(), second = P::zero();
+                    P g = P::load(tile_.row(r) + v), w = P::load(side.weights.row(at) + v), m = P::zero(),
+                      second = P::zero();
                     if (xi) g = simd::fma(u, P::load(xi + v), g);
                     if (U::has_first) m = P::load(side.first.row(at) + v);
                     if (U::has_second) second = P::load(side.second.row(at) + v);
@@ -165,13 +179,17 @@ class DenseKernel {
             const T* x = encoder_.transposed.row(0) + i0;
             std::ptrdiff_t j = 0;
             for (; j + piece <= end; j += piece)
-                Tile<T>::template run<2>(int(rows), x, padded_, reader.transposed.row(0) + j, padded_, width, g_.row(i0) + j, g_.stride, onto);
-            if (j < end) Tile<T>::template run<1>(int(rows), x, padded_, reader.transposed.row(0) + j, padded_, width, g_.row(i0) + j, g_.stride, onto);
+                Tile<T>::template run<2>(int(rows), x, padded_, reader.transposed.row(0) + j, padded_, width,
+                                         g_.row(i0) + j, g_.stride, onto);
+            if (j < end)
+                Tile<T>::template run<1>(int(rows), x, padded_, reader.transposed.row(0) + j, padded_, width,
+                                         g_.row(i0) + j, g_.stride, onto);
         }
         if (!noise) return;
         if (!onto) c_.clear();
         for (std::ptrdiff_t k = 0; k < width; ++k)
-            OutputGradient<T>::add_scaled(P::all(noise->row(0)[p * width + k]), reader.transposed.row(k), c_.row(0), c_.stride);
+            OutputGradient<T>::add_scaled(P::all(noise->row(0)[p * width + k]), reader.transposed.row(k), c_.row(0),
+                                          c_.stride);
     }
 
     void place(Side& side, std::ptrdiff_t p) {

@@ -20,21 +20,28 @@ class LaneProduct {
         std::ptrdiff_t row, column;
     };
 
-    // before(i, j) is where the chain of an entry starts, use(i, j, sum) takes its end. lower_only: entries with j <= i, and a few more.
+    // before(i, j) is where the chain of an entry starts, use(i, j, sum) takes its end. lower_only: entries with j <=
+    // i, and a few more.
     template <class Before, class Use>
-    static void run(Operand a, Operand b, std::ptrdiff_t rows, std::ptrdiff_t depth, std::ptrdiff_t columns, bool lower_only, Before before,
-                    Use use) {
+    static void run(Operand a, Operand b, std::ptrdiff_t rows, std::ptrdiff_t depth, std::ptrdiff_t columns,
+                    bool lower_only, Before before, Use use) {
         const EvenPieces down(rows, lower_only ? 2 : most_rows);
         for (std::ptrdiff_t t = 0; t < down.pieces; ++t) {
             const std::ptrdiff_t i = down.begin(t), r = down.begin(t + 1) - i;
-            pick_rows<most_rows>(int(r), i, lower_only ? i + r : columns, {a.data + i * a.row, a.row, a.column}, b, depth, before, use);
+            pick_rows<most_rows>(int(r), i, lower_only ? i + r : columns, {a.data + i * a.row, a.row, a.column}, b,
+                                 depth, before, use);
         }
     }
     // Into a matrix of `columns` entries a row, from zero or onto what is there.
-    static void run(Operand a, Operand b, P* c, std::ptrdiff_t rows, std::ptrdiff_t depth, std::ptrdiff_t columns, bool onto = false,
-                    bool lower_only = false) {
-        const auto store = [=](std::ptrdiff_t i, std::ptrdiff_t j, P sum) __attribute__((always_inline)) { c[i * columns + j] = sum; };
-        if (onto) run(a, b, rows, depth, columns, lower_only, [=](std::ptrdiff_t i, std::ptrdiff_t j) __attribute__((always_inline)) { return c[i * columns + j]; }, store);
+    static void run(Operand a, Operand b, P* c, std::ptrdiff_t rows, std::ptrdiff_t depth, std::ptrdiff_t columns,
+                    bool onto = false, bool lower_only = false) {
+        const auto store = [=](std::ptrdiff_t i, std::ptrdiff_t j, P sum)
+                               __attribute__((always_inline)) { c[i * columns + j] = sum; };
+        if (onto)
+            run(
+                a, b, rows, depth, columns, lower_only,
+                [=](std::ptrdiff_t i, std::ptrdiff_t j) __attribute__((always_inline)) { return c[i * columns + j]; },
+                store);
         else run(a, b, rows, depth, columns, lower_only, FromZero{}, store);
     }
     struct FromZero {
@@ -43,25 +50,28 @@ class LaneProduct {
 
   private:
     template <int R, class Before, class Use>
-    static void pick_rows(int r, std::ptrdiff_t i, std::ptrdiff_t columns, Operand a, Operand b, std::ptrdiff_t depth, Before before, Use use) {
+    static void pick_rows(int r, std::ptrdiff_t i, std::ptrdiff_t columns, Operand a, Operand b, std::ptrdiff_t depth,
+                          Before before, Use use) {
         if (r == R) {
             const EvenPieces across(columns, most_columns(R));
             for (std::ptrdiff_t u = 0; u < across.pieces; ++u) {
                 const std::ptrdiff_t j = across.begin(u);
-                pick_columns<R, most_columns(R)>(int(across.begin(u + 1) - j), i, j, a, {b.data + j * b.column, b.row, b.column}, depth, before,
-                                                 use);
+                pick_columns<R, most_columns(R)>(int(across.begin(u + 1) - j), i, j, a,
+                                                 {b.data + j * b.column, b.row, b.column}, depth, before, use);
             }
             return;
         }
         if constexpr (R > 1) pick_rows<R - 1>(r, i, columns, a, b, depth, before, use);
     }
     template <int R, int C, class Before, class Use>
-    static void pick_columns(int columns, std::ptrdiff_t i, std::ptrdiff_t j, Operand a, Operand b, std::ptrdiff_t depth, Before before, Use use) {
+    static void pick_columns(int columns, std::ptrdiff_t i, std::ptrdiff_t j, Operand a, Operand b,
+                             std::ptrdiff_t depth, Before before, Use use) {
         if (columns == C) return tile<R, C>(i, j, a, b, depth, before, use);
         if constexpr (C > 1) pick_columns<R, C - 1>(columns, i, j, a, b, depth, before, use);
     }
     template <int R, int C, class Before, class Use>
-    static void tile(std::ptrdiff_t i0, std::ptrdiff_t j0, Operand a, Operand b, std::ptrdiff_t depth, Before before, Use use) {
+    static void tile(std::ptrdiff_t i0, std::ptrdiff_t j0, Operand a, Operand b, std::ptrdiff_t depth, Before before,
+                     Use use) {
         P sum[R][C];
 #pragma GCC unroll 4
         for (int i = 0; i < R; ++i)
@@ -95,11 +105,22 @@ class LanesKernel {
     static constexpr int width = P::width;  // seeds trained together
 
     explicit LanesKernel(const Settings& s)
-        : s_(s), n_(s.n_features), m_(s.n_hidden), noise_rows_(s.noise_sharing == NoiseSharing::step ? 1 : n_), schedule_(s), shape_(s),
-          encoder_(s), g_(size(n_, n_)), d_(size(n_, n_)), sum_(size(n_, n_)), d_sum_(size(1, n_)), factor_(std::size_t(n_)) {
+        : s_(s),
+          n_(s.n_features),
+          m_(s.n_hidden),
+          noise_rows_(s.noise_sharing == NoiseSharing::step ? 1 : n_),
+          schedule_(s),
+          shape_(s),
+          encoder_(s),
+          g_(size(n_, n_)),
+          d_(size(n_, n_)),
+          sum_(size(n_, n_)),
+          d_sum_(size(1, n_)),
+          factor_(std::size_t(n_)) {
         if (!s.tied) decoder_ = Side(s);
         if (s.bias) bias_ = Packs(size(1, n_)), bias_first_ = Packs(size(1, n_)), bias_second_ = Packs(size(1, n_));
-        for (std::size_t j = 0; j < factor_.size(); ++j) factor_[j] = T(2 * (s.importance.empty() ? 1.0 : s.importance[j]));
+        for (std::size_t j = 0; j < factor_.size(); ++j)
+            factor_[j] = T(2 * (s.importance.empty() ? 1.0 : s.importance[j]));
     }
 
     void start(const std::uint64_t* seeds) {  // `width` of them; weights are set lane by lane
@@ -133,8 +154,9 @@ class LanesKernel {
         const std::uint32_t shape = random::shape_word(std::uint32_t(n_), std::uint32_t(m_));
         const auto block = [&](std::int64_t b) {
             using random::Word;
-            return random::philox({Word::all(std::uint32_t(b)), Word::all(step), Word::all(random::noise_stream), Word::all(shape)}, key_low_,
-                                  key_high_);
+            return random::philox(
+                {Word::all(std::uint32_t(b)), Word::all(step), Word::all(random::noise_stream), Word::all(shape)},
+                key_low_, key_high_);
         };
         const std::int64_t count = noise_rows_ * m_;
         if (s_.noise == Noise::rademacher) {
@@ -142,7 +164,8 @@ class LanesKernel {
             for (std::int64_t e = 0; e < count; e += 128) {
                 const auto words = block(e / 128);
                 for (std::int64_t i = 0; i < 128 && e + i < count; ++i) {
-                    const auto sign = ((words[std::size_t(i / 32)] << int(31 - i % 32)) & minus) ^ minus;  // a set bit is +1
+                    const auto sign =
+                        ((words[std::size_t(i / 32)] << int(31 - i % 32)) & minus) ^ minus;  // a set bit is +1
                     const auto one = simd::bits_as<std::uint32_t>(random::Real::all(1.0f));
                     put_noise(e + i, simd::bits_as<float>(one | sign));
                 }
@@ -170,22 +193,28 @@ class LanesKernel {
         if (noisy) Multiply::run({noise_.data(), m_, 1}, dec_transposed, offset_.data(), noise_rows_, m_, n_);
         const bool relu = s_.activation == Activation::relu;
         if (s_.tied && !own_noise) {
-            with_flags([this](auto... flags) { symmetric_output_gradient<decltype(flags)::value...>(); }, relu, noisy, s_.bias);
+            with_flags([this](auto... flags) { symmetric_output_gradient<decltype(flags)::value...>(); }, relu, noisy,
+                       s_.bias);
         } else {
             relu ? output_gradient<true>(noisy) : output_gradient<false>(noisy);
             if (s_.tied)
                 for (std::ptrdiff_t i = 0; i < n_; ++i)
-                    for (std::ptrdiff_t j = 0; j <= i; ++j) sum_[at(i, j)] = sum_[at(j, i)] = d_[at(i, j)] + d_[at(j, i)];
+                    for (std::ptrdiff_t j = 0; j <= i; ++j)
+                        sum_[at(i, j)] = sum_[at(j, i)] = d_[at(i, j)] + d_[at(j, i)];
         }
         const StepConstants<T> c = schedule_.next();
         const P* xi = noisy && !own_noise ? noise_.data() : nullptr;
-        if (s_.tied && !own_noise && s_.optimizer == Optimizer::sgd && !s_.has_momentum() && s_.l1_update == L1Update::subgradient) {
-            with_flags([&](auto... flags) { plain_descent<decltype(flags)::value...>(xi, c); }, xi != nullptr, c.l1 != 0);
+        if (s_.tied && !own_noise && s_.optimizer == Optimizer::sgd && !s_.has_momentum() &&
+            s_.l1_update == L1Update::subgradient) {
+            with_flags([&](auto... flags) { plain_descent<decltype(flags)::value...>(xi, c); }, xi != nullptr,
+                       c.l1 != 0);
         } else {
-            const typename Multiply::Operand sum{sum_.data(), n_, 1}, d{d_.data(), n_, 1}, d_transposed{d_.data(), 1, n_};
+            const typename Multiply::Operand sum{sum_.data(), n_, 1}, d{d_.data(), n_, 1},
+                d_transposed{d_.data(), 1, n_};
             Multiply::run(s_.tied ? sum : d, dec, encoder_.gradient.data(), n_, n_, m_);
             if (!s_.tied) Multiply::run(d_transposed, enc, decoder_.gradient.data(), n_, n_, m_);
-            if (own_noise) Multiply::run(d_transposed, {noise_.data(), m_, 1}, reader.gradient.data(), n_, n_, m_, true);
+            if (own_noise)
+                Multiply::run(d_transposed, {noise_.data(), m_, 1}, reader.gradient.data(), n_, n_, m_, true);
             with_update(s_, [&](auto update) {
                 using U = decltype(update);
                 encoder_.template move<U>(n_, m_, s_.tied ? xi : nullptr, d_sum_.data(), c);
@@ -197,7 +226,8 @@ class LanesKernel {
             using U = typename decltype(update)::WithoutL1;
             P none = P::zero();
             for (std::size_t j = 0; j < std::size_t(n_); ++j)
-                U::apply(bias_[j], d_sum_[j], U::has_first ? bias_first_[j] : none, U::has_second ? bias_second_[j] : none, c);
+                U::apply(bias_[j], d_sum_[j], U::has_first ? bias_first_[j] : none,
+                         U::has_second ? bias_second_[j] : none, c);
         });
     }
 
@@ -209,7 +239,8 @@ class LanesKernel {
         Packs weights, first, second, gradient;
 
         Side() = default;
-        explicit Side(const Settings& s) : weights(size(s.n_features, s.n_hidden)), gradient(size(s.n_features, s.n_hidden)) {
+        explicit Side(const Settings& s)
+            : weights(size(s.n_features, s.n_hidden)), gradient(size(s.n_features, s.n_hidden)) {
             if (s.is_adam() || s.has_momentum()) first = Packs(weights.size());
             if (s.is_adam()) second = Packs(weights.size());
         }
@@ -258,7 +289,8 @@ class LanesKernel {
         std::swap(encoder_.weights, encoder_.gradient);
     }
 
-    // Tied, one noise for all inputs: D_ij + D_ji in one pass over the lower half of G, and the column sums of D, rows ascending.
+    // Tied, one noise for all inputs: D_ij + D_ji in one pass over the lower half of G, and the column sums of D, rows
+    // ascending.
     template <bool relu, bool noisy, bool biased>
     void symmetric_output_gradient() {
         const P zero = P::zero();
@@ -324,11 +356,13 @@ class LanesKernel {
 
     static void put(int lane, const Matrix<T>& from, Packs& to) {
         for (std::ptrdiff_t i = 0; i < from.rows; ++i)
-            for (std::ptrdiff_t k = 0; k < from.columns; ++k) to[std::size_t(i * from.columns + k)].v[lane] = from.row(i)[k];
+            for (std::ptrdiff_t k = 0; k < from.columns; ++k)
+                to[std::size_t(i * from.columns + k)].v[lane] = from.row(i)[k];
     }
     static void take(int lane, const Packs& from, Matrix<T>& to) {
         for (std::ptrdiff_t i = 0; i < to.rows; ++i)
-            for (std::ptrdiff_t k = 0; k < to.columns; ++k) to.row(i)[k] = from[std::size_t(i * to.columns + k)].v[lane];
+            for (std::ptrdiff_t k = 0; k < to.columns; ++k)
+                to.row(i)[k] = from[std::size_t(i * to.columns + k)].v[lane];
     }
 
     const Settings& s_;
@@ -338,10 +372,10 @@ class LanesKernel {
     random::Word key_low_{}, key_high_{};
     Side encoder_, decoder_;
     Packs bias_, bias_first_, bias_second_;
-    Packs g_, d_, sum_;         // n x n
-    Packs d_sum_;               // n
-    Packs noise_, offset_;      // of the next step; noise W_dec^T
-    std::vector<T> factor_;     // dL/dy = factor (y - x)
+    Packs g_, d_, sum_;      // n x n
+    Packs d_sum_;            // n
+    Packs noise_, offset_;   // of the next step; noise W_dec^T
+    std::vector<T> factor_;  // dL/dy = factor (y - x)
 };
 
 }  // namespace fastpolysem

@@ -32,11 +32,11 @@ class Product {
     static constexpr std::ptrdiff_t block = 256;               // of k
 
   public:
-    // C has rows x columns entries; columns are taken up to a whole panel if C's stride has room, so the padding of C gets
-    // zeros times A: zeros, as B's padding is read as zero. With upper_only, tiles wholly below the diagonal are left out.
-    // Returns early, C unfinished, once the pulse has stopped.
-    void operator()(View<T> a, View<T> b, Matrix<T>& c, std::ptrdiff_t rows, std::ptrdiff_t depth, std::ptrdiff_t columns,
-                    Pulse& pulse, bool accumulate = false, bool upper_only = false) {
+    // C has rows x columns entries; columns are taken up to a whole panel if C's stride has room, so the padding of C
+    // gets zeros times A: zeros, as B's padding is read as zero. With upper_only, tiles wholly below the diagonal are
+    // left out. Returns early, C unfinished, once the pulse has stopped.
+    void operator()(View<T> a, View<T> b, Matrix<T>& c, std::ptrdiff_t rows, std::ptrdiff_t depth,
+                    std::ptrdiff_t columns, Pulse& pulse, bool accumulate = false, bool upper_only = false) {
         if (packed_b_.size() == 0) {
             packed_b_ = Buffer<T>(block * panel);
             tail_ = Buffer<T>(Tile<T>::rows * panel);

@@ -46,7 +46,7 @@ struct Pack {
 
     FASTPOLYSEM_INLINE static Pack zero() { return {Vector{}}; }
     FASTPOLYSEM_INLINE static Pack all(T x) { return {x - Vector{}}; }  // x - 0 keeps the sign of -0
-    FASTPOLYSEM_INLINE static Pack load(const T* p) {  // aligned or not
+    FASTPOLYSEM_INLINE static Pack load(const T* p) {                   // aligned or not
         Pack r;
         std::memcpy(&r.v, p, sizeof r.v);
         return r;
@@ -102,13 +102,16 @@ FASTPOLYSEM_INLINE Pack<To> convert(Pack<From> a) {
 template <class T>
 FASTPOLYSEM_INLINE Pack<T> fma(Pack<T> a, Pack<T> b, Pack<T> c) {
 #if defined(FASTPOLYSEM_AVX512)
-    if constexpr (sizeof(T) == 4) return {(typename Pack<T>::Vector)_mm512_fmadd_ps((__m512)a.v, (__m512)b.v, (__m512)c.v)};
+    if constexpr (sizeof(T) == 4)
+        return {(typename Pack<T>::Vector)_mm512_fmadd_ps((__m512)a.v, (__m512)b.v, (__m512)c.v)};
     else return {(typename Pack<T>::Vector)_mm512_fmadd_pd((__m512d)a.v, (__m512d)b.v, (__m512d)c.v)};
 #elif defined(FASTPOLYSEM_AVX2)
-    if constexpr (sizeof(T) == 4) return {(typename Pack<T>::Vector)_mm256_fmadd_ps((__m256)a.v, (__m256)b.v, (__m256)c.v)};
+    if constexpr (sizeof(T) == 4)
+        return {(typename Pack<T>::Vector)_mm256_fmadd_ps((__m256)a.v, (__m256)b.v, (__m256)c.v)};
     else return {(typename Pack<T>::Vector)_mm256_fmadd_pd((__m256d)a.v, (__m256d)b.v, (__m256d)c.v)};
 #elif defined(__aarch64__)
-    if constexpr (sizeof(T) == 4) return {(typename Pack<T>::Vector)vfmaq_f32((float32x4_t)c.v, (float32x4_t)a.v, (float32x4_t)b.v)};
+    if constexpr (sizeof(T) == 4)
+        return {(typename Pack<T>::Vector)vfmaq_f32((float32x4_t)c.v, (float32x4_t)a.v, (float32x4_t)b.v)};
     else return {(typename Pack<T>::Vector)vfmaq_f64((float64x2_t)c.v, (float64x2_t)a.v, (float64x2_t)b.v)};
 #else
     Pack<T> r;

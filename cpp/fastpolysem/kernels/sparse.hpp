@@ -1,4 +1,5 @@
-// Orthant-wise l1 makes weights exactly zero, and skipping an exact zero does not change a chain: cost can follow the non-zeros.
+// Orthant-wise l1 makes weights exactly zero, and skipping an exact zero does not change a chain: cost can follow the
+// non-zeros.
 //
 // A run begins in the dense kernel. Once few enough weights are left, they are stored neuron by neuron (n entries each,
 // zeros included), and a step is, for each neuron k that has a non-zero:
@@ -7,7 +8,8 @@
 //     optimiser where a weight is non-zero or |gradient| > l1     the others stay exactly as they are
 //     next G += w_k w_k^T                                         over the non-zeros only
 //
-// A neuron without non-zeros has gradient zero (with noise: u_i xi_k, tested against l1 by its largest entry) and is passed over.
+// A neuron without non-zeros has gradient zero (with noise: u_i xi_k, tested against l1 by its largest entry) and is
+// passed over.
 #pragma once
 
 #include "dense.hpp"
@@ -24,8 +26,17 @@ class SparseKernel {
 
   public:
     SparseKernel(const Settings& s, const GramPass<T>& pass)
-        : s_(s), n_(s.n_features), m_(s.n_hidden), padded_(Matrix<T>::padded(n_)), dense_(s, pass), weights_(m_, n_), gradient_(1, n_),
-          row_neurons_(std::size_t(n_)), room_(padded_ + P::width), index_(std::size_t(m_ * room_)), value_(std::size_t(m_ * room_)),
+        : s_(s),
+          n_(s.n_features),
+          m_(s.n_hidden),
+          padded_(Matrix<T>::padded(n_)),
+          dense_(s, pass),
+          weights_(m_, n_),
+          gradient_(1, n_),
+          row_neurons_(std::size_t(n_)),
+          room_(padded_ + P::width),
+          index_(std::size_t(m_ * room_)),
+          value_(std::size_t(m_ * room_)),
           count_(std::size_t(m_)) {
         if (s.is_adam() || s.has_momentum()) first_ = Matrix<T>(m_, n_);
         if (s.is_adam()) second_ = Matrix<T>(m_, n_);
@@ -105,7 +116,8 @@ class SparseKernel {
         std::ptrdiff_t i = 0;
         for (; i + chunk * P::width <= padded_; i += chunk * P::width) add_rows<chunk>(k, i, g);
         if (i < padded_) add_rest<chunk - 1>(int((padded_ - i) / P::width), k, i, g);
-        T *w = weights_.row(k), *first = first_.empty() ? nullptr : first_.row(k), *second = second_.empty() ? nullptr : second_.row(k);
+        T *w = weights_.row(k), *first = first_.empty() ? nullptr : first_.row(k),
+          *second = second_.empty() ? nullptr : second_.row(k);
         const P l1 = P::all(c.l1);
         count_[std::size_t(k)] = 0;
         for (i = 0; i < padded_; i += P::width) {
@@ -163,12 +175,14 @@ class SparseKernel {
             const T* value = value_.data() + k * room_;
             const int count = count_[std::size_t(k)];
             for (int e = 0; e < count; ++e) {
-                if (noise) dense_.c_.row(0)[index[e]] = std::fma(value[e], noise->row(0)[k], dense_.c_.row(0)[index[e]]);
+                if (noise)
+                    dense_.c_.row(0)[index[e]] = std::fma(value[e], noise->row(0)[k], dense_.c_.row(0)[index[e]]);
                 if (by_rows) row_neurons_[std::size_t(index[e])] |= 1u << (k - k0);
-                else for (int f = 0; f < count; ++f) {
-                    T& entry = g.row(index[e])[index[f]];
-                    entry = std::fma(value[e], value[f], entry);
-                }
+                else
+                    for (int f = 0; f < count; ++f) {
+                        T& entry = g.row(index[e])[index[f]];
+                        entry = std::fma(value[e], value[f], entry);
+                    }
             }
         }
         if (!by_rows) return;
@@ -212,14 +226,14 @@ class SparseKernel {
 
     const Settings& s_;
     std::ptrdiff_t n_, m_, padded_;
-    DenseKernel<T> dense_;                 // the first steps; afterwards its G, c, bias and schedule
-    Matrix<T> weights_, first_, second_;   // one row a neuron
-    Matrix<T> gradient_;                   // of the neuron at work
+    DenseKernel<T> dense_;                    // the first steps; afterwards its G, c, bias and schedule
+    Matrix<T> weights_, first_, second_;      // one row a neuron
+    Matrix<T> gradient_;                      // of the neuron at work
     std::vector<std::uint32_t> row_neurons_;  // for each feature, which neurons of the group have it
-    std::ptrdiff_t room_;                  // entries of index_ and value_ set aside for a neuron
-    Buffer<Index> index_;                  // each neuron's non-zeros: features, ascending
-    Buffer<T> value_;                      // ... and weights
-    std::vector<int> count_;               // ... and how many
+    std::ptrdiff_t room_;                     // entries of index_ and value_ set aside for a neuron
+    Buffer<Index> index_;                     // each neuron's non-zeros: features, ascending
+    Buffer<T> value_;                         // ... and weights
+    std::vector<int> count_;                  // ... and how many
     bool sparse_ = false, below_only_ = false;
     std::int64_t age_ = 0;
 };

@@ -16,8 +16,8 @@ struct Tile {
 
     // C_rv = fma over k of X[k][r] Y[k][v], on top of what C holds, or of zero.
     template <int R, int V>
-    FASTPOLYSEM_INLINE static void accumulate(const T* x, std::ptrdiff_t x_stride, const T* y, std::ptrdiff_t y_stride, std::ptrdiff_t depth,
-                                              T* c, std::ptrdiff_t c_stride, bool onto) {
+    FASTPOLYSEM_INLINE static void accumulate(const T* x, std::ptrdiff_t x_stride, const T* y, std::ptrdiff_t y_stride,
+                                              std::ptrdiff_t depth, T* c, std::ptrdiff_t c_stride, bool onto) {
         P sum[R][V];
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r)
@@ -38,17 +38,19 @@ struct Tile {
 
     // The same with R chosen at run time, 1 <= r <= rows.
     template <int V, int R = rows>
-    static void run(int r, const T* x, std::ptrdiff_t x_stride, const T* y, std::ptrdiff_t y_stride, std::ptrdiff_t depth, T* c,
-                    std::ptrdiff_t c_stride, bool onto) {
+    static void run(int r, const T* x, std::ptrdiff_t x_stride, const T* y, std::ptrdiff_t y_stride,
+                    std::ptrdiff_t depth, T* c, std::ptrdiff_t c_stride, bool onto) {
         if (r == R) return accumulate<R, V>(x, x_stride, y, y_stride, depth, c, c_stride, onto);
         if constexpr (R > 1) run<V, R - 1>(r, x, x_stride, y, y_stride, depth, c, c_stride, onto);
     }
 };
 
-// Cuts 0 .. count-1 into the fewest pieces of at most `most`, as even as can be: no thin rest that starves the pipeline.
+// Cuts 0 .. count-1 into the fewest pieces of at most `most`, as even as can be: no thin rest that starves the
+// pipeline.
 struct EvenPieces {
     std::ptrdiff_t count, pieces, size, longer;  // the first `longer` pieces have one more than `size`
-    EvenPieces(std::ptrdiff_t n, std::ptrdiff_t most) : count(n), pieces((n + most - 1) / most), size(n / pieces), longer(n % pieces) {}
+    EvenPieces(std::ptrdiff_t n, std::ptrdiff_t most)
+        : count(n), pieces((n + most - 1) / most), size(n / pieces), longer(n % pieces) {}
     std::ptrdiff_t begin(std::ptrdiff_t i) const { return i * size + (i < longer ? i : longer); }
 };
 
