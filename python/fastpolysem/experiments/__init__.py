@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from fastpolysem.studies import Progress
+    from fastpolysem.studies import Progress, Study
 
-__all__ = ["Experiment", "combinations", "get", "grid_of", "names"]
+__all__ = ["Experiment", "combinations", "get", "grid_of", "names", "study_of"]
 
 
 class Experiment(Protocol):
@@ -97,6 +97,38 @@ def grid_of(
     settings = {**presets[_checks.choice("preset", preset, presets)], **changes}
     settings.pop("seeds", None)
     return combinations(settings)
+
+
+def study_of(
+    presets: Mapping[str, Mapping[str, Any]],
+) -> tuple[Callable[..., list[Config]], Callable[..., Study]]:
+    """``configs`` and ``run`` of an experiment whose data are a study of its presets."""
+
+    def configs(preset: str = "default", **changes: Any) -> list[Config]:
+        """The configurations of a preset; a list in ``changes`` gives several values of a field."""
+        return grid_of(presets, preset, changes)
+
+    def run(
+        preset: str = "default",
+        *,
+        seeds: int | None = None,
+        path: str | os.PathLike[str] | None = None,
+        num_threads: int | None = None,
+        progress: bool | Callable[[Progress], object] | None = None,
+        **changes: Any,
+    ) -> Study:
+        """Train what is missing in ``path``, or everything without one."""
+        from fastpolysem.studies import collect
+
+        return collect(
+            configs(preset, **changes),
+            seeds=presets[preset]["seeds"] if seeds is None else seeds,
+            path=path,
+            num_threads=num_threads,
+            progress=progress,
+        )
+
+    return configs, run
 
 
 def combinations(settings: Mapping[str, Any]) -> list[Config]:

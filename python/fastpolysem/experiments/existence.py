@@ -7,18 +7,16 @@ small as those of the widest models that is a lot, and the collision law does no
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastpolysem.config import Config
-from fastpolysem.experiments import grid_of
+from fastpolysem.experiments import study_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from fastpolysem.studies import Progress, Study
+    from fastpolysem.studies import Study
 
 NAME = "existence"
 SUMMARY = "Look for polysemantic neurons where there are up to 2048 neurons for each feature."
@@ -47,30 +45,7 @@ PUBLISHED = dict(
 """Polysemantic neurons in the notebook's single run of each width."""
 
 
-def configs(preset: str = "default", **changes: Any) -> list[Config]:
-    """The configurations of a preset; a list in ``changes`` gives several values of a field."""
-    return grid_of(PRESETS, preset, changes)
-
-
-def run(
-    preset: str = "default",
-    *,
-    seeds: int | None = None,
-    path: str | os.PathLike[str] | None = None,
-    num_threads: int | None = None,
-    progress: bool | Callable[[Progress], object] | None = None,
-    **changes: Any,
-) -> Study:
-    """Train what is missing in ``path``, or everything without one."""
-    from fastpolysem.studies import collect
-
-    return collect(
-        configs(preset, **changes),
-        seeds=PRESETS[preset]["seeds"] if seeds is None else seeds,
-        path=path,
-        num_threads=num_threads,
-        progress=progress,
-    )
+configs, run = study_of(PRESETS)
 
 
 def table(data: Study) -> pd.DataFrame:
