@@ -43,6 +43,12 @@ MEASURES = [
     metrics.feature_dimensionality,
     metrics.interference,
 ]
+# One number for each neuron.
+NEURONS = [
+    metrics.neuron_monosemanticity,
+    metrics.effective_features,
+    metrics.class_selectivity,
+]
 
 
 @pytest.fixture
@@ -148,7 +154,7 @@ def test_effective_weights_of_equal_matrices_are_these(stack):
         assert np.array_equal(metrics.effective_weights(weights, weights), weights)
 
 
-@pytest.mark.parametrize("function", [*COUNTS, *MEASURES], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("function", [*COUNTS, *MEASURES, *NEURONS], ids=lambda f: f.__name__)
 def test_untied_models_are_measured_on_their_effective_weights(function, stack):
     decoder = stack[:, :, ::-1] + 0.5
     untied = fp.Parameters(stack, decoder)
@@ -193,7 +199,112 @@ def test_geometry_by_hand(weights, dimensionality, interference):
     assert metrics.interference(weights) == pytest.approx(interference, nan_ok=True)
 
 
+def test_support_by_hand():
+    assert metrics.support_size(SPREAD).tolist() == [1, 2, 4, 0]
+    assert metrics.support_size(SPREAD, 0.5).tolist() == [1, 2, 0, 0]
+    assert metrics.support_size(SPREAD, 2).tolist() == [0, 2, 0, 0]
+
+
+# By neuron: one feature; a benign pair; three features of 3, 2 and 1; nothing; all equal.
+SHARED = np.array(
+    [
+        [-2.0, 1.0, 3.0, 0.0, 0.1],
+        [0.0, -1.0, -2.0, 0.0, 0.1],
+        [0.0, 0.0, 1.0, 0.0, -0.1],
+    ]
+)
+ENTROPY = math.log(2) / 2 + math.log(3) / 3 + math.log(6) / 6
+
+
+@pytest.mark.parametrize(
+    ("measure", "expected"),
+    [
+        (metrics.neuron_monosemanticity, [1, 1 / 2, 1 / 2, math.nan, 1 / 3]),
+        (metrics.effective_features, [1, 2, math.exp(ENTROPY), 0, 3]),
+        # the others' means: 0, 1/2 of 1, 3/2 of 3
+        (metrics.class_selectivity, [1, 1 / 3, 1 / 3, math.nan, 0]),
+    ],
+    ids=lambda x: getattr(x, "__name__", ""),
+)
+def test_neurons_by_hand(measure, expected):
+    assert measure(SHARED) == pytest.approx(expected, nan_ok=True)
+
+
+def test_monosemantic_neurons_by_hand():
+    assert metrics.count_monosemantic(SHARED) == 1
+    assert metrics.count_monosemantic(SHARED, 0.5) == 3
+    assert metrics.count_monosemantic(np.stack([SHARED, 0 * SHARED, SHARED[::-1]])).tolist() == [
+        1, 0, 1,
+    ]  # fmt: skip
+    nearly = np.array([[1.0, 1.0], [0.0009, 0.0011]])
+    assert metrics.count_monosemantic(nearly) == 1
+
+
+def test_dimensions_per_feature_by_hand():
+    assert metrics.dimensions_per_feature(np.eye(3, 12)) == 4
+    assert metrics.dimensions_per_feature(np.ones((2, 2))) == 0.5
+    assert metrics.dimensions_per_feature(np.zeros((2, 2))) == math.inf
+    several = metrics.dimensions_per_feature(np.stack([np.eye(3), 0.5 * np.eye(3)]))
+    assert several.tolist() == [1, 4]
+
+
+def test_winner_rank_by_hand():
+    start = np.array([[0.1, -0.3, 0.2], [0.1, -0.3, 0.2], [0.1, -0.3, 0.2], [0.2, -0.2, 0.1]])
+    end = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -0.9], [0.7, 0.0, 0.0], [0.0, 0.9, 0.8]])
+    assert metrics.winner_rank(start, end).tolist() == [1, 2, 0, 1]
+    assert metrics.winner_rank(start, end, 0.5).tolist() == [1, 2, 3, 1]
+    both = metrics.winner_rank(np.stack([start, start]), np.stack([start, end]), 0.2)
+    assert both.dtype == np.int64
+    assert both.tolist() == [[1, 1, 1, 1], [1, 2, 3, 1]]
+    with pytest.raises(ValueError, match=r"end must have the shape of start \(4, 3\), got \(3, 3"):
+        metrics.winner_rank(start, end[:3])
+    with pytest.raises(ValueError, match="winner_rank: start must hold finite numbers"):
+        metrics.winner_rank(start * math.nan, end)
+
+
+def test_winner_rank_of_trained_models():
+    config = fp.Config(n_features=8, n_hidden=32, l1=1e-2, learning_rate=1e-2, steps=400)
+    start = fp.train(config.replace(steps=0), 10, return_weights=True).weights
+    end = fp.train(config, 10, return_weights=True)
+    rank = metrics.winner_rank(start, end.weights)
+    assert np.array_equal((rank == 0).sum(axis=1), end.unrepresented)
+    place = np.abs(end.weights).argmax(axis=-1)
+    order = np.argsort(-np.abs(start), axis=-1)
+    for seed, feature in zip(*np.nonzero(rank), strict=True):
+        assert order[seed, feature, rank[seed, feature] - 1] == place[seed, feature]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: metrics.support_size(SPREAD, -1), "support_size: threshold must be"),
+        (lambda: metrics.count_monosemantic(SPREAD, 1.5), "count_monosemantic: threshold must be"),
+        (lambda: metrics.class_selectivity([[1.0, 2.0]]), "must have at least 2 features, got 1"),
+        (lambda: metrics.winner_rank(SPREAD, SPREAD, 0), "winner_rank: low must be"),
+    ],
+)
+def test_bad_arguments_of_measures_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
 def test_measures_agree_with_each_other(stack):
+    gram = stack @ np.swapaxes(stack, 1, 2)
+    capacity = np.einsum("sii->si", gram) ** 2 / np.square(gram).sum(axis=2)  # Scherlis et al.
+    assert metrics.feature_dimensionality(stack) == pytest.approx(capacity)
+    assert metrics.dimensions_per_feature(stack) == pytest.approx(
+        5 / np.square(stack).sum(axis=(1, 2))
+    )
+    support = metrics.support_size(stack)
+    assert np.array_equal(support, np.count_nonzero(stack, axis=2))
+    assert (metrics.participation_ratio(stack) <= support * (1 + 1e-12)).all()
+    # Rényi's entropies fall with their order: 0, 1 and infinity.
+    effective, largest = metrics.effective_features(stack), metrics.neuron_monosemanticity(stack)
+    assert (effective <= np.count_nonzero(stack, axis=1) * (1 + 1e-12)).all()
+    assert (effective >= (1 - 1e-12) / largest).all()
+    # With the share r of the largest feature the others have (1 - r) / (n - 1) each.
+    rest = (1 - largest) / 5
+    assert metrics.class_selectivity(stack) == pytest.approx((largest - rest) / (largest + rest))
     norm = np.square(stack).sum(axis=2)
     dimensionality = metrics.feature_dimensionality(stack)
     assert dimensionality == pytest.approx(norm / (norm + metrics.interference(stack)))
@@ -206,10 +317,10 @@ def test_measures_agree_with_each_other(stack):
     assert ((sparsity >= 0) & (sparsity <= 1)).all()
 
 
-@pytest.mark.parametrize("measure", MEASURES, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("measure", [*MEASURES, *NEURONS], ids=lambda f: f.__name__)
 def test_measures_of_a_stack_are_those_of_its_models(measure, stack):
     together = measure(stack)
-    assert together.shape == (4, 6)
+    assert together.shape == (4, 6 if measure in MEASURES else 5)
     assert together.dtype == np.float64
     for one, expected in zip(stack, together, strict=True):
         assert measure(one) == pytest.approx(expected, rel=1e-13)
@@ -223,6 +334,8 @@ def test_measures_of_a_stack_are_those_of_its_models(measure, stack):
         (metrics.hoyer_sparsity, 0),
         (metrics.feature_dimensionality, 0),
         (metrics.interference, 2),
+        (metrics.dimensions_per_feature, -2),
+        *((measure, 0) for measure in NEURONS),
     ],
     ids=lambda x: getattr(x, "__name__", ""),
 )
@@ -231,7 +344,9 @@ def test_measures_under_a_change_of_scale(measure, power, stack):
 
 
 @pytest.mark.parametrize(
-    "measure", [metrics.participation_ratio, metrics.hoyer_sparsity], ids=lambda f: f.__name__
+    "measure",
+    [metrics.participation_ratio, metrics.hoyer_sparsity, *NEURONS],
+    ids=lambda f: f.__name__,
 )
 def test_ratios_neither_overflow_nor_underflow(measure, stack):
     for factor in (1e-120, 1e120):
@@ -240,11 +355,16 @@ def test_ratios_neither_overflow_nor_underflow(measure, stack):
 
 def test_geometry_does_not_know_the_basis(stack):
     rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(5, 5)))[0]
-    for measure in (metrics.feature_dimensionality, metrics.interference):
+    geometry = (
+        metrics.feature_dimensionality,
+        metrics.interference,
+        metrics.dimensions_per_feature,
+    )
+    for measure in geometry:
         assert measure(stack @ rotation) == pytest.approx(measure(stack))
 
 
-@pytest.mark.parametrize("function", [*COUNTS, *MEASURES], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("function", [*COUNTS, *MEASURES, *NEURONS], ids=lambda f: f.__name__)
 def test_the_weights_are_left_alone(function, stack):
     before = stack.copy()
     function(stack)

@@ -19,18 +19,25 @@ from fastpolysem._native import core
 from fastpolysem.objective import Parameters, WeightsLike
 
 __all__ = [
+    "class_selectivity",
     "count_dead",
+    "count_monosemantic",
     "count_pairs",
     "count_polysemantic",
     "count_unrepresented",
+    "dimensions_per_feature",
+    "effective_features",
     "effective_weights",
     "feature_dimensionality",
     "fourth_norm",
     "hoyer_sparsity",
     "interference",
+    "neuron_monosemanticity",
     "participation_ratio",
     "signed_slots",
     "signed_slots_benign",
+    "support_size",
+    "winner_rank",
 ]
 
 LOW, HIGH = 0.8, 1.2
@@ -154,6 +161,29 @@ def participation_ratio(weights: WeightsLike) -> NDArray[np.float64]:
     return result
 
 
+def support_size(weights: WeightsLike, threshold: float = 0.0) -> NDArray[np.int64]:
+    """Number of neurons that each feature has a weight on, m' = #{k: |W_ik| > threshold}.
+
+    The m' of the sparsification law of Lecomte et al. (2023). With ``l1_update="subgradient"``
+    weights end up within a learning rate of 0, not at it: there a threshold has to say which count.
+
+    Parameters
+    ----------
+    weights
+        (n, m) or (S, n, m), or Parameters.
+    threshold
+        >= 0.
+
+    Returns
+    -------
+    (n,) or (S, n) int64.
+    """
+    least = _checks.real("support_size: threshold", threshold, (">=", 0))
+    w = np.abs(_matrix("support_size", weights))
+    result: NDArray[np.int64] = np.count_nonzero(w > least, axis=-1)
+    return result
+
+
 def hoyer_sparsity(weights: WeightsLike) -> NDArray[np.float64]:
     """Hoyer's sparsity of each feature, (sqrt(m) - |W_i|_1 / |W_i|_2) / (sqrt(m) - 1).
 
@@ -209,6 +239,141 @@ def interference(weights: WeightsLike) -> NDArray[np.float64]:
     return _divided(np.square(gram).sum(axis=-1), norm, math.nan)
 
 
+def dimensions_per_feature(weights: WeightsLike) -> Any:
+    """Neurons for each feature that is learned, m / |W|_F^2.
+
+    |W|_F^2 is about the number of features of norm 1. Below 1 the model holds more features than
+    it has neurons; inf if all weights are zero. Elhage et al. (2022), who call it D*.
+
+    Returns
+    -------
+    float64 for one model, (S,) float64 array for a stack.
+    """
+    w = _matrix("dimensions_per_feature", weights)
+    square = np.square(w).sum(axis=(-2, -1))
+    return _divided(np.full_like(square, w.shape[-1]), square, math.inf)[()]
+
+
+def neuron_monosemanticity(weights: WeightsLike) -> NDArray[np.float64]:
+    """How much of each neuron its largest feature takes, r_k = max_i |W_ik| / sum_i |W_ik|.
+
+    From 1/n (all features equally) to 1 (one feature); nan for a neuron whose weights are all zero.
+    After Jermyn et al. (2022), "Engineering Monosemanticity in Toy Models", whose hidden units are
+    not negative: here a benign pair of equal weights has r = 1/2.
+
+    Returns
+    -------
+    (m,) or (S, m) float64.
+    """
+    share = _shares("neuron_monosemanticity", weights)
+    result: NDArray[np.float64] = share.max(axis=-2)
+    return result
+
+
+def count_monosemantic(weights: WeightsLike, threshold: float = 0.999) -> Count:
+    """Neurons of a :func:`neuron_monosemanticity` of at least ``threshold``.
+
+    Jermyn et al. (2022) count those above 0.999. Weights that l1 by subgradient leaves near 0 add
+    up over the features and take neurons below it: meant for exact zeros.
+
+    Parameters
+    ----------
+    weights
+        (n, m) or (S, n, m), or Parameters.
+    threshold
+        In (0, 1].
+
+    Returns
+    -------
+    int for one model, (S,) int64 array for a stack.
+    """
+    least = _checks.real("count_monosemantic: threshold", threshold, (">", 0), ("<=", 1))
+    share = _shares("count_monosemantic", weights).max(axis=-2)
+    with np.errstate(invalid="ignore"):
+        found = np.count_nonzero(share >= least, axis=-1)
+    return int(found) if share.ndim == 1 else np.asarray(found, dtype=np.int64)
+
+
+def effective_features(weights: WeightsLike) -> NDArray[np.float64]:
+    """Number of features that a neuron is spread over, exp(H_k).
+
+    H_k is the entropy (natural logarithm) of the shares |W_ik| / sum_i |W_ik|; its exponential is
+    the Hill number of order 1 (Hill 1973). From 1 (one feature) to n (all equally); 0 for a neuron
+    whose weights are all zero.
+
+    Returns
+    -------
+    (m,) or (S, m) float64.
+    """
+    share = _shares("effective_features", weights)
+    logarithm = np.log(share, out=np.zeros_like(share), where=share > 0)
+    number = np.exp(-(share * logarithm).sum(axis=-2))
+    result: NDArray[np.float64] = np.where(np.isnan(number), 0.0, number)
+    return result
+
+
+def class_selectivity(weights: WeightsLike) -> NDArray[np.float64]:
+    """Selectivity index of each neuron, (max - rest) / (max + rest) of |W_ik|.
+
+    ``max`` is the largest |W_ik| of the neuron and ``rest`` the mean of the other features'. From 0
+    (all features equally) to 1 (one feature); nan for a neuron whose weights are all zero. Morcos
+    et al. (2018), "On the importance of single directions for generalization", on mean activations
+    of classes, for which |W_ik| stands: neuron k's response to feature i. Needs n >= 2.
+
+    Returns
+    -------
+    (m,) or (S, m) float64.
+    """
+    share = _shares("class_selectivity", weights)
+    n = share.shape[-2]
+    if n < 2:
+        raise ValueError("class_selectivity: weights must have at least 2 features, got 1")
+    top = share.max(axis=-2)
+    rest = (share.sum(axis=-2) - top) / (n - 1)
+    result: NDArray[np.float64] = (top - rest) / (top + rest)
+    return result
+
+
+def winner_rank(start: WeightsLike, end: WeightsLike, low: float = LOW) -> NDArray[np.int64]:
+    """Rank that each feature's winning neuron had among its start weights, 1 for the favourite.
+
+    The winner is the neuron of the largest |end weight| and its rank one more than the number of
+    neurons with a larger |start weight|. "The initial favourite wins" says that all ranks are 1.
+
+    Parameters
+    ----------
+    start, end
+        (n, m) or (S, n, m), of one shape, or Parameters: weights before and after training.
+    low
+        Features without an |end weight| of at least this have no winner, > 0.
+
+    Returns
+    -------
+    (n,) or (S, n) int64, 0 for a feature without a winner.
+    """
+    before = np.abs(_array("winner_rank", start, "start"))
+    after = np.abs(_array("winner_rank", end, "end"))
+    if before.shape != after.shape:
+        raise ValueError(
+            f"winner_rank: end must have the shape of start {before.shape}, got {after.shape}"
+        )
+    least = after.dtype.type(_checks.real("winner_rank: low", low, (">", 0)))
+    place = after.argmax(axis=-1)[..., np.newaxis]
+    larger = np.count_nonzero(before > np.take_along_axis(before, place, axis=-1), axis=-1)
+    won = np.take_along_axis(after, place, axis=-1)[..., 0] >= least
+    result: NDArray[np.int64] = np.where(won, larger + 1, 0)
+    return result
+
+
+def _shares(where: str, weights: WeightsLike) -> NDArray[np.float64]:
+    """Share of each feature in the sum of a neuron's |weights|, nan where that is 0."""
+    w = np.abs(_matrix(where, weights))
+    peak = w.max(axis=-2, keepdims=True)
+    w = _divided(w, np.broadcast_to(peak, w.shape), math.nan)  # sums neither over- nor underflow
+    result: NDArray[np.float64] = w / w.sum(axis=-2, keepdims=True)
+    return result
+
+
 def _gram(where: str, weights: WeightsLike) -> NDArray[np.float64]:
     w = _matrix(where, weights)
     result: NDArray[np.float64] = w @ np.swapaxes(w, -1, -2)
@@ -227,9 +392,9 @@ def _matrix(where: str, weights: Any) -> NDArray[np.float64]:
     return _array(where, weights).astype(np.float64, copy=False)
 
 
-def _array(where: str, weights: Any) -> NDArray[Any]:
+def _array(where: str, weights: Any, name: str = "weights") -> NDArray[Any]:
     """The (effective) weights; float32 stays as it is, everything else becomes float64."""
-    label = f"{where}: weights"
+    label = f"{where}: {name}"
     if isinstance(weights, Parameters):
         if weights.decoder is not None:
             return effective_weights(weights.encoder, weights.decoder)

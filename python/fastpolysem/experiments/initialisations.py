@@ -28,9 +28,6 @@ NAME = "initialisations"
 SUMMARY = "Compare trained weights with the start, and count how often the favourite neuron wins."
 FIGURE_SIZE = (11.0, 4.6)
 
-LOW = 0.8
-"""Least |weight| of a feature that counts as represented, as in `metrics.count_unrepresented`."""
-
 PRESETS: dict[str, dict[str, Any]] = {
     # About a minute on two cores.
     "default": {"seeds": 100, "n_features": 64, "n_hidden": 1024, "l1": 1e-3},
@@ -91,6 +88,7 @@ def take(result: TrainingResult) -> dict[str, NDArray[Any]]:
     """
     import numpy as np
 
+    from fastpolysem.metrics import winner_rank
     from fastpolysem.objective import Parameters
     from fastpolysem.training import train
 
@@ -104,12 +102,11 @@ def take(result: TrainingResult) -> dict[str, NDArray[Any]]:
     place = np.abs(end).argmax(axis=-1)[..., np.newaxis]
     at_start = np.take_along_axis(start, place, axis=-1)[..., 0]
     at_end = np.take_along_axis(end, place, axis=-1)[..., 0]
-    represented = np.abs(at_end) >= LOW
-    larger = (np.abs(start) > np.abs(at_start)[..., np.newaxis]).sum(axis=-1)
+    rank = winner_rank(start, end)
     return {
         "overlap": (start[valid] @ np.swapaxes(end[valid], -1, -2)).sum(axis=0)[np.newaxis],
-        "rank": np.where(represented, larger + 1, 0),
-        "winner": np.where(represented, at_start * np.sign(at_end), np.nan),
+        "rank": rank,
+        "winner": np.where(rank > 0, at_start * np.sign(at_end), np.nan),
         "favourite": np.abs(start).max(axis=-1),
     }
 
