@@ -119,7 +119,7 @@ def test_collisions_of_several_numbers_of_features(ax: Axes) -> None:
     drawn(ax)
     assert labels(ax)[:2] == ["n_features=32", "n_features=64"]
     assert ax.get_xlabel() == "hidden neurons m"
-    lines = [line for line in ax.get_lines() if line.get_color() == plots._THEORY]
+    lines = [line for line in ax.get_lines() if line.get_color() == plots._studies._THEORY]
     assert len(lines) == 4
 
 
@@ -233,6 +233,128 @@ def test_several_figures_in_one(ax: Axes) -> None:
     plots.counts(study(), CONFIG, axes[1])
     drawn(axes[0])
     assert axes[1].get_ylabel() == "share of seeds"
+
+
+MODEL = np.array(
+    # neurons: benign, dead, malign (a third feature of the other sign), single
+    [
+        [0.9, 0.1, 0.0, 0.0],
+        [0.0, 0.0, 1.1, 0.0],
+        [0.0, 0.3, 0.0, -1.0],
+        [-1.2, 0.0, 0.0, 0.0],
+        [0.0, 0.0, 0.8, 0.0],
+        [0.0, 0.0, -1.0, 0.0],
+        [0.5, 0.5, 0.0, 0.0],
+    ]
+)
+
+
+def marked(ax: Axes) -> dict[tuple[float, float], tuple[str, bool]]:
+    """Colour of each mark and whether it points up, by its place."""
+    found = {}
+    for one in ax.collections:
+        color = matplotlib.colors.to_hex(one.get_facecolor()[0]).upper()
+        up = one.get_paths()[0].vertices[0, 1] > 0
+        for column, row in np.asarray(one.get_offsets()):
+            found[float(column), float(row)] = color, bool(up)
+    return found
+
+
+def test_collision_map_tells_benign_from_malign(ax: Axes) -> None:
+    assert plots.collision_map(MODEL, ax) is ax
+    drawn(ax)
+    malign, benign, single = plots._weights._KIND_COLORS
+    assert marked(ax) == {
+        (0.0, 0.0): (malign, True),
+        (0.0, 1.0): (malign, True),
+        (0.0, 2.0): (malign, False),
+        (1.0, 3.0): (benign, True),
+        (1.0, 4.0): (benign, False),
+        (2.0, 5.0): (single, False),
+    }
+    assert labels(ax)[:3] == ["malign: 1", "benign: 1", "one feature: 1"]
+    assert "1 dead ones" in ax.get_xlabel()
+    assert "1 unrepresented" in ax.get_ylabel()
+    formatter = ax.xaxis.get_major_formatter()
+    assert [formatter(x) for x in (0, 1, 2, 3, 0.5, -1)] == ["2", "0", "3", "", "", ""]
+
+
+def test_collision_map_of_shared_neurons_only(ax: Axes) -> None:
+    plots.collision_map(MODEL, ax, shared_only=True)
+    assert len(marked(ax)) == 5
+    assert labels(ax)[2] == "one feature: 1"
+    assert "2 others not shown" in ax.get_xlabel()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_collision_map_counts_by_the_rule(dtype: type, ax: Axes) -> None:
+    weights = MODEL.astype(dtype)
+    plots.collision_map(weights, ax)
+    kinds = [int(text.rpartition(" ")[2]) for text in labels(ax)[:3]]
+    assert kinds[0] + kinds[1] == fp.count_polysemantic(weights) == 2
+    assert weights.shape[1] - sum(kinds) == fp.metrics.count_dead(weights)
+    narrow: Axes = Figure().subplots()
+    plots.collision_map(weights, narrow, low=0.85, high=1.15)
+    assert labels(narrow)[:3] == ["malign: 0", "benign: 1", "one feature: 2"]
+
+
+def test_collision_map_of_an_untied_model_and_of_nothing(ax: Axes) -> None:
+    plots.collision_map(fp.Parameters(2 * MODEL, MODEL / 2), ax)
+    assert len(marked(ax)) == 6
+    empty: Axes = Figure().subplots()
+    plots.collision_map(np.zeros((3, 4)), empty, shared_only=True)
+    drawn(empty)
+    assert not marked(empty)
+    with pytest.raises(ValueError, match=r"plots\.collision_map: weights must be an array with 2"):
+        plots.collision_map(MODEL[0])
+
+
+def images(ax: Axes) -> list[np.ndarray]:
+    return [np.asarray(one.images[0].get_array()) for one in ax.figure.axes if one.images]
+
+
+def test_weights_over_time_shows_what_training_passes_through(ax: Axes) -> None:
+    config = fp.Config(n_features=6, n_hidden=12, l1=1e-2, learning_rate=1e-2, steps=2000)
+    assert plots.weights_over_time(config, 3, [2000, 0, 500], ax, num_threads=1) is ax
+    drawn(ax)
+    titles = [one.get_title() for one in ax.figure.axes if one.images]
+    assert titles == ["start", "step 500", "step 2,000"]
+    last = fp.train(config, [3], return_weights=True).weights[0]
+    start = fp.train(config.replace(steps=0), [3], return_weights=True).weights[0]
+    shown = images(ax)
+    for image, weights in ((shown[0], start), (shown[-1], last)):
+        np.testing.assert_array_equal(np.sort(image.ravel()), np.sort(weights.ravel()))
+    # One order for all: the winners are where they are in the last picture, on a staircase.
+    row = {tuple(sorted(w)): index for index, w in enumerate(last.tolist())}
+    features = [row[tuple(sorted(w))] for w in shown[-1].tolist()]
+    np.testing.assert_array_equal(np.sort(shown[0], axis=1), np.sort(start[features], axis=1))
+    winners = np.argwhere(np.abs(shown[-1]) >= 0.8)
+    assert len(winners) > 3
+    assert (np.diff(winners[:, 1]) >= 0).all()
+
+
+def test_weights_over_time_by_default_and_of_an_untied_model() -> None:
+    config = fp.Config(n_features=4, n_hidden=8, l1=1e-2, steps=1000, tied=False)
+    ax = plots.weights_over_time(config, num_threads=1)
+    shown = images(ax)
+    assert len(shown) == 6
+    last = fp.train(config, 1, return_weights=True).weights
+    effective = fp.metrics.effective_weights(last.encoder[0], last.decoder[0])
+    np.testing.assert_array_equal(np.sort(shown[-1].ravel()), np.sort(effective.ravel()))
+
+
+def test_weights_over_time_refuses_what_it_cannot_show() -> None:
+    config = fp.Config(n_features=4, n_hidden=8, steps=10)
+    with pytest.raises(ValueError, match=r"weights_over_time: steps\[1\] must be .* <= 10, got 11"):
+        plots.weights_over_time(config, steps=[0, 11])
+    with pytest.raises(ValueError, match="at least one step"):
+        plots.weights_over_time(config, steps=[])
+    with pytest.raises(ValueError, match="seed must be an integer >= 0"):
+        plots.weights_over_time(config, -1)
+    wild = config.replace(optimizer="sgd", learning_rate=1e6)
+    with pytest.raises(ValueError, match="must not diverge, but did by step 10"):
+        plots.weights_over_time(wild, steps=[0, 10])
+    assert not plt.get_fignums()
 
 
 def test_save_writes_what_the_ending_says(tmp_path: Path) -> None:

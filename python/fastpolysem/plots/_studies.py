@@ -1,22 +1,13 @@
-"""Figures of studies, drawn with matplotlib on axes that are given or made.
-
-Every function takes ``ax`` and returns it. With an ``ax`` only that one is drawn on; without,
-pyplot makes a figure. Colours are those of Okabe & Ito, which colour-blind readers can tell apart;
-markers differ as well.
-"""
+"""Figures of studies: means of counts and their distribution."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.gridspec import GridSpecBase
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import (
@@ -27,16 +18,12 @@ from matplotlib.ticker import (
     PercentFormatter,
     StrMethodFormatter,
 )
-from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import statistics, theory
 from fastpolysem.config import Config
+from fastpolysem.plots._axes import COLORS, MARKERS, axes_or_new
 from fastpolysem.studies import Study
 
-__all__ = ["collisions", "counts", "heat_map", "panels", "save", "unrepresented"]
-
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = "osD^vPX"
 _THEORY = "#666666"
 _MANY_UNREPRESENTED = 0.05
 _BAND = 0.18  # opacity
@@ -70,7 +57,7 @@ def collisions(
     summary = study.summary()
     if summary["mean"].notna().sum() == 0:
         raise ValueError("plots.collisions: study must hold a seed that did not diverge, got none")
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
     sizes = summary["n_features"].unique()
@@ -212,7 +199,7 @@ def unrepresented(study: Study, ax: Axes | None = None) -> Axes:
         Bars are 95 % intervals of the mean over seeds.
     """
     summary = study.summary("unrepresented")
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     ax.set_xscale("log", base=2)
     groups = _groups(study, summary)
     for index, (label, rows) in enumerate(groups):
@@ -238,77 +225,6 @@ def unrepresented(study: Study, ax: Axes | None = None) -> Axes:
     ax.set_ylabel("features\nunrepresented")
     ax.legend(frameon=False, fontsize="small")
     return ax
-
-
-def heat_map(
-    matrix: ArrayLike, ax: Axes | None = None, *, limit: float | None = None, label: str = ""
-) -> Axes:
-    """A matrix in colours, white for 0, with its scale beside it.
-
-    Parameters
-    ----------
-    matrix
-        (rows, columns).
-    ax
-        Axes to draw on; None makes a figure.
-    limit
-        Size of the entries with the darkest colours; the largest there is if not given.
-    label
-        What the entries are, written at the scale.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-    """
-    values = np.asarray(matrix, dtype=np.float64)
-    ax = _axes(ax)
-    end = limit if limit is not None else float(np.abs(values).max(initial=0)) or 1.0
-    # Square cells would make constrained layouts cut off labels.
-    image = ax.imshow(
-        values, cmap="RdBu_r", vmin=-end, vmax=end, interpolation="nearest", aspect="auto"
-    )
-    beyond = np.abs(values).max(initial=0) > end
-    ax.figure.colorbar(image, ax=ax, label=label, extend="both" if beyond else "neither")
-    return ax
-
-
-def panels(
-    ax: Axes | None, rows: int, columns: int, size: tuple[float, float], **options: Any
-) -> NDArray[Any]:
-    """A grid of axes in the place of one.
-
-    Parameters
-    ----------
-    ax
-        Axes that give their place in their figure, and show nothing themselves; None makes a
-        figure.
-    rows, columns
-        Of the grid.
-    size
-        Of a new figure, in inches.
-    **options
-        ``sharex``, ``sharey``, ``width_ratios`` and ``height_ratios``, as in ``pyplot.subplots``.
-
-    Returns
-    -------
-    (rows, columns) array of matplotlib.axes.Axes
-    """
-    ratios = {
-        name: options.pop(name) for name in ("width_ratios", "height_ratios") & options.keys()
-    }
-    if ax is None:
-        from matplotlib import pyplot as plt
-
-        figure = plt.figure(figsize=size, layout="constrained")
-        grid: GridSpecBase = figure.add_gridspec(rows, columns, **ratios)
-    else:
-        place = ax.get_subplotspec()
-        if place is None:
-            raise ValueError("plots.panels: ax must be one of a figure's subplots")
-        ax.set_axis_off()
-        grid = place.subgridspec(rows, columns, **ratios)
-    found: NDArray[Any] = grid.subplots(squeeze=False, **options)
-    return found
 
 
 def counts(study: Study, config: Config | str | None = None, ax: Axes | None = None) -> Axes:
@@ -339,7 +255,7 @@ def counts(study: Study, config: Config | str | None = None, ax: Axes | None = N
     if not len(values):
         raise ValueError("plots.counts: config must have a seed that did not diverge, got none")
     chosen = next(one for one in study.configs if config in (one, one.digest))
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     n, m = chosen.n_features, chosen.n_hidden
     seen = np.bincount(values)
     k = np.arange(len(seen))
@@ -373,37 +289,6 @@ def counts(study: Study, config: Config | str | None = None, ax: Axes | None = N
     ax.set_ylabel("share of seeds")
     ax.legend(frameon=False, fontsize="small")
     return ax
-
-
-def save(ax: Axes, path: str | os.PathLike[str]) -> Path:
-    """Write the figure of ``ax`` to a file whose ending says the format; equal figures give equal
-    SVG files.
-
-    Parameters
-    ----------
-    ax
-        Any axes of the figure.
-    path
-        File to write, such as ``figure.png`` (200 dots per inch) or ``figure.svg``.
-
-    Returns
-    -------
-    pathlib.Path
-        The file.
-    """
-    target = Path(path)
-    metadata = {"Date": None} if target.suffix.lower() == ".svg" else None
-    with matplotlib.rc_context({"svg.hashsalt": "fastpolysem"}):
-        ax.figure.canvas.figure.savefig(target, dpi=200, metadata=metadata)
-    return target
-
-
-def _axes(ax: Axes | None) -> Axes:
-    if ax is not None:
-        return ax
-    from matplotlib import pyplot as plt
-
-    return plt.subplots(figsize=(6.4, 4.4), layout="constrained")[1]
 
 
 def _text(value: Any) -> str:

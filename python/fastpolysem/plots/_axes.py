@@ -1,0 +1,86 @@
+"""What all figures stand on: colours, axes in the place of others, files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.gridspec import GridSpecBase
+from numpy.typing import NDArray
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "osD^vPX"
+
+
+def axes_or_new(ax: Axes | None) -> Axes:
+    """The given axes, or those of a new figure."""
+    if ax is not None:
+        return ax
+    from matplotlib import pyplot as plt
+
+    return plt.subplots(figsize=(6.4, 4.4), layout="constrained")[1]
+
+
+def panels(
+    ax: Axes | None, rows: int, columns: int, size: tuple[float, float], **options: Any
+) -> NDArray[Any]:
+    """A grid of axes in the place of one.
+
+    Parameters
+    ----------
+    ax
+        Axes that give their place in their figure, and show nothing themselves; None makes a
+        figure.
+    rows, columns
+        Of the grid.
+    size
+        Of a new figure, in inches.
+    **options
+        ``sharex``, ``sharey``, ``width_ratios`` and ``height_ratios``, as in ``pyplot.subplots``.
+
+    Returns
+    -------
+    (rows, columns) array of matplotlib.axes.Axes
+    """
+    ratios = {
+        name: options.pop(name) for name in ("width_ratios", "height_ratios") & options.keys()
+    }
+    if ax is None:
+        from matplotlib import pyplot as plt
+
+        figure = plt.figure(figsize=size, layout="constrained")
+        grid: GridSpecBase = figure.add_gridspec(rows, columns, **ratios)
+    else:
+        place = ax.get_subplotspec()
+        if place is None:
+            raise ValueError("plots.panels: ax must be one of a figure's subplots")
+        ax.set_axis_off()
+        grid = place.subgridspec(rows, columns, **ratios)
+    found: NDArray[Any] = grid.subplots(squeeze=False, **options)
+    return found
+
+
+def save(ax: Axes, path: str | os.PathLike[str]) -> Path:
+    """Write the figure of ``ax`` to a file whose ending says the format; equal figures give equal
+    SVG files.
+
+    Parameters
+    ----------
+    ax
+        Any axes of the figure.
+    path
+        File to write, such as ``figure.png`` (200 dots per inch) or ``figure.svg``.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+    """
+    target = Path(path)
+    metadata = {"Date": None} if target.suffix.lower() == ".svg" else None
+    with matplotlib.rc_context({"svg.hashsalt": "fastpolysem"}):
+        ax.figure.canvas.figure.savefig(target, dpi=200, metadata=metadata)
+    return target

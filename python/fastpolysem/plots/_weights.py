@@ -1,0 +1,285 @@
+"""Figures of one model's weights: as they are, as they came about, and what their neurons hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import ArrayLike, NDArray
+
+from fastpolysem import _checks, metrics
+from fastpolysem.config import Config
+from fastpolysem.objective import Parameters, WeightsLike, check_config
+from fastpolysem.plots._axes import COLORS, axes_or_new, panels
+from fastpolysem.training import train
+
+_KINDS = ("malign", "benign", "one feature")
+_KIND_COLORS = (COLORS[1], COLORS[0], "#8C8C8C")
+_PANELS_IN_ROW = 3
+
+
+def heat_map(
+    matrix: ArrayLike, ax: Axes | None = None, *, limit: float | None = None, label: str = ""
+) -> Axes:
+    """A matrix in colours, white for 0, with its scale beside it.
+
+    Parameters
+    ----------
+    matrix
+        (rows, columns).
+    ax
+        Axes to draw on; None makes a figure.
+    limit
+        Size of the entries with the darkest colours; the largest there is if not given.
+    label
+        What the entries are, written at the scale.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    values = np.asarray(matrix, dtype=np.float64)
+    ax = axes_or_new(ax)
+    largest = float(np.abs(values).max(initial=0))
+    end = limit if limit is not None else largest or 1.0
+    extend = "both" if largest > end else "neither"
+    ax.figure.colorbar(_image(ax, values, end), ax=ax, label=label, extend=extend)
+    return ax
+
+
+def weights_over_time(
+    config: Config,
+    seed: int = 0,
+    steps: Collection[int] | None = None,
+    ax: Axes | None = None,
+    *,
+    num_threads: int | None = None,
+) -> Axes:
+    """One model's weights from their random start to the winners, a heat map for each time.
+
+    Features and neurons are in one order in all of them, that of `collision_map` for the last:
+    what will be a shared neuron is on the left from the start, and a feature's winner lies on the
+    staircase.
+
+    Parameters
+    ----------
+    config
+        The settings. The model is trained anew up to each of the steps, which by the promise of
+        same bits gives the weights that one training passes through.
+    seed
+        Which model, in [0, 2**64).
+    steps
+        Numbers of updates to show the weights after, 0 for the start, none beyond
+        ``config.steps``. Six, from the start to the end, if not given.
+    ax
+        Axes of a figure's subplots whose place the heat maps take; None makes a figure.
+    num_threads
+        As in `fastpolysem.train`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Those of the first heat map, or ``ax``. Untied models show their
+        `metrics.effective_weights`.
+    """
+    where = "plots.weights_over_time"
+    check_config(where, config)
+    number = _checks.integer(f"{where}: seed", seed, (">=", 0), ("<", 2**64))
+    if steps is None:
+        fractions = (0, 0.05, 0.1, 0.2, 0.4, 1)
+        steps = [round(config.steps * fraction) for fraction in fractions]
+    bounds = ((">=", 0), ("<=", config.steps))
+    at = sorted(set(_checks.integers(f"{where}: steps", steps, *bounds)))
+    if not at:
+        raise ValueError(f"{where}: steps must hold at least one step, got none")
+    shown = []
+    for step in at:
+        # A certified stop only ends a training whose outcome no longer changes.
+        result = train(
+            config.replace(steps=step), [number], return_weights=True, num_threads=num_threads
+        )
+        if result.diverged[0]:
+            raise ValueError(f"{where}: config must not diverge, but did by step {step}: {config}")
+        shown.append(_effective(where, result.weights, 3)[0])
+
+    order = _collisions(shown[-1], metrics.LOW, metrics.HIGH)
+    columns = np.concatenate([order.neurons, order.dead])
+    across = min(_PANELS_IN_ROW, len(at))
+    down = -(-len(at) // across)
+    size = (0.6 + 2.6 * across, 0.4 + 2.2 * down)
+    grid = panels(ax, down, across, size, sharex=True, sharey=True)
+    end = max(1.0, *(float(np.abs(weights).max()) for weights in shown))
+    for one in grid.flat[len(at) :]:
+        one.set_axis_off()
+    used = list(grid.flat[: len(at)])
+    for one, step, weights in zip(used, at, shown, strict=True):
+        image = _image(one, weights[np.ix_(order.features, columns)], end)
+        one.set_title(f"step {step:,}" if step else "start", fontsize="medium")
+        one.label_outer()
+    for one in grid[-1]:
+        one.set_xlabel("neurons")
+    for one in grid[:, 0]:
+        one.set_ylabel("features")
+    used[0].figure.colorbar(image, ax=used, label="weight", shrink=0.8)
+    first: Axes = used[0]
+    return first if ax is None else ax
+
+
+def collision_map(
+    weights: WeightsLike,
+    ax: Axes | None = None,
+    *,
+    low: float = metrics.LOW,
+    high: float = metrics.HIGH,
+    shared_only: bool = False,
+) -> Axes:
+    """Which features each neuron represents, and which of them collide.
+
+    Parameters
+    ----------
+    weights
+        Of one model, (n, m) or Parameters; untied ones are shown by their
+        `metrics.effective_weights`.
+    ax
+        Axes to draw on; None makes a figure.
+    low, high
+        A feature is represented where low <= \\|weight\\| <= high, as in `count_polysemantic`.
+    shared_only
+        Leave out neurons of a single feature, and the features that only those have.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        A column a neuron, a row a feature; triangles up are positive weights, down negative ones,
+        and a line joins the features of a shared neuron. Orange: two features of one sign (malign),
+        blue: one of each sign (benign), grey: a single feature. Neurons without features are
+        counted in the label only. Ticks are the numbers of features and neurons.
+    """
+    where = "plots.collision_map"
+    lower = _checks.real(f"{where}: low", low, (">", 0))
+    upper = _checks.real(f"{where}: high", high, (">=", lower), finite=False)
+    matrix = _effective(where, weights, 2)
+    found = _collisions(matrix, lower, upper)
+    features, neurons, kinds = found.features, found.neurons, found.kinds
+    if shared_only:
+        neurons, kinds = neurons[kinds < 2], kinds[kinds < 2]
+        features = features[found.represented[np.ix_(features, neurons)].any(axis=1)]
+    ax = axes_or_new(ax)
+    rows, columns = len(features), len(neurons)
+    cells = found.represented[np.ix_(features, neurons)]
+    # Areas of markers are in points; a cell of the default figure has about this many.
+    size = float(np.clip((260 / max(rows, columns, 1)) ** 2 * 0.5, 4, 60))
+    for kind, color in enumerate(_KIND_COLORS):
+        of_kind = np.flatnonzero(kinds == kind)
+        for column in of_kind if kind < 2 else ():
+            ends = np.flatnonzero(cells[:, column])[[0, -1]]
+            ax.plot([column, column], ends, color=color, lw=1.5, zorder=2)
+            ax.axvspan(column - 0.5, column + 0.5, color=color, alpha=0.12, lw=0, zorder=0)
+        row, place = np.nonzero(cells[:, of_kind])
+        positive = matrix[features[row], neurons[of_kind[place]]] > 0
+        for marker, these in (("^", positive), ("v", ~positive)):
+            ax.scatter(
+                of_kind[place[these]], row[these], size, color=color, marker=marker, zorder=3
+            )
+    ax.set_xlim(-0.7, max(columns, 1) - 0.3)
+    ax.set_ylim(max(rows, 1) - 0.3, -0.7)
+    for axis, numbers in ((ax.xaxis, neurons), (ax.yaxis, features)):
+        axis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_major_formatter(FuncFormatter(_numbered(numbers)))
+    hidden = f"{matrix.shape[1] - columns} {'others' if shared_only else 'dead ones'} not shown"
+    ax.set_xlabel(f"neurons ({hidden}), shared ones first")
+    lost = int((~found.represented.any(axis=1)).sum())
+    ax.set_ylabel(
+        "features" + (f" ({lost} unrepresented, last)" if lost and not shared_only else "")
+    )
+    _explain(ax, found.kinds)
+    return ax
+
+
+def _numbered(numbers: NDArray[np.intp]) -> Callable[[float, Any], str]:
+    """Labels of places: the number of what stands there."""
+
+    def label(place: float, _: Any) -> str:
+        index = round(place)
+        return str(numbers[index]) if index == place and 0 <= index < len(numbers) else ""
+
+    return label
+
+
+def _explain(ax: Axes, kinds: NDArray[np.int64]) -> None:
+    handles: list[Any] = [
+        Rectangle((0, 0), 1, 1, color=color, lw=0, label=f"{name}: {int((kinds == kind).sum())}")
+        for kind, (name, color) in enumerate(zip(_KINDS, _KIND_COLORS, strict=True))
+    ]
+    style: dict[str, Any] = {"ls": "", "color": "#333333"}
+    handles += [
+        Line2D([], [], marker="^", label="weight > 0", **style),
+        Line2D([], [], marker="v", label="weight < 0", **style),
+    ]
+    ax.legend(
+        handles=handles,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=len(handles),
+        frameon=False,
+        fontsize="small",
+        handlelength=1,
+        columnspacing=1.2,
+    )
+
+
+class _Collisions(NamedTuple):
+    """Features and neurons of a model in the order they are drawn."""
+
+    represented: NDArray[np.bool_]
+    """(n, m) where the size of the weight is in the window."""
+    features: NDArray[np.intp]
+    """(n,) by their neuron's place; the unrepresented last."""
+    neurons: NDArray[np.intp]
+    """Neurons with a feature: malign ones, benign ones, those of a single feature."""
+    kinds: NDArray[np.int64]
+    """Index into `_KINDS` of each of them."""
+    dead: NDArray[np.intp]
+    """The other neurons."""
+
+
+def _collisions(weights: NDArray[Any], low: float, high: float) -> _Collisions:
+    size = np.abs(weights)
+    with np.errstate(over="ignore"):  # the rule compares in the weights' own precision
+        represented = (size >= weights.dtype.type(low)) & (size <= weights.dtype.type(high))
+    positive = (represented & (weights > 0)).sum(axis=0)
+    negative = (represented & (weights < 0)).sum(axis=0)
+    kinds = np.select([np.maximum(positive, negative) > 1, positive * negative > 0], [0, 1], 2)
+    first = np.argmax(represented, axis=0)
+    used = positive + negative > 0
+    neurons = np.lexsort((first, kinds, ~used))
+    place = np.empty_like(neurons)
+    place[neurons] = np.arange(len(neurons))
+    features = np.argsort(np.where(represented, place, len(place)).min(axis=1), kind="stable")
+    shown = int(used.sum())
+    neurons, dead = neurons[:shown], neurons[shown:]
+    return _Collisions(represented, features, neurons, kinds[neurons], dead)
+
+
+def _image(ax: Axes, values: NDArray[Any], end: float) -> AxesImage:
+    # Square cells would make constrained layouts cut off labels.
+    return ax.imshow(
+        values, cmap="RdBu_r", vmin=-end, vmax=end, interpolation="nearest", aspect="auto"
+    )
+
+
+def _effective(where: str, weights: Any, axes: int) -> NDArray[Any]:
+    """Weights with so many axes, the effective ones of untied models."""
+    if isinstance(weights, Parameters):
+        if weights.decoder is not None:
+            weights = metrics.effective_weights(weights.encoder, weights.decoder)
+        else:
+            weights = weights.encoder
+    dtype = np.float32 if getattr(weights, "dtype", None) == np.float32 else np.float64
+    return _checks.array(f"{where}: weights", weights, dtype, (axes,))
