@@ -72,6 +72,97 @@ def test_wilson_and_exact_proportions_known_values() -> None:
     assert statistics.proportion(20, 20, method="exact").high == 1
 
 
+@pytest.mark.parametrize("method", ["wilson", "exact"])
+@pytest.mark.parametrize("n", [20, 100])
+def test_intervals_of_a_proportion_cover_as_often_as_they_say(method: str, n: int) -> None:
+    intervals = [statistics.proportion(k, n, method=method) for k in range(n + 1)]  # type: ignore[arg-type]
+    rates = np.linspace(0.02, 0.98, 97)
+    covered = np.array(
+        [
+            sum(
+                stats.binom.pmf(k, n, p)
+                for k, one in enumerate(intervals)
+                if one.low <= p <= one.high
+            )
+            for p in rates
+        ]
+    )
+    if method == "exact":
+        assert covered.min() >= 0.95
+    assert covered.mean() == pytest.approx(0.95, abs=0.01 if method == "wilson" else 0.04)
+
+
+def test_bootstrap_interval_covers_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(10)
+    covered = 0
+    for _ in range(200):
+        estimate = statistics.mean(rng.poisson(6.5, 64), confidence=0.9, method="bootstrap")
+        covered += estimate.low <= 6.5 <= estimate.high
+    assert 0.83 < covered / 200 < 0.96  # 0.9 within three standard errors
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_interval_of_a_difference_covers_as_often_as_it_says(paired: bool) -> None:
+    rng = np.random.default_rng(11)
+    covered = significant = 0
+    for _ in range(400):
+        shared = rng.normal(0, 3, 40) if paired else 0.0
+        first, second = shared + rng.poisson(6, 40), shared + rng.poisson(5, 40)
+        found = statistics.compare(first, second, paired=paired, confidence=0.9)
+        covered += found.difference.low <= 1 <= found.difference.high
+        same = statistics.compare(first - 1, second, paired=paired)
+        significant += same.p_value < 0.1
+    assert 0.85 < covered / 400 < 0.95
+    assert 0.05 < significant / 400 < 0.15
+
+
+# Likelihood intervals.
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 20), (1, 20), (15, 50), (20, 20), (3, 10**6)])
+@pytest.mark.parametrize("factor", [statistics.LIKELIHOOD_FACTOR, 1000.0])
+def test_likelihood_interval_of_a_proportion(k: int, n: int, factor: float) -> None:
+    fit = statistics.fit_proportion(k, n, max_likelihood_factor=factor)
+    assert fit.best == k / n
+    assert fit.low <= fit.best <= fit.high
+    best = stats.binom.logpmf(k, n, fit.best)
+    for end, edge in ((fit.low, 0), (fit.high, 1)):
+        if end != fit.best or k not in (0, n):
+            assert best - stats.binom.logpmf(k, n, end) == pytest.approx(math.log(factor), abs=1e-6)
+        else:
+            assert end == edge
+
+
+@pytest.mark.parametrize("counts", [[0], [0, 0, 0], [1], [3, 5, 4], [10**6, 10**6 + 1]])
+@pytest.mark.parametrize("factor", [1.001, statistics.LIKELIHOOD_FACTOR, 1e6])
+def test_likelihood_interval_of_a_poisson_mean(counts: list[int], factor: float) -> None:
+    fit = statistics.fit_poisson(counts, max_likelihood_factor=factor)
+    assert fit.best == np.mean(counts)
+    best = stats.poisson.logpmf(counts, fit.best).sum()
+    for end in (fit.low, fit.high):
+        if end:
+            fall = best - stats.poisson.logpmf(counts, end).sum()
+            assert fall == pytest.approx(math.log(factor), rel=1e-4, abs=1e-6)
+    assert (fit.low == 0) == (sum(counts) == 0)
+    if not any(counts):  # exp(-size · mean) is one over the factor
+        assert fit.high == pytest.approx(math.log(factor) / len(counts))
+
+
+def test_likelihood_intervals_cover_95_percent_of_large_samples() -> None:
+    factor = statistics.LIKELIHOOD_FACTOR
+    assert factor == pytest.approx(6.826, abs=1e-3)
+    n = 400
+    fits = [statistics.fit_proportion(k, n) for k in range(n + 1)]
+    for p in (0.1, 0.5):
+        inside = [k for k, fit in enumerate(fits) if fit.low <= p <= fit.high]
+        assert stats.binom.pmf(inside, n, p).sum() == pytest.approx(0.95, abs=0.01)
+    mean = 3.3 * 64
+    totals = np.arange(120, 320)
+    fits = [statistics.fit_poisson([total]) for total in totals]
+    inside = [t for t, fit in zip(totals, fits, strict=True) if fit.low <= mean <= fit.high]
+    assert stats.poisson.pmf(inside, mean).sum() == pytest.approx(0.95, abs=0.01)
+
+
 def test_dispersion_of_poisson_counts_is_the_classical_test() -> None:
     counts = np.random.default_rng(4).poisson(5.0, 300)
     found = statistics.dispersion(counts)
@@ -187,6 +278,13 @@ def test_settings_that_do_not_vary_cannot_be_compared() -> None:
         (lambda: statistics.mean([1, 2], method="boot"), "did you mean 'bootstrap'"),
         (lambda: statistics.proportion(5, 4), "proportion: successes must be an integer >= 0"),
         (lambda: statistics.proportion(0, 0), "proportion: trials must be an integer >= 1"),
+        (lambda: statistics.fit_proportion(5, 4), "fit_proportion: successes must be an integer"),
+        (
+            lambda: statistics.fit_proportion(1, 4, max_likelihood_factor=1),
+            "fit_proportion: max_likelihood_factor must be a finite number > 1",
+        ),
+        (lambda: statistics.fit_poisson([]), "fit_poisson: counts must be one or more"),
+        (lambda: statistics.fit_poisson([0.5]), "fit_poisson: counts must be one or more"),
         (lambda: statistics.dispersion([1]), "dispersion: counts must be two or more"),
         (lambda: statistics.dispersion([1, 0.5]), "dispersion: counts must be two or more"),
         (
