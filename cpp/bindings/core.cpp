@@ -102,10 +102,12 @@ py::array forward(const Settings& s, const py::array& encoder, const py::object&
         const std::int64_t row_count = rows ? rows->rows() : s.n_features;
         Array<T> output(Shape{models.count, row_count, models.n});
         T* to = output.mutable_data();
-        const py::gil_scoped_release release;
-        const Objective<T> objective(s, rows ? &*rows : nullptr, 1.0);
-        for (std::int64_t i = 0; i < models.count; ++i)
-            objective.forward(models[i], models.noise_of(i), models.noise_rows, to + i * row_count * models.n);
+        {
+            const py::gil_scoped_release release;
+            const Objective<T> objective(s, rows ? &*rows : nullptr, 1.0);
+            for (std::int64_t i = 0; i < models.count; ++i)
+                objective.forward(models[i], models.noise_of(i), models.noise_rows, to + i * row_count * models.n);
+        }
         return output;
     });
 }
@@ -239,7 +241,8 @@ py::dict count_weights(const py::array& weights, double low, double high) {
     std::vector<Counts> counts(static_cast<std::size_t>(seeds));
     const auto run = [&](auto type) {
         using T = decltype(type);
-        const T* data = Array<T>::ensure(weights).data();
+        const auto contiguous = Array<T>::ensure(weights);
+        const T* data = contiguous.data();
         const py::gil_scoped_release release;
         for (py::ssize_t i = 0; i < seeds; ++i)
             counts[std::size_t(i)] = count(WeightView<T>{data + i * n * m, nullptr, n, m, m}, low, high);
@@ -295,10 +298,12 @@ py::array noise_draws(const Settings& s, const Array<std::uint64_t>& seeds, std:
         const std::int64_t m = s.n_hidden;
         Array<T> out(shared ? Shape{seeds.size(), m} : Shape{seeds.size(), rows, m});
         T* to = out.mutable_data();
-        const py::gil_scoped_release release;
-        for (py::ssize_t i = 0; i < seeds.size(); ++i, to += rows * m)
-            draw_noise<T>(s, seeds.data()[i], step, rows,
-                          [&](std::int64_t row, std::int64_t column) -> T& { return to[row * m + column]; });
+        {
+            const py::gil_scoped_release release;
+            for (py::ssize_t i = 0; i < seeds.size(); ++i, to += rows * m)
+                draw_noise<T>(s, seeds.data()[i], step, rows,
+                              [&](std::int64_t row, std::int64_t column) -> T& { return to[row * m + column]; });
+        }
         return out;
     });
 }
@@ -314,8 +319,10 @@ py::tuple batch_draw(const Settings& s, std::uint64_t seed, std::uint32_t step) 
 py::array encoding_start(std::uint64_t seed, std::int64_t m, float deviation) {
     Array<float> w(m);
     float* to = w.mutable_data();
-    const py::gil_scoped_release release;
-    draw_encoding(seed, m, deviation, to);
+    {
+        const py::gil_scoped_release release;
+        draw_encoding(seed, m, deviation, to);
+    }
     return w;
 }
 
