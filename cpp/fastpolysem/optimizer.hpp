@@ -55,6 +55,7 @@ template <Rule which, bool orthant, bool with_l1 = true>
 struct Update {
     using WithoutL1 = Update<which, false, false>;  // for the bias
     static constexpr Rule rule = which;
+    static constexpr bool is_orthant = orthant;
     static constexpr bool has_first = rule != Rule::sgd;    // keeps a first moment (or momentum buffer)
     static constexpr bool has_second = rule == Rule::adam;  // keeps a second moment
 

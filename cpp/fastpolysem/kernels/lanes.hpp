@@ -8,90 +8,55 @@
 
 namespace fastpolysem {
 
-// C_ij = sum_k A_ik B_kj in ascending k, where an entry is a vector over seeds; C is handed out entry by entry.
-template <class P>
-class LaneProduct {
-    static constexpr int most_rows = simd::registers == 32 ? 4 : 2;
-    static constexpr int most_columns(int rows) { return (simd::registers == 32 ? 24 : 10) / (rows < 2 ? 2 : rows); }
+// A tile of R x C entries of a product, each a vector over seeds, in registers.
+template <class P, int R, int C>
+struct LaneTile {
+    P sum[R][C] = {};
 
-  public:
-    struct Operand {
-        const P* data;
-        std::ptrdiff_t row, column;
-    };
-
-    // before(i, j) is where the chain of an entry starts, use(i, j, sum) takes its end. lower_only: entries with j <=
-    // i, and a few more.
-    template <class Before, class Use>
-    static void run(Operand a, Operand b, std::ptrdiff_t rows, std::ptrdiff_t depth, std::ptrdiff_t columns,
-                    bool lower_only, Before before, Use use) {
-        const EvenPieces down(rows, lower_only ? 2 : most_rows);
-        for (std::ptrdiff_t t = 0; t < down.pieces; ++t) {
-            const std::ptrdiff_t i = down.begin(t), r = down.begin(t + 1) - i;
-            pick_rows<most_rows>(int(r), i, lower_only ? i + r : columns, {a.data + i * a.row, a.row, a.column}, b,
-                                 depth, before, use);
-        }
-    }
-    // Into a matrix of `columns` entries a row, from zero or onto what is there.
-    static void run(Operand a, Operand b, P* c, std::ptrdiff_t rows, std::ptrdiff_t depth, std::ptrdiff_t columns,
-                    bool onto = false, bool lower_only = false) {
-        const auto store = [=](std::ptrdiff_t i, std::ptrdiff_t j, P sum)
-                               __attribute__((always_inline)) { c[i * columns + j] = sum; };
-        if (onto)
-            run(
-                a, b, rows, depth, columns, lower_only,
-                [=](std::ptrdiff_t i, std::ptrdiff_t j) __attribute__((always_inline)) { return c[i * columns + j]; },
-                store);
-        else run(a, b, rows, depth, columns, lower_only, FromZero{}, store);
-    }
-    struct FromZero {
-        FASTPOLYSEM_INLINE P operator()(std::ptrdiff_t, std::ptrdiff_t) const { return P::zero(); }
-    };
-
-  private:
-    template <int R, class Before, class Use>
-    static void pick_rows(int r, std::ptrdiff_t i, std::ptrdiff_t columns, Operand a, Operand b, std::ptrdiff_t depth,
-                          Before before, Use use) {
-        if (r == R) {
-            const EvenPieces across(columns, most_columns(R));
-            for (std::ptrdiff_t u = 0; u < across.pieces; ++u) {
-                const std::ptrdiff_t j = across.begin(u);
-                pick_columns<R, most_columns(R)>(int(across.begin(u + 1) - j), i, j, a,
-                                                 {b.data + j * b.column, b.row, b.column}, depth, before, use);
-            }
-            return;
-        }
-        if constexpr (R > 1) pick_rows<R - 1>(r, i, columns, a, b, depth, before, use);
-    }
-    template <int R, int C, class Before, class Use>
-    static void pick_columns(int columns, std::ptrdiff_t i, std::ptrdiff_t j, Operand a, Operand b,
-                             std::ptrdiff_t depth, Before before, Use use) {
-        if (columns == C) return tile<R, C>(i, j, a, b, depth, before, use);
-        if constexpr (C > 1) pick_columns<R, C - 1>(columns, i, j, a, b, depth, before, use);
-    }
-    template <int R, int C, class Before, class Use>
-    static void tile(std::ptrdiff_t i0, std::ptrdiff_t j0, Operand a, Operand b, std::ptrdiff_t depth, Before before,
-                     Use use) {
-        P sum[R][C];
-#pragma GCC unroll 4
-        for (int i = 0; i < R; ++i)
-#pragma GCC unroll 12
-            for (int j = 0; j < C; ++j) sum[i][j] = before(i0 + i, j0 + j);
-        for (std::ptrdiff_t k = 0; k < depth; ++k, a.data += a.column, b.data += b.row) {
+    // sum_rc = fma over d of a[r * a_row + d * a_step] b[c * b_column + d * b_step], on top of what is there.
+    FASTPOLYSEM_INLINE void accumulate(const P* a, std::ptrdiff_t a_row, std::ptrdiff_t a_step, const P* b,
+                                       std::ptrdiff_t b_column, std::ptrdiff_t b_step, std::ptrdiff_t depth) {
+        for (std::ptrdiff_t d = 0; d < depth; ++d, a += a_step, b += b_step) {
             P x[R];
 #pragma GCC unroll 4
-            for (int i = 0; i < R; ++i) x[i] = a.data[i * a.row];
-#pragma GCC unroll 12
-            for (int j = 0; j < C; ++j) {
-                const P y = b.data[j * b.column];
+            for (int r = 0; r < R; ++r) x[r] = a[r * a_row];
 #pragma GCC unroll 4
-                for (int i = 0; i < R; ++i) sum[i][j] = simd::fma(x[i], y, sum[i][j]);
+            for (int c = 0; c < C; ++c) {
+                const P y = b[c * b_column];
+#pragma GCC unroll 4
+                for (int r = 0; r < R; ++r) sum[r][c] = simd::fma(x[r], y, sum[r][c]);
             }
         }
-#pragma GCC unroll 4
-        for (int i = 0; i < R; ++i)
-#pragma GCC unroll 12
-            for (int j = 0; j < C; ++j) use(i0 + i, j0 + j, sum[i][j]);
+    }
+};
+
+// Cuts a matrix into tiles of most_rows x most_columns and what is left at its edges; sizes come as integral constants.
+template <class P>
+struct LaneTiles {
+    static constexpr int most_rows = simd::registers == 32 ? 4 : 2, most_columns = 4;
+
+    template <class Body>
+    static void run(std::ptrdiff_t rows, std::ptrdiff_t columns, Body body) {
+        for_each<most_rows>(rows, [&](auto r, std::ptrdiff_t i) __attribute__((always_inline)) {
+            for_each<most_columns>(columns,
+                                   [&](auto c, std::ptrdiff_t j) __attribute__((always_inline)) { body(r, c, i, j); });
+        });
+    }
+    // body(size, begin): pieces of `most`, then the rest.
+    template <int most, class Body>
+    FASTPOLYSEM_INLINE static void for_each(std::ptrdiff_t count, Body body) {
+        std::ptrdiff_t i = 0;
+        for (; i + most <= count; i += most) body(std::integral_constant<int, most>{}, i);
+        rest<most - 1>(count - i, i, body);
+    }
+
+  private:
+    template <int size, class Body>
+    FASTPOLYSEM_INLINE static void rest(std::ptrdiff_t left, std::ptrdiff_t i, Body body) {
+        if constexpr (size > 0) {
+            if (left == size) return body(std::integral_constant<int, size>{}, i);
+            rest<size - 1>(left, i, body);
+        }
     }
 };
 
@@ -99,7 +64,6 @@ template <class T>
 class LanesKernel {
     using P = simd::Pack<T>;
     using Packs = Buffer<P>;
-    using Multiply = LaneProduct<P>;
 
   public:
     static constexpr int width = P::width;  // seeds trained together
@@ -109,6 +73,7 @@ class LanesKernel {
           n_(s.n_features),
           m_(s.n_hidden),
           noise_rows_(s.noise_sharing == NoiseSharing::step ? 1 : n_),
+          relu_(s.activation == Activation::relu),
           schedule_(s),
           shape_(s),
           encoder_(s),
@@ -161,12 +126,12 @@ class LanesKernel {
         const std::int64_t count = noise_rows_ * m_;
         if (s_.noise == Noise::rademacher) {
             const auto minus = random::Word::all(0x80000000u);
+            const auto one = simd::bits_as<std::uint32_t>(random::Real::all(1.0f));
             for (std::int64_t e = 0; e < count; e += 128) {
                 const auto words = block(e / 128);
                 for (std::int64_t i = 0; i < 128 && e + i < count; ++i) {
                     const auto sign =
                         ((words[std::size_t(i / 32)] << int(31 - i % 32)) & minus) ^ minus;  // a set bit is +1
-                    const auto one = simd::bits_as<std::uint32_t>(random::Real::all(1.0f));
                     put_noise(e + i, simd::bits_as<float>(one | sign));
                 }
             }
@@ -186,48 +151,32 @@ class LanesKernel {
 
     void step() {
         const bool noisy = noise_.size() > 0, own_noise = noisy && s_.noise_sharing == NoiseSharing::input;
-        Side& reader = s_.tied ? encoder_ : decoder_;
-        const typename Multiply::Operand enc{encoder_.weights.data(), m_, 1}, dec{reader.weights.data(), m_, 1};
-        const typename Multiply::Operand dec_transposed{reader.weights.data(), 1, m_};
-        Multiply::run(enc, dec_transposed, g_.data(), n_, m_, n_, false, s_.tied);
-        if (noisy) Multiply::run({noise_.data(), m_, 1}, dec_transposed, offset_.data(), noise_rows_, m_, n_);
-        const bool relu = s_.activation == Activation::relu;
         if (s_.tied && !own_noise) {
-            with_flags([this](auto... flags) { symmetric_output_gradient<decltype(flags)::value...>(); }, relu, noisy,
-                       s_.bias);
+            noisy || s_.bias ? symmetric_output_gradient<true>() : symmetric_output_gradient<false>();
         } else {
-            relu ? output_gradient<true>(noisy) : output_gradient<false>(noisy);
-            if (s_.tied)
-                for (std::ptrdiff_t i = 0; i < n_; ++i)
-                    for (std::ptrdiff_t j = 0; j <= i; ++j)
-                        sum_[at(i, j)] = sum_[at(j, i)] = d_[at(i, j)] + d_[at(j, i)];
+            Side& reader = s_.tied ? encoder_ : decoder_;
+            multiply_rows(encoder_.weights, reader.weights, n_, g_);
+            if (noisy) multiply_rows(noise_, reader.weights, noise_rows_, offset_);
+            output_gradient(noisy);
         }
         const StepConstants<T> c = schedule_.next();
-        const P* xi = noisy && !own_noise ? noise_.data() : nullptr;
-        if (s_.tied && !own_noise && s_.optimizer == Optimizer::sgd && !s_.has_momentum() &&
-            s_.l1_update == L1Update::subgradient) {
-            with_flags([&](auto... flags) { plain_descent<decltype(flags)::value...>(xi, c); }, xi != nullptr,
-                       c.l1 != 0);
-        } else {
-            const typename Multiply::Operand sum{sum_.data(), n_, 1}, d{d_.data(), n_, 1},
-                d_transposed{d_.data(), 1, n_};
-            Multiply::run(s_.tied ? sum : d, dec, encoder_.gradient.data(), n_, n_, m_);
-            if (!s_.tied) Multiply::run(d_transposed, enc, decoder_.gradient.data(), n_, n_, m_);
-            if (own_noise)
-                Multiply::run(d_transposed, {noise_.data(), m_, 1}, reader.gradient.data(), n_, n_, m_, true);
-            with_update(s_, [&](auto update) {
-                using U = decltype(update);
-                encoder_.template move<U>(n_, m_, s_.tied ? xi : nullptr, d_sum_.data(), c);
-                if (!s_.tied) decoder_.template move<U>(n_, m_, xi, d_sum_.data(), c);
-            });
-        }
-        if (!s_.bias) return;
+        const P* shared = noisy && !own_noise ? noise_.data() : nullptr;
+        const P* own = own_noise ? noise_.data() : nullptr;
         with_update(s_, [&](auto update) {
-            using U = typename decltype(update)::WithoutL1;
+            using U = decltype(update);
+            if (s_.tied) {
+                descend<U>(encoder_, sum_.data(), encoder_, shared, own, c);
+            } else {
+                descend<U>(encoder_, sum_.data(), decoder_, nullptr, nullptr, c);
+                descend<U>(decoder_, d_.data(), encoder_, shared, own, c);
+                std::swap(decoder_.weights, decoder_.fresh);
+            }
+            std::swap(encoder_.weights, encoder_.fresh);
+            using B = typename U::WithoutL1;
             P none = P::zero();
-            for (std::size_t j = 0; j < std::size_t(n_); ++j)
-                U::apply(bias_[j], d_sum_[j], U::has_first ? bias_first_[j] : none,
-                         U::has_second ? bias_second_[j] : none, c);
+            for (std::size_t j = 0; j < bias_.size(); ++j)
+                B::apply(bias_[j], d_sum_[j], B::has_first ? bias_first_[j] : none,
+                         B::has_second ? bias_second_[j] : none, c);
         });
     }
 
@@ -236,11 +185,12 @@ class LanesKernel {
     std::size_t at(std::ptrdiff_t i, std::ptrdiff_t j) const { return std::size_t(i * n_ + j); }
 
     struct Side {
-        Packs weights, first, second, gradient;
+        Packs weights, first, second;
+        Packs fresh;  // weights after the step at work
 
         Side() = default;
         explicit Side(const Settings& s)
-            : weights(size(s.n_features, s.n_hidden)), gradient(size(s.n_features, s.n_hidden)) {
+            : weights(size(s.n_features, s.n_hidden)), fresh(size(s.n_features, s.n_hidden)) {
             if (s.is_adam() || s.has_momentum()) first = Packs(weights.size());
             if (s.is_adam()) second = Packs(weights.size());
         }
@@ -249,96 +199,178 @@ class LanesKernel {
             first.clear();
             second.clear();
         }
-        template <class U>
-        void move(std::ptrdiff_t n, std::ptrdiff_t m, const P* xi, const P* d_sum, const StepConstants<T>& c) {
-            std::size_t e = 0;
-            P none = P::zero();
-            for (std::ptrdiff_t i = 0; i < n; ++i)
-                for (std::ptrdiff_t k = 0; k < m; ++k, ++e) {
-                    const P g = xi ? simd::fma(d_sum[i], xi[k], gradient[e]) : gradient[e];
-                    U::apply(weights[e], g, U::has_first ? first[e] : none, U::has_second ? second[e] : none, c);
-                }
-        }
     };
 
-    // Calls body with each flag as a compile-time constant.
-    template <class Body, class... Known>
-    static void with_flags(Body body, Known... known) {
-        if constexpr ((std::is_same_v<Known, bool> || ...)) fix_first(body, known...);
-        else body(known...);
+    // to = a b^T, from rows of m.
+    void multiply_rows(const Packs& a, const Packs& b, std::ptrdiff_t rows, Packs& to) const {
+        LaneTiles<P>::run(rows, n_, [&](auto r, auto c, std::ptrdiff_t i, std::ptrdiff_t j) {
+            multiply_tile<decltype(r)::value, decltype(c)::value>(a.data() + i * m_, b.data() + j * m_,
+                                                                  to.data() + i * n_ + j);
+        });
     }
-    template <class Body, class... Rest>
-    static void fix_first(Body body, bool flag, Rest... rest) {
-        flag ? with_flags(body, rest..., std::true_type{}) : with_flags(body, rest..., std::false_type{});
-    }
-
-    // The common small study: the gradient never leaves the registers, new weights go beside the old.
-    template <bool noisy, bool with_l1>
-    void plain_descent(const P* xi, const StepConstants<T>& c) {
-        const P* old = encoder_.weights.data();
-        P* fresh = encoder_.gradient.data();
-        const P* u = d_sum_.data();
-        const std::ptrdiff_t m = m_;
-        const auto move = [=](std::ptrdiff_t i, std::ptrdiff_t k, P g) __attribute__((always_inline)) {
-            P none = P::zero(), w = old[i * m + k];
-            if (noisy) g = simd::fma(u[i], xi[k], g);
-            Update<Rule::sgd, false, with_l1>::apply(w, g, none, none, c);
-            fresh[i * m + k] = w;
-        };
-        Multiply::run({sum_.data(), n_, 1}, {old, m, 1}, n_, n_, m, false, typename Multiply::FromZero{}, move);
-        std::swap(encoder_.weights, encoder_.gradient);
+    template <int R, int C>
+    void multiply_tile(const P* a, const P* b, P* to) const {
+        LaneTile<P, R, C> t;
+        t.accumulate(a, m_, 1, b, m_, 1, m_);
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+            for (int v = 0; v < C; ++v) to[r * n_ + v] = t.sum[r][v];
     }
 
-    // Tied, one noise for all inputs: D_ij + D_ji in one pass over the lower half of G, and the column sums of D, rows
-    // ascending.
-    template <bool relu, bool noisy, bool biased>
-    void symmetric_output_gradient() {
-        const P zero = P::zero();
-        const P *g = g_.data(), *offset = offset_.data(), *bias = bias_.data();
-        const T* factor = factor_.data();
-        P *sum = sum_.data(), *d_sum = d_sum_.data();
-        const std::ptrdiff_t n = n_;
-        const auto slope = [=](P p, std::ptrdiff_t j, P target) __attribute__((always_inline)) {
-            if (noisy) p = p + offset[j];
-            if (biased) p = p + bias[j];
-            const P error = (p - target) * P::all(factor[j]);
-            return relu ? simd::select<T>(p > zero, error, zero) : error;
-        };
-        for (std::ptrdiff_t i = 0; i < n; ++i) {
-            P total = zero;
-            for (std::ptrdiff_t j = 0; j < i; ++j) {
-                const P here = slope(g[i * n + j], j, zero), there = slope(g[i * n + j], i, zero);  // D_ij and D_ji
-                d_sum[j] = d_sum[j] + here;
-                total = total + there;
-                sum[i * n + j] = sum[j * n + i] = here + there;
+    // One weight matrix's step: fresh from old. The gradient, which never leaves the registers, is
+    //     sum_j x[j][i] y[j]   + (D^T 1)_i shared   or   + sum_b D[b][i] own[b]   with noise on this side.
+    struct Descent {
+        std::ptrdiff_t n, m;
+        const P *x, *y, *old, *u, *shared, *d, *own;
+        P *fresh, *first, *second;
+    };
+    template <class U>
+    void descend(Side& side, const P* x, const Side& other, const P* shared, const P* own, const StepConstants<T>& c) {
+        const Descent d{n_,     m_,        x,   other.weights.data(), side.weights.data(), d_sum_.data(),
+                        shared, d_.data(), own, side.fresh.data(),    side.first.data(),   side.second.data()};
+        if (c.l1 != 0 || U::is_orthant) descend<U>(d, c);
+        else descend<typename U::WithoutL1>(d, c);
+    }
+    template <class U>
+    static void descend(const Descent& d, const StepConstants<T>& c) {
+        LaneTiles<P>::run(d.n, d.m, [&](auto rows, auto columns, std::ptrdiff_t i, std::ptrdiff_t k) {
+            descend_tile<U, decltype(rows)::value, decltype(columns)::value>(d, i, k, c);
+        });
+    }
+    template <class U, int R, int C>
+    static void descend_tile(const Descent& d, std::ptrdiff_t i, std::ptrdiff_t k, const StepConstants<T>& c) {
+        LaneTile<P, R, C> t;
+        t.accumulate(d.x + i, 1, d.n, d.y + k, 1, d.m, d.n);
+        if (d.own) t.accumulate(d.d + i, 1, d.n, d.own + k, 1, d.m, d.n);
+        if (d.shared)
+#pragma GCC unroll 4
+            for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+                for (int v = 0; v < C; ++v) t.sum[r][v] = simd::fma(d.u[i + r], d.shared[k + v], t.sum[r][v]);
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+            for (int v = 0; v < C; ++v) {
+                const std::ptrdiff_t e = (i + r) * d.m + k + v;
+                P w = d.old[e], none = P::zero();
+                U::apply(w, t.sum[r][v], U::has_first ? d.first[e] : none, U::has_second ? d.second[e] : none, c);
+                d.fresh[e] = w;
             }
-            const P own = slope(g[i * n + i], i, P::all(1));
-            d_sum[i] = total + own;
-            sum[i * n + i] = own + own;
-        }
     }
 
-    // D on the basis batch, and its column sums.
-    template <bool relu>
+    // Tied, one noise for all inputs: G is symmetric, and D_ij, D_ji follow from the same entry. sum = D + D^T and, if
+    // shifted (by noise or bias), d_sum = the column sums of D, rows ascending. Rows are taken in blocks, each first
+    // against itself, which also gives c = W xi, then against the earlier ones.
+    template <bool shifted>
+    void symmetric_output_gradient() {
+        using Tiles = LaneTiles<P>;
+        Tiles::template for_each<Tiles::most_rows>(n_, [&](auto rows, std::ptrdiff_t i) {
+            constexpr int R = decltype(rows)::value;
+            LaneTile<P, R, R> own;
+            P total[R] = {};  // of the rows' columns of D so far
+            multiply_own_rows<shifted>(own, i);
+            Tiles::template for_each<Tiles::most_columns>(i, [&](auto columns, std::ptrdiff_t j) {
+                finish_earlier_rows<shifted, R, decltype(columns)::value>(total, i, j);
+            });
+            finish_own_rows<shifted>(own, total, i);
+        });
+    }
+    // The rows against themselves, up to the diagonal; shift = their part of c + b.
+    template <bool shifted, int R>
+    FASTPOLYSEM_INLINE void multiply_own_rows(LaneTile<P, R, R>& own, std::ptrdiff_t i) {
+        const bool noisy = noise_.size() > 0;
+        const P *w = encoder_.weights.data() + i * m_, *xi = noise_.data();
+        P c[R] = {};
+        for (std::ptrdiff_t k = 0; k < m_; ++k, ++w) {
+            P x[R];
+#pragma GCC unroll 4
+            for (int r = 0; r < R; ++r) x[r] = w[r * m_];
+#pragma GCC unroll 4
+            for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+                for (int s = 0; s <= r; ++s) own.sum[r][s] = simd::fma(x[r], x[s], own.sum[r][s]);
+            if (!shifted || !noisy) continue;
+            const P y = xi[k];
+#pragma GCC unroll 4
+            for (int r = 0; r < R; ++r) c[r] = simd::fma(x[r], y, c[r]);
+        }
+        if (shifted && noisy)
+            for (int r = 0; r < R; ++r) offset_[std::size_t(i + r)] = c[r];
+    }
+    template <bool shifted, int R, int C>
+    void finish_earlier_rows(P (&total)[R], std::ptrdiff_t i, std::ptrdiff_t j) {
+        const P* w = encoder_.weights.data();
+        P *below = sum_.data() + i * n_ + j, *above = sum_.data() + j * n_ + i, *d_sum = d_sum_.data() + j;
+        LaneTile<P, R, C> t;
+        t.accumulate(w + i * m_, m_, 1, w + j * m_, m_, 1, m_);
+        P earlier[C];
+#pragma GCC unroll 4
+        for (int v = 0; v < C; ++v) earlier[v] = d_sum[v];
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+            for (int v = 0; v < C; ++v) {
+                const P here = slope<shifted>(t.sum[r][v], j + v, P::zero());
+                const P there = slope<shifted>(t.sum[r][v], i + r, P::zero());
+                earlier[v] = earlier[v] + here;
+                total[r] = total[r] + there;
+                below[r * n_ + v] = above[v * n_ + r] = here + there;
+            }
+        if (shifted)
+#pragma GCC unroll 4
+            for (int v = 0; v < C; ++v) d_sum[v] = earlier[v];
+    }
+    template <bool shifted, int R>
+    FASTPOLYSEM_INLINE void finish_own_rows(const LaneTile<P, R, R>& own, P (&total)[R], std::ptrdiff_t i) {
+        P* block = sum_.data() + i * n_ + i;
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+            for (int s = 0; s < r; ++s) {
+                const P here = slope<shifted>(own.sum[r][s], i + s, P::zero());
+                const P there = slope<shifted>(own.sum[r][s], i + r, P::zero());
+                total[s] = total[s] + here;
+                total[r] = total[r] + there;
+                block[r * n_ + s] = block[s * n_ + r] = here + there;
+            }
+            const P diagonal = slope<shifted>(own.sum[r][r], i + r, P::all(1));
+            total[r] = total[r] + diagonal;
+            block[r * n_ + r] = diagonal + diagonal;
+        }
+        if (shifted)
+#pragma GCC unroll 4
+            for (int r = 0; r < R; ++r) d_sum_[std::size_t(i + r)] = total[r];
+    }
+    // dL/dpre of output j.
+    template <bool shifted>
+    FASTPOLYSEM_INLINE P slope(P p, std::ptrdiff_t j, P target) const {
+        if (shifted && noise_.size() > 0) p = p + offset_[std::size_t(j)];
+        if (shifted && s_.bias) p = p + bias_[std::size_t(j)];
+        const P error = (p - target) * P::all(factor_[std::size_t(j)]);
+        return relu_ ? simd::select<T>(p > P::zero(), error, P::zero()) : error;
+    }
+
+    // D on the basis batch, its column sums, and sum = D + D^T (tied) or D^T.
     void output_gradient(bool noisy) {
-        const P zero = P::zero();
+        const std::ptrdiff_t next_shift = noise_rows_ == 1 ? 0 : n_;
         for (std::ptrdiff_t j = 0; j < n_; ++j) {
             const P factor = P::all(factor_[std::size_t(j)]);
-            const P* shift = noisy ? offset_.data() + j : nullptr;
-            const std::ptrdiff_t next_shift = noise_rows_ == 1 ? 0 : n_;
-            const P bias = s_.bias ? bias_[std::size_t(j)] : zero;
-            P total = zero;
+            P total = P::zero();
             for (std::ptrdiff_t b = 0; b < n_; ++b) {
-                P p = g_[s_.tied && b < j ? at(j, b) : at(b, j)];  // a tied G is filled below its diagonal only
-                if (shift) p = p + shift[b * next_shift];
-                if (s_.bias) p = p + bias;
+                P p = g_[at(b, j)];
+                if (noisy) p = p + offset_[std::size_t(b * next_shift + j)];
+                if (s_.bias) p = p + bias_[std::size_t(j)];
                 P error = (b == j ? p - P::all(1) : p) * factor;
-                if (relu) error = simd::select<T>(p > zero, error, zero);
-                d_[at(b, j)] = error;
+                if (relu_) error = simd::select<T>(p > P::zero(), error, P::zero());
+                d_[at(b, j)] = sum_[at(j, b)] = error;
                 total = total + error;
             }
             d_sum_[std::size_t(j)] = total;
         }
+        if (!s_.tied) return;
+        for (std::ptrdiff_t i = 0; i < n_; ++i)
+            for (std::ptrdiff_t j = 0; j <= i; ++j) sum_[at(i, j)] = sum_[at(j, i)] = d_[at(i, j)] + d_[at(j, i)];
     }
 
     void make_room_for_noise() {
@@ -367,6 +399,7 @@ class LanesKernel {
 
     const Settings& s_;
     std::ptrdiff_t n_, m_, noise_rows_;
+    bool relu_;
     Schedule<T> schedule_;
     NoiseShape shape_;
     random::Word key_low_{}, key_high_{};
