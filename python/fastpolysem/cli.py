@@ -257,6 +257,35 @@ def plot(
     return 0
 
 
+@app.command
+def report(
+    path: Path,
+    *,
+    output: Path | None = None,
+    title: str | None = None,
+    skip_damaged: bool = False,
+) -> int:
+    """Write a study as one page of HTML: figures, tables, settings, and how to redo it.
+
+    Parameters
+    ----------
+    path
+        Folder of the study.
+    output
+        File to write. Default: the folder's name with .html, in the current folder.
+    title
+        What the page is about. Default: the folder's name.
+    skip_damaged
+        Move files that cannot be used out of the way instead of giving up.
+    """
+    from fastpolysem import report as reports
+
+    study = _open(path, skip_damaged)
+    target = output or Path(f"{path.resolve().name}.html")
+    print(f"wrote {reports.write(study, target, title=title)}")
+    return 0
+
+
 def _reproduce(
     experiment: experiments.Experiment,
     preset: str,
@@ -382,27 +411,11 @@ def _new_axes(size: tuple[float, float]) -> Any:
     return Figure(figsize=size, layout="constrained").subplots()
 
 
-_HEADINGS = {
-    "n_features": "n",
-    "n_hidden": "m",
-    "collision_law": "n²/4m",
-    "null_mean": "null model",
-}
-_INTERVALS = {"ci": "95 % interval", "ratio": "interval of it"}
-
-
 def _print(table: pd.DataFrame) -> None:
-    """All columns of the table, whatever the terminal's width, and each interval in one."""
-    shown = table.drop(columns="digest", errors="ignore").rename(columns=_HEADINGS)
-    for name, heading in _INTERVALS.items():
-        if f"{name}_low" in shown:
-            low, high = shown.pop(f"{name}_low"), shown[f"{name}_high"]
-            place = shown.columns.get_loc(f"{name}_high")
-            shown.insert(
-                place, heading, [f"{a:.4g} … {b:.4g}" for a, b in zip(low, high, strict=True)]
-            )
-            del shown[f"{name}_high"]
-    print(shown.to_string(index=False, float_format=lambda value: f"{value:.4g}", na_rep="-"))
+    """All columns of the table, whatever the terminal's width."""
+    from fastpolysem.studies import tables
+
+    print(tables.readable(table).to_string(index=False))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -82,7 +82,7 @@ def collisions(
     if band is not None:
         name = f"seeds, percentiles {band[0]:g} to {band[1]:g}"
         extra[name] = Rectangle((0, 0), 1, 1, color=_THEORY, alpha=_BAND, lw=0)
-    if _suspect(summary).any():
+    if suspect(summary).any():
         extra["hollow: diverged or > 5 % unrepresented"] = Line2D(
             [], [], color=_THEORY, marker="o", mfc="white", ls=""
         )
@@ -131,7 +131,7 @@ def _series(ax: Axes, rows: pd.DataFrame, shift: float, index: int, label: str) 
     ]
     marker = MARKERS[index % len(MARKERS)]
     ax.errorbar(x, seen["mean"], bars, fmt=marker, label=label, lw=1.2, zorder=3, **style)
-    hollow = seen[_suspect(seen)]
+    hollow = seen[suspect(seen)]
     ax.plot(
         hollow["n_hidden"] * shift,
         hollow["mean"],
@@ -149,7 +149,8 @@ def _series(ax: Axes, rows: pd.DataFrame, shift: float, index: int, label: str) 
         )
 
 
-def _suspect(summary: pd.DataFrame) -> pd.Series[bool]:
+def suspect(summary: pd.DataFrame) -> pd.Series[bool]:
+    """Where a summary's counts are no measure: features are missing or seeds diverged."""
     missing = summary["unrepresented"] > _MANY_UNREPRESENTED * summary["n_features"]
     return missing | (summary["diverged"] > 0)
 

@@ -1,0 +1,71 @@
+"""Tables of studies for the eye: short headings, four digits, each interval in one column."""
+
+from __future__ import annotations
+
+import html
+import math
+from typing import Any
+
+import pandas as pd
+
+_HEADINGS = {
+    "n_features": "n",
+    "n_hidden": "m",
+    "collision_law": "n²/4m",
+    "null_mean": "null model",
+}
+_INTERVALS = {"ci": "95 % interval", "ratio": "interval of it"}
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """All columns of a summary but the digest, as text.
+
+    Parameters
+    ----------
+    table
+        What `Study.summary` or an experiment's ``table`` gives.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As many rows, every entry a text; "-" for what is missing.
+    """
+    shown = table.drop(columns="digest", errors="ignore").rename(columns=_HEADINGS)
+    for name, heading in _INTERVALS.items():
+        if f"{name}_low" in shown:
+            low, high = shown.pop(f"{name}_low"), shown[f"{name}_high"]
+            place = shown.columns.get_loc(f"{name}_high")
+            shown.insert(place, heading, [_interval(*ends) for ends in zip(low, high, strict=True)])
+            del shown[f"{name}_high"]
+    return pd.DataFrame(
+        {name: [_text(value) for value in shown[name].tolist()] for name in shown.columns},
+        dtype=str,
+    )
+
+
+def to_html(table: pd.DataFrame, most: int | None = None) -> str:
+    """The `readable` table as HTML, at the most so many rows, with a line that says so."""
+    shown = readable(table)
+    left_out = 0 if most is None else max(0, len(shown) - most)
+    rows = [
+        _row("th", shown.columns),
+        *(_row("td", row) for row in shown.head(len(shown) - left_out).itertuples(index=False)),
+    ]
+    more = f"<p>… and {left_out} more</p>" if left_out else ""
+    return f"<table>\n{chr(10).join(rows)}\n</table>{more}"
+
+
+def _row(cell: str, texts: Any) -> str:
+    return f"<tr>{''.join(f'<{cell}>{html.escape(str(text))}</{cell}>' for text in texts)}</tr>"
+
+
+def _interval(low: float, high: float) -> str:
+    return "-" if math.isnan(low) and math.isnan(high) else f"{_text(low)} … {_text(high)}"
+
+
+def _text(value: Any) -> str:
+    if value is None or value is pd.NA:
+        return "-"
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:.4g}"
+    return str(value)
