@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +35,7 @@ class Settings:
     n_features: int
     n_hidden: int
     l1: float = 0.0
+    l1_schedule: Sequence[tuple[int, float]] | None = None
     l1_target: str = "weights"
     l1_update: str = "subgradient"
     optimizer: str = "adamw"
@@ -118,6 +120,20 @@ def importance(config: Config) -> Array:
     if config.importance is None:
         return np.ones(config.n_features)
     return np.array(config.importance, dtype=np.float64)
+
+
+def at_step(config: Config, step: int) -> Config:
+    """The config with the l1 that its schedule gives the step with this index, from 0."""
+    fields = {name: getattr(config, name) for name in config.__dataclass_fields__}
+    if config.l1_schedule is not None:
+        steps, factors = zip(*config.l1_schedule, strict=True)
+        fields["l1"] *= float(np.interp(step, steps, factors))
+    return SimpleNamespace(**fields)
+
+
+def l1_constant_from(config: Config) -> int:
+    """The step from which on l1 no longer changes."""
+    return 0 if config.l1_schedule is None else int(config.l1_schedule[-1][0])
 
 
 def squared_error(
@@ -290,13 +306,15 @@ def run(
     trajectory = Run([model], [])
     states = [None if a is None else State(np.zeros_like(a), np.zeros_like(a)) for a in model]
     for step in range(config.steps):
-        if config.stop == "certified" and certified(config, model.encoder):
+        now = at_step(config, step)
+        fixed = config.stop == "certified" and step >= l1_constant_from(config)
+        if fixed and certified(now, model.encoder):
             break
         rows = batch(step) if callable(batch) else batch
         xi = None if noise is None else np.asarray(noise[step], dtype=np.float64)
-        trajectory.objective.append(objective(config, model, rows, xi, scale))
+        trajectory.objective.append(objective(now, model, rows, xi, scale))
         orthant = config.l1_update == "orthant"
-        slopes = (squared_error_gradient if orthant else gradient)(config, model, rows, xi, scale)
+        slopes = (squared_error_gradient if orthant else gradient)(now, model, rows, xi, scale)
         arrays: list[Array | None] = []
         for k, (w, g, state) in enumerate(zip(model, slopes, states, strict=True)):
             if w is None or g is None or state is None:
@@ -304,7 +322,7 @@ def run(
                 continue
             is_bias = k == 2  # never under l1
             update = orthant_step if orthant and not is_bias else optimizer_step
-            w, states[k] = update(config, w, g, state, step + 1)
+            w, states[k] = update(now, w, g, state, step + 1)
             arrays.append(w)
         model = Weights(*arrays)
         trajectory.weights.append(model)
@@ -312,8 +330,8 @@ def run(
 
 
 def residual(config: Config, model: Weights, batch: Array) -> float:
-    """The largest slope of the noise-free objective over the non-zero weights."""
-    slopes = gradient(config, model, batch)
+    """The largest slope of the noise-free objective over the non-zero weights, at the final l1."""
+    slopes = gradient(at_step(config, l1_constant_from(config)), model, batch)
     largest = 0.0
     for w, g in ((model.encoder, slopes.encoder), (model.decoder, slopes.decoder)):
         if w is not None and g is not None and np.any(w != 0):

@@ -97,6 +97,53 @@ CONFIG_VALUES = [
     ({"betas": (1.0, 0.9)}, ValueError, "betas[0] must be a finite number >= 0 and < 1, got 1.0"),
     ({"betas": (0.9, -1)}, ValueError, "betas[1] must be a finite number >= 0 and < 1, got -1"),
     ({"betas": (0.9, None)}, TypeError, "betas[1] must be a finite number >= 0 and < 1, got None"),
+    # schedules
+    (
+        {"l1_schedule": 0.5},
+        TypeError,
+        "l1_schedule must be a list of pairs (step, factor), got 0.5",
+    ),
+    (
+        {"l1_schedule": [0, 1]},
+        TypeError,
+        "l1_schedule must be a list of pairs (step, factor), got [0, 1]",
+    ),
+    (
+        {"l1_schedule": np.zeros((2, 2))},
+        TypeError,
+        "l1_schedule[0]: step must be an integer >= 0 and <= ",
+    ),
+    (
+        {"l1_schedule": [(-1, 0), (2, 1)]},
+        ValueError,
+        "l1_schedule[0]: step must be an integer >= 0 and <= ",
+    ),
+    (
+        {"l1_schedule": [(0, 0), (8, 1)], "steps": 7},
+        ValueError,
+        "l1_schedule[1]: step must be an integer >= 0 and <= 7, got 8",
+    ),
+    (
+        {"l1_schedule": [(0, 0), (2, -1)]},
+        ValueError,
+        "l1_schedule[1]: factor must be a finite number >= 0, got -1",
+    ),
+    (
+        {"l1_schedule": [(0, 0), (2, "1")]},
+        TypeError,
+        "l1_schedule[1]: factor must be a finite number >= 0, got '1'",
+    ),
+    (
+        {"l1_schedule": [(0, 0), (2, 1), (2, 0)]},
+        ValueError,
+        "l1_schedule must have ascending steps, got 2 after 2",
+    ),
+    (
+        {"l1_schedule": [(0, 2), (2, 2)]},
+        ValueError,
+        "l1_schedule must change l1, got [(0, 2), (2, 2)]; a constant factor belongs in l1",
+    ),
+    ({"l1_schedule": []}, ValueError, "l1_schedule must change l1, got []"),
     # names
     (
         {"noise": "rademaker"},
@@ -169,6 +216,10 @@ COMBINATIONS = [
     (
         {"l1": 0, "l1_update": "orthant"},
         "l1_update must be left at 'subgradient' with l1=0, got 'orthant'",
+    ),
+    (
+        {"l1": 0, "l1_schedule": [(0, 0), (4, 1)]},
+        "l1_schedule must be left at None with l1=0, got ((0, 0.0), (4, 1.0))",
     ),
     (
         {"l1_update": "orthant", "l1_target": "activations"},
@@ -244,6 +295,8 @@ def test_a_noise_shape_that_is_missing(noise):
         ({"importance": range(N)}, "importance=None"),
         ({"l1_update": "subgradient"}, "l1_update='orthant'"),
         ({"l1": 1.152}, "0 < l1 < 1.152"),
+        ({"l1_schedule": [(0, 1), (4, 0)]}, "0 < l1 < 1.152 at the end of l1_schedule"),
+        ({"l1_schedule": [(0, 1), (4, 1152)]}, "0 < l1 < 1.152 at the end of l1_schedule"),
     ],
     ids=str,
 )

@@ -21,6 +21,10 @@ CHANGES = [
     {"n_features": 13},
     {"n_hidden": 21},
     {"l1": 1e-2},
+    {"l1_schedule": [(0, 0), (100, 1)]},
+    {"l1_schedule": [(0, 0), (101, 1)]},
+    {"l1_schedule": [(0, 0), (100, 2)]},
+    {"l1_schedule": [(99, 1), (100, 0), (199, 0), (200, 1)]},
     {"l1_target": "activations"},
     {"l1_update": "orthant"},
     {"noise": "rademacher", "noise_std": 0.1},
@@ -77,6 +81,7 @@ def test_defaults():
         "n_features": 3,
         "n_hidden": 2,
         "l1": 0.0,
+        "l1_schedule": None,
         "l1_target": "weights",
         "l1_update": "subgradient",
         "noise": "none",
@@ -150,6 +155,15 @@ def test_replace_leaves_the_original_alone():
 
 def test_all_ones_importance_is_none():
     assert BASE.replace(importance=np.ones(12)).importance is None
+
+
+def test_points_of_a_schedule_that_change_nothing_are_dropped():
+    given = [(0, 1), (10, 1), (20, 0), (30, 0), (40, 0), (50, 2), (60, 2), (70, 2)]
+    kept = ((10, 1.0), (20, 0.0), (40, 0.0), (50, 2.0))
+    for points in (given, tuple(map(list, given)), np.array(given)):
+        assert BASE.replace(l1_schedule=points).l1_schedule == kept
+    assert [type(x) for point in kept for x in point] == [int, float] * 4
+    assert BASE.replace(l1_schedule=given).to_dict()["l1_schedule"] == [list(p) for p in kept]
 
 
 def digest_of(**fields) -> str:
@@ -268,6 +282,8 @@ def test_the_core_gets_every_setting(config):
         elif name == "weight_decay":
             default = 0.01 if config.optimizer == "adamw" else 0.0
             assert settings.weight_decay == (default if value is None else value)
+        elif name == "l1_schedule":
+            assert settings.l1_schedule == [tuple(point) for point in value or ()]
         elif name == "noise_shape":
             assert settings.noise_shape == (value or 0.0)
         elif name == "inputs":

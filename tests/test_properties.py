@@ -36,6 +36,7 @@ def configs(draw: st.DrawFn, *, dtype: str | None = None) -> fp.Config:
     if draw(st.booleans()):
         options["l1"] = draw(st.sampled_from([1e-3, 0.1, 3.0]))
         options["l1_target"] = draw(st.sampled_from(["weights", "activations"]))
+        options["l1_schedule"] = draw(st.sampled_from([None, ((0, 0), (2, 1)), ((1, 1), (2, 0))]))
     if draw(st.booleans()):
         options["noise"] = draw(st.sampled_from(["gaussian", "rademacher", "uniform", "laplace"]))
         options["noise_std"] = 0.1

@@ -331,6 +331,84 @@ def test_orthant_untied_and_with_bias():
     assert np.all(result.weights.bias != 0)  # the bias carries no l1
 
 
+# Schedules of l1 ----------------------------------------------------------------------------------
+
+SCHEDULE = ((0, 0.0), (3, 1.5), (4, 1.5), (5, 0.25), (7, 0.0))  # warm-up, pulse, off at the end
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("l1", ["subgradient", "orthant", "activations"])
+def test_schedules_equal_the_specification(l1, dtype):
+    rng = np.random.default_rng(21)
+    tolerance = 1e-5 if dtype == "float32" else 1e-11
+    for model in MODELS:
+        config = configure(**model, noise="none", l1=l1, l1_schedule=SCHEDULE, dtype=dtype)
+        check_against_specification(config, rng, tolerance)
+
+
+def test_a_schedule_is_linear_between_its_points():
+    """A weight that nothing but l1 pulls moves by learning rate * l1 * factor."""
+    config = fp.Config(
+        n_features=1,
+        n_hidden=1,
+        l1=0.5,
+        l1_schedule=((2, 1), (6, 3), (7, 0)),
+        optimizer="sgd",
+        learning_rate=2**-10,
+        steps=9,
+        activation="linear",
+        importance=(1e-30,),
+        dtype="float64",
+    )
+    result = fp.train(config, 1, initial_weights=np.full((1, 1), 8.0), return_weights=True)
+    factors = [1, 1, 1, 1.5, 2, 2.5, 3, 0, 0]
+    assert result.weights.item() == pytest.approx(8 - 2**-11 * sum(factors), rel=1e-15)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_zeros_that_come_back_are_the_same_bits_in_every_kernel(optimizer, dtype):
+    """l1 is strong, then off, then back: weights become zero, leave it again, and return."""
+    config = fp.Config(
+        n_features=12,
+        n_hidden=20,
+        l1=0.2,
+        l1_update="orthant",
+        l1_schedule=((119, 1), (120, 0), (149, 0), (200, 0.5)),
+        steps=300,
+        dtype=dtype,
+        noise="gaussian",
+        noise_std=0.02,
+        **OPTIMIZERS[optimizer],
+    )
+    arguments = {
+        "return_weights": True,
+        "record": (["nonzeros", "objective", "residual"], [0, 120, 150, 300]),
+    }
+    plain = fp.train(config, 5, kernel="generic", **arguments)
+    nonzeros = plain.history["nonzeros"].mean(axis=0)
+    assert nonzeros[1] < 0.5 * nonzeros[0]
+    assert nonzeros[2] > 1.5 * nonzeros[1]
+    for kernel in ("dense", "sparse", "lanes"):
+        assert_same(plain, fp.train(config, 5, kernel=kernel, **arguments))
+
+
+def test_a_stop_is_certified_after_the_schedule_only():
+    common = {"n_features": 8, "n_hidden": 12, "l1": 0.05, "learning_rate": 3e-3, "steps": 6000}
+    config = fp.Config(l1_update="orthant", **common)
+    seeds = 32
+    soon = fp.train(config.replace(stop="certified"), seeds).steps_taken
+    for schedule in (((0, 0), (500, 1)), ((4000, 1), (4001, 3), (4100, 3), (4101, 0.5))):
+        full = config.replace(l1_schedule=schedule)
+        early = full.replace(stop="certified")
+        complete, stopped = fp.train(full, seeds), fp.train(early, seeds)
+        for name in COUNTS:
+            np.testing.assert_array_equal(getattr(stopped, name), getattr(complete, name), name)
+        assert np.all(stopped.steps_taken >= schedule[-1][0])
+        assert np.mean(stopped.steps_taken < config.steps) > 0.25
+    assert soon.min() < 4000  # where the last schedule still waits for its pulse
+
+
 # Stopping early -----------------------------------------------------------------------------------
 
 CERTIFIED = [
@@ -492,6 +570,15 @@ SAME_BITS = [
         "steps": 40,
         "init": "xavier",
     },
+    {
+        "n_features": 24,
+        "n_hidden": 40,
+        "l1": 0.2,
+        "l1_update": "orthant",
+        "l1_schedule": ((0, 0), (20, 1), (40, 1), (41, 0), (49, 0), (60, 0.3)),
+        "learning_rate": 0.02,
+        "steps": 120,
+    },
 ]
 
 
@@ -507,6 +594,7 @@ KNOWN_RUNS = [
     "ae5dbe2745671037",
     "3245cb3efceaf8e8",
     "51610dc776826825",
+    "164e283ef9d3973c",
 ]
 
 

@@ -390,6 +390,7 @@ PYBIND11_MODULE(FASTPOLYSEM_MODULE, m, py::mod_gil_not_used()) {
     c.def(py::init<>());
     c.def_readwrite("n_features", &Settings::n_features).def_readwrite("n_hidden", &Settings::n_hidden);
     c.def_readwrite("l1", &Settings::l1)
+        .def_readwrite("l1_schedule", &Settings::l1_schedule)
         .def_readwrite("noise_std", &Settings::noise_std)
         .def_readwrite("noise_shape", &Settings::noise_shape);
     c.def_readwrite("learning_rate", &Settings::learning_rate).def_readwrite("weight_decay", &Settings::weight_decay);

@@ -1,10 +1,12 @@
 // What a run is: a plain struct, checked and completed by Python before it comes here.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace fastpolysem {
@@ -67,6 +69,7 @@ struct SparseBatch {
 struct Settings {
     std::int64_t n_features = 1, n_hidden = 1;
     double l1 = 0;
+    std::vector<std::pair<std::int64_t, double>> l1_schedule;  // (step, factor on l1), steps ascending; empty: 1
     L1Target l1_target = L1Target::weights;
     L1Update l1_update = L1Update::subgradient;
     Noise noise = Noise::none;
@@ -92,6 +95,20 @@ struct Settings {
     std::vector<double> importance;  // empty: all ones
     Dtype dtype = Dtype::float32;
     double low = 0.8, high = 1.2;  // window of the polysemantic count
+
+    // l1 at a step, counted from 0: between two points of the schedule on the line through them, outside constant.
+    double l1_at(std::int64_t step) const {
+        if (l1_schedule.empty()) return l1;
+        const auto after = std::upper_bound(l1_schedule.begin(), l1_schedule.end(), step,
+                                            [](std::int64_t t, const auto& point) { return t < point.first; });
+        if (after == l1_schedule.begin()) return l1 * after->second;
+        const auto [from, start] = *(after - 1);
+        if (after == l1_schedule.end()) return l1 * start;
+        const double part = double(step - from) / double(after->first - from);
+        return l1 * (start + (after->second - start) * part);
+    }
+    double final_l1() const { return l1_schedule.empty() ? l1 : l1 * l1_schedule.back().second; }
+    std::int64_t l1_constant_from() const { return l1_schedule.empty() ? 0 : l1_schedule.back().first; }
 
     bool has_momentum() const { return optimizer == Optimizer::sgd && momentum != 0; }
     bool is_adam() const { return optimizer != Optimizer::sgd; }

@@ -171,8 +171,9 @@ class GramPass {
   public:
     explicit GramPass(const Settings& s) : gradient(s), s_(s), output_(s), g_(s.n_features, s.n_features) {}
 
-    // noise null: none; one row: shared by the inputs; else a row for each input. Returns the squared error if wanted.
-    double operator()(const Parameters<T>& w, const SparseBatch* batch, const Matrix<T>* noise, Pulse& pulse,
+    // noise null: none; one row: shared by the inputs; else a row for each input. l1 matters on activations only.
+    // Returns the squared error if wanted.
+    double operator()(const Parameters<T>& w, const SparseBatch* batch, const Matrix<T>* noise, double l1, Pulse& pulse,
                       bool want_loss = false, bool want_gradient = true) {
         const std::ptrdiff_t n = s_.n_features, m = s_.n_hidden;
         const View<T> enc = view(w.encoder), dec = view(w.reader());
@@ -205,15 +206,15 @@ class GramPass {
                                                   reader_gradient.row(i), noise->stride);
             }
             if (!w.bias.empty()) std::copy_n(output_.d_sum.row(0), output_.d_sum.stride, gradient.bias.row(0));
-            if (s_.l1 != 0 && s_.l1_target == L1Target::activations) activation_l1(w.encoder, batch, true);
+            if (l1 != 0 && s_.l1_target == L1Target::activations) activation_l1(w.encoder, batch, l1, true);
         }
         return loss;
     }
 
-    // lambda scale sum |X W_enc|, the hidden row of one input at a time; adds its subgradient if wanted.
-    double activation_l1(const Matrix<T>& enc, const SparseBatch* batch, bool want_gradient) {
+    // l1 scale sum |X W_enc|, the hidden row of one input at a time; adds its subgradient if wanted.
+    double activation_l1(const Matrix<T>& enc, const SparseBatch* batch, double l1, bool want_gradient) {
         const std::ptrdiff_t rows = batch ? batch->rows() : enc.rows;
-        const double weight = batch ? s_.l1 * s_.scale() : s_.l1;
+        const double weight = batch ? l1 * s_.scale() : l1;
         if (hidden_.empty()) hidden_ = Matrix<T>(1, s_.n_hidden);
         double sum = 0;
         for (std::ptrdiff_t b = 0; b < rows; ++b) {

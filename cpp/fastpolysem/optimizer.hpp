@@ -23,10 +23,15 @@ template <class T>
 class Schedule {
   public:
     explicit Schedule(const Settings& s) : s_(s) {}
-    void restart() { power1_ = power2_ = 1; }
+    void restart() {
+        step_ = 0;
+        power1_ = power2_ = 1;
+    }
+    double l1() const { return s_.l1_at(step_); }  // of the step that `next` is about
     StepConstants<T> next() {
         StepConstants<T> c;
-        if (s_.l1_target == L1Target::weights) c.l1 = T(s_.l1);
+        if (s_.l1_target == L1Target::weights) c.l1 = T(l1());
+        ++step_;
         c.learning_rate = T(s_.learning_rate);
         c.momentum = T(s_.momentum);
         if (s_.optimizer == Optimizer::adamw) c.decay_factor = T(1 - s_.learning_rate * s_.weight_decay);
@@ -45,6 +50,7 @@ class Schedule {
 
   private:
     const Settings& s_;
+    std::int64_t step_ = 0;
     double power1_ = 1, power2_ = 1;
 };
 

@@ -93,7 +93,8 @@ class Judge {
     bool is_certified() const { return certified(weight_view(weights), s_.low); }
 
     // last: no step follows, so there is no objective.
-    void record(std::int64_t index, std::size_t at, bool last, const SparseBatch* batch, const Matrix<T>* noise) {
+    void record(std::int64_t index, std::size_t at, std::int64_t step, bool last, const SparseBatch* batch,
+                const Matrix<T>* noise) {
         const auto view = weight_view(weights);
         const auto n = norms(view);
         Counts c;
@@ -106,7 +107,7 @@ class Judge {
             double value = 0;
             switch (task_.metrics[i]) {
                 case Metric::objective:
-                    value = last ? std::numeric_limits<double>::quiet_NaN() : objective(n.l1, batch, noise);
+                    value = last ? std::numeric_limits<double>::quiet_NaN() : objective(n.l1, s_.l1_at(step), batch, noise);
                     break;
                 case Metric::loss:
                     value = clean_loss();
@@ -176,19 +177,20 @@ class Judge {
 
   private:
     // What the step that follows descends on.
-    double objective(double weight_l1, const SparseBatch* batch, const Matrix<T>* noise) {
-        const double error = pass(weights, batch, noise, pulse_, true, false);
-        if (s_.l1 == 0) return error;
-        return error + (s_.l1_target == L1Target::weights ? s_.l1 * weight_l1
-                                                          : pass.activation_l1(weights.encoder, batch, false));
+    double objective(double weight_l1, double l1, const SparseBatch* batch, const Matrix<T>* noise) {
+        const double error = pass(weights, batch, noise, l1, pulse_, true, false);
+        if (l1 == 0) return error;
+        return error + (s_.l1_target == L1Target::weights ? l1 * weight_l1
+                                                          : pass.activation_l1(weights.encoder, batch, l1, false));
     }
 
-    double clean_loss() { return pass(weights, nullptr, nullptr, pulse_, true, false); }
+    double clean_loss() { return pass(weights, nullptr, nullptr, 0, pulse_, true, false); }
 
-    // Of the noise-free objective on the basis batch, or on a fixed one.
+    // Of the noise-free objective on the basis batch, or on a fixed one, with the l1 of the end.
     double residual() {
-        pass(weights, s_.fixed_batch.get(), nullptr, pulse_);
-        const T l1 = T(s_.l1_target == L1Target::weights ? s_.l1 : 0);
+        const double final_l1 = s_.final_l1();
+        pass(weights, s_.fixed_batch.get(), nullptr, final_l1, pulse_);
+        const T l1 = T(s_.l1_target == L1Target::weights ? final_l1 : 0);
         double largest = 0;
         const auto scan = [&](const Matrix<T>& w, const Matrix<T>& g) {
             for (std::ptrdiff_t i = 0; i < w.rows; ++i)
@@ -216,8 +218,10 @@ class Judge {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-// Certificates are looked for at every 64th step, in every kernel alike.
-bool look_for_certificate(const Settings& s, std::int64_t step) { return s.stop == Stop::certified && step % 64 == 0; }
+// Certificates are looked for at every 64th step, in every kernel alike, once l1 no longer changes.
+bool look_for_certificate(const Settings& s, std::int64_t step) {
+    return s.stop == Stop::certified && step % 64 == 0 && step >= s.l1_constant_from();
+}
 
 // Everything a thread needs, made once and used for all of its seeds.
 template <class T, class Kernel>
@@ -243,7 +247,7 @@ class Worker {
             if (step == 0) kernel_.start(judge_.weights, last ? nullptr : draws_.noise(), pulse_);
             // A seed that ended early stays as it is: its last state is what is still to be recorded.
             while (next_record < task_.record_steps.size() && (task_.record_steps[next_record] == step || last))
-                judge_.record(index, next_record++, last, draws_.batch(), draws_.noise());
+                judge_.record(index, next_record++, step, last, draws_.batch(), draws_.noise());
             if (last) break;
             kernel_.step(draws_.batch(), draws_.noise(), draws_.next_noise(), pulse_);
             if (pulse_.stopped()) return;
@@ -297,7 +301,8 @@ class LanesWorker {
                 if (!noise_.empty() && due) kernel_.read_noise(int(lane), noise_);
                 for (std::size_t r = next_record;
                      r < task_.record_steps.size() && (task_.record_steps[r] == step || last); ++r)
-                    judge_.record(first + lane, r, last, s_.fixed_batch.get(), noise_.empty() ? nullptr : &noise_);
+                    judge_.record(first + lane, r, step, last, s_.fixed_batch.get(),
+                                  noise_.empty() ? nullptr : &noise_);
                 if (!last) continue;
                 judge_.finish(first + lane, step, seconds_since(begin) / double(count));
                 over[lane] = true;

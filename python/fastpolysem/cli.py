@@ -30,6 +30,7 @@ _HINTS = get_type_hints(Config)
 _SYNTAX = {
     "inputs": "Such as basis, independent:probability=0.05,batch_size=1024 or "
     "correlated_blocks:blocks=2,active=13,batch_size=100.",
+    "l1_schedule": "Written as 0:0,1000:1.",
     "betas": "Written as 0.9,0.999.",
     "importance": "Written as 1,0.5,….",
 }
@@ -93,6 +94,8 @@ def _read(name: str, text: str) -> Any:
         return text.lower() == "true"
     if "," in text:
         return tuple(_read(name, part) for part in text.split(","))
+    if ":" in text:
+        return tuple(_read(name, part) for part in text.split(":"))
     for number in (int, float):
         try:
             return number(text)

@@ -82,6 +82,13 @@ class Config:
         n and m, n * m < 2**34. Fewer neurons than features are allowed.
     l1
         Weight of the sum of absolute weights (untied: of both matrices; never of the bias).
+    l1_schedule
+        None, or points (step, factor): the step with index t, the first being 0, has l1 times the
+        factor on the line between the two points around t; before the first point and after the
+        last the factor stays as it is there. ``[(0, 0), (1000, 1)]`` is a warm-up,
+        ``[(999, 1), (1000, 0), (1999, 0), (2000, 1)]`` switches l1 off for 1000 steps. Steps
+        ascend and end at ``steps`` or before; factors are >= 0. Points that change nothing are
+        dropped.
     l1_target
         "weights", or "activations" for ``l1 * scale * sum over rows of |h|_1`` with h the hidden
         activations before noise.
@@ -108,7 +115,7 @@ class Config:
     stop
         "certified" ends a seed earlier once its outcome is certain. Only for tied models without
         bias and noise, with relu, the basis as inputs, no importance, l1_update="orthant" and
-        0 < l1 < 1.152.
+        0 < l1 < 1.152. With an l1_schedule not before its last point, whose l1 counts.
     init, init_scale
         Start weights, all times init_scale: "normal" N(0, 1/m), "xavier" N(0, 2 / (n + m)),
         "orthogonal" (rows if m >= n, else columns) or "uniform" with variance 1/m. An untied
@@ -135,6 +142,7 @@ class Config:
     n_features: int
     n_hidden: int
     l1: float = 0.0
+    l1_schedule: Sequence[tuple[int, float]] | None = None
     l1_target: L1Target = "weights"
     l1_update: L1Update = "subgradient"
     noise: Noise = "none"
@@ -172,6 +180,7 @@ class Config:
             decay = _checks.real("Config: weight_decay", self.weight_decay, (">=", 0))
             self._set("weight_decay", decay)
         self._set("betas", _betas(self.betas))
+        self._set("l1_schedule", _l1_schedule(self.l1_schedule, self.steps))
         self._set("importance", _importance(self.importance, self.n_features))
         self._check_noise()
         self._check_l1()
@@ -211,7 +220,7 @@ class Config:
 
     def _check_l1(self) -> None:
         if self.l1 == 0:
-            for name in ("l1_target", "l1_update"):
+            for name in ("l1_schedule", "l1_target", "l1_update"):
                 self._refuse(name, "with l1=0")
         if self.l1_update == "orthant":
             self._refuse("l1_target", "with l1_update='orthant'")
@@ -246,6 +255,8 @@ class Config:
     def _check_stop(self) -> None:
         if self.stop == "steps":
             return
+        end = self._final_l1
+        after = " at the end of l1_schedule" if self.l1_schedule else ""
         needs = {
             "tied=True": self.tied,
             "bias=False": not self.bias,
@@ -254,7 +265,7 @@ class Config:
             "inputs=Basis()": self.inputs == Basis(),
             "importance=None": self.importance is None,
             "l1_update='orthant'": self.l1_update == "orthant",
-            f"0 < l1 < {_MAX_CERTIFIED_L1:.4g}": 0 < self.l1 < _MAX_CERTIFIED_L1,
+            f"0 < l1 < {_MAX_CERTIFIED_L1:.4g}{after}": 0 < end < _MAX_CERTIFIED_L1,
         }
         missing = [need for need, met in needs.items() if not met]
         if missing:
@@ -264,6 +275,11 @@ class Config:
     def _rows(self) -> int:
         """Rows of the batch of one step."""
         return self.inputs._rows(self.n_features)
+
+    @property
+    def _final_l1(self) -> float:
+        """l1 after the last point of its schedule."""
+        return self.l1 * (self.l1_schedule[-1][1] if self.l1_schedule else 1.0)
 
     @property
     def _effective_weight_decay(self) -> float:
@@ -300,8 +316,7 @@ class Config:
         """All fields as JSON can hold them: the inputs as a dict, tuples as lists."""
         result: dict[str, Any] = {}
         for name in _DEFAULTS:
-            value = getattr(self, name)
-            result[name] = list(value) if isinstance(value, tuple) else value
+            result[name] = _lists(getattr(self, name))
         result["inputs"] = _inputs.to_dict(self.inputs)
         return result
 
@@ -341,6 +356,41 @@ def _betas(value: object) -> tuple[float, float]:
         _checks.real(f"{label}[{i}]", beta, (">=", 0), ("<", 1)) for i, beta in enumerate(value)
     )
     return first, second
+
+
+def _l1_schedule(value: Any, steps: int) -> tuple[tuple[int, float], ...] | None:
+    if value is None:
+        return None
+    label = "Config: l1_schedule"
+    points = value.tolist() if isinstance(value, np.ndarray) else value
+    sequence = (tuple, list)
+    if not isinstance(points, sequence) or not all(
+        isinstance(point, sequence) and len(point) == 2 for point in points
+    ):
+        raise _checks.refused(label, "a list of pairs (step, factor)", value, kind=TypeError)
+    given: list[tuple[int, float]] = []
+    for i, (at, times) in enumerate(points):
+        step = _checks.integer(f"{label}[{i}]: step", at, (">=", 0), ("<=", steps))
+        if given and step <= given[-1][0]:
+            raise ValueError(f"{label} must have ascending steps, got {step} after {given[-1][0]}")
+        given.append((step, _checks.real(f"{label}[{i}]: factor", times, (">=", 0))))
+    factors = [factor for _, factor in given]
+    before, after = [*factors[:1], *factors[:-1]], [*factors[1:], *factors[-1:]]
+    kept = tuple(
+        point
+        for point, left, right in zip(given, before, after, strict=True)
+        if not left == point[1] == right
+    )
+    if not kept:
+        raise ValueError(
+            f"{label} must change l1, got {_checks.shown(value)}; a constant factor belongs in l1"
+        )
+    return kept
+
+
+def _lists(value: Any) -> Any:
+    """Tuples as lists, all the way down."""
+    return [_lists(part) for part in value] if isinstance(value, tuple) else value
 
 
 def _importance(value: object, n_features: int) -> tuple[float, ...] | None:
@@ -416,15 +466,21 @@ def _listed(changes: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={_checks.shown(value)}" for name, value in changes.items())
 
 
+# Fields that the core knows in another form.
+_CONVERTED = ("l1_schedule", "betas", "inputs", "importance", "weight_decay", "noise_shape")
+
+
 def core_settings(config: Config) -> Any:
     """The settings struct of the compiled core."""
     settings = core.Settings()
     for name in _DEFAULTS:
-        if name not in ("betas", "inputs", "importance", "weight_decay", "noise_shape"):
+        if name not in _CONVERTED:
             setattr(settings, name, getattr(config, name))
     settings.beta1, settings.beta2 = config.betas
     settings.weight_decay = config._effective_weight_decay
     settings.noise_shape = config.noise_shape or 0.0
+    if config.l1_schedule is not None:
+        settings.l1_schedule = list(config.l1_schedule)
     if config.importance is not None:
         settings.importance = list(config.importance)
     settings.inputs = config.inputs.kind
