@@ -504,6 +504,9 @@ def test_noise_of_negative_kurtosis_makes_features_sparse() -> None:
     assert norm["laplace"] < 0.15
     assert 1000 < table.loc["rademacher", "take_off"] < 2200
     assert np.isnan(table.loc["gaussian", "take_off"])
+    row = table.loc["rademacher"]
+    assert 500 < row["take_off_low"] <= row["take_off"] <= row["take_off_high"] < 3000
+    assert np.isinf(table.loc["laplace", "take_off_low"])
     # No two features of 0.8 or more ever share a neuron, unlike under l1.
     assert (table["mean"] == 0).all()
     rows = noise.rows(data)

@@ -226,6 +226,7 @@ def _pairs(data: Measured, ax: Axes) -> None:
         height = np.array([mean.value for mean in means])
         ends = np.array([[max(mean.low, 0), mean.high] for mean in means]).T
         bars = np.nan_to_num(np.abs(ends - height))
+        lost = data.study.values(config, "unrepresented").mean() / config.n_features
         ax.bar(
             place + (index - (len(data.configs) - 1) / 2) * width,
             height,
@@ -233,7 +234,7 @@ def _pairs(data: Measured, ax: Axes) -> None:
             yerr=bars,
             capsize=2.5,
             color=plots.COLORS[index % len(plots.COLORS)],
-            label=f"{_label(data, config)}, {len(values)} seeds",
+            label=f"{_label(data, config)}, {len(values)} seeds, {lost:.0%} unrepresented",
         )
     ax.set_xticks(place, [name.replace("_", " ").replace("block ", "block,\n") for name in PAIRS])
     ax.set_ylim(bottom=0)

@@ -86,7 +86,15 @@ def collisions(
         extra["hollow: diverged or > 5 % unrepresented"] = Line2D(
             [], [], color=_THEORY, marker="o", mfc="white", ls=""
         )
-    ax.legend([*handles, *extra.values()], [*labels, *extra], frameon=False, fontsize="small")
+    ax.legend(
+        [*handles, *extra.values()],
+        [*labels, *extra],
+        frameon=False,
+        fontsize="small",
+        title="mean and 95 % interval" if any(label for label, _ in groups) else None,
+        title_fontsize="small",
+        alignment="left",
+    )
     return ax
 
 
