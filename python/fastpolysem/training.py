@@ -141,6 +141,30 @@ class TrainingResult:
             f"kernel {self.kernel!r}, {self.config!r}>"
         )
 
+    def _repr_html_(self) -> str:
+        """A table of the seeds that did not diverge, for notebooks."""
+        import html
+
+        valid = ~self.diverged
+        rows = [("", "mean", "standard deviation", "least", "most")]
+        for name in _RESULTS:
+            values = getattr(self, name)[valid].astype(np.float64)
+            if name != "diverged" and len(values):
+                spread = f"{values.std(ddof=1):.4g}" if len(values) > 1 else "-"
+                ends = (
+                    f"{values.mean():.4g}",
+                    spread,
+                    f"{values.min():.4g}",
+                    f"{values.max():.4g}",
+                )
+                rows.append((name, *ends))
+        table = "\n".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in rows)
+        head = f"{len(self)} seeds, {self.diverged.sum()} diverged, kernel {self.kernel!r}"
+        return (
+            f"<p>{html.escape(head)}<br><code>{html.escape(repr(self.config))}</code></p>\n"
+            f"<table>\n{table}\n</table>"
+        )
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one .npz file at exactly this path, without pickled objects.
 

@@ -1,0 +1,209 @@
+"""Reports: a page that stands alone, says what came out and can be redone."""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+import shlex
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastpolysem as fp
+import made_up
+from fastpolysem import cli, report
+from fastpolysem.studies import tables
+
+CONFIG = fp.Config(n_features=64, n_hidden=64, l1=1e-3)
+TINY = fp.Config(n_features=6, n_hidden=8, l1=1e-2, steps=30)
+RESULTS = ["digest", "seed", "polysemantic", "unrepresented", "loss", "residual", "nonzeros"]
+VOID = {"meta", "path", "use", "br"}
+
+
+class Page(HTMLParser):
+    """What a browser sees of a page: tags that open and close, names, text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attributes
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attributes
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def of(self, *names: str) -> list[str]:
+        return [value or "" for name, value in self.attributes if name in names]
+
+
+def study(*counts: list[int]) -> fp.Study:
+    configs = fp.grid(CONFIG, n_hidden=[64 * 2**i for i in range(len(counts))])
+    return made_up.study(
+        *(made_up.result(config, one) for config, one in zip(configs, counts, strict=True))
+    )
+
+
+def test_the_page_stands_alone() -> None:
+    text = report.page(study([12, 14, 13], [6, 8, 7]), title="a <b> & c")
+    page = Page(text)
+    assert not page.open
+    assert page.tags.count("svg") == 4
+    assert "<title>a &lt;b&gt; &amp; c</title>" in text
+    names = page.of("id")
+    assert len(names) == len(set(names))
+    links = page.of("href", "xlink:href", "src")
+    assert links
+    assert {link.removeprefix("#") for link in links if link.startswith("#")} <= set(names)
+    assert all(link.startswith("#") for link in links)
+    for place in re.findall(r"url\(([^)]*)\)", text):
+        assert place.removeprefix("#") in names
+    assert "@import" not in text
+    assert not {"script", "link", "img", "iframe"} & set(page.tags)
+
+
+def test_the_page_says_what_came_out() -> None:
+    made = study([12, 14, 13, -1], [6, 8, 7])
+    page = Page(report.page(made))
+    for entry in tables.readable(made.summary()).to_numpy().ravel():
+        assert entry in page.text
+    assert "2 configurations, 7 seeds, 1 diverged" in page.text
+    assert "Mean counts are 0.812 to 0.875 times the collision law" in page.text
+    assert "In 1 of 2 configurations" in page.text  # of which seeds diverged
+    assert fp.__version__ in page.text
+
+
+def test_equal_studies_give_equal_pages() -> None:
+    first, second = (report.page(study([12, 14, 13])) for _ in range(2))
+    assert first == second
+
+
+def test_pages_of_studies_with_little_in_them() -> None:
+    with pytest.raises(ValueError, match="must hold a configuration"):
+        report.page(fp.Study())
+    page = Page(report.page(study([-1, -1])))
+    assert "svg" not in page.tags
+    assert "No seed has a count" in page.text
+    assert Page(report.page(study([5]))).tags.count("svg") == 2
+
+
+def test_no_more_distributions_than_can_be_looked_at() -> None:
+    text = Page(report.page(study(*[[3, 4]] * 14))).text
+    assert "… and 2 more configurations" in text
+
+
+def rows(made: fp.Study) -> list[tuple[object, ...]]:
+    table = made.seeds()[RESULTS].sort_values(["digest", "seed"])
+    return [tuple(row) for row in table.itertuples(index=False)]
+
+
+SWEEPS = {
+    "grid": fp.grid(TINY, n_hidden=[8, 12], optimizer=["adam", "adamw"]),
+    "no grid": [TINY, TINY.replace(n_hidden=12, l1=0.1)],
+    "every kind of value": [
+        TINY.replace(
+            tied=False,
+            betas=(0.8, 0.99),
+            weight_decay=0.125,
+            importance=range(1, 7),
+            inputs=fp.Independent(probability=0.3, batch_size=9, magnitude="uniform"),
+            dtype="float64",
+        )
+    ],
+    "what the platform decides": fp.grid(TINY, weight_decay=[None, 0.5]),
+}
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_commands_do_it_again(sweep: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = fp.collect(SWEEPS[sweep], seeds=4, progress=False)
+    listed = report.commands(made, "there")
+    assert len(listed) == (2 if sweep == "no grid" else 1)
+    text = Page(report.page(made)).text
+    monkeypatch.chdir(tmp_path)
+    for command in listed:
+        assert command.replace("there", "again") in text
+        words = shlex.split(command)
+        assert words[0] == "fastpolysem"
+        assert cli.main(words[1:]) == 0
+    assert rows(fp.Study.open("there")) == rows(made)
+
+
+@pytest.mark.parametrize("reason", ["seeds", "batch"])
+def test_code_does_it_again_where_commands_cannot(
+    reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    batch = TINY.replace(inputs=fp.FixedBatch(np.eye(6)[:3]))
+    config, seeds = (TINY, [3, 2**63]) if reason == "seeds" else (batch, [0, 1])
+    fp.collect(config, seeds=seeds, path="study", progress=False)
+    made = fp.Study.open("study")
+    assert report.commands(made) == []
+    (code,) = re.findall(r"<pre>(.*?)</pre>", report.page(made), flags=re.DOTALL)
+    exec(html.unescape(code), {})
+    assert rows(fp.Study.open("again")) == rows(made)
+
+
+def test_from_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fp.collect(TINY, seeds=3, path="mine", progress=False)
+    assert cli.main(["report", "mine"]) == 0
+    assert capsys.readouterr().out == "wrote mine.html\n"
+    assert "<h1>mine</h1>" in Path("mine.html").read_text(encoding="utf-8")
+    assert cli.main(["report", "mine", "--output", "x.html", "--title", "Ours"]) == 0
+    assert "<h1>Ours</h1>" in Path("x.html").read_text(encoding="utf-8")
+    assert cli.main(["report", "nowhere"]) == 2
+    assert "there is no study in nowhere" in capsys.readouterr().err
+    (tmp_path / "mine" / os.listdir("mine")[0] / "seeds-9-1.parquet").write_bytes(b"")
+    assert cli.main(["report", "mine"]) == 2
+    with pytest.warns(UserWarning, match="moved to"):
+        assert cli.main(["report", "mine", "--skip-damaged"]) == 0
+
+
+def test_tables_are_readable() -> None:
+    table = study([12, 14, 13], [-1, -1]).summary()
+    shown = tables.readable(table)
+    assert shown["n"].tolist() == ["64", "64"]
+    assert shown["m"].tolist() == ["64", "128"]
+    assert shown["95 % interval"].tolist() == [
+        f"{table['ci_low'][0]:.4g} … {table['ci_high'][0]:.4g}",
+        "-",
+    ]
+    assert shown["mean"].tolist() == ["13", "-"]
+    assert "digest" not in shown
+    text = tables.to_html(table, most=1)
+    assert text.count("<tr>") == 2
+    assert text.endswith("<p>… and 1 more</p>")
+
+
+def test_a_result_shows_itself_in_a_notebook() -> None:
+    result = made_up.result(CONFIG, [12, 14, -1])
+    page = Page(result._repr_html_())
+    assert not page.open
+    assert "3 seeds, 1 diverged" in page.text
+    assert repr(CONFIG) in page.text
+    for text in ("polysemantic", "13", "1.414", "12", "14"):
+        assert text in page.text
+    assert "nan" not in Page(made_up.result(CONFIG, [-1])._repr_html_()).text
+    assert not Page(made_up.result(CONFIG, [])._repr_html_()).open
