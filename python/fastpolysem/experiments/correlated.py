@@ -234,13 +234,13 @@ def _pairs(data: Measured, ax: Axes) -> None:
             yerr=bars,
             capsize=2.5,
             color=plots.COLORS[index % len(plots.COLORS)],
-            label=f"{_label(data, config)}, {len(values)} seeds, {lost:.0%} unrepresented",
+            label=f"{_label(data, config)}, {len(values)} seeds\n({lost:.0%} unrepresented)",
         )
     ax.set_xticks(place, [name.replace("_", " ").replace("block ", "block,\n") for name in PAIRS])
     ax.set_ylim(bottom=0)
     ax.set_xlabel("blocks and signs of the two features")
     ax.set_ylabel("pairs of features that share a neuron\n(mean, 95 % interval)")
-    ax.legend(frameon=False, fontsize="small")
+    ax.legend(frameon=False, fontsize="small", loc="upper left")
 
 
 def _label(data: Measured, config: Config) -> str:

@@ -186,10 +186,11 @@ def _heat_map(data: Measured, config: Config, ax: Axes) -> None:
     limit = float(np.percentile(np.diag(mean), 90))
     plots.heat_map(mean, ax, limit=limit if limit > 0 else None, label="$W_{start} W_{end}^T$")
     ax.set(xlabel="feature at the end", ylabel="feature at the start")
-    count = len(data.value(config, "rank"))
+    count, favourite = len(data.value(config, "rank")), data.value(config, "favourite").mean()
     ax.set_title(
-        f"n = {config.n_features}, m = {config.n_hidden}, mean of {count} seeds\n"
-        f"start weight of the winner {winner.value:.3g} ± {winner.half_width:.2g}",
+        f"n = {config.n_features}, m = {config.n_hidden}, mean of {count} seeds [95 % interval]\n"
+        f"start weight: winner {winner.value:.3g} [{winner.low:.3g}, {winner.high:.3g}], "
+        f"favourite {favourite:.3g}",
         fontsize="medium",
     )
 
@@ -215,7 +216,7 @@ def _ranks(data: Measured, config: Config, ax: Axes) -> None:
     missing = (rank == 0).mean()
     first = shares[0]
     ax.set_title(
-        f"the favourite wins {first.value:.1%} [{first.low:.1%}, {first.high:.1%}]"
+        f"the favourite wins {first.value:.1%} (95 % interval {first.low:.1%} to {first.high:.1%})"
         + (f"\n{missing:.1%} of the features unrepresented, left out" if missing else ""),
         fontsize="medium",
     )

@@ -196,9 +196,11 @@ def draw(data: Measured, ax: Axes | None = None) -> Axes:
     for config in data.configs:
         index = kinds.index((config.noise, config.noise_shape))
         column = axes[:, sizes.index(config.noise_std)]
-        shape = f" ({config.noise_shape:.3g})" if config.noise_shape else ""
+        shape = f" {config.noise_shape:.3g}" if config.noise_shape else ""
+        kurtosis = theory.excess_kurtosis(config.noise, config.noise_shape)
         style: dict[str, Any] = {"color": plots.COLORS[index % len(plots.COLORS)]}
-        style["label"] = f"{config.noise}{shape}".replace("_", " ")
+        name = f"{config.noise}{shape}".replace("_", " ")
+        style["label"] = f"{name}, $\\kappa$ = {round(kurtosis, 9):g}"
         steps = data.steps(config)
         _line(column[0], steps, data.history(config, "fourth_norm"), _percentiles, style)
         _line(column[1], steps, data.history(config, "polysemantic"), _intervals, style)
@@ -219,13 +221,12 @@ def draw(data: Measured, ax: Axes | None = None) -> Axes:
         row[0].set_ylim(-0.02 * top, 1.25 * top)
     low, high = _BAND
     count = data.count(data.configs[0])
-    title = f"mean, {low}th to {high}th percentile of {count} seeds"
-    axes[0, 0].legend(frameon=False, fontsize="small", loc="upper left", title=title)
+    small: dict[str, Any] = {"frameon": False, "fontsize": "small", "title_fontsize": "small"}
+    small |= {"loc": "upper left", "alignment": "left"}
+    title = f"mean, {low}th to {high}th percentile of {count} seeds\n($\\kappa$: excess kurtosis)"
+    axes[0, 0].legend(title=title, **small)
     null_line = [one[-1:] for one in axes[1, 0].get_legend_handles_labels()]
-    title = "mean, 95 % interval"
-    axes[1, 0].legend(*null_line, frameon=False, fontsize="small", loc="upper left", title=title)
-    for each in axes[:2, 0]:
-        each.get_legend().get_title().set_fontsize("small")
+    axes[1, 0].legend(*null_line, title="mean, 95 % interval", **small)
     return ax or axes[0, 0]
 
 
