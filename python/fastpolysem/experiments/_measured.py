@@ -152,7 +152,7 @@ def measure(
 
 def _part_size(config: Config) -> int:
     """Seeds of one call of `train`, by the configuration alone."""
-    from fastpolysem.studies.collect import block_size
+    from fastpolysem.studies.blocks import block_size
 
     bytes_of_seed = 16 * config.n_features * config.n_hidden  # twice two matrices of float32
     return max(_LEAST_SEEDS, min(block_size(config), _MOST_BYTES // bytes_of_seed))

@@ -1,15 +1,17 @@
 """Studies: many configurations and seeds, collected in blocks, stored in a folder and read as
 tables.
 
-`collect` and `iter_collect` run what is missing, `store` holds the rows and the files, `progress`
-shows how far it is.
+`collect` and `iter_collect` run what is missing, a `Study` holds what there is.
 """
 
 from __future__ import annotations
 
-from fastpolysem.studies.collect import block_size, collect, iter_collect
+from fastpolysem.studies.blocks import block_size
+from fastpolysem.studies.collect import collect, iter_collect
 from fastpolysem.studies.progress import ConfigProgress, Progress
-from fastpolysem.studies.store import ConflictError, Damage, DamagedStudyError, Study
+from fastpolysem.studies.rows import ConflictError
+from fastpolysem.studies.store import Damage, DamagedStudyError
+from fastpolysem.studies.study import Study
 
 __all__ = [
     "ConfigProgress",

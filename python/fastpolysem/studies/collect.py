@@ -1,9 +1,4 @@
-"""Collecting: train the seeds of configurations that are not there yet, block by block.
-
-A *block* is an aligned range of seeds of one configuration, about a second of work for one core. It
-is one task for an executor, one file of the store and one tick of progress. Its size follows from
-the configuration alone, so that machines working on the same folder cut it alike.
-"""
+"""Collecting: train the seeds of configurations that are not there yet, block by block."""
 
 from __future__ import annotations
 
@@ -14,8 +9,7 @@ import os
 import queue
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,58 +21,36 @@ from numpy.typing import ArrayLike, NDArray
 from fastpolysem import _checks, statistics
 from fastpolysem._native import core
 from fastpolysem.config import Config
+from fastpolysem.studies import arrays
 from fastpolysem.studies import progress as _progress
-from fastpolysem.studies.progress import ConfigProgress, Progress
-from fastpolysem.studies.store import (
-    METRICS,
-    DamagedStudyError,
-    Store,
-    Study,
-    checked_metadata,
-    rows_of,
+from fastpolysem.studies.blocks import (
+    Kept,
+    Trained,
+    block_size,
+    seconds_of_seed,
+    seeds_in,
+    train_block,
 )
-from fastpolysem.training import train
+from fastpolysem.studies.progress import ConfigProgress, Progress
+from fastpolysem.studies.rows import METRICS, frame, union
+from fastpolysem.studies.seedsets import Range, SeedSet
+from fastpolysem.studies.store import DamagedStudyError, Store
+from fastpolysem.studies.study import Study, checked_metadata
+from fastpolysem.training import Record, train
 
 FIRST_CHECKPOINT = 64
 """Seeds after which ``target`` is judged first, then at each doubling."""
 
 DEFAULT_MAX_SEEDS = 2**16
 
-# Floating point operations a core does per second on the dense path, give or take; only the size of
-# blocks and the guess of the time left hang on it.
-_SPEED = 7e10
-
 # A row in memory, with room for a copy while tables are put together.
 _ROW_BYTES = 300
 
-# Blocks that an executor is given at a time: enough for any cluster, and Ctrl-C need not cancel
-# millions.
-_MAX_HANDED_OUT = 10_000
+# Blocks that an executor is given at a time: enough for a thousand workers, few enough to take back
+# at once on Ctrl-C.
+_MAX_HANDED_OUT = 4096
 
-
-def block_size(config: Config) -> int:
-    """Number of seeds in a block: about a second of work.
-
-    Parameters
-    ----------
-    config
-        The configuration; nothing else enters, neither the machine nor its load.
-
-    Returns
-    -------
-    int
-        A power of two from 1 to 4096.
-    """
-    return int(2 ** min(12, max(0, math.floor(-math.log2(_seconds(config) or 1e-9)))))
-
-
-def _seconds(config: Config) -> float:
-    """Estimated time to train one seed on one core."""
-    n, m = config.n_features, config.n_hidden
-    flops = (3 if config.tied else 6) * n * n * m
-    if config.noise_sharing == "input":
-        flops += 4 * config.inputs._rows(n) * n * m
-    return config.steps * flops / _SPEED
+RecordLike = Record | tuple[str | Iterable[str], Collection[int] | ArrayLike]
 
 
 def collect(
@@ -91,6 +63,8 @@ def collect(
     path: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
     num_threads: int | None = None,
+    record: RecordLike | None = None,
+    keep_weights: bool = False,
     progress: bool | Callable[[Progress], object] | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Study:
@@ -116,7 +90,7 @@ def collect(
         The most seeds of a configuration with ``target``; 65536 if not given.
     path
         Folder that keeps every finished block and from which collecting goes on; made if missing.
-        None: in memory.
+        Rows then stay there, and the study that comes back reads them when asked. None: in memory.
     executor
         Any `concurrent.futures.Executor` that can import this package where it works: process
         pools, ``mpi4py.futures``, Dask's ``client.get_executor()``. None: in this process, several
@@ -124,6 +98,11 @@ def collect(
     num_threads
         Threads of one call of `train`. By default all cores in this process, and 1 in an executor's
         workers.
+    record
+        What to record during training and keep, see `train`; `Study.history` gives it back.
+    keep_weights
+        Keep the final weights, for `Study.weights`: a matrix takes 4 or 8 bytes an entry, or 12 or
+        16 bytes for each weight that is not zero, whichever is less.
     progress
         True: a live table on the terminal, else a plain line now and then. None: the table if
         standard error is a terminal, otherwise nothing. False: nothing. Or a function that is given
@@ -140,8 +119,11 @@ def collect(
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError, ValueError, MemoryError
         For bad arguments, before anything is trained.
+    OSError
+        If the folder cannot be written to: a full disk, a read-only folder. Files written before
+        are complete.
     DamagedStudyError
         If files of these configurations in ``path`` cannot be used. They are left as they are.
     ConflictError
@@ -152,22 +134,32 @@ def collect(
             "collect: progress", "True, False, None or a function", progress, kind=TypeError
         )
     collector = _Collector(
-        configs, seeds, target, metric, max_seeds, path, executor, num_threads, metadata
+        configs,
+        seeds=seeds,
+        target=target,
+        metric=metric,
+        max_seeds=max_seeds,
+        path=path,
+        executor=executor,
+        num_threads=num_threads,
+        record=record,
+        keep_weights=keep_weights,
+        metadata=metadata,
     )
-    with _progress.reporter(progress, metric) as report:
-        # Within a block, too, there is something to report: the generator cannot yield from in
-        # there.
-        collector.within_block = report
-        try:
+    try:
+        with _progress.reporter(progress, metric) as report:
+            # Within a block, too, there is something to report: the generator cannot yield from in
+            # there.
+            collector.within_block = report
             with contextlib.closing(collector.run()) as records:
-                for record in records:
-                    report(record)
-        except KeyboardInterrupt:
-            collector.study.interrupted = True
+                for one in records:
+                    report(one)
+    except KeyboardInterrupt:
+        collector.study.interrupted = True
     study = collector.study
     if study.interrupted:
         kept = f"; they are kept in {path}, the same call goes on" if path is not None else ""
-        print(f"interrupted: {len(study)} seeds are finished{kept}", file=sys.stderr)
+        print(f"interrupted: {collector.done} seeds are finished{kept}", file=sys.stderr)
     return study
 
 
@@ -181,6 +173,8 @@ def iter_collect(
     path: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
     num_threads: int | None = None,
+    record: RecordLike | None = None,
+    keep_weights: bool = False,
     metadata: Mapping[str, Any] | None = None,
 ) -> Generator[Progress, None, None]:
     """Do what `collect` does and yield a `Progress` record at the start and after each block.
@@ -189,23 +183,29 @@ def iter_collect(
     Closing the generator, or Ctrl-C, which raises KeyboardInterrupt, ends the work; finished blocks
     are kept.
     """
-    collector = _Collector(
-        configs, seeds, target, metric, max_seeds, path, executor, num_threads, metadata
-    )
-    return collector.run()
+    return _Collector(
+        configs,
+        seeds=seeds,
+        target=target,
+        metric=metric,
+        max_seeds=max_seeds,
+        path=path,
+        executor=executor,
+        num_threads=num_threads,
+        record=record,
+        keep_weights=keep_weights,
+        metadata=metadata,
+    ).run()
 
 
-@dataclass(frozen=True)
-class _Block:
-    """A range of seeds within one aligned block."""
+@dataclass(eq=False)
+class _Stored:
+    """What a folder holds of a configuration, one entry a row."""
 
-    first: int
-    count: int
-
-    @property
-    def seeds(self) -> NDArray[np.uint64]:
-        # Not np.arange(first, first + count): the end may be 2**64.
-        return np.uint64(self.first) + np.arange(self.count, dtype=np.uint64)
+    seeds: NDArray[np.uint64]
+    values: NDArray[np.float64]  # of the metric
+    diverged: NDArray[np.bool_]
+    complete: SeedSet  # those that have all else that is to be kept
 
 
 @dataclass(eq=False)
@@ -214,10 +214,11 @@ class _Task:
 
     config: Config
     digest: str
-    goal: int  # number of seeds aimed at for now
+    wanted: SeedSet  # the seeds aimed at for now
     cap: int | None  # with a target: how many there may be at most
-    stored: pd.DataFrame  # rows that were there before
-    pending: deque[_Block] = field(default_factory=deque)
+    stored: _Stored
+    pending: Iterator[Range] = field(default_factory=lambda: iter(()))
+    upcoming: Range | None = None
     running: int = 0  # seeds that are handed out
     within: int = 0  # of them, those that are known to be trained
     done: int = 0  # seeds of the goal whose rows are there
@@ -227,6 +228,17 @@ class _Task:
     count: int = 0  # values of the metric, of seeds that did not diverge
     mean: float = math.nan
     squares: float = 0.0  # sum of their squared distances from the mean
+    shown: ConfigProgress | None = None  # as long as nothing has changed
+
+    @property
+    def goal(self) -> int:
+        """Number of seeds aimed at."""
+        return self.wanted.count
+
+    def next_block(self) -> Range | None:
+        """Take the next block that is to be trained, if there is one."""
+        block, self.upcoming = self.upcoming, next(self.pending, None)
+        return block
 
     @property
     def estimate(self) -> statistics.Estimate:
@@ -239,9 +251,13 @@ class _Task:
         return self.done - self.reused + self.within
 
     def take_in(self, values: NDArray[Any], diverged: int) -> None:
-        """Update mean and spread (Chan, Golub & LeVeque's formula for merging two parts)."""
+        """Count further seeds: values of the metric, and how many diverged besides.
+
+        Mean and spread are merged by the formula of Chan, Golub & LeVeque (1983).
+        """
         self.done += len(values) + diverged
         self.diverged += diverged
+        self.shown = None
         if len(values):
             values = values.astype(np.float64)
             mean, squares = float(values.mean()), float(values.var() * len(values))
@@ -260,6 +276,7 @@ class _Collector:
     def __init__(
         self,
         configs: Config | Iterable[Config],
+        *,
         seeds: int | ArrayLike | None,
         target: float | None,
         metric: str,
@@ -267,24 +284,26 @@ class _Collector:
         path: str | os.PathLike[str] | None,
         executor: Executor | None,
         num_threads: int | None,
+        record: RecordLike | None,
+        keep_weights: bool,
         metadata: Mapping[str, Any] | None,
     ) -> None:
-        listed = _checked_configs(configs)
+        self.configs = _checked_configs(configs)
         self.metric = _checks.choice("collect: metric", metric, METRICS)
         if (seeds is None) == (target is None):
             raise ValueError("collect: exactly one of seeds and target must be given")
-        self.target, cap = target, None
+        self.target, self.cap = target, None
         if target is None:
             if max_seeds is not None:
                 raise ValueError(
                     f"collect: max_seeds must be left out without target, got {max_seeds}"
                 )
-            wanted = _checked_seeds(seeds)
+            self.first = _checked_seeds(seeds)
         else:
             self.target = _checks.real("collect: target", target, (">", 0))
             given = DEFAULT_MAX_SEEDS if max_seeds is None else max_seeds
-            cap = _checks.integer("collect: max_seeds", given, (">=", 2))
-            wanted = np.arange(min(FIRST_CHECKPOINT, cap), dtype=np.uint64)
+            self.cap = _checks.integer("collect: max_seeds", given, (">=", 2), ("<=", 2**64))
+            self.first = SeedSet([(0, min(FIRST_CHECKPOINT, self.cap))])
         if executor is not None and not callable(getattr(executor, "submit", None)):
             allowed = "None or a concurrent.futures.Executor"
             raise _checks.refused("collect: executor", allowed, executor, kind=TypeError)
@@ -292,48 +311,125 @@ class _Collector:
         if num_threads is not None:
             num_threads = _checks.integer("collect: num_threads", num_threads, (">=", 1))
         self.num_threads = num_threads or (core.default_threads() if executor is None else 1)
-        most = len(wanted) if cap is None else cap
-        _checks.memory(
-            "collect",
-            {f"the rows of {most} seeds of {len(listed)} configs": most * len(listed) * _ROW_BYTES},
-            "ask for fewer seeds at a time",
-        )
-        extra = checked_metadata(metadata)
+        record = None if record is None else _checked_record(record, self.configs)
+        self.kept = Kept(record, _checks.flag("collect: keep_weights", keep_weights))
+        self.key = "" if record is None else arrays.record_key(record)
+        self.metadata = checked_metadata(metadata)
+        if path is None:
+            self._check_memory()
         self.store = None if path is None else Store(path)
         self.study = Study()
         self.study.path = self.store.path if self.store else None
         self.within_block: Callable[[Progress], object] | None = None
-        self.tasks = []
-        for config in listed:
-            task = self._task(config, cap, extra)
-            self._aim_at(task, wanted)
-            self.tasks.append(task)
-        self.started = time.perf_counter()
+        self.tasks: list[_Task] = []
+        self.started = time.perf_counter()  # set anew when all that is stored has been read
 
-    def _task(self, config: Config, cap: int | None, metadata: dict[str, Any]) -> _Task:
-        digest = config.digest
+    def _check_memory(self) -> None:
+        """Refuse what a study in memory could not hold."""
+        most = self.first.count if self.cap is None else self.cap
+        bytes_ = most * len(self.configs) * _ROW_BYTES
+        parts = {f"the rows of {most} seeds of {len(self.configs)} configs": bytes_}
+        if self.kept.weights:
+            parts["their weights"] = most * sum(
+                (2 - one.tied) * one.n_features * one.n_hidden * np.dtype(one.dtype).itemsize
+                for one in self.configs
+            )
+        if record := self.kept.record:
+            size = 8 * len(record.steps) * (4 + len(record.metrics))
+            parts["their histories"] = most * len(self.configs) * size
+        _checks.memory("collect", parts, "ask for fewer seeds at a time, or give a path")
+
+    @property
+    def done(self) -> int:
+        """Seeds whose rows are there, of all configurations."""
+        return sum(task.done for task in self.tasks)
+
+    def _task(self, config: Config) -> _Task:
+        digest, metadata = config.digest, self.metadata
         self.study._add_config(config, metadata)
-        stored = self.study._rows(digest)
+        nothing = frame()
+        stored = self._stored_part(nothing, SeedSet())
         if self.store is not None:
             self.store.write_config(config, metadata)
-            _, metadata, stored, damages = self.store.read(digest)
-            if damages:
-                raise DamagedStudyError(damages)
-            self.study._add_config(config, metadata)
-        return _Task(config, digest, goal=0, cap=cap, stored=stored)
+            self.study._add_config(config, self.store.config(digest)[1])
+            stored = self._read_stored(self.store, config)
+        return _Task(config, digest, SeedSet(), self.cap, stored)
 
-    def _aim_at(self, task: _Task, seeds: NDArray[np.uint64]) -> None:
+    def _stored_part(self, rows: pd.DataFrame, complete: SeedSet) -> _Stored:
+        seeds, diverged = rows["seed"].to_numpy(), rows["diverged"].to_numpy()
+        values = rows[self.metric].to_numpy(dtype=np.float64)
+        return _Stored(seeds, values, diverged, complete)
+
+    def _read_stored(self, store: Store, config: Config) -> _Stored:
+        """What the folder holds of the seeds that may be asked for, file by file."""
+        files = store.files(config.digest)
+        may_be_wanted = self.first if self.cap is None else SeedSet([(0, self.cap)])
+        complete = may_be_wanted
+        held: list[Range] = []
+        count = 0
+        parts = [self._stored_part(frame(), SeedSet())]
+        for file in files:
+            tables, damages = store.tables([file], config)
+            if damages:
+                raise DamagedStudyError(store.tables(files, config)[1])
+            rows = frame(table for _, table in tables)
+            held += SeedSet.of(rows["seed"].to_numpy()).ranges
+            count += len(rows)
+            inside = may_be_wanted.contains(rows["seed"].to_numpy())
+            parts.append(self._stored_part(rows[inside], SeedSet()))
+            if inside.any():
+                self.study._add(config.digest, file)
+        if SeedSet(held).count < count:  # some are there more than once and have to agree
+            tables, _ = store.tables(files, config)
+            rows = union([frame(table for _, table in tables)], config.digest)
+            inside = may_be_wanted.contains(rows["seed"].to_numpy())
+            parts = [self._stored_part(rows[inside], SeedSet())]
+        for kind, key in self._kinds():
+            complete = complete & self._seeds_with(store, config, kind, key)
+        return _Stored(
+            np.concatenate([part.seeds for part in parts]),
+            np.concatenate([part.values for part in parts]),
+            np.concatenate([part.diverged for part in parts]),
+            complete,
+        )
+
+    def _kinds(self) -> list[tuple[str, str]]:
+        """What is to be kept besides rows, as files of the store have it in their names."""
+        return [("weights", "")] * self.kept.weights + [("history", self.key)] * bool(self.key)
+
+    def _seeds_with(self, store: Store, config: Config, kind: str, key: str) -> SeedSet:
+        files = store.files(config.digest, kind, key)
+        tables, damages = store.tables(files, config, ["digest", "seed", "numerics_version"])
+        if damages:
+            raise DamagedStudyError(damages)
+        ranges: list[Range] = []
+        for file, table in tables:
+            ranges += SeedSet.of(table["seed"].to_numpy()).ranges
+            self.study._arrays()[kind][config.digest].append(file)
+        return SeedSet(ranges)
+
+    def _aim_at(self, task: _Task, seeds: SeedSet) -> None:
         """Add seeds to the goal: take what is stored, cut the rest into blocks."""
-        task.goal += len(seeds)
-        stored = task.stored["seed"].to_numpy()
-        here = task.stored[np.isin(stored, seeds)].reset_index(drop=True)
-        task.reused += len(here)
-        self._take_in(task, here)
-        task.pending.extend(_blocks(np.setdiff1d(seeds, stored), block_size(task.config)))
+        task.wanted = task.wanted | seeds
+        if self.store is not None:
+            self.study._want(task.digest, task.wanted)
+        stored = task.stored
+        here = seeds.contains(stored.seeds) & stored.complete.contains(stored.seeds)
+        valid = here & ~stored.diverged
+        task.reused += int(here.sum())
+        task.take_in(stored.values[valid], int((here & stored.diverged).sum()))
+        missing = seeds - SeedSet.of(stored.seeds[here])
+        task.pending = missing.cut(block_size(task.config))
+        task.next_block()
         self._judge(task)
 
-    def _take_in(self, task: _Task, rows: pd.DataFrame) -> None:
-        self.study._add_rows(task.digest, rows)
+    def _take_in(self, task: _Task, trained: Trained, files: dict[str, Any]) -> None:
+        rows = trained.rows
+        self.study._add(task.digest, files.get("seeds", rows))
+        for kind, parts in self.study._arrays().items():
+            table = getattr(trained, kind)
+            if table is not None:
+                parts[task.digest].append(files.get(kind, table))
         task.take_in(
             rows.loc[~rows["diverged"], self.metric].to_numpy(), int(rows["diverged"].sum())
         )
@@ -343,11 +439,10 @@ class _Collector:
         if task.done < task.goal:
             return
         if task.cap is None or task.goal >= task.cap or self._precise(task):
-            task.finished = True
+            task.finished, task.shown = True, None
         else:
             # With a target the seeds are 0, 1, …, and their number doubles.
-            more = np.arange(task.goal, min(2 * task.goal, task.cap), dtype=np.uint64)
-            self._aim_at(task, more)
+            self._aim_at(task, SeedSet([(task.goal, min(2 * task.goal, task.cap))]))
 
     def _precise(self, task: _Task) -> bool:
         # From the rows by ascending seed, not from the running moments, whose last bits depend on
@@ -356,7 +451,11 @@ class _Collector:
         return self.target is not None and estimate.half_width <= self.target * abs(estimate.value)
 
     def run(self) -> Generator[Progress, None, None]:
-        """Train what is pending, with a record at the start and after each block."""
+        """Read what is stored and train what is missing; a record at the start and a block."""
+        for config in self.configs:
+            self.tasks.append(self._task(config))
+            self._aim_at(self.tasks[-1], self.first)
+        self.started = time.perf_counter()
         yield self._record()
         yield from self._in_this_process() if self.executor is None else self._on(self.executor)
 
@@ -364,37 +463,43 @@ class _Collector:
         while task := self._next():
             # As many blocks as there are threads: enough seeds for each of them, also where a block
             # is one seed.
-            blocks = [
-                task.pending.popleft() for _ in range(min(self.num_threads, len(task.pending)))
-            ]
+            blocks: list[Range] = []
+            while len(blocks) < self.num_threads and (block := task.next_block()):
+                blocks.append(block)
 
             def within(done: int, _: int, task: _Task = task) -> None:
-                task.within = done
+                if task.within != done:
+                    task.within, task.shown = done, None
                 if self.within_block is not None:
                     self.within_block(self._record())
 
-            seeds = np.concatenate([block.seeds for block in blocks])
             with _named(task, blocks):
-                rows = rows_of(
-                    train(task.config, seeds, num_threads=self.num_threads, progress=within)
+                result = train(
+                    task.config,
+                    np.concatenate([seeds_in(block) for block in blocks]),
+                    record=self.kept.record,
+                    return_weights=self.kept.weights,
+                    num_threads=self.num_threads,
+                    progress=within,
                 )
+                trained = Trained.of(result)
             task.within = 0
             start = 0
-            for block in blocks:
-                self._finish(task, rows[start : start + block.count].reset_index(drop=True))
-                start += block.count
+            for first, stop in blocks:
+                self._finish(task, trained.part(start, stop - first))
+                start += stop - first
             yield self._record()
 
     def _on(self, executor: Executor) -> Iterator[Progress]:
-        handed_out: dict[Future[dict[str, Any]], tuple[_Task, _Block]] = {}
+        handed_out: dict[Future[dict[str, Any]], tuple[_Task, Range]] = {}
         ready: queue.SimpleQueue[Future[dict[str, Any]]] = queue.SimpleQueue()
         try:
             while True:
                 while len(handed_out) < _MAX_HANDED_OUT and (task := self._next()):
-                    block = task.pending.popleft()
-                    plain = (task.config.to_dict(), block.first, block.count, self.num_threads)
+                    first, stop = block = task.next_block() or (0, 0)
+                    plain = task.config.to_dict(), first, stop - first, self.num_threads, self.kept
                     future = executor.submit(train_block, *plain)
-                    task.running += block.count
+                    task.running += stop - first
                     handed_out[future] = task, block
                     future.add_done_callback(ready.put)
                 if not handed_out:
@@ -404,11 +509,11 @@ class _Collector:
                 except queue.Empty:
                     yield self._record()
                     continue
-                task, block = handed_out.pop(future)
-                task.running -= block.count
-                with _named(task, [block]):
-                    rows = _received(future, task)
-                self._finish(task, rows)
+                task, (first, stop) = handed_out.pop(future)
+                task.running -= stop - first
+                with _named(task, [(first, stop)]):
+                    trained = _received(future, task)
+                self._finish(task, trained)
                 yield self._record()
         except BaseException:
             # Also when the generator is closed: keep what is done, give up the rest.
@@ -416,46 +521,45 @@ class _Collector:
                 future.cancel()
             for future, (task, _) in handed_out.items():
                 if future.done() and not future.cancelled() and future.exception() is None:
-                    self._finish(task, _received(future, task))
+                    # What goes wrong now, such as a disk that is full, is wrong already.
+                    with contextlib.suppress(Exception):
+                        self._finish(task, _received(future, task))
             raise
 
     def _next(self) -> _Task | None:
         """The configuration that is furthest behind, so that all of them proceed alike."""
-        waiting = [task for task in self.tasks if task.pending]
+        waiting = [task for task in self.tasks if task.upcoming]
         return min(waiting, key=lambda task: (task.done + task.running) / task.goal, default=None)
 
-    def _finish(self, task: _Task, rows: pd.DataFrame) -> None:
+    def _finish(self, task: _Task, trained: Trained) -> None:
+        files: dict[str, Any] = {}
         if self.store is not None:
             try:
-                self.store.write_rows(task.digest, rows)
+                files = self._write(self.store, task.config, trained)
             except KeyboardInterrupt:
-                self._finish(task, rows)  # it is trained, and keeping it takes milliseconds
+                self._finish(task, trained)  # it is trained, and keeping it takes milliseconds
                 raise
-        self._take_in(task, rows)
+        self._take_in(task, trained, files)
         self._judge(task)
+
+    def _write(self, store: Store, config: Config, trained: Trained) -> dict[str, Any]:
+        """Write a block; its rows last, since a seed with a row counts as complete."""
+        files: dict[str, Any] = {}
+        for kind, key in self._kinds():
+            files[kind] = store.write_array(config, kind, getattr(trained, kind), key)
+        files["seeds"] = store.write_rows(config, trained.rows)
+        return files
 
     def _record(self) -> Progress:
         elapsed = time.perf_counter() - self.started
-        trained = sum(task.trained for task in self.tasks)
-        worked = sum(_seconds(task.config) * task.trained for task in self.tasks)
-        left = sum(
-            _seconds(task.config) * (task.goal - task.done - task.within) for task in self.tasks
-        )
+        trained = worked = left = 0.0
+        for task in self.tasks:
+            seconds = seconds_of_seed(task.config)
+            trained += task.trained
+            worked += seconds * task.trained
+            left += seconds * (task.goal - task.done - task.within)
         return Progress(
-            configs=tuple(
-                ConfigProgress(
-                    config=task.config,
-                    digest=task.digest,
-                    seeds=task.done,
-                    goal=task.goal,
-                    training=task.within,
-                    diverged=task.diverged,
-                    mean=task.estimate.value,
-                    half_width=task.estimate.half_width,
-                    finished=task.finished,
-                )
-                for task in self.tasks
-            ),
+            configs=tuple(_shown(task) for task in self.tasks),
             reused=sum(task.reused for task in self.tasks),
             seconds=elapsed,
             seeds_per_second=trained / elapsed if elapsed > 0 else 0.0,
@@ -464,47 +568,45 @@ class _Collector:
         )
 
 
-def train_block(config: dict[str, Any], first: int, count: int, num_threads: int) -> dict[str, Any]:
-    """Train one block: the task that executors run, plain data in and out."""
-    checked = Config.from_dict(config)
-    rows = rows_of(train(checked, _Block(first, count).seeds, num_threads=num_threads))
-    return {"digest": checked.digest, **{name: rows[name].to_numpy() for name in rows.columns}}
+def _shown(task: _Task) -> ConfigProgress:
+    if task.shown is None:
+        estimate = task.estimate
+        task.shown = ConfigProgress(
+            config=task.config,
+            digest=task.digest,
+            seeds=task.done,
+            goal=task.goal,
+            training=task.within,
+            diverged=task.diverged,
+            mean=estimate.value,
+            half_width=estimate.half_width,
+            finished=task.finished,
+        )
+    return task.shown
 
 
-def _received(future: Future[dict[str, Any]], task: _Task) -> pd.DataFrame:
-    """The rows that a worker sent."""
-    columns = dict(future.result())
-    digest = columns.pop("digest")
-    if digest != task.digest:
+def _received(future: Future[dict[str, Any]], task: _Task) -> Trained:
+    """The block that a worker sent."""
+    sent = future.result()
+    if sent["digest"] != task.digest:
         raise RuntimeError(
-            f"a worker of the executor trained config {digest} in place of {task.digest}: "
+            f"a worker of the executor trained config {sent['digest']} in place of {task.digest}: "
             "does it have the same version of fastpolysem?"
         )
-    return pd.DataFrame(columns)
+    return Trained(pd.DataFrame(sent["rows"]), sent["weights"], sent["history"])
 
 
 @contextlib.contextmanager
-def _named(task: _Task, blocks: list[_Block]) -> Iterator[None]:
+def _named(task: _Task, blocks: list[Range]) -> Iterator[None]:
     """Say of an error what was being trained."""
     try:
         yield
     except Exception as error:
         error.add_note(
-            f"while training {sum(block.count for block in blocks)} seeds from {blocks[0].first} "
-            f"on, of {task.config!r}; finished blocks are kept"
+            f"while training {sum(stop - first for first, stop in blocks)} seeds from "
+            f"{blocks[0][0]} on, of {task.config!r}; finished blocks are kept"
         )
         raise
-
-
-def _blocks(seeds: NDArray[np.uint64], size: int) -> Iterator[_Block]:
-    """Cut ascending seeds into consecutive runs that do not cross a multiple of ``size``."""
-    if not len(seeds):
-        return
-    new = np.ones(len(seeds), dtype=bool)
-    new[1:] = (np.diff(seeds) != 1) | (seeds[1:] % np.uint64(size) == 0)
-    starts = np.flatnonzero(new)
-    for start, count in zip(starts, np.diff(np.append(starts, len(seeds))), strict=True):
-        yield _Block(int(seeds[start]), int(count))
 
 
 def _checked_configs(configs: Config | Iterable[Config]) -> list[Config]:
@@ -524,16 +626,33 @@ def _checked_configs(configs: Config | Iterable[Config]) -> list[Config]:
     return listed
 
 
-def _checked_seeds(seeds: Any) -> NDArray[np.uint64]:
-    """The seeds asked for, ascending."""
+def _checked_seeds(seeds: Any) -> SeedSet:
+    """The seeds asked for."""
     if isinstance(seeds, (int, np.integer)):
-        count = _checks.integer("collect: seeds", seeds, (">=", 1), ("<=", 2**64))
-        _checks.memory("collect", {f"{count} seeds": 8 * count}, "ask for fewer seeds at a time")
-        return np.arange(count, dtype=np.uint64)
+        return SeedSet([(0, _checks.integer("collect: seeds", seeds, (">=", 1), ("<=", 2**64)))])
+    if isinstance(seeds, range) and seeds.step == 1 and len(seeds) and seeds.start >= 0:
+        if seeds.stop > 2**64:
+            raise _checks.refused("collect: seeds", "integers < 18446744073709551616", seeds)
+        return SeedSet([(seeds.start, seeds.stop)])
     listed = sorted(_checks.integers("collect: seeds", seeds, (">=", 0), ("<", 2**64)))
     if not listed:
         raise ValueError("collect: seeds must hold at least one seed, got none")
     twice = [one for one, other in itertools.pairwise(listed) if one == other]
     if twice:
         raise ValueError(f"collect: seeds must be different, got {twice[0]} more than once")
-    return np.array(listed, dtype=np.uint64)
+    return SeedSet.of(np.array(listed, dtype=np.uint64))
+
+
+def _checked_record(record: RecordLike, configs: list[Config]) -> Record:
+    if not isinstance(record, Record):
+        if not isinstance(record, (tuple, list)) or len(record) != 2:
+            allowed = "a Record or a pair (metrics, steps)"
+            raise _checks.refused("collect: record", allowed, record, kind=TypeError)
+        record = Record(*record)
+    least = min(config.steps for config in configs)
+    if record.steps[-1] > least:
+        raise ValueError(
+            f"collect: record must ask for steps that every config takes, up to {least}, "
+            f"got {record.steps[-1]}"
+        )
+    return record

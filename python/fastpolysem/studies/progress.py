@@ -15,7 +15,7 @@ from fastpolysem.config import Config
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from fastpolysem.studies.store import Study
+    from fastpolysem.studies.study import Study
 
 Report = Callable[["Progress"], object]
 

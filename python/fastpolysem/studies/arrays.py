@@ -1,0 +1,195 @@
+"""What is kept of a seed besides its row, where it is asked for: final weights and histories.
+
+Both are Arrow tables that begin with the columns of `IDENTITY`. A table of weights has a row for
+each seed, with a list of values for each part of the model ("encoder", "decoder", "bias") and, for
+the matrices, a list of places: row-major indices of the values, or null where all entries are
+listed. A table of a history has a row for each seed and recorded step, and a column of float64 for
+each metric.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from fastpolysem._native import core
+from fastpolysem.config import Config
+from fastpolysem.objective import Parameters, Weights, unstacked
+from fastpolysem.studies.rows import IDENTITY, ConflictError
+from fastpolysem.training import Record, TrainingResult
+
+_BITS = {"float32": np.uint32, "float64": np.uint64}
+
+
+def _shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """The parts of one model."""
+    matrix = config.n_features, config.n_hidden
+    shapes: dict[str, tuple[int, ...]] = {"encoder": matrix}
+    if not config.tied:
+        shapes["decoder"] = matrix
+    if config.bias:
+        shapes["bias"] = matrix[:1]
+    return shapes
+
+
+def weights_schema(config: Config) -> pa.Schema:
+    """Columns of the weights of a configuration."""
+    columns = dict(IDENTITY)
+    for part, shape in _shapes(config).items():
+        if len(shape) == 2:
+            columns[f"{part}_places"] = pa.large_list(pa.int64())
+        columns[part] = pa.large_list(pa.type_for_alias(config.dtype))
+    return pa.schema(columns)
+
+
+def history_schema(metrics: Sequence[str]) -> pa.Schema:
+    """Columns of a history of these metrics."""
+    return pa.schema(
+        {**IDENTITY, "step": pa.int64(), **dict.fromkeys(sorted(metrics), pa.float64())}
+    )
+
+
+def is_history(schema: pa.Schema) -> bool:
+    """Whether these are the columns of some history."""
+    metrics = schema.names[len(IDENTITY) + 1 :]
+    known = bool(metrics) and set(metrics) <= set(core.METRICS)
+    return known and schema.equals(history_schema(metrics))
+
+
+def record_key(record: Record) -> str:
+    """Eight digits that tell what was recorded, and when."""
+    text = json.dumps([sorted(record.metrics), record.steps])
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _identity(result: TrainingResult, repeats: int = 1) -> list[pa.Array]:
+    size = len(result) * repeats
+    return [
+        pa.repeat(pa.scalar(result.config.digest), size),
+        pa.array(np.repeat(result.seeds, repeats)),
+        pa.array(np.full(size, result.numerics_version, dtype=np.int32)),
+    ]
+
+
+def weights_table(result: TrainingResult) -> pa.Table:
+    """The weights of a result, each matrix listed whole or by its non-zeros, whichever is smaller.
+
+    Zeros are told by their bits: -0.0 is kept like any other number.
+    """
+    config = result.config
+    assert result.weights is not None
+    parts = result.weights if isinstance(result.weights, Parameters) else (result.weights,)
+    given = dict(zip(Parameters._fields, parts, strict=False))
+    columns = _identity(result)
+    for part, shape in _shapes(config).items():
+        flat = np.ascontiguousarray(given[part]).reshape(len(result), -1)
+        if len(shape) == 1:
+            columns.append(_lists(list(flat), config.dtype))
+            continue
+        places: list[NDArray[np.int64] | None] = []
+        values: list[NDArray[Any]] = []
+        for one in flat:
+            at = np.flatnonzero(one.view(_BITS[config.dtype]))
+            sparse = len(at) * (8 + one.itemsize) < one.nbytes
+            places.append(at if sparse else None)
+            values.append(one[at] if sparse else one)
+        columns += [_lists(places, np.int64), _lists(values, config.dtype)]
+    return pa.Table.from_arrays(columns, schema=weights_schema(config))
+
+
+def _lists(parts: Sequence[NDArray[Any] | None], dtype: Any) -> pa.LargeListArray:
+    lengths = [0 if part is None else len(part) for part in parts]
+    filled = [part for part in parts if part is not None]
+    values = np.concatenate([np.empty(0, dtype=dtype), *filled])
+    return pa.LargeListArray.from_arrays(
+        pa.array(np.cumsum([0, *lengths]), pa.int64()),
+        pa.array(values),
+        mask=pa.array([part is None for part in parts], pa.bool_()),
+    )
+
+
+def history_table(result: TrainingResult) -> pa.Table:
+    """The history of a result."""
+    steps = result.history["step"]
+    metrics = sorted(set(result.history) - {"step"})
+    columns = _identity(result, len(steps))
+    columns.append(pa.array(np.tile(steps, len(result))))
+    columns += [pa.array(result.history[name].reshape(-1)) for name in metrics]
+    return pa.Table.from_arrays(columns, schema=history_schema(metrics))
+
+
+def check_weights(table: pa.Table, config: Config) -> None:
+    """Raise ValueError if a list of weights cannot be one of the configuration's models."""
+    for part, shape in _shapes(config).items():
+        size = int(np.prod(shape))
+        values = table[part].combine_chunks()
+        lengths = np.asarray(values.value_lengths().fill_null(-1))
+        if len(shape) == 2:
+            places = table[f"{part}_places"].combine_chunks()
+            sparse = np.asarray(places.is_valid())
+            flat = np.asarray(places.flatten())
+            listed = np.asarray(places.value_lengths().fill_null(size))
+            if len(flat) and (flat.min() < 0 or flat.max() >= size):
+                raise ValueError(f"{part}_places must be in [0, {size})")
+            starts = np.cumsum(listed[sparse])[:-1]  # of all lists but the first
+            ascending = np.diff(flat) > 0
+            ascending[starts[(starts > 0) & (starts < len(flat))] - 1] = True
+            if not ascending.all():
+                raise ValueError(f"{part}_places must ascend")
+        else:
+            listed = np.full(len(table), size)
+        if not np.array_equal(lengths, listed):
+            raise ValueError(f"{part} must list as many values as there are places")
+
+
+def weights_of(tables: Iterable[pa.Table], config: Config, seeds: NDArray[np.uint64]) -> Weights:
+    """Weights of these seeds, in their order, as `train` gives them.
+
+    Raises
+    ------
+    KeyError
+        If the weights of a seed are not there.
+    ConflictError
+        If they are there twice and differ.
+    """
+    at = {seed: i for i, seed in enumerate(seeds.tolist())}
+    missing = set(at)
+    shapes = _shapes(config)
+    arrays = {part: np.zeros((len(at), *shape), config.dtype) for part, shape in shapes.items()}
+    for table in tables:
+        columns = {name: table[name].combine_chunks() for name in table.column_names}
+        for row, seed in enumerate(columns["seed"].to_pylist()):
+            if seed not in at:
+                continue
+            for part in shapes:
+                target = arrays[part][at[seed]].reshape(-1)
+                found = _dense(columns[part][row], columns.get(f"{part}_places"), row, len(target))
+                if seed not in missing and found.tobytes() != target.tobytes():
+                    raise ConflictError(
+                        f"config {config.digest}, seed {seed}: two files hold different weights; "
+                        "they cannot come from the same settings and numerics"
+                    )
+                target[:] = found
+            missing.discard(seed)
+    if missing:
+        raise KeyError(f"the weights of seed {min(missing)} were not kept")
+    parts = arrays["encoder"], arrays.get("decoder"), arrays.get("bias")
+    return unstacked(config, parts, single=False)
+
+
+def _dense(
+    values: pa.LargeListScalar, places: pa.LargeListArray | None, row: int, size: int
+) -> NDArray[Any]:
+    """All entries of one seed's part."""
+    numbers = np.asarray(values.values)
+    if places is None or not places[row].is_valid:
+        return numbers
+    dense = np.zeros(size, dtype=numbers.dtype)
+    dense[np.asarray(places[row].values)] = numbers
+    return dense

@@ -1,0 +1,125 @@
+"""Blocks: the one unit of a study's work, and the task that trains one.
+
+A *block* is an aligned range of seeds of one configuration, about a second of work for one core. It
+is one task for an executor, one file of the store and one tick of progress. Its size follows from
+the configuration alone, so that machines working on the same folder cut it alike.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from fastpolysem.config import Config
+from fastpolysem.studies.arrays import history_table, weights_table
+from fastpolysem.studies.rows import rows_of
+from fastpolysem.studies.seedsets import Range
+from fastpolysem.training import Record, TrainingResult, train
+
+MAX_BLOCK = 4096
+
+# Floating point operations a core does per second on the dense path, give or take; only the size of
+# blocks and the guess of the time left hang on it.
+_SPEED = 7e10
+
+
+def block_size(config: Config) -> int:
+    """Number of seeds in a block: about a second of work.
+
+    Parameters
+    ----------
+    config
+        The configuration; nothing else enters, neither the machine nor its load.
+
+    Returns
+    -------
+    int
+        A power of two from 1 to 4096.
+    """
+    most = int(math.log2(MAX_BLOCK))
+    return int(2 ** min(most, max(0, math.floor(-math.log2(seconds_of_seed(config) or 1e-9)))))
+
+
+def seconds_of_seed(config: Config) -> float:
+    """Estimated time to train one seed on one core."""
+    n, m = config.n_features, config.n_hidden
+    flops = (3 if config.tied else 6) * n * n * m
+    if config.noise_sharing == "input":
+        flops += 4 * config.inputs._rows(n) * n * m
+    return config.steps * flops / _SPEED
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of each seed besides its row."""
+
+    record: Record | None = None
+    weights: bool = False
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of consecutive seeds."""
+
+    rows: pd.DataFrame
+    weights: pa.Table | None = None
+    history: pa.Table | None = None
+
+    @classmethod
+    def of(cls, result: TrainingResult) -> Trained:
+        """What there is in a result of training."""
+        return cls(
+            rows_of(result),
+            None if result.weights is None else weights_table(result),
+            history_table(result) if result.history else None,
+        )
+
+    def part(self, start: int, count: int) -> Trained:
+        """Some of the seeds."""
+        history = None
+        if self.history is not None:
+            steps = len(self.history) // len(self.rows)
+            history = self.history.slice(start * steps, count * steps)
+        return Trained(
+            self.rows[start : start + count].reset_index(drop=True),
+            None if self.weights is None else self.weights.slice(start, count),
+            history,
+        )
+
+
+def seeds_in(block: Range) -> NDArray[np.uint64]:
+    """The seeds of a block."""
+    first, stop = block
+    # Not np.arange(first, stop): the end may be 2**64.
+    return np.uint64(first) + np.arange(stop - first, dtype=np.uint64)
+
+
+def train_block(
+    config: dict[str, Any], first: int, count: int, num_threads: int, kept: Kept | None = None
+) -> dict[str, Any]:
+    """Train one block: the task that executors run.
+
+    Plain values, arrays and Arrow tables come out, whose pickles are as small as their numbers:
+    ``rows`` is a column each, ``weights`` and ``history`` are tables or None.
+    """
+    checked, kept = Config.from_dict(config), kept or Kept()
+    result = train(
+        checked,
+        seeds_in((first, first + count)),
+        record=kept.record,
+        return_weights=kept.weights,
+        num_threads=num_threads,
+    )
+    trained = Trained.of(result)
+    return {
+        "digest": checked.digest,
+        "rows": {name: trained.rows[name].to_numpy() for name in trained.rows.columns},
+        "weights": trained.weights,
+        "history": trained.history,
+    }

@@ -1,0 +1,530 @@
+"""Studies: results by (config digest, seed), as tables with intervals."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from fastpolysem import _checks, statistics, theory
+from fastpolysem.config import NUMERICS_VERSION, Config
+from fastpolysem.objective import Weights
+from fastpolysem.studies import arrays
+from fastpolysem.studies.rows import COUNTS, METRICS, SCHEMA, ConflictError, frame, rows_of, union
+from fastpolysem.studies.seedsets import SeedSet
+from fastpolysem.studies.store import Damage, DamagedStudyError, Store, named_range
+from fastpolysem.training import TrainingResult
+
+if TYPE_CHECKING:
+    import xarray
+
+
+class Study:
+    """Results of configurations, one row per configuration and seed.
+
+    Made by `collect` and `Study.open`, or empty and filled with `add`. Rows of a study that was
+    collected into a folder stay there and are read when they are asked for.
+
+    Attributes
+    ----------
+    path : pathlib.Path or None
+        Folder of the study.
+    interrupted : bool
+        Whether collecting was broken off before every seed was there.
+    """
+
+    def __init__(self) -> None:
+        self.path: Path | None = None
+        self.interrupted = False
+        self._configs: dict[str, Config] = {}
+        self._metadata: dict[str, dict[str, Any]] = {}
+        # Tables that are here, and files of them that are read on demand.
+        self._parts: dict[str, list[pd.DataFrame | Path]] = {}
+        self._weights: dict[str, list[pa.Table | Path]] = {}
+        self._history: dict[str, list[pa.Table | Path]] = {}
+        self._wanted: dict[str, SeedSet] = {}  # seeds of files that hold others as well
+        self._read_rows: dict[str, pd.DataFrame] = {}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, skip_damaged: bool = False) -> Study:
+        """Read all of a study's folder.
+
+        Parameters
+        ----------
+        path
+            The folder that was given to `collect`.
+        skip_damaged
+            Move files that cannot be used into the sub-folder ``set-aside``, with a warning that
+            names them, and go on with the rest. They are not altered, and `collect` trains the
+            missing seeds anew.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no study at ``path``.
+        DamagedStudyError
+            If files cannot be used and ``skip_damaged`` is False; names each with the reason.
+        ConflictError
+            If one configuration and seed have two different results.
+        """
+        store = Store(path)
+        study, damages = cls._read(store)
+        if skip_damaged:
+            damages += study._damaged_arrays(store)
+        elif damages:
+            raise DamagedStudyError(damages)
+        if not study._configs and not damages:
+            raise FileNotFoundError(
+                f"there is no study in {store.path}: no folder with a config.json"
+            )
+        for damage in damages:
+            target = store.set_aside(damage)
+            warnings.warn(f"{damage}; moved to {target}", stacklevel=2)
+            study._forget(damage.path)
+        return study
+
+    @staticmethod
+    def check(path: str | os.PathLike[str]) -> list[Damage]:
+        """Every file of a study that is damaged, foreign or half-written, with the reason.
+
+        Reads all of every file. Nothing is changed. Half-written files of writers that were killed
+        and files that are not a study's do no harm; all others `Study.open` refuses.
+        """
+        store = Store(path)
+        study, damages = Study._read(store)
+        damages += study._damaged_arrays(store)
+        for digest in store.digests():
+            damages += store.remains(digest)
+        return damages
+
+    @classmethod
+    def _read(cls, store: Store) -> tuple[Study, list[Damage]]:
+        study = cls()
+        study.path = store.path
+        damages = store.strays()
+        found: list[tuple[tuple[Any, ...], Config, dict[str, Any], pd.DataFrame]] = []
+        for digest in store.digests():
+            try:
+                config, metadata = store.config(digest)
+            except DamagedStudyError as error:
+                damages += error.damages
+                continue
+            tables, damaged = store.tables(store.files(digest), config)
+            damages += damaged
+            rows = union([frame(table for _, table in tables)], digest)
+            order = (config.n_features, config.n_hidden, repr(config))
+            found.append((order, config, metadata, rows))
+        for _, config, metadata, rows in sorted(found, key=lambda one: one[0]):
+            study._add_config(config, metadata)
+            study._add(config.digest, rows)
+            for kind, parts in study._arrays().items():
+                parts[config.digest] += store.files(config.digest, kind)
+        return study, damages
+
+    def _arrays(self) -> dict[str, dict[str, list[pa.Table | Path]]]:
+        return {"weights": self._weights, "history": self._history}
+
+    def _damaged_arrays(self, store: Store) -> list[Damage]:
+        damages = []
+        for digest, config in self._configs.items():
+            for kind in self._arrays():
+                for file in store.files(digest, kind):
+                    damages += store.tables([file], config)[1]
+        return damages
+
+    def _forget(self, path: Path) -> None:
+        for by_digest in self._arrays().values():
+            for parts in by_digest.values():
+                parts[:] = [part for part in parts if part is not path and part != path]
+
+    @property
+    def configs(self) -> tuple[Config, ...]:
+        """The configurations, in the order of the tables."""
+        return tuple(self._configs.values())
+
+    def __len__(self) -> int:
+        """Number of rows: (config, seed) pairs."""
+        return sum(len(self._rows(digest)) for digest in self._configs)
+
+    def __repr__(self) -> str:
+        where = f" in {self.path}" if self.path else ""
+        state = ", interrupted" if self.interrupted else ""
+        return f"<Study of {len(self._configs)} configs, {len(self)} seeds{where}{state}>"
+
+    def add(self, other: TrainingResult | Study) -> None:
+        """Take in the rows of a training result or of another study, in memory only.
+
+        A result must come from its configuration and seeds alone: not from given weights or noise,
+        for rows are known by the digest of their configuration. Its weights and history are left
+        out; those of a study come along.
+
+        Raises
+        ------
+        ValueError
+            If the result was trained by another numerics version.
+        ConflictError
+            If a configuration and seed are there already with a different result; nothing is taken
+            in then.
+        """
+        if isinstance(other, Study):
+            new = {digest: other._rows(digest) for digest in other._configs}
+            configs = other._configs
+        elif isinstance(other, TrainingResult):
+            if other.numerics_version != NUMERICS_VERSION:
+                raise ValueError(
+                    f"Study.add: other must have numerics version {NUMERICS_VERSION}, "
+                    f"got {other.numerics_version}"
+                )
+            digest = other.config.digest
+            new, configs = {digest: rows_of(other)}, {digest: other.config}
+        else:
+            raise _checks.refused(
+                "Study.add: other", "a TrainingResult or a Study", other, kind=TypeError
+            )
+        merged = {}
+        for digest, rows in new.items():
+            own = [self._rows(digest)] if digest in self._configs else []
+            merged[digest] = union([*own, rows], digest)
+        for digest, rows in merged.items():
+            metadata = other._metadata[digest] if isinstance(other, Study) else {}
+            self._add_config(configs[digest], metadata)
+            self._parts[digest] = [rows]
+            self._read_rows.pop(digest, None)
+            self._wanted.pop(digest, None)
+        if isinstance(other, Study):
+            for kind, by_digest in self._arrays().items():
+                for digest, parts in other._arrays()[kind].items():
+                    by_digest[digest] += parts
+
+    def seeds(self) -> pd.DataFrame:
+        """One row per configuration and seed.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``digest``, every field of the configuration (inputs and tuples as text), metadata,
+            ``seed``, the result columns, and the facts ``seconds``, ``kernel``, ``version``,
+            ``isa``, ``host`` and ``numerics_version``. Counts are missing (<NA>) where a seed
+            diverged.
+        """
+        parts = [self._rows(digest) for digest in self._configs]
+        rows = pd.concat(parts, ignore_index=True) if parts else frame()
+        for name in COUNTS:
+            rows[name] = rows[name].astype("Int64").mask(rows["diverged"].to_numpy())
+        lengths = [len(part) for part in parts]
+        fields_ = self._fields().iloc[np.repeat(np.arange(len(parts)), lengths)]
+        return pd.concat([fields_.reset_index(drop=True), rows], axis=1)
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write `seeds` as comma separated values; missing counts are empty."""
+        self.seeds().to_csv(path, index=False)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The results as a labelled array for each metric; needs the package xarray.
+
+        Returns
+        -------
+        xarray.Dataset
+            Each result column over the dimensions ``config`` and ``seed``, as float64 with nan
+            where a configuration has no such seed or it diverged; ``diverged`` as float64, too.
+            Along ``config`` there are the ``digest``, the sizes, the fields that vary and metadata.
+        """
+        import xarray
+
+        seeds = np.unique(
+            np.concatenate(
+                [self._rows(digest)["seed"].to_numpy() for digest in self._configs]
+                + [np.empty(0, dtype=np.uint64)]
+            )
+        )
+        data = {name: np.full((len(self._configs), len(seeds)), np.nan) for name in METRICS}
+        data["diverged"] = np.full((len(self._configs), len(seeds)), np.nan)
+        for i, digest in enumerate(self._configs):
+            rows = self._rows(digest)
+            at = np.searchsorted(seeds, rows["seed"].to_numpy())
+            diverged = rows["diverged"].to_numpy()
+            data["diverged"][i, at] = diverged
+            for name in METRICS:
+                values = rows[name].to_numpy(dtype=np.float64)
+                data[name][i, at] = np.where(diverged, np.nan, values)
+        labels = self.labels()
+        coordinates: dict[str, Any] = {"seed": seeds, "digest": ("config", list(self._configs))}
+        coordinates |= {name: ("config", labels[name].to_numpy()) for name in labels.columns}
+        return xarray.Dataset(
+            {name: (("config", "seed"), values) for name, values in data.items()},
+            coordinates,
+            {"numerics_version": NUMERICS_VERSION},
+        )
+
+    def weights(self, config: Config | str, seeds: ArrayLike | None = None) -> Weights:
+        """Final weights that `collect` kept with ``keep_weights=True``.
+
+        Parameters
+        ----------
+        config
+            A configuration of the study or its digest.
+        seeds
+            Which seeds, in any order; None for all rows of the configuration, by ascending seed,
+            diverged ones included.
+
+        Returns
+        -------
+        Weights
+            (S, n, m), or `Parameters` for models that have more than one matrix, as `train` gives.
+
+        Raises
+        ------
+        KeyError
+            If the weights of a seed were not kept.
+        DamagedStudyError
+            If a file that holds some of them cannot be used.
+        MemoryError
+            If they would not fit into the available memory.
+        """
+        known = self._config("Study.weights", config)
+        if seeds is None:
+            wanted = self._rows(known.digest)["seed"].to_numpy()
+        else:
+            listed = _checks.integers("Study.weights: seeds", seeds, (">=", 0), ("<", 2**64))
+            wanted = np.array(listed, dtype=np.uint64)
+        matrix = known.n_features * known.n_hidden * np.dtype(known.dtype).itemsize
+        _checks.memory(
+            "Study.weights",
+            {f"the weights of {len(wanted)} seeds": len(wanted) * matrix * (2 - known.tied)},
+            "ask for fewer seeds at a time",
+        )
+        tables = _read(self._weights[known.digest], known, wanted)
+        return arrays.weights_of(tables, known, wanted)
+
+    def history(self, config: Config | str) -> pd.DataFrame:
+        """What `collect` recorded during training with ``record=``.
+
+        Parameters
+        ----------
+        config
+            A configuration of the study or its digest.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``seed``, ``step`` and a column for each metric that was recorded, one row for each seed
+            and step. Metrics that were recorded at other steps or seeds only are nan.
+
+        Raises
+        ------
+        ConflictError
+            If one metric of a seed and step is there twice and differs.
+        """
+        known = self._config("Study.history", config)
+        wanted = self._rows(known.digest)["seed"].to_numpy()
+        result = pd.DataFrame({"seed": np.empty(0, np.uint64), "step": np.empty(0, np.int64)})
+        by_metrics: dict[tuple[str, ...], list[pd.DataFrame]] = {}
+        for table in _read(self._history[known.digest], known, wanted):
+            rows = table.drop_columns(["digest", "numerics_version"]).to_pandas()
+            by_metrics.setdefault(tuple(rows.columns[2:]), []).append(rows)
+        keys = ["seed", "step"]
+        for metrics, frames in by_metrics.items():
+            rows = pd.concat(frames, ignore_index=True).drop_duplicates()
+            if rows.duplicated(keys).any():
+                raise ConflictError(f"config {known.digest}: a seed has two different histories")
+            shared = [name for name in metrics if name in result]
+            result = result.merge(rows, how="outer", on=keys, suffixes=("", " again"))
+            for name in shared:
+                one, other = result[name], result.pop(f"{name} again")
+                if ((one != other) & one.notna() & other.notna()).any():
+                    raise ConflictError(
+                        f"config {known.digest}: a seed has two different histories of {name}"
+                    )
+                result[name] = one.fillna(other)
+        result = result[np.isin(result["seed"].to_numpy(), wanted)]
+        return result.sort_values(keys, ignore_index=True)
+
+    def summary(self, metric: str = "polysemantic", *, confidence: float = 0.95) -> pd.DataFrame:
+        """One row per configuration.
+
+        Parameters
+        ----------
+        metric
+            The result column that ``mean`` and its interval are about.
+        confidence
+            Coverage of the intervals.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``n_features``, ``n_hidden``, the fields that vary and metadata; ``seeds`` (all) and how
+            many ``diverged``; over the others ``mean`` with ``ci_low`` and ``ci_high``
+            (`statistics.mean`); for counts of polysemantic neurons also ``collision_law``,
+            ``null_mean`` and ``ratio`` (mean over law) with its interval; then the means of
+            ``loss``, ``unrepresented``, ``dead``, ``benign`` and ``malign``, and ``digest``.
+        """
+        _checks.choice("summary: metric", metric, METRICS)
+        labels = self.labels()
+        table = []
+        for index, config in enumerate(self._configs.values()):
+            rows = self._rows(config.digest)
+            valid = rows[~rows["diverged"]]
+            mean = statistics.mean(valid[metric], confidence=confidence)
+            row: dict[str, Any] = {name: labels[name].iloc[index] for name in labels.columns}
+            row |= {"seeds": len(rows), "diverged": len(rows) - len(valid)}
+            row |= {"mean": mean.value, "ci_low": mean.low, "ci_high": mean.high}
+            if metric in ("polysemantic", "signed_slots"):
+                law = float(theory.collision_law(config.n_features, config.n_hidden))
+                ratio = mean.scaled(1 / law)
+                row["collision_law"] = law
+                row["null_mean"] = float(theory.null_mean(config.n_features, config.n_hidden))
+                row |= {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high}
+            for name in ("loss", "unrepresented", "dead", "benign", "malign"):
+                if name != metric:
+                    row[name] = float(valid[name].mean()) if len(valid) else np.nan
+            row["digest"] = config.digest
+            table.append(row)
+        return pd.DataFrame(table)
+
+    def labels(self) -> pd.DataFrame:
+        """What tells configurations apart, one row each: sizes, fields that vary and metadata."""
+        table = self._fields().drop(columns="digest")
+        return table[
+            [
+                name
+                for name in table.columns
+                if name in ("n_features", "n_hidden")
+                or name not in _FIELDS
+                or table[name].nunique(dropna=False) > 1
+            ]
+        ]
+
+    def values(self, config: Config | str, metric: str = "polysemantic") -> NDArray[Any]:
+        """One column of one configuration, by ascending seed and without diverged seeds.
+
+        Parameters
+        ----------
+        config
+            A configuration of the study or its digest.
+        metric
+            Name of a result column.
+        """
+        _checks.choice("values: metric", metric, METRICS)
+        rows = self._rows(self._config("Study.values", config).digest)
+        values: NDArray[Any] = rows.loc[~rows["diverged"], metric].to_numpy()
+        return values
+
+    def _config(self, where: str, config: Config | str) -> Config:
+        digest = config.digest if isinstance(config, Config) else config
+        if digest not in self._configs:
+            raise KeyError(f"{where}: the study does not hold the config {config!r}")
+        return self._configs[digest]
+
+    def _add_config(self, config: Config, metadata: Mapping[str, Any]) -> None:
+        digest = config.digest
+        self._configs.setdefault(digest, config)
+        self._metadata[digest] = self._metadata.get(digest, {}) | dict(metadata)
+        for by_digest in (self._parts, self._weights, self._history):
+            by_digest.setdefault(digest, [])
+
+    def _add(self, digest: str, rows: pd.DataFrame | Path) -> None:
+        self._parts[digest].append(rows)
+        self._read_rows.pop(digest, None)
+
+    def _want(self, digest: str, seeds: SeedSet) -> None:
+        """Of rows in files only these seeds are the study's."""
+        self._wanted[digest] = seeds
+        self._read_rows.pop(digest, None)
+
+    def _rows(self, digest: str) -> pd.DataFrame:
+        """All rows of a configuration; parts are read and united when they are first asked for."""
+        if digest not in self._read_rows:
+            parts = self._parts[digest]
+            here = [part for part in parts if isinstance(part, pd.DataFrame)]
+            files = [part for part in parts if isinstance(part, Path)]
+            rows = union([*here, frame(_read(files, self._configs[digest]))], digest)
+            if digest in self._wanted:
+                inside = self._wanted[digest].contains(rows["seed"].to_numpy())
+                rows = rows[inside].reset_index(drop=True)
+            if not files:
+                parts[:] = [rows]  # once in memory is enough
+            self._read_rows[digest] = rows
+        return self._read_rows[digest]
+
+    def _fields(self) -> pd.DataFrame:
+        """One row a configuration: digest, fields and metadata."""
+        table: dict[str, list[Any]] = {"digest": list(self._configs)}
+        for name in _FIELDS:
+            table[name] = [getattr(config, name) for config in self._configs.values()]
+        for key in dict.fromkeys(key for one in self._metadata.values() for key in one):
+            table[key] = [self._metadata[digest].get(key) for digest in self._configs]
+        return pd.DataFrame({name: _column(values) for name, values in table.items()})
+
+
+_FIELDS = [field.name for field in fields(Config)]
+_TAKEN = {
+    *SCHEMA.names,
+    *_FIELDS,
+    "seeds",
+    "mean",
+    "ci_low",
+    "ci_high",
+    "ratio",
+    "ratio_low",
+    "ratio_high",
+}
+_TAKEN |= {"collision_law", "null_mean"}
+
+
+def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Metadata as it is stored; refuses what JSON cannot hold and names of columns."""
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, Mapping) or not all(isinstance(key, str) for key in metadata):
+        raise _checks.refused(
+            "collect: metadata", "a mapping with names as keys", metadata, kind=TypeError
+        )
+    if taken := sorted(_TAKEN.intersection(metadata)):
+        raise ValueError(
+            f"collect: metadata must not use the names of columns, got {', '.join(taken)}"
+        )
+    try:
+        result: dict[str, Any] = json.loads(json.dumps(dict(metadata), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"collect: metadata must be JSON: {error}") from None
+    return result
+
+
+def _read(
+    parts: Iterable[pa.Table | Path], config: Config, seeds: NDArray[np.uint64] | None = None
+) -> Iterator[pa.Table]:
+    """Tables, and those of files, of which some are left out that hold none of the seeds.
+
+    DamagedStudyError if a file cannot be used.
+    """
+    for part in parts:
+        if isinstance(part, pa.Table):
+            yield part
+            continue
+        held = named_range(part)
+        if seeds is not None and held is not None and not SeedSet([held]).contains(seeds).any():
+            continue
+        found, damages = Store(part.parents[1]).tables([part], config)
+        if damages:
+            raise DamagedStudyError(damages)
+        yield found[0][1]
+
+
+def _column(values: list[Any]) -> pd.Series[Any]:
+    """A column any table format can hold: numbers with None become floats, objects text."""
+    present = [value for value in values if value is not None]
+    if len(present) < len(values) and all(type(value) in (int, float) for value in present):
+        return pd.Series(values, dtype=np.float64)
+    plain = (bool, int, float, str)
+    return pd.Series(
+        [value if value is None or isinstance(value, plain) else str(value) for value in values]
+    )

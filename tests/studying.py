@@ -1,0 +1,106 @@
+"""What the tests of studies share: small configurations, and children that collect."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import fastpolysem as fp
+from fastpolysem.studies import Progress, Study, blocks
+from fastpolysem.studies.rows import FACTS
+
+# Blocks of 4 seeds for CONFIG, of 2 for twice as many neurons.
+SPEED = 1.2e6
+CONFIG = fp.Config(n_features=8, n_hidden=16, l1=1e-2, steps=50)
+CONFIGS = fp.grid(CONFIG, n_hidden=[16, 32])
+
+DIVERGING = fp.Config(
+    n_features=6, n_hidden=8, optimizer="sgd", learning_rate=0.15, steps=60, init_scale=1.3
+)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "_SPEED", SPEED)
+
+
+def results(study: Study) -> pd.DataFrame:
+    """The table of seeds without what depends on the machine."""
+    return study.seeds().drop(columns=list(FACTS))
+
+
+def assert_same(one: Study, other: Study) -> None:
+    pd.testing.assert_frame_equal(results(one), results(other), check_exact=True)
+
+
+def digest_of(study: Study) -> str:
+    """Hash of every result column, bit for bit."""
+    digest = hashlib.sha256()
+    for name, column in results(study).items():
+        values = column.to_numpy()
+        text = [str(one) for one in values] if values.dtype == object else None
+        digest.update(f"{name} {len(values)}".encode())
+        digest.update("\n".join(text).encode() if text is not None else values.tobytes())
+    return digest.hexdigest()
+
+
+def files(path: Path) -> dict[Path, tuple[int, bytes]]:
+    """Every block, with what tells whether it was written again."""
+    return {
+        file: (file.stat().st_mtime_ns, file.read_bytes()) for file in path.rglob("seeds-*.parquet")
+    }
+
+
+class Stop(Exception):  # noqa: N818
+    """Raised by tests to break off."""
+
+
+def after(blocks: int, error: BaseException) -> Callable[[Progress], None]:
+    """A progress function that raises at this record."""
+
+    def report(record: Progress) -> None:
+        if record.seeds > 4 * blocks:
+            raise error
+
+    return report
+
+
+CHILD = """
+import sys
+import fastpolysem as fp
+from fastpolysem.studies import blocks
+
+if __name__ == "__main__":
+    blocks._SPEED = {speed}
+    config = fp.Config(n_features=8, n_hidden=64, l1=1e-2, steps={steps})
+    study = fp.collect(config, seeds={seeds}, path=sys.argv[1], num_threads=1)
+    print("interrupted" if study.interrupted else "done", len(study))
+"""
+CHILD_CONFIG = fp.Config(n_features=8, n_hidden=64, l1=1e-2, steps=4000)
+CHILD_SPEED = 1e8
+
+
+def start(script: Path, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """A process that runs a script."""
+    return subprocess.Popen(
+        [sys.executable, str(script), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def wait_for_blocks(process: subprocess.Popen[str], path: Path, count: int) -> None:
+    """Wait until so many blocks are there."""
+    while len(list(path.rglob("seeds-*.parquet"))) < count:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
