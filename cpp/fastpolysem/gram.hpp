@@ -119,9 +119,12 @@ class OutputGradient {
                 if (relu_) error = simd::select<T>(p > zero, error, zero);
                 (error + error).store(to + j);
             }
-            const T error = (from[i] - T(1)) * T(2);
-            to[i] = relu_ && !(from[i] > 0) ? T(0) : error + error;
+            to[i] = symmetric_entry(from[i], true);
         }
+    }
+    T symmetric_entry(T p, bool diagonal) const {
+        const T error = (diagonal ? p - T(1) : p) * T(2);
+        return relu_ && !(p > 0) ? T(0) : error + error;
     }
 
     template <class Use>

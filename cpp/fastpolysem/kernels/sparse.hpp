@@ -9,7 +9,7 @@
 //     next G += w_k w_k^T                                         over the non-zeros only
 //
 // A neuron without non-zeros has gradient zero (with noise: u_i xi_k, tested against l1 by its largest entry) and is
-// passed over.
+// passed over. Once few pairs of features share a neuron, G and S are touched at those pairs only.
 #pragma once
 
 #include "dense.hpp"
@@ -20,7 +20,7 @@ template <class T>
 class SparseKernel {
     using P = simd::Pack<T>;
     using Index = typename P::Bits;              // as wide as T: a vector of weights has its vector of features
-    static constexpr int chunk = 16;             // vectors of a column or of a row of G held in registers
+    static constexpr int chunk = 8;              // vectors of a row of S or of G held in registers
     static constexpr std::ptrdiff_t group = 32;  // neurons whose part of G is added together
     static constexpr double switch_at = 0.5;     // share of non-zeros below which this beats the dense kernel
 
@@ -45,6 +45,7 @@ class SparseKernel {
     void start(const Parameters<T>& weights, const Matrix<T>* noise, Pulse& pulse) {
         dense_.start(weights, noise, pulse);
         sparse_ = false;
+        g_is_listed_ = sum_is_listed_ = false;
         age_ = 0;
     }
 
@@ -58,14 +59,12 @@ class SparseKernel {
     void step(const SparseBatch* batch, const Matrix<T>* noise, const Matrix<T>* next_noise, Pulse& pulse) {
         if (!sparse_ && age_++ % 8 == 0 && double(dense_.nonzeros()) < switch_at * double(n_ * m_)) take_over();
         if (!sparse_) return dense_.step(batch, noise, next_noise, pulse);
-        dense_.prepare(batch, noise);
+        prepare(batch, noise);
         const StepConstants<T> c = dense_.schedule_.next();
         with_update(s_, [&](auto update) {
             using U = decltype(update);
             dense_.template step_bias<U>(c);
-            dense_.g_.clear();
-            dense_.c_.clear();
-            below_only_ = false;
+            clear_g(batch, noise);
             const T widest = noise ? largest(dense_.output_.d_sum.row(0)) : T(0);
             for (std::ptrdiff_t k0 = 0; k0 < m_; k0 += group) {
                 if (pulse.stopped()) return;
@@ -82,6 +81,36 @@ class SparseKernel {
     }
 
   private:
+    // From G to S.
+    void prepare(const SparseBatch* batch, const Matrix<T>* noise) {
+        if (!g_is_listed_) {
+            sum_is_listed_ = false;
+            return dense_.prepare(batch, noise);
+        }
+        Matrix<T>&g = dense_.g_, &sum = dense_.sum_;
+        if (sum_is_listed_)
+            for (const auto& [i, j] : sum_entries_) sum.row(i)[j] = 0;
+        else sum.clear();
+        for (const auto& [i, j] : g_entries_) sum.row(i)[j] = dense_.output_.symmetric_entry(g.row(i)[j], i == j);
+        sum_entries_ = g_entries_;
+        sum_is_listed_ = true;
+    }
+
+    // Before neurons are added again. The entries that will not be zero are listed if they are few, and if zeros of G
+    // mean zeros of S.
+    void clear_g(const SparseBatch* batch, const Matrix<T>* noise) {
+        if (g_is_listed_)
+            for (const auto& [i, j] : g_entries_) dense_.g_.row(i)[j] = 0;
+        else dense_.g_.clear();
+        dense_.c_.clear();
+        below_only_ = false;
+        g_entries_.clear();
+        std::int64_t pairs = 0;
+        for (const int count : count_) pairs += std::int64_t(count) * count;
+        g_is_listed_ =
+            dense_.symmetric_ && !batch && !noise && s_.activation == Activation::relu && pairs < n_ * n_ / 16;
+    }
+
     // From panels of 128 bytes to one row of n features for each neuron.
     void take_over() {
         sparse_ = true;
@@ -113,14 +142,15 @@ class SparseKernel {
     template <class U>
     void advance(std::ptrdiff_t k, const T* xi, const StepConstants<T>& c) {
         T* g = gradient_.row(0);
-        std::ptrdiff_t i = 0;
-        for (; i + chunk * P::width <= padded_; i += chunk * P::width) add_rows<chunk>(k, i, g);
-        if (i < padded_) add_rest<chunk - 1>(int((padded_ - i) / P::width), k, i, g);
+        for (std::ptrdiff_t i = 0; i < padded_; i += chunk * P::width) {
+            const auto vectors = std::min<std::ptrdiff_t>(chunk, (padded_ - i) / P::width);
+            add_rows<chunk>(int(vectors), k, i, g + i);
+        }
         T *w = weights_.row(k), *first = first_.empty() ? nullptr : first_.row(k),
           *second = second_.empty() ? nullptr : second_.row(k);
         const P l1 = P::all(c.l1);
         count_[std::size_t(k)] = 0;
-        for (i = 0; i < padded_; i += P::width) {
+        for (std::ptrdiff_t i = 0; i < padded_; i += P::width) {
             P slope = P::load(g + i), weight = P::load(w + i);
             if (xi) slope = simd::fma(P::load(dense_.output_.d_sum.row(0) + i), P::all(*xi), slope);
             if (!simd::lanes_set<T>((weight != P::zero()) | (simd::abs(slope) > l1))) continue;
@@ -135,9 +165,11 @@ class SparseKernel {
         }
     }
 
-    // to[i ...] = sum over neuron k's non-zeros j of S[j][i ...] w_jk, V vectors at a time.
+    // to = sum over neuron k's non-zeros j of S[j][i ...] w_jk, V vectors of it.
     template <int V>
-    void add_rows(std::ptrdiff_t k, std::ptrdiff_t i, T* to) const {
+    void add_rows(int vectors, std::ptrdiff_t k, std::ptrdiff_t i, T* to) const {
+        if constexpr (V > 1)
+            if (vectors < V) return add_rows<V - 1>(vectors, k, i, to);
         P sum[V];
 #pragma GCC unroll 16
         for (int v = 0; v < V; ++v) sum[v] = P::zero();
@@ -151,12 +183,7 @@ class SparseKernel {
             for (int v = 0; v < V; ++v) sum[v] = simd::fma(x, P::load(row + v * P::width), sum[v]);
         }
 #pragma GCC unroll 16
-        for (int v = 0; v < V; ++v) sum[v].store(to + i + v * P::width);
-    }
-    template <int V>
-    void add_rest(int vectors, std::ptrdiff_t k, std::ptrdiff_t i, T* to) const {
-        if (vectors == V) return add_rows<V>(k, i, to);
-        if constexpr (V > 1) add_rest<V - 1>(vectors, k, i, to);
+        for (int v = 0; v < V; ++v) sum[v].store(to + v * P::width);
     }
 
     // Adds neurons k0 .. end-1 to G, and to c: pair by pair, or by whole rows of G where there are many non-zeros.
@@ -168,7 +195,7 @@ class SparseKernel {
             entries += count;
             pairs += count * count;
         }
-        const bool by_rows = pairs > entries * padded_ / (2 * P::width) + 4 * n_;
+        const bool by_rows = !g_is_listed_ && pairs > entries * padded_ / (2 * P::width) + 4 * n_;
         if (by_rows) std::fill(row_neurons_.begin(), row_neurons_.end(), 0u);
         for (std::ptrdiff_t k = k0; k < end; ++k) {
             const Index* index = index_.data() + k * room_;
@@ -182,23 +209,25 @@ class SparseKernel {
                     for (int f = 0; f < count; ++f) {
                         T& entry = g.row(index[e])[index[f]];
                         entry = std::fma(value[e], value[f], entry);
+                        if (g_is_listed_) g_entries_.emplace_back(index[e], index[f]);
                     }
             }
         }
         if (!by_rows) return;
         below_only_ = true;
-        for (std::ptrdiff_t i = 0; i < n_; ++i) {
-            if (!row_neurons_[std::size_t(i)]) continue;
-            const int vectors = int(i / P::width) + 1;  // up to the diagonal
-            int v = 0;
-            for (; v + chunk <= vectors; v += chunk) add_neurons<chunk>(k0, i, v * P::width);
-            if (v < vectors) add_neurons_rest<chunk - 1>(vectors - v, k0, i, v * P::width);
-        }
+        for (std::ptrdiff_t j = 0; j < padded_;
+             j += chunk * P::width)  // the group's weights of a chunk fit the first cache
+            for (std::ptrdiff_t i = j; i < n_; ++i) {
+                const auto vectors = std::min<std::ptrdiff_t>(chunk, (i - j) / P::width + 1);  // up to the diagonal
+                if (row_neurons_[std::size_t(i)]) add_neurons<chunk>(int(vectors), k0, i, j);
+            }
     }
 
-    // Row i of G, V vectors from column j: plus w_ik w_k for the group's neurons k that have feature i.
+    // Row i of G, from column j on: plus w_ik w_k for the group's neurons k that have feature i.
     template <int V>
-    void add_neurons(std::ptrdiff_t k0, std::ptrdiff_t i, std::ptrdiff_t j) {
+    void add_neurons(int vectors, std::ptrdiff_t k0, std::ptrdiff_t i, std::ptrdiff_t j) {
+        if constexpr (V > 1)
+            if (vectors < V) return add_neurons<V - 1>(vectors, k0, i, j);
         T* to = dense_.g_.row(i) + j;
         P sum[V];
 #pragma GCC unroll 16
@@ -211,11 +240,6 @@ class SparseKernel {
         }
 #pragma GCC unroll 16
         for (int v = 0; v < V; ++v) sum[v].store(to + v * P::width);
-    }
-    template <int V>
-    void add_neurons_rest(int vectors, std::ptrdiff_t k0, std::ptrdiff_t i, std::ptrdiff_t j) {
-        if (vectors == V) return add_neurons<V>(k0, i, j);
-        if constexpr (V > 1) add_neurons_rest<V - 1>(vectors, k0, i, j);
     }
 
     T largest(const T* u) const {
@@ -234,6 +258,8 @@ class SparseKernel {
     Buffer<Index> index_;                     // each neuron's non-zeros: features, ascending
     Buffer<T> value_;                         // ... and weights
     std::vector<int> count_;                  // ... and how many
+    bool g_is_listed_ = false, sum_is_listed_ = false;
+    std::vector<std::pair<Index, Index>> g_entries_, sum_entries_;  // where G and S may not be zero, if that is listed
     bool sparse_ = false, below_only_ = false;
     std::int64_t age_ = 0;
 };
