@@ -35,7 +35,9 @@ matplotlib.use("Agg")
 
 TINY: dict[str, dict[str, Any]] = {
     "amount": {"n_features": 8, "n_hidden": [8, 12, 16], "steps": 1500, "l1": 4e-3},
+    "baseline": {"n_features": 4, "n_hidden": [4, 8], "steps": 200},
     "collisions": {"n_features": 8, "n_hidden": [8, 16], "steps": 500, "l1": 1e-2},
+    "cooccurrence": {"n_features": 4, "n_hidden": 8, "steps": 200},
     "correlated": {
         "n_features": 8,
         "n_hidden": 8,
@@ -43,11 +45,16 @@ TINY: dict[str, dict[str, Any]] = {
         "steps": 300,
     },
     "curves": {"n_features": 8, "n_hidden": [8, 16], "steps": 500},
+    "diagnose": {"n_features": 8, "n_hidden": 5, "steps": 800},
     "encoding": {"n_hidden": 200, "l1": 5e-3},
     "existence": {"n_features": 8, "n_hidden": [8, 16], "steps": 500},
     "initialisations": {"n_features": 8, "n_hidden": 16, "steps": 1500, "l1": 1e-2},
+    "kurtosis": {"n_features": 4, "n_hidden": 6, "steps": 300},
+    "necessary": {"n_features": 8, "n_hidden": [6, 8, 16], "steps": 800},
     "noise": {"n_features": 4, "n_hidden": 6, "steps": 400, "noise_std": [0.1, 0.2]},
+    "optimizers": {"n_features": 8, "n_hidden": [8, 16], "steps": 500},
     "sparsity": {"n_hidden": 200, "l1": 5e-3},
+    "winners": {"n_features": 8, "n_hidden": [8, 16], "steps": 800},
 }
 ON_ENCODINGS = {"encoding", "sparsity"}
 

@@ -320,6 +320,10 @@ def _reproduce(
     ax = experiment.draw(data, _new_axes(experiment.FIGURE_SIZE))
     plots.save(ax, folder / f"{name}.png")
     plots.save(ax, folder / f"{name}.svg")
+    if judge := getattr(experiment, "verdict", None):
+        verdict = f"{judge(data)}\n"
+        (folder / f"{name}-verdict.txt").write_text(verdict, encoding="utf-8")
+        print(f"\n{verdict}", end="")
     print(
         f"\nin {folder}: {name}.png and .svg (figure), {name}.csv (table), {name}-seeds.csv "
         "and .parquet (one row a seed), study/ (from which the same command goes on)"

@@ -1,0 +1,228 @@
+"""Is the polysemanticity in given weights necessary, or incidental?
+
+A polysemantic neuron is *incidental* here if one of its features could move to another neuron
+without more interference: training could have kept them apart. It is *necessary* if none could,
+because every neuron is in use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastpolysem import _checks
+from fastpolysem.metrics import _matrix, effective_weights
+from fastpolysem.objective import Parameters
+
+__all__ = ["Diagnosis", "diagnose"]
+
+_NORMAL = 1e-150
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `diagnose` finds in the weights of one model."""
+
+    neurons: NDArray[np.int64]
+    """(K,) the polysemantic neurons, ascending: those that two or more features concentrate on."""
+    features: tuple[tuple[int, ...], ...]
+    """The features that concentrate on each of them, by descending size of the weight."""
+    malign: NDArray[np.bool_]
+    """(K,) whether two of them have the same sign, so that the ReLU does not keep them apart."""
+    interference: NDArray[np.float64]
+    """(K,) what the best single move of a feature to another neuron would add to the interference
+    (`diagnose`); inf if there is no other neuron."""
+    incidental: NDArray[np.bool_]
+    """(K,) whether that is within the tolerance. Neurons may compete for one free neuron: how many
+    can be freed *together* is ``removable``."""
+    free: NDArray[np.int64]
+    """Neurons that no feature uses: no weight is as large as ``least`` times its feature's norm."""
+    represented: int
+    """Features that concentrate on a neuron."""
+    spread: NDArray[np.int64]
+    """Features that have weights but concentrate on no neuron; neurons cannot be told apart by
+    them, and nothing is said about them."""
+    removable: int
+    """How many of the polysemantic neurons can be made monosemantic by moves, one after another,
+    each within the tolerance."""
+    necessary: int
+    """The least number of polysemantic neurons with these features and neurons if two features at
+    most share one, ``max(0, represented - neurons)``."""
+    weights: NDArray[np.float64]
+    """(n, m) the given weights after these moves: as monosemantic as moves make them."""
+
+    def __str__(self) -> str:
+        n, m = self.weights.shape
+        return (
+            f"{n} features, {m} neurons: {len(self.neurons)} polysemantic "
+            f"({int(self.malign.sum())} malign), {self.removable} of them incidental, at least "
+            f"{self.necessary} necessary; {len(self.free)} neurons free, {self.represented} "
+            f"features on a neuron, {len(self.spread)} spread"
+        )
+
+
+def diagnose(
+    weights: Any, *, concentrated: float = 0.8, least: float = 0.1, tolerance: float = 0.01
+) -> Diagnosis:
+    """Tell incidental from necessary polysemanticity in the weights of one model.
+
+    Works on weights of any origin and scale: only the features' directions matter. The measure is
+    the interference that a ReLU lets through, ``I = Σ_i Σ_{j≠i} ReLU(cos(W_i, W_j))²``, which for a
+    tied ReLU autoencoder with features of norm 1 is its loss on one-hot inputs. A move exchanges a
+    feature's weights on two neurons; it keeps the norm.
+
+    Parameters
+    ----------
+    weights
+        (n, m): row i is feature i, column k neuron k; or `fastpolysem.Parameters` of an untied
+        model, whose `fastpolysem.metrics.effective_weights` are taken. Anything that numpy can read
+        as real numbers; tensors that have ``detach`` are detached and brought to the CPU.
+        ``torch.nn.Linear(n, m).weight`` is (m, n): pass its transpose.
+    concentrated
+        A feature is on a neuron if its \\|weight\\| there is at least this share of its norm. More
+        than 0.7071, so that there is at most one such neuron.
+    least
+        A neuron is free if no \\|weight\\| there reaches this share of its feature's norm.
+    tolerance
+        Interference that a move may add, at least 0; two features of one direction have 2.
+
+    Returns
+    -------
+    Diagnosis
+
+    Raises
+    ------
+    TypeError, ValueError
+        For weights that are no finite real (n, m) array, and for thresholds out of range.
+
+    Notes
+    -----
+    What can be told, and what cannot:
+
+    * The *rows* must be the features. Where they are not known, as in most real networks, this says
+      nothing. Features left out make neurons look free: with half of them unseen the answer is
+      often wrong (the experiment ``diagnose`` measures how often).
+    * A neuron by itself does not show it: the two weights of an incidental pair and of a necessary
+      one are alike. What tells them apart are the other neurons.
+    * "Incidental" says that there is room, not that a feature would have gone there under another
+      start; and only interference on inputs of one feature counts. Where features occur together, a
+      shared neuron costs more than ``interference`` says, never less.
+    * Features spread over several neurons are superposition of another kind and are left alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastpolysem as fp
+    >>> weights = np.eye(3, 4)
+    >>> weights[2] = -weights[1]        # two features on neuron 1, neurons 2 and 3 are free
+    >>> print(fp.diagnose(weights))
+    3 features, 4 neurons: 1 polysemantic (0 malign), 1 of them incidental, at least 0 necessary; \
+2 neurons free, 3 features on a neuron, 0 spread
+    """
+    share = _checks.real("diagnose: concentrated", concentrated, (">", 0.7072), ("<=", 1))
+    least = _checks.real("diagnose: least", least, (">", 0), ("<", 0.7072))
+    tolerance = _checks.real("diagnose: tolerance", tolerance, (">=", 0))
+    given = _matrix("diagnose", _as_numpy(weights))
+    if given.ndim != 2:
+        raise _checks.refused("diagnose: weights", "those of one model, (n, m)", given)
+    peak = np.abs(given).max(axis=1, keepdims=True)
+    scaled = given / np.where(peak > _NORMAL, peak, 1.0)
+    norm = np.sqrt(np.square(scaled).sum(axis=1, keepdims=True))
+    directions = np.where(peak > _NORMAL, scaled / np.where(norm > 0, norm, 1.0), 0.0)
+    exists = (peak > _NORMAL)[:, 0]
+
+    on = np.abs(directions) >= share
+    represented = on.any(axis=1)
+    neurons = _shared(on)
+    listed = [_by_size(directions, on, int(k)) for k in neurons]
+    moves = [_best_move(directions, on, int(k)) for k in neurons]
+    added = np.array([move[0] for move in moves], dtype=np.float64)
+    # Two features of opposite signs are benign; any third one has the sign of another.
+    agree = [
+        len(set(np.sign(directions[rows, k]))) < len(rows)
+        for rows, k in zip(map(list, listed), neurons, strict=True)
+    ]
+    moved, removable = _separated(directions, share, tolerance)
+    return Diagnosis(
+        neurons=neurons,
+        features=tuple(listed),
+        malign=np.array(agree, dtype=bool),
+        interference=added,
+        incidental=added <= tolerance,
+        free=np.flatnonzero((np.abs(directions) < least).all(axis=0)),
+        represented=int(represented.sum()),
+        spread=np.flatnonzero(exists & ~represented),
+        removable=removable,
+        necessary=max(0, int(represented.sum()) - given.shape[1]),
+        weights=moved * (norm * peak),
+    )
+
+
+def _as_numpy(weights: Any) -> Any:
+    """The weights as numpy can read them, of an untied model the effective ones."""
+    if isinstance(weights, Parameters):
+        if weights.decoder is None:
+            return _as_numpy(weights.encoder)
+        return effective_weights(_as_numpy(weights.encoder), _as_numpy(weights.decoder))
+    if hasattr(weights, "detach"):  # a tensor, known by what it does: no import needed
+        return weights.detach().cpu().numpy()
+    return weights
+
+
+def _shared(on: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Neurons that two or more features are on."""
+    found: NDArray[np.int64] = np.flatnonzero(on.sum(axis=0) >= 2)
+    return found
+
+
+def _by_size(directions: NDArray[Any], on: NDArray[np.bool_], neuron: int) -> tuple[int, ...]:
+    """The features on a neuron, the largest weight first."""
+    rows = np.flatnonzero(on[:, neuron])
+    order = np.argsort(-np.abs(directions[rows, neuron]), kind="stable")
+    return tuple(int(row) for row in rows[order])
+
+
+def _best_move(
+    directions: NDArray[Any], on: NDArray[np.bool_], neuron: int
+) -> tuple[float, int, int]:
+    """What the best move of a feature off a neuron adds to the interference, the feature, and where
+    it goes, among the neurons that no feature is on."""
+    best = (np.inf, -1, -1)
+    targets = np.flatnonzero(~on.any(axis=0))
+    if not len(targets):
+        return best
+    for row in _by_size(directions, on, neuron):
+        own = directions[row]
+        others = directions.copy()
+        others[row] = 0.0
+        cosines = others @ own
+        # Exchanging own[neuron] and own[k] changes the cosine with feature j by this, (n, targets).
+        gap = own[targets] - own[neuron]
+        changed = cosines[:, np.newaxis] + (others[:, [neuron]] - others[:, targets]) * gap
+        before = np.square(np.maximum(cosines, 0)).sum()
+        # Both orders of a pair count, each with the same cosine.
+        added = 2 * (np.square(np.maximum(changed, 0)).sum(axis=0) - before)
+        place = int(added.argmin())
+        if added[place] < best[0]:
+            best = (float(added[place]), row, int(targets[place]))
+    return best
+
+
+def _separated(
+    directions: NDArray[Any], share: float, tolerance: float
+) -> tuple[NDArray[np.float64], int]:
+    """The directions after moves off polysemantic neurons, the cheapest first, and how many neurons
+    became monosemantic."""
+    moved = directions.copy()
+    on = np.abs(moved) >= share
+    before = len(_shared(on))
+    while True:
+        found = [(*_best_move(moved, on, int(k)), int(k)) for k in _shared(on)]
+        if not found or min(found)[0] > tolerance:
+            return moved, before - len(found)
+        _, row, target, neuron = min(found)
+        moved[row, [neuron, target]] = moved[row, [target, neuron]]
+        on = np.abs(moved) >= share

@@ -1,0 +1,173 @@
+"""From tests to a verdict: an effect, none worth speaking of, or too few seeds to tell.
+
+An experiment poses a few *primary* tests. Their p-values are corrected together by Holm's method,
+so that the chance that any of them speaks of an effect where there is none is at most `ALPHA`. A
+test without an effect says "no effect" only if its 95 % interval lies within a margin that was
+named beforehand, and otherwise that it lacks the power.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastpolysem import statistics
+from fastpolysem.statistics import Estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ALPHA = 0.05
+"""Chance of a false alarm among all primary tests of a verdict."""
+
+EFFECT, NO_EFFECT, LACKS_POWER = "effect", "no effect", "lacks the power"
+
+
+class Comparison(NamedTuple):
+    """A difference, tested against 0."""
+
+    name: str
+    """What is compared with what."""
+    difference: Estimate
+    """With its 95 % interval."""
+    p_value: float
+    """Of no difference; nan where it cannot be tested, which counts as 1."""
+    margin: float
+    """A difference of at most this size would not matter."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer of an experiment."""
+
+    outcome: str
+    """`EFFECT` if a primary test found one, `NO_EFFECT` if all are within their margins, else
+    `LACKS_POWER`."""
+    sentence: str
+    """What that says of the question."""
+    tests: pd.DataFrame
+    """One row a test: ``test``, ``difference``, ``ci_low``, ``ci_high`` (95 %), ``margin``,
+    ``p_value``, ``p_holm`` (corrected for the number of tests) and ``outcome``."""
+    method: str
+    """Which test, and of what."""
+
+    def __str__(self) -> str:
+        shown = self.tests.rename(columns={"ci_low": "from", "ci_high": "to"})
+        lines = shown.to_string(index=False, float_format=lambda value: f"{value:.3g}", na_rep="-")
+        corrected = f"{self.method}; p-values corrected by Holm's method, 95 % intervals."
+        return f"{lines}\n{corrected}\n\nVerdict ({self.outcome}): {self.sentence}"
+
+    def outcome_of(self, name: str) -> str:
+        """The outcome of one test."""
+        return str(self.tests.set_index("test").loc[name, "outcome"])
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """P-values corrected for their number by Holm's (1979) step-down method; nan counts as 1."""
+    p = np.nan_to_num(np.asarray(p_values, dtype=np.float64), nan=1.0)
+    order = np.argsort(p, kind="stable")
+    corrected = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
+    result = np.empty_like(p)
+    result[order] = np.minimum(corrected, 1.0)
+    return result
+
+
+def judged(tests: Iterable[Comparison], alpha: float = ALPHA) -> pd.DataFrame:
+    """The table of a verdict: corrected p-values, and the outcome of each test."""
+    import pandas as pd
+
+    listed = list(tests)
+    corrected = holm([one.p_value for one in listed])
+    rows = []
+    for one, p in zip(listed, corrected, strict=True):
+        value, low, high = one.difference
+        if p <= alpha:
+            outcome = EFFECT
+        elif -one.margin <= low and high <= one.margin:
+            outcome = NO_EFFECT
+        else:  # also where the interval is unknown
+            outcome = LACKS_POWER
+        rows.append((one.name, value, low, high, one.margin, one.p_value, p, outcome))
+    columns = ["test", "difference", "ci_low", "ci_high", "margin", "p_value", "p_holm", "outcome"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def overall(tests: pd.DataFrame) -> str:
+    """The outcome of all tests together."""
+    outcomes = set(tests["outcome"])
+    if EFFECT in outcomes:
+        return EFFECT
+    return NO_EFFECT if outcomes == {NO_EFFECT} else LACKS_POWER
+
+
+def verdict_of(
+    tests: Sequence[Comparison], method: str, say: Callable[[str, pd.DataFrame], str]
+) -> Verdict:
+    """Judge the tests, and let ``say(outcome, tests)`` put the outcome into a sentence."""
+    table = judged(tests)
+    outcome = overall(table)
+    return Verdict(outcome, say(outcome, table), table, method)
+
+
+def compared(
+    name: str,
+    first: ArrayLike,
+    second: ArrayLike,
+    margin: float,
+    *,
+    paired: bool = False,
+    relative: bool = False,
+) -> Comparison:
+    """Test whether two settings have the same mean, by Welch's t or by differences of pairs.
+
+    Parameters
+    ----------
+    name, margin
+        As in `Comparison`.
+    first, second
+        Values of the seeds; of the same seeds in the same order if paired.
+    paired
+        Whether they are compared seed by seed.
+    relative
+        Whether the difference and its margin are in units of the second mean, whose own error is
+        taken along to first order.
+
+    Returns
+    -------
+    Comparison
+        Untested (p-value nan) with fewer than two values. If nothing varies and nothing differs,
+        the interval is what whole numbers of that many seeds leave open: up to a share of
+        ``1 - 0.025^(1/S)`` of them could differ, by 1.
+    """
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    unknown = Comparison(name, Estimate(math.nan, math.nan, math.nan), math.nan, margin)
+    if min(a.size, b.size) < 2:
+        return unknown
+    center = float(b.mean()) if relative else 1.0
+    if center == 0:
+        return unknown
+    gap = float(a.mean() - b.mean())
+    result = statistics.compare(a, b, paired=paired)
+    if math.isnan(result.p_value):
+        open_ = 1 - 0.025 ** (1 / min(a.size, b.size))
+        difference = Estimate(gap, gap - open_, gap + open_).scaled(1 / center)
+        return Comparison(name, difference, float(gap == 0), margin)
+    if not relative:
+        return Comparison(name, result.difference, result.p_value, margin)
+    # a - ratio b has the mean 0, and the error of the ratio to first order.
+    spread = statistics.compare(a, (1 + gap / center) * b, paired=paired).difference
+    if math.isnan(spread.low):  # all of a is 0: what so many seeds leave open
+        spread = statistics.mean(a)
+    low, high = ((gap + end) / center for end in spread[1:])
+    return Comparison(name, Estimate(gap / center, low, high), result.p_value, margin)
+
+
+def text(estimate: Any, digits: int = 3) -> str:
+    """``value [low, high]``."""
+    value, low, high = (f"{number:.{digits}g}" for number in estimate[:3])
+    return f"{value} [{low}, {high}]"
