@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fastpolysem import metrics
 from fastpolysem._native import build_info
 from fastpolysem.config import NUMERICS_VERSION, Config, grid
+from fastpolysem.diagnosis import Diagnosis, diagnose
 from fastpolysem.inputs import Basis, CorrelatedBlocks, FixedBatch, Independent
 from fastpolysem.metrics import count_polysemantic
 from fastpolysem.objective import Parameters, forward, loss_and_gradient
@@ -24,7 +25,7 @@ from fastpolysem.training import Record, TrainingResult, train
 if TYPE_CHECKING:
     from fastpolysem import encoding, experiments, plots, statistics, studies, theory
     from fastpolysem.studies.collect import collect, iter_collect
-    from fastpolysem.studies.store import Study
+    from fastpolysem.studies.study import Study
 
     __version__: str
 
@@ -33,6 +34,7 @@ __all__ = [
     "Basis",
     "Config",
     "CorrelatedBlocks",
+    "Diagnosis",
     "FixedBatch",
     "Independent",
     "Parameters",
@@ -43,6 +45,7 @@ __all__ = [
     "build_info",
     "collect",
     "count_polysemantic",
+    "diagnose",
     "encoding",
     "experiments",
     "forward",
