@@ -38,6 +38,7 @@ class Settings:
     l1_schedule: Sequence[tuple[int, float]] | None = None
     l1_target: str = "weights"
     l1_update: str = "subgradient"
+    repulsion: float = 0.0
     optimizer: str = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float | None = None
@@ -102,16 +103,37 @@ def hidden(model: Weights, batch: Array) -> Array:
     return batch @ model.encoder
 
 
-def preactivation(model: Weights, batch: Array, noise: Array | None = None) -> Array:
-    """(B, n). ``noise`` is (m,), shared by the rows, or (B, m), each row its own."""
-    noisy = hidden(model, batch) if noise is None else hidden(model, batch) + noise
-    pre = noisy @ decoder_of(model).T
+def disturbed(
+    model: Weights, batch: Array, noise: Array | None = None, dropout: Array | None = None
+) -> Array:
+    """(B, m): what the decoder reads.
+
+    ``noise`` is added, ``dropout`` (0 or 1 / (1 - probability)) then multiplies; each is (m,),
+    shared by the rows, or (B, m), each row its own.
+    """
+    out = hidden(model, batch)
+    if noise is not None:
+        out = out + noise
+    return out if dropout is None else out * dropout
+
+
+def preactivation(
+    model: Weights, batch: Array, noise: Array | None = None, dropout: Array | None = None
+) -> Array:
+    """(B, n)."""
+    pre = disturbed(model, batch, noise, dropout) @ decoder_of(model).T
     return pre if model.bias is None else pre + model.bias
 
 
-def forward(config: Config, model: Weights, batch: Array, noise: Array | None = None) -> Array:
+def forward(
+    config: Config,
+    model: Weights,
+    batch: Array,
+    noise: Array | None = None,
+    dropout: Array | None = None,
+) -> Array:
     """(B, n): the reconstruction of each row."""
-    pre = preactivation(model, batch, noise)
+    pre = preactivation(model, batch, noise, dropout)
     return np.maximum(pre, 0.0) if config.activation == "relu" else pre
 
 
@@ -137,9 +159,14 @@ def l1_constant_from(config: Config) -> int:
 
 
 def squared_error(
-    config: Config, model: Weights, batch: Array, noise: Array | None = None, scale: float = 1.0
+    config: Config,
+    model: Weights,
+    batch: Array,
+    noise: Array | None = None,
+    scale: float = 1.0,
+    dropout: Array | None = None,
 ) -> float:
-    error = forward(config, model, batch, noise) - batch
+    error = forward(config, model, batch, noise, dropout) - batch
     return float(scale * np.sum(importance(config) * error**2))
 
 
@@ -152,30 +179,82 @@ def l1_term(config: Config, model: Weights, batch: Array, scale: float = 1.0) ->
     return float(config.l1 * total)
 
 
+def repulsion_term(config: Config, model: Weights) -> float:
+    """Over the pairs of features in each neuron, of both matrices."""
+    total = 0.0
+    for w in model[:2]:
+        if w is None:
+            continue
+        n, m = w.shape
+        for k in range(m):
+            for i in range(n):
+                for j in range(i + 1, n):
+                    total += w[i, k] ** 2 * w[j, k] ** 2
+    return config.repulsion * total
+
+
 def objective(
-    config: Config, model: Weights, batch: Array, noise: Array | None = None, scale: float = 1.0
+    config: Config,
+    model: Weights,
+    batch: Array,
+    noise: Array | None = None,
+    scale: float = 1.0,
+    dropout: Array | None = None,
 ) -> float:
-    """What training minimises: squared error and l1 term."""
-    return squared_error(config, model, batch, noise, scale) + l1_term(config, model, batch, scale)
+    """What training minimises: squared error, l1 term and repulsion."""
+    error = squared_error(config, model, batch, noise, scale, dropout)
+    return error + l1_term(config, model, batch, scale) + repulsion_term(config, model)
 
 
 def squared_error_gradient(
-    config: Config, model: Weights, batch: Array, noise: Array | None = None, scale: float = 1.0
+    config: Config,
+    model: Weights,
+    batch: Array,
+    noise: Array | None = None,
+    scale: float = 1.0,
+    dropout: Array | None = None,
 ) -> Weights:
     """Backpropagation, line by line. The slope of the ReLU at 0 is 0."""
-    noisy = hidden(model, batch) if noise is None else hidden(model, batch) + noise
-    pre = preactivation(model, batch, noise)
-    error = forward(config, model, batch, noise) - batch
+    read = disturbed(model, batch, noise, dropout)
+    pre = preactivation(model, batch, noise, dropout)
+    error = forward(config, model, batch, noise, dropout) - batch
     slope = (pre > 0.0).astype(np.float64) if config.activation == "relu" else np.ones_like(pre)
 
     d_pre = scale * 2.0 * importance(config) * error * slope  # (B, n)
     d_hidden = d_pre @ decoder_of(model)  # (B, m)
+    if dropout is not None:
+        d_hidden = d_hidden * dropout
     d_encoder = batch.T @ d_hidden
-    d_decoder = d_pre.T @ np.broadcast_to(noisy, d_hidden.shape)
+    d_decoder = d_pre.T @ read
     d_bias = None if model.bias is None else np.sum(d_pre, axis=0)
     if model.decoder is None:
         return Weights(d_encoder + d_decoder, None, d_bias)
     return Weights(d_encoder, d_decoder, d_bias)
+
+
+def repulsion_gradient(config: Config, w: Array) -> Array:
+    """Of a matrix's repulsion term: each weight against the squares of the others."""
+    out = np.zeros_like(w)
+    for i in range(len(w)):
+        others = np.delete(w, i, axis=0)
+        out[i] = 2 * config.repulsion * w[i] * np.sum(others**2, axis=0)
+    return out
+
+
+def smooth_gradient(
+    config: Config,
+    model: Weights,
+    batch: Array,
+    noise: Array | None = None,
+    scale: float = 1.0,
+    dropout: Array | None = None,
+) -> Weights:
+    """Of everything but the l1 term."""
+    error = squared_error_gradient(config, model, batch, noise, scale, dropout)
+    d_encoder = error.encoder + repulsion_gradient(config, model.encoder)
+    if model.decoder is None or error.decoder is None:
+        return Weights(d_encoder, None, error.bias)
+    return Weights(d_encoder, error.decoder + repulsion_gradient(config, model.decoder), error.bias)
 
 
 def l1_subgradient(config: Config, model: Weights, batch: Array, scale: float = 1.0) -> Weights:
@@ -190,10 +269,15 @@ def l1_subgradient(config: Config, model: Weights, batch: Array, scale: float = 
 
 
 def gradient(
-    config: Config, model: Weights, batch: Array, noise: Array | None = None, scale: float = 1.0
+    config: Config,
+    model: Weights,
+    batch: Array,
+    noise: Array | None = None,
+    scale: float = 1.0,
+    dropout: Array | None = None,
 ) -> Weights:
     """Of `objective`."""
-    smooth = squared_error_gradient(config, model, batch, noise, scale)
+    smooth = smooth_gradient(config, model, batch, noise, scale, dropout)
     l1 = l1_subgradient(config, model, batch, scale)
     both = (None if a is None else a + b for a, b in zip(smooth, l1, strict=True))
     return Weights(*both)
@@ -267,7 +351,8 @@ def orthant_step(
 def certified(config: Config, w: Array, low: float = 0.8) -> bool:
     """Whether no feature can influence another any more and the outcome is fixed.
 
-    For tied ReLU models on the basis batch without noise or bias, under the orthant-wise l1 update.
+    For tied ReLU models on the basis batch without noise, dropout, bias or repulsion, under the
+    orthant-wise l1 update.
     """
     for row in w:
         kept = row[row != 0]
@@ -297,11 +382,12 @@ def run(
     batch: Array | Callable[[int], Array],
     noise: Sequence[Array] | Array | None = None,
     scale: float = 1.0,
+    dropout: Sequence[Array] | None = None,
 ) -> Run:
     """Train one model for ``config.steps`` steps.
 
-    ``batch`` is one (B, n) array or a function of the step (from 0); ``noise[step]`` is (m,) or
-    (B, m).
+    ``batch`` is one (B, n) array or a function of the step (from 0); ``noise[step]`` and
+    ``dropout[step]`` are (m,) or (B, m).
     """
     trajectory = Run([model], [])
     states = [None if a is None else State(np.zeros_like(a), np.zeros_like(a)) for a in model]
@@ -312,9 +398,11 @@ def run(
             break
         rows = batch(step) if callable(batch) else batch
         xi = None if noise is None else np.asarray(noise[step], dtype=np.float64)
-        trajectory.objective.append(objective(now, model, rows, xi, scale))
+        units = None if dropout is None else dropout[step]
+        trajectory.objective.append(objective(now, model, rows, xi, scale, units))
         orthant = config.l1_update == "orthant"
-        slopes = (squared_error_gradient if orthant else gradient)(now, model, rows, xi, scale)
+        slope_of = smooth_gradient if orthant else gradient
+        slopes = slope_of(now, model, rows, xi, scale, units)
         arrays: list[Array | None] = []
         for k, (w, g, state) in enumerate(zip(model, slopes, states, strict=True)):
             if w is None or g is None or state is None:
@@ -459,7 +547,7 @@ def shape_word(n: int, m: int) -> int:
     return h ^ (h >> 16)
 
 
-ENCODER, DECODER, NOISE, BATCH, MAGNITUDE = range(5)  # streams
+ENCODER, DECODER, NOISE, BATCH, MAGNITUDE, DROPOUT = range(6)  # streams
 
 
 class Stream(NamedTuple):
@@ -575,6 +663,14 @@ def draw_noise(config: Config, seed: int, step: int, rows: int) -> Array:
     stream = stream_of(config, seed, step, NOISE)
     draws = standard_noise(config.noise, config.noise_shape, stream, math.prod(shape))
     return float(config.noise_std) * draws.reshape(shape)
+
+
+def draw_dropout(config: Config, seed: int, step: int, rows: int) -> Array:
+    """(m,) for all inputs of the step, or (rows, m): 0 for a dropped unit, else 1/(1 - dropout)."""
+    shape = (config.n_hidden,) if config.dropout_sharing == "step" else (rows, config.n_hidden)
+    words = stream_of(config, seed, step, DROPOUT).words(math.prod(shape))
+    dropped = np.array(words) < math.floor(config.dropout * 2**32)
+    return np.where(dropped, 0.0, 1 / (1 - config.dropout)).reshape(shape)
 
 
 def draw_batch(config: Config, seed: int, step: int) -> Array:

@@ -70,6 +70,11 @@ CONFIG_VALUES = [
         ValueError,
         "2 * rows of a batch * n_hidden must be < 2**34, got 21474836480",
     ),
+    (
+        {"inputs": fp.Independent(0.5, 2**31), "dropout": 0.1},
+        ValueError,
+        "rows of a batch * n_hidden must be < 2**34, got 21474836480",
+    ),
     # numbers
     ({"l1": -1.0}, ValueError, "l1 must be a finite number >= 0, got -1.0"),
     ({"l1": float("nan")}, ValueError, "l1 must be a finite number >= 0, got nan"),
@@ -85,6 +90,10 @@ CONFIG_VALUES = [
     ({"epsilon": 0.0}, ValueError, "epsilon must be a finite number > 0, got 0.0"),
     ({"weight_decay": -0.1}, ValueError, "weight_decay must be a finite number >= 0, got -0.1"),
     ({"weight_decay": "a"}, TypeError, "weight_decay must be a finite number >= 0, got 'a'"),
+    ({"repulsion": -1}, ValueError, "repulsion must be a finite number >= 0, got -1"),
+    ({"dropout": 1}, ValueError, "dropout must be a finite number >= 0 and < 1, got 1"),
+    ({"dropout": -0.1}, ValueError, "dropout must be a finite number >= 0 and < 1, got -0.1"),
+    ({"dropout": True}, TypeError, "dropout must be a finite number >= 0 and < 1, got True"),
     ({"noise_std": -1}, ValueError, "noise_std must be a finite number >= 0, got -1"),
     (
         {"optimizer": "sgd", "momentum": 1.0},
@@ -155,6 +164,7 @@ CONFIG_VALUES = [
     ({"l1_target": "weight"}, ValueError, "l1_target must be one of 'weights', 'activations'"),
     ({"l1_update": "orthants"}, ValueError, "got 'orthants'; did you mean 'orthant'?"),
     ({"noise_sharing": "inputs"}, ValueError, "got 'inputs'; did you mean 'input'?"),
+    ({"dropout_sharing": "steps"}, ValueError, "got 'steps'; did you mean 'step'?"),
     ({"optimizer": "AdamW"}, ValueError, "got 'AdamW'; did you mean 'adamw'?"),
     ({"stop": "certify"}, ValueError, "stop must be one of 'steps', 'certified', got 'certify'"),
     ({"init": "xaver"}, ValueError, "got 'xaver'; did you mean 'xavier'?"),
@@ -231,6 +241,10 @@ COMBINATIONS = [
         {"noise_sharing": "input"},
         "noise_sharing must be left at 'step' with noise='none', got 'input'",
     ),
+    (
+        {"dropout_sharing": "step"},
+        "dropout_sharing must be left at 'input' with dropout=0, got 'step'",
+    ),
     ({"noise": "gaussian"}, "noise_std must be > 0 with noise='gaussian', got 0.0"),
     (
         {"noise": "laplace", "noise_std": 1, "noise_shape": 3},
@@ -290,6 +304,8 @@ def test_a_noise_shape_that_is_missing(noise):
         ({"tied": False}, "tied=True"),
         ({"bias": True}, "bias=False"),
         ({"noise": "gaussian", "noise_std": 0.1}, "noise='none'"),
+        ({"dropout": 0.1}, "dropout=0"),
+        ({"repulsion": 0.1}, "repulsion=0"),
         ({"activation": "linear"}, "activation='relu'"),
         ({"inputs": fp.Independent(0.5, 8)}, "inputs=Basis()"),
         ({"importance": range(N)}, "importance=None"),

@@ -207,6 +207,31 @@ def test_a_batch_of_empty_rows():
         np.testing.assert_allclose(gradient, 0.1 * np.sign(w))
 
 
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_repulsion_is_in_the_loss(tied, dtype):
+    rng = np.random.default_rng(7)
+    config = fp.Config(n_features=N, n_hidden=M, l1=0.1, repulsion=0.4, tied=tied, dtype=dtype)
+    models = [random_model(rng, config) for _ in range(S)]
+    loss, gradient = fp.loss_and_gradient(pack(*stacked(models, dtype)), config)
+    tolerance = 1e-5 if dtype == "float32" else 1e-12
+    for s, model in enumerate(models):
+        assert loss[s] == pytest.approx(spec.objective(config, model, np.eye(N)), rel=tolerance)
+        expected = spec.gradient(config, model, np.eye(N))
+        for ours, theirs in zip(unpack(gradient), expected, strict=True):
+            if theirs is not None:
+                np.testing.assert_allclose(ours[s], theirs, rtol=0, atol=10 * tolerance)
+
+
+def test_dropout_and_schedules_are_matters_of_training():
+    rng = np.random.default_rng(8)
+    w = rng.normal(size=(S, N, M))
+    config = simple(l1=0.1)
+    trained = config.replace(dropout=0.5, l1_schedule=((0, 0), (10, 1)))
+    assert_equal_up_to_rounding(fp.loss_and_gradient(w, trained), fp.loss_and_gradient(w, config))
+    np.testing.assert_array_equal(fp.forward(w, trained), fp.forward(w, config))
+
+
 SMALL = {"n_features": N, "n_hidden": M}
 
 

@@ -41,6 +41,10 @@ def configs(draw: st.DrawFn, *, dtype: str | None = None) -> fp.Config:
         options["noise"] = draw(st.sampled_from(["gaussian", "rademacher", "uniform", "laplace"]))
         options["noise_std"] = 0.1
         options["noise_sharing"] = draw(st.sampled_from(["step", "input"]))
+    options["repulsion"] = draw(st.sampled_from([0.0, 0.0, 0.5]))
+    if draw(st.integers(0, 3)) == 0:
+        options["dropout"] = draw(st.sampled_from([2**-33, 0.1, 0.9]))
+        options["dropout_sharing"] = draw(st.sampled_from(["step", "input"]))
     kind = draw(st.sampled_from(["basis", "fixed", "independent", "blocks"]))
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
     if kind == "fixed":

@@ -60,6 +60,10 @@ def draw_noise(config, seeds, step, rows=1):
     return core.draw_noise(core_settings(config), np.array(seeds, dtype=np.uint64), step, rows)
 
 
+def draw_dropout(config, seeds, step, rows=1):
+    return core.draw_dropout(core_settings(config), np.array(seeds, dtype=np.uint64), step, rows)
+
+
 def initial_weights(config, seeds):
     return core.initial_weights(core_settings(config), np.array(seeds, dtype=np.uint64))
 
@@ -148,6 +152,22 @@ def test_noise_is_that_of_the_specification(name, sharing):
                 np.testing.assert_allclose(drawn[s], expected, rtol=2e-6, atol=2e-7)
             wide = draw_noise(config.replace(dtype="float64"), SEEDS, step, rows=5)
             np.testing.assert_array_equal(wide, drawn)  # 0.25 is a power of two: widening is all
+
+
+@pytest.mark.parametrize("sharing", ["step", "input"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_dropout_is_that_of_the_specification(sharing, dtype):
+    for m, dropout in ((1, 0.5), (7, 0.1), (150, 0.9), (9, 2**-33)):
+        config = fp.Config(
+            n_features=3, n_hidden=m, dropout=dropout, dropout_sharing=sharing, dtype=dtype
+        )
+        for step in (0, 3):
+            drawn = draw_dropout(config, SEEDS, step, rows=5)
+            assert drawn.dtype == dtype
+            assert drawn.shape == ((len(SEEDS), m) if sharing == "step" else (len(SEEDS), 5, m))
+            for s, seed in enumerate(SEEDS):
+                expected = spec.draw_dropout(config, seed, step, 5).astype(dtype)
+                np.testing.assert_array_equal(drawn[s], expected)
 
 
 BATCHES = {
@@ -262,6 +282,26 @@ def test_noise_is_uncorrelated_between_places(name):
     if name == "gaussian":  # Box and Muller's pairs share a radius, and must still be independent
         a, b = sizes[..., ::2], sizes[..., 1::2]
         assert_plausible((a * b).mean() / x.var(), 0, (1 - 2 / np.pi) / np.sqrt(a.size))
+
+
+@pytest.mark.parametrize("dropout", [0.05, 0.5, 0.8])
+def test_dropout_has_the_rate_it_claims(dropout):
+    config = fp.Config(n_features=4, n_hidden=2048, dropout=dropout, dtype="float64")
+    x = np.stack([draw_dropout(config, range(8), step, rows=4) for step in range(4)])
+    assert set(np.unique(x)) == {0.0, 1 / (1 - dropout)}
+    dropped = (x == 0).astype(float)
+    error = np.sqrt(dropout * (1 - dropout))
+    assert_plausible(dropped.mean(), dropout, error / np.sqrt(x.size), "rate")
+    noise = draw_noise(noise_config("uniform", m=2048, sharing="input"), range(8), 0, rows=4)
+    deviation = (dropped - dropout) / error
+    for what, a, b in (
+        ("neighbours", deviation[..., :-1], deviation[..., 1:]),
+        ("rows", deviation[:, :, :-1], deviation[:, :, 1:]),
+        ("seeds", deviation[:, :-1], deviation[:, 1:]),
+        ("steps", deviation[:-1], deviation[1:]),
+        ("noise", deviation[0], noise.astype(float)),
+    ):
+        assert_plausible((a * b).mean(), 0, 1 / np.sqrt(a.size), what)
 
 
 @pytest.mark.parametrize("init", ["normal", "xavier", "uniform"])

@@ -21,11 +21,20 @@ OPTIONS = list(
         batch=["basis", "sparse"],
     )
 )
+OPTIONS += [
+    {**OPTIONS[0], "repulsion": True, **options}
+    for options in products(
+        tied=[True, False],
+        noise=["none", "step", "input"],
+        dropout=["none", "step", "input"],
+        batch=["basis", "sparse"],
+    )
+]
 N, M, ROWS = 5, 4, 7
 
 
 def build(options: dict, rng: np.random.Generator):
-    """(config, model, batch, noise, scale) of one combination."""
+    """(config, model, batch, noise, scale, dropout) of one combination."""
     config = spec.Settings(
         n_features=N,
         n_hidden=M,
@@ -35,24 +44,29 @@ def build(options: dict, rng: np.random.Generator):
         bias=options["bias"],
         activation=options["activation"],
         importance=random_importance(N) if options["importance"] else None,
+        repulsion=0.6 if "repulsion" in options else 0.0,
     )
     model = random_model(rng, config)
     basis = options["batch"] == "basis"
     batch = np.eye(N) if basis else random_batch(rng, ROWS, N)
-    shape = {"none": None, "step": (M,), "input": (len(batch), M)}[options["noise"]]
+    shapes = {"none": None, "step": (M,), "input": (len(batch), M)}
+    shape = shapes[options["noise"]]
     noise = None if shape is None else rng.normal(0, 0.2, shape)
-    return config, model, batch, noise, 1.0 if basis else 0.4
+    shape = shapes[options.get("dropout", "none")]
+    dropout = None if shape is None else (rng.random(shape) < 0.7) / 0.7
+    return config, model, batch, noise, 1.0 if basis else 0.4, dropout
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=label)
 def test_gradient_is_the_slope_of_the_objective(options):
     step = 1e-6
     for seed in range(100):
-        config, model, batch, noise, scale = build(options, np.random.default_rng(seed))
+        config, model, batch, *rest = build(options, np.random.default_rng(seed))
+        noise, scale, dropout = rest
         # A central difference must not straddle a kink: of the ReLU, of |h| in rows that are not
         # empty, of |w|.
         kinks = [
-            np.abs(spec.preactivation(model, batch, noise)),
+            np.abs(spec.preactivation(model, batch, noise, dropout)),
             np.abs(spec.hidden(model, batch)[np.any(batch != 0, axis=1)]),
             *(np.abs(a) for a in model[:2] if a is not None),
         ]
@@ -61,7 +75,7 @@ def test_gradient_is_the_slope_of_the_objective(options):
     else:
         pytest.fail("no data away from the kinks")
 
-    slopes = spec.gradient(config, model, batch, noise, scale)
+    slopes = spec.gradient(config, model, batch, noise, scale, dropout)
     for k, (array, slope) in enumerate(zip(model, slopes, strict=True)):
         if array is None:
             assert slope is None
@@ -74,7 +88,8 @@ def test_gradient_is_the_slope_of_the_objective(options):
                 moved[index] += sign * step
                 arrays = list(model)
                 arrays[k] = moved
-                values.append(spec.objective(config, spec.Weights(*arrays), batch, noise, scale))
+                moved_model = spec.Weights(*arrays)
+                values.append(spec.objective(config, moved_model, batch, noise, scale, dropout))
             numeric[index] = (values[0] - values[1]) / (2 * step)
         np.testing.assert_allclose(
             slope, numeric, rtol=0, atol=1e-8 * max(1.0, np.abs(slope).max())
@@ -94,6 +109,20 @@ def test_objective_by_hand():
     )
     biased = model._replace(bias=np.array([0.0, 0.5]))
     np.testing.assert_allclose(spec.forward(config, biased, np.eye(2)), [[1.25, 0.25], [0, 1.0]])
+
+
+def test_repulsion_and_dropout_by_hand():
+    config = spec.Settings(n_features=3, n_hidden=2, repulsion=0.5)
+    model = spec.weights([[1.0, 0.5], [-2.0, 0.0], [3.0, 0.0]])
+    assert spec.repulsion_term(config, model) == 0.5 * (1 * 4 + 1 * 9 + 4 * 9)
+    np.testing.assert_allclose(
+        spec.repulsion_gradient(config, model.encoder), [[1 * 13, 0], [-2 * 10, 0], [3 * 5, 0]]
+    )
+    # The second neuron is dropped, the first counts twice: y = ReLU(2 w (h + noise)).
+    units, noise = np.array([2.0, 0.0]), np.array([0.25, 9.0])
+    np.testing.assert_allclose(
+        spec.forward(config, model, np.eye(3)[:1], noise, units), [[2.5, 0.0, 7.5]]
+    )
 
 
 def test_basis_gradient_is_the_ode_of_the_paper():

@@ -124,6 +124,13 @@ def check_against_specification(config, rng, tolerance):
         rows = {"Basis": N}.get(type(config.inputs).__name__, ROWS)
         shape = (S, STEPS, M) if config.noise_sharing == "step" else (S, STEPS, rows, M)
         sequence = rng.normal(0, config.noise_std, shape).astype(config.dtype)
+    dropout: list = [None] * S
+    if config.dropout:
+        rows = config._rows
+        dropout = [
+            [spec.draw_dropout(config, int(seed), step, rows) for step in range(STEPS)]
+            for seed in SEEDS
+        ]
     result = fp.train(
         config,
         SEEDS,
@@ -139,7 +146,7 @@ def check_against_specification(config, rng, tolerance):
     for s, seed in enumerate(SEEDS):
         noise = None if sequence is None else sequence[s]
         scale = spec.scale(config.inputs, N)
-        run = spec.run(config, models[s], batches_of(config, seed), noise, scale)
+        run = spec.run(config, models[s], batches_of(config, seed), noise, scale, dropout[s])
         np.testing.assert_allclose(
             history["objective"][s, :-1], run.objective, rtol=tolerance, err_msg="objective"
         )
@@ -409,6 +416,80 @@ def test_a_stop_is_certified_after_the_schedule_only():
     assert soon.min() < 4000  # where the last schedule still waits for its pulse
 
 
+# Repulsion and dropout ----------------------------------------------------------------------------
+
+EXTRAS = {
+    "repulsion": {"repulsion": 0.5},
+    "dropout": {"dropout": 0.3},
+    "dropout-step": {"dropout": 0.3, "dropout_sharing": "step"},
+    "both": {"repulsion": 0.5, "dropout": 0.3},
+}
+WITH_EXTRAS = list(
+    products(
+        extra=list(EXTRAS),
+        inputs=["basis", "fixed", "uniform"],
+        noise=list(NOISE),
+        dtype=["float32", "float64"],
+    )
+)
+
+
+@pytest.mark.parametrize("options", WITH_EXTRAS, ids=label)
+def test_repulsion_and_dropout_equal_the_specification(options):
+    index = WITH_EXTRAS.index(options)
+    rng = np.random.default_rng(3000 + index)
+    tolerance = 1e-5 if options["dtype"] == "float32" else 1e-11
+    extra = EXTRAS[options["extra"]]
+    rest = {name: value for name, value in options.items() if name != "extra"}
+    kinds = itertools.islice(itertools.cycle(L1), index % len(L1), None)
+    for model, l1 in zip(MODELS, kinds, strict=False):
+        config = configure(**model, **rest, l1=l1, **extra)
+        try:
+            check_against_specification(config, rng, tolerance)
+        except AssertionError as error:
+            raise AssertionError(f"{label(model)}, l1={l1}: {error}") from error
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_features_that_share_no_neuron_feel_no_repulsion(dtype):
+    config = fp.Config(n_features=6, n_hidden=9, l1=0.01, l1_update="orthant", dtype=dtype)
+    start = np.zeros((6, 9))
+    start[range(6), range(6)] = [0.3, -0.5, 0.9, 1.1, -0.7, 0.123]
+    plain, repelled = (
+        fp.train(c.replace(steps=50), 1, initial_weights=start, return_weights=True).weights
+        for c in (config, config.replace(repulsion=3.0))
+    )
+    np.testing.assert_array_equal(plain, repelled)
+
+
+def test_repulsion_tears_a_shared_neuron_apart():
+    """A benign pair, otherwise at rest, with a hint of another neuron for each of the two."""
+    start = np.array([[1.0, 0.02, 0.01], [-1.0, 0.01, 0.02]])
+    config = fp.Config(n_features=2, n_hidden=3, optimizer="sgd", learning_rate=0.01, steps=3000)
+    kept = fp.train(config, 1, initial_weights=start)
+    torn = fp.train(config.replace(repulsion=3.0), 1, initial_weights=start)
+    assert (kept.benign, torn.benign) == (1, 0)
+    assert torn.unrepresented == 0
+    assert torn.loss < 1e-6
+
+
+def test_no_dropout_in_what_is_told_at_the_end():
+    config = fp.Config(n_features=6, n_hidden=9, l1=0.01, dropout=0.3, steps=20, dtype="float64")
+    result = fp.train(config, 4, return_weights=True)
+    loss, _ = fp.loss_and_gradient(result.weights, config.replace(l1=0, dropout=0))
+    np.testing.assert_allclose(result.loss, loss, rtol=1e-12)
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_other_kernels_refuse_repulsion_and_dropout(extra):
+    config = configure("adamw", "none", "orthant", **EXTRAS[extra])
+    assert fp.train(config, 5).kernel == "generic"
+    reason = "repulsion needs" if extra == "repulsion" else "dropout makes"
+    for kernel in ("dense", "sparse", "lanes"):
+        with pytest.raises(ValueError, match=f"kernel '{kernel}' cannot serve .*: {reason}"):
+            fp.train(config, 5, kernel=kernel)
+
+
 # Stopping early -----------------------------------------------------------------------------------
 
 CERTIFIED = [
@@ -579,6 +660,36 @@ SAME_BITS = [
         "learning_rate": 0.02,
         "steps": 120,
     },
+    {
+        "n_features": 12,
+        "n_hidden": 20,
+        "l1": 0.05,
+        "l1_update": "orthant",
+        "repulsion": 0.7,
+        "learning_rate": 0.01,
+        "steps": 150,
+    },
+    {
+        "n_features": 12,
+        "n_hidden": 20,
+        "tied": False,
+        "bias": True,
+        "dropout": 0.2,
+        "noise": "gaussian",
+        "noise_std": 0.1,
+        "steps": 60,
+    },
+    {
+        "n_features": 10,
+        "n_hidden": 33,
+        "l1": 0.01,
+        "repulsion": 0.3,
+        "dropout": 0.4,
+        "dropout_sharing": "step",
+        "steps": 60,
+        "inputs": fp.Independent(0.2, batch_size=17),
+        "dtype": "float64",
+    },
 ]
 
 
@@ -595,6 +706,9 @@ KNOWN_RUNS = [
     "3245cb3efceaf8e8",
     "51610dc776826825",
     "164e283ef9d3973c",
+    "2a6bd2e0ae34aaf9",
+    "71b0dffb7672771b",
+    "05c3cf1799c3f019",
 ]
 
 

@@ -290,21 +290,39 @@ py::tuple initial_weights(const Settings& s, const Array<std::uint64_t>& seeds) 
     });
 }
 
+// What draw(seed, rows, out) gives each seed: (S, m) if the rows of a step share it, else (S, rows, m).
+template <class T, class Draw>
+py::array hidden_draws(const Settings& s, const Array<std::uint64_t>& seeds, NoiseSharing sharing, std::int64_t rows,
+                       Draw draw) {
+    const bool shared = sharing == NoiseSharing::step;
+    if (shared) rows = 1;
+    const std::int64_t m = s.n_hidden;
+    Array<T> out(shared ? Shape{seeds.size(), m} : Shape{seeds.size(), rows, m});
+    T* to = out.mutable_data();
+    {
+        const py::gil_scoped_release release;
+        for (py::ssize_t i = 0; i < seeds.size(); ++i, to += rows * m)
+            draw(seeds.data()[i], rows,
+                 [&](std::int64_t row, std::int64_t column) -> T& { return to[row * m + column]; });
+    }
+    return out;
+}
+
 py::array noise_draws(const Settings& s, const Array<std::uint64_t>& seeds, std::uint32_t step, std::int64_t rows) {
     return with_dtype(s, [&](auto type) -> py::array {
         using T = decltype(type);
-        const bool shared = s.noise_sharing == NoiseSharing::step;
-        if (shared) rows = 1;
-        const std::int64_t m = s.n_hidden;
-        Array<T> out(shared ? Shape{seeds.size(), m} : Shape{seeds.size(), rows, m});
-        T* to = out.mutable_data();
-        {
-            const py::gil_scoped_release release;
-            for (py::ssize_t i = 0; i < seeds.size(); ++i, to += rows * m)
-                draw_noise<T>(s, seeds.data()[i], step, rows,
-                              [&](std::int64_t row, std::int64_t column) -> T& { return to[row * m + column]; });
-        }
-        return out;
+        return hidden_draws<T>(s, seeds, s.noise_sharing, rows, [&](std::uint64_t seed, std::int64_t count, auto out) {
+            draw_noise<T>(s, seed, step, count, out);
+        });
+    });
+}
+
+py::array dropout_draws(const Settings& s, const Array<std::uint64_t>& seeds, std::uint32_t step, std::int64_t rows) {
+    return with_dtype(s, [&](auto type) -> py::array {
+        using T = decltype(type);
+        return hidden_draws<T>(
+            s, seeds, s.dropout_sharing, rows,
+            [&](std::uint64_t seed, std::int64_t count, auto out) { draw_dropout<T>(s, seed, step, count, out); });
     });
 }
 
@@ -393,6 +411,7 @@ PYBIND11_MODULE(FASTPOLYSEM_MODULE, m, py::mod_gil_not_used()) {
         .def_readwrite("l1_schedule", &Settings::l1_schedule)
         .def_readwrite("noise_std", &Settings::noise_std)
         .def_readwrite("noise_shape", &Settings::noise_shape);
+    c.def_readwrite("repulsion", &Settings::repulsion).def_readwrite("dropout", &Settings::dropout);
     c.def_readwrite("learning_rate", &Settings::learning_rate).def_readwrite("weight_decay", &Settings::weight_decay);
     c.def_readwrite("momentum", &Settings::momentum)
         .def_readwrite("beta1", &Settings::beta1)
@@ -408,6 +427,7 @@ PYBIND11_MODULE(FASTPOLYSEM_MODULE, m, py::mod_gil_not_used()) {
     enum_property(c, "l1_update", &Settings::l1_update);
     enum_property(c, "noise", &Settings::noise);
     enum_property(c, "noise_sharing", &Settings::noise_sharing);
+    enum_property(c, "dropout_sharing", &Settings::dropout_sharing);
     enum_property(c, "optimizer", &Settings::optimizer);
     enum_property(c, "stop", &Settings::stop);
     enum_property(c, "init", &Settings::init);
@@ -446,6 +466,7 @@ PYBIND11_MODULE(FASTPOLYSEM_MODULE, m, py::mod_gil_not_used()) {
     m.def("count", &count_weights, "weights"_a, "low"_a, "high"_a);
     m.def("initial_weights", &initial_weights, "settings"_a, "seeds"_a);
     m.def("draw_noise", &noise_draws, "settings"_a, "seeds"_a, "step"_a, "rows"_a);
+    m.def("draw_dropout", &dropout_draws, "settings"_a, "seeds"_a, "step"_a, "rows"_a);
     m.def("draw_batch", &batch_draw, "settings"_a, "seed"_a, "step"_a);
     m.def("encoding_start", &encoding_start, "seed"_a, "m"_a, "deviation"_a);
     m.def("encoding_run", &encoding_run, "start"_a, "l1"_a, "step"_a, "end"_a, "times"_a);

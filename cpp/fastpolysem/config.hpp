@@ -72,10 +72,13 @@ struct Settings {
     std::vector<std::pair<std::int64_t, double>> l1_schedule;  // (step, factor on l1), steps ascending; empty: 1
     L1Target l1_target = L1Target::weights;
     L1Update l1_update = L1Update::subgradient;
+    double repulsion = 0;
     Noise noise = Noise::none;
     double noise_std = 0;
     double noise_shape = 0;  // student_t: degrees of freedom; three_point: probability of a non-zero
     NoiseSharing noise_sharing = NoiseSharing::step;
+    double dropout = 0;  // probability
+    NoiseSharing dropout_sharing = NoiseSharing::input;
     Optimizer optimizer = Optimizer::adamw;
     double learning_rate = 1e-3;
     double weight_decay = 0;  // the effective number
@@ -114,7 +117,7 @@ struct Settings {
     bool is_adam() const { return optimizer != Optimizer::sgd; }
     bool sampled() const { return inputs == Inputs::independent || inputs == Inputs::correlated_blocks; }
     bool basis() const { return inputs == Inputs::basis; }
-    // Rows of a step's input, and so of its noise if each input has its own.
+    // Rows of a step's input, and so of its noise or dropout if each input has its own.
     std::int64_t rows() const { return basis() ? n_features : batch_size; }
     // The factor that lets each feature appear once a step in expectation.
     double scale() const {

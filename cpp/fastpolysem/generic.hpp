@@ -24,8 +24,9 @@ class GenericKernel {
 
     void read(Parameters<T>& weights) const { weights.copy_from(weights_); }
 
-    void step(const SparseBatch* batch, const Matrix<T>* noise, const Matrix<T>*, Pulse& pulse) {
-        pass_(weights_, batch, noise, schedule_.l1(), pulse);
+    void step(const SparseBatch* batch, const Matrix<T>* noise, const Matrix<T>*, Pulse& pulse,
+              const Matrix<T>* dropout = nullptr) {
+        pass_(weights_, {batch, noise, dropout, schedule_.l1()}, pulse);
         const StepConstants<T> c = schedule_.next();
         with_update(s_, [&](auto update) {
             using U = decltype(update);

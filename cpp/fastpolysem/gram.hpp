@@ -6,6 +6,8 @@
 //     dL/dW_enc = A W_dec,   dL/dW_dec = A^T W_enc + (D^T 1) xi^T   (+ D^T Xi)
 //
 // and a tied model adds the two: (A + A^T) W + (D^T 1) xi^T. Every entry is one chain in ascending index order.
+//
+// Dropout of hidden units is the exception: it is computed in the hidden space.
 #pragma once
 
 #include "batch.hpp"
@@ -60,24 +62,24 @@ class OutputGradient {
     }
 
     // batch null: the basis batch, at scale 1. offset null, one row (c) or a row for each input; bias may be null.
-    // Fills a and d_sum, and d if keep_rows. Returns the squared error if wanted, else 0.
+    // Fills a and d_sum, and d if keep_rows. With is_pre, g is X G already and a is left alone. Returns the squared
+    // error if wanted, else 0.
     double operator()(const Matrix<T>& g, const SparseBatch* batch, const Matrix<T>* offset, const Matrix<T>* bias,
-                      bool keep_rows, bool want_loss) {
-        const std::ptrdiff_t stride = g.stride, n = g.rows;
+                      bool keep_rows, bool want_loss, bool is_pre = false) {
+        const std::ptrdiff_t stride = g.stride, n = g.columns;
         const std::ptrdiff_t rows = batch ? batch->rows() : n;
         if (keep_rows && d.rows != rows) d = Matrix<T>(rows, n);
         d_sum.clear();
-        if (batch) a.clear();
+        if (batch && !is_pre) a.clear();
         if (d_row_.empty()) d_row_ = Matrix<T>(1, n);
         double loss = 0;
         const T* factor = factor_.row(batch ? 1 : 0);
         T* x = x_.row(0);
         for (std::ptrdiff_t b = 0; b < rows; ++b) {
-            const T* pre = g.row(batch ? 0 : b);
+            const T* pre = g.row(batch && !is_pre ? 0 : b);
             if (batch) {
                 for_active(*batch, b, [&](std::int32_t i, T value) { x[i] = value; });
-                pre_row(*batch, b, g);
-                pre = pre_.row(0);
+                if (!is_pre) pre_row(*batch, b, g), pre = pre_.row(0);
             } else {
                 x[b] = 1;
             }
@@ -96,11 +98,11 @@ class OutputGradient {
             }
             if (batch) {
                 for_active(*batch, b, [&](std::int32_t i, T value) {
-                    add_scaled(P::all(value), to, a.row(i), stride);
+                    if (!is_pre) add_scaled(P::all(value), to, a.row(i), stride);
                     x[i] = 0;
                 });
             } else {
-                if (keep_rows) std::copy(to, to + stride, a.row(b));
+                if (keep_rows && !is_pre) std::copy(to, to + stride, a.row(b));
                 x[b] = 0;
             }
         }
@@ -166,6 +168,16 @@ class OutputGradient {
     Matrix<T> d;      // D, only if asked for
 };
 
+// What a step is made of besides the weights. Each is null for none; noise and dropout factors have one row, shared by
+// the inputs, or a row for each.
+template <class T>
+struct StepData {
+    const SparseBatch* batch = nullptr;  // null: the basis batch
+    const Matrix<T>* noise = nullptr;
+    const Matrix<T>* dropout = nullptr;
+    double l1 = 0;  // matters on activations only
+};
+
 // The gradient of the smooth part (and of l1 on activations) for one model, one step.
 template <class T>
 class GramPass {
@@ -174,13 +186,66 @@ class GramPass {
   public:
     explicit GramPass(const Settings& s) : gradient(s), s_(s), output_(s), g_(s.n_features, s.n_features) {}
 
-    // noise null: none; one row: shared by the inputs; else a row for each input. l1 matters on activations only.
     // Returns the squared error if wanted.
-    double operator()(const Parameters<T>& w, const SparseBatch* batch, const Matrix<T>* noise, double l1, Pulse& pulse,
-                      bool want_loss = false, bool want_gradient = true) {
-        const std::ptrdiff_t n = s_.n_features, m = s_.n_hidden;
+    double operator()(const Parameters<T>& w, const StepData<T>& step, Pulse& pulse, bool want_loss = false,
+                      bool want_gradient = true) {
+        const double loss = step.dropout ? in_hidden_space(w, step, pulse, want_loss, want_gradient)
+                                         : in_gram_space(w, step, pulse, want_loss, want_gradient);
+        if (!want_gradient) return loss;
+        if (!w.bias.empty()) std::copy_n(output_.d_sum.row(0), output_.d_sum.stride, gradient.bias.row(0));
+        if (step.l1 != 0 && s_.l1_target == L1Target::activations) activation_l1(w.encoder, step.batch, step.l1, true);
+        if (s_.repulsion != 0) {
+            add_repulsion(w.encoder, gradient.encoder);
+            if (!s_.tied) add_repulsion(w.decoder, gradient.decoder);
+        }
+        return loss;
+    }
+
+    // l1 scale sum |X W_enc|, the hidden row of one input at a time; adds its subgradient if wanted.
+    double activation_l1(const Matrix<T>& enc, const SparseBatch* batch, double l1, bool want_gradient) {
+        const std::ptrdiff_t rows = batch ? batch->rows() : enc.rows;
+        const double weight = batch ? l1 * s_.scale() : l1;
+        if (row_.empty()) row_ = Matrix<T>(1, s_.n_hidden);
+        double sum = 0;
+        for (std::ptrdiff_t b = 0; b < rows; ++b) {
+            T* h = row_.row(0);
+            hidden_row(enc, batch, b, h);
+            for (std::ptrdiff_t k = 0; k < s_.n_hidden; ++k) sum += std::abs(double(h[k]));
+            if (!want_gradient) continue;
+            for (std::ptrdiff_t k = 0; k < enc.stride; k += P::width)
+                simd::with_sign_of(P::all(1), P::load(h + k)).store(h + k);
+            for_row(batch, b, [&](std::int32_t i, T value) {
+                OutputGradient<T>::add_scaled(P::all(value * T(weight)), h, gradient.encoder.row(i), enc.stride);
+            });
+        }
+        return weight * sum;
+    }
+
+    // repulsion sum_k sum_{i<j} w_ik^2 w_jk^2, in double, features ascending; untied: of both matrices.
+    double repulsion(const Parameters<T>& w) const {
+        double sum = 0;
+        std::vector<double> before(std::size_t(s_.n_hidden));  // sum of w_ik^2 over earlier features
+        for (const Matrix<T>* matrix : {&w.encoder, &w.decoder}) {
+            std::fill(before.begin(), before.end(), 0.0);
+            for (std::ptrdiff_t i = 0; i < matrix->rows; ++i)
+                for (std::ptrdiff_t k = 0; k < matrix->columns; ++k) {
+                    const double x = double(matrix->row(i)[k]), square = x * x;
+                    sum += square * before[std::size_t(k)];
+                    before[std::size_t(k)] += square;
+                }
+        }
+        return s_.repulsion * sum;
+    }
+
+    Parameters<T> gradient;
+
+  private:
+    double in_gram_space(const Parameters<T>& w, const StepData<T>& step, Pulse& pulse, bool want_loss,
+                         bool want_gradient) {
+        const SparseBatch* batch = step.batch;
+        const Matrix<T>* noise = step.noise;
+        const std::ptrdiff_t n = s_.n_features, m = s_.n_hidden, rows = batch ? batch->rows() : n;
         const View<T> enc = view(w.encoder), dec = view(w.reader());
-        const std::ptrdiff_t rows = batch ? batch->rows() : n;
         product_(enc, dec.transposed(), g_, n, m, n, pulse, false, s_.tied);
         if (s_.tied)
             for (std::ptrdiff_t i = 1; i < n; ++i)
@@ -192,60 +257,104 @@ class GramPass {
         }
         const double loss = output_(g_, batch, noise ? &offset_ : nullptr, w.bias.empty() ? nullptr : &w.bias,
                                     own_noise && want_gradient, want_loss);
-        if (want_gradient) {
-            Matrix<T>& reader_gradient = s_.tied ? gradient.encoder : gradient.decoder;
-            if (s_.tied) {
-                symmetrise(output_.a);
-                product_(view(output_.a), enc, gradient.encoder, n, n, m, pulse);
-            } else {
-                product_(view(output_.a), dec, gradient.encoder, n, n, m, pulse);
-                product_(view(output_.a).transposed(), enc, gradient.decoder, n, n, m, pulse);
-            }
-            if (own_noise) {
-                product_(view(output_.d).transposed(), view(*noise), reader_gradient, n, rows, m, pulse, true);
-            } else if (noise) {
-                for (std::ptrdiff_t i = 0; i < n; ++i)
-                    OutputGradient<T>::add_scaled(P::all(output_.d_sum.row(0)[i]), noise->row(0),
-                                                  reader_gradient.row(i), noise->stride);
-            }
-            if (!w.bias.empty()) std::copy_n(output_.d_sum.row(0), output_.d_sum.stride, gradient.bias.row(0));
-            if (l1 != 0 && s_.l1_target == L1Target::activations) activation_l1(w.encoder, batch, l1, true);
+        if (!want_gradient) return loss;
+        if (s_.tied) {
+            symmetrise(output_.a);
+            product_(view(output_.a), enc, gradient.encoder, n, n, m, pulse);
+        } else {
+            product_(view(output_.a), dec, gradient.encoder, n, n, m, pulse);
+            product_(view(output_.a).transposed(), enc, gradient.decoder, n, n, m, pulse);
+        }
+        if (own_noise) {
+            product_(view(output_.d).transposed(), view(*noise), reader_gradient(), n, rows, m, pulse, true);
+        } else if (noise) {
+            for (std::ptrdiff_t i = 0; i < n; ++i)
+                OutputGradient<T>::add_scaled(P::all(output_.d_sum.row(0)[i]), noise->row(0), reader_gradient().row(i),
+                                              noise->stride);
         }
         return loss;
     }
 
-    // l1 scale sum |X W_enc|, the hidden row of one input at a time; adds its subgradient if wanted.
-    double activation_l1(const Matrix<T>& enc, const SparseBatch* batch, double l1, bool want_gradient) {
-        const std::ptrdiff_t rows = batch ? batch->rows() : enc.rows;
-        const double weight = batch ? l1 * s_.scale() : l1;
-        if (hidden_.empty()) hidden_ = Matrix<T>(1, s_.n_hidden);
-        double sum = 0;
+    // Which hidden units are dropped is another matter for each input:
+    //
+    //     H = (X W_enc + Xi) o M,   pre = H W_dec^T + b            M: the factors of the units, 0 or 1 / (1 - dropout)
+    //     dL/dW_dec = D^T H,   dL/dW_enc = X^T ((D W_dec) o M)     a tied model's chain goes through both, in this
+    //     order
+    double in_hidden_space(const Parameters<T>& w, const StepData<T>& step, Pulse& pulse, bool want_loss,
+                           bool want_gradient) {
+        const SparseBatch* batch = step.batch;
+        const std::ptrdiff_t n = s_.n_features, m = s_.n_hidden, rows = batch ? batch->rows() : n;
+        const View<T> dec = view(w.reader());
+        if (hidden_.rows != rows) hidden_ = Matrix<T>(rows, m), pre_ = Matrix<T>(rows, n);
+        const auto scale_units = [&](std::ptrdiff_t b) {
+            const T* factor = row_of(*step.dropout, b);
+            T* h = hidden_.row(b);
+            for (std::ptrdiff_t k = 0; k < hidden_.stride; k += P::width)
+                (P::load(h + k) * P::load(factor + k)).store(h + k);
+        };
         for (std::ptrdiff_t b = 0; b < rows; ++b) {
-            T* h = hidden_.row(0);
-            if (batch) {
-                hidden_.clear();
-                OutputGradient<T>::for_active(*batch, b, [&](std::int32_t i, T value) {
-                    OutputGradient<T>::add_scaled(P::all(value), enc.row(i), h, enc.stride);
-                });
-            } else {
-                std::copy_n(enc.row(b), enc.stride, h);
-            }
-            for (std::ptrdiff_t k = 0; k < s_.n_hidden; ++k) sum += std::abs(double(h[k]));
-            if (!want_gradient) continue;
-            for (std::ptrdiff_t k = 0; k < enc.stride; k += P::width)
-                simd::with_sign_of(P::all(1), P::load(h + k)).store(h + k);
-            const auto add = [&](std::int32_t i, T value) {
-                OutputGradient<T>::add_scaled(P::all(value * T(weight)), h, gradient.encoder.row(i), enc.stride);
-            };
-            if (batch) OutputGradient<T>::for_active(*batch, b, add);
-            else add(std::int32_t(b), T(1));
+            T* h = hidden_.row(b);
+            hidden_row(w.encoder, batch, b, h);
+            if (step.noise)
+                for (std::ptrdiff_t k = 0; k < hidden_.stride; k += P::width)
+                    (P::load(h + k) + P::load(row_of(*step.noise, b) + k)).store(h + k);
+            scale_units(b);
         }
-        return weight * sum;
+        product_(view(hidden_), dec.transposed(), pre_, rows, m, n, pulse);
+        const double loss =
+            output_(pre_, batch, nullptr, w.bias.empty() ? nullptr : &w.bias, want_gradient, want_loss, true);
+        if (!want_gradient) return loss;
+        product_(view(output_.d).transposed(), view(hidden_), reader_gradient(), n, rows, m, pulse);
+        product_(view(output_.d), dec, hidden_, rows, n, m, pulse);
+        if (!s_.tied) gradient.encoder.clear();
+        for (std::ptrdiff_t b = 0; b < rows; ++b) {
+            scale_units(b);
+            for_row(batch, b, [&](std::int32_t i, T value) {
+                OutputGradient<T>::add_scaled(P::all(value), hidden_.row(b), gradient.encoder.row(i), hidden_.stride);
+            });
+        }
+        return loss;
     }
 
-    Parameters<T> gradient;
+    // The gradient of `repulsion`, 2 repulsion w_ik (sum_j w_jk^2 - w_ik^2): exactly 0 for a feature alone on its
+    // neuron, whose square is all that the sum holds.
+    void add_repulsion(const Matrix<T>& w, Matrix<T>& to) {
+        if (row_.empty()) row_ = Matrix<T>(1, s_.n_hidden);
+        row_.clear();
+        T* sum = row_.row(0);
+        for (std::ptrdiff_t i = 0; i < w.rows; ++i)
+            for (std::ptrdiff_t k = 0; k < w.stride; k += P::width) {
+                const P x = P::load(w.row(i) + k);
+                simd::fma(x, x, P::load(sum + k)).store(sum + k);
+            }
+        const P twice = P::all(T(2 * s_.repulsion));
+        for (std::ptrdiff_t i = 0; i < w.rows; ++i)
+            for (std::ptrdiff_t k = 0; k < w.stride; k += P::width) {
+                const P x = P::load(w.row(i) + k), others = P::load(sum + k) - x * x;
+                simd::fma(twice * x, others, P::load(to.row(i) + k)).store(to.row(i) + k);
+            }
+    }
 
-  private:
+    Matrix<T>& reader_gradient() { return s_.tied ? gradient.encoder : gradient.decoder; }
+
+    static const T* row_of(const Matrix<T>& shared_or_not, std::ptrdiff_t b) {
+        return shared_or_not.row(shared_or_not.rows == 1 ? 0 : b);
+    }
+
+    // Calls use(feature, value) for what is on in a row of the batch, or of the basis batch.
+    template <class Use>
+    static void for_row(const SparseBatch* batch, std::ptrdiff_t b, Use use) {
+        if (batch) OutputGradient<T>::for_active(*batch, b, use);
+        else use(std::int32_t(b), T(1));
+    }
+
+    static void hidden_row(const Matrix<T>& enc, const SparseBatch* batch, std::ptrdiff_t b, T* h) {
+        std::fill_n(h, enc.stride, T(0));
+        for_row(batch, b, [&](std::int32_t i, T value) {
+            OutputGradient<T>::add_scaled(P::all(value), enc.row(i), h, enc.stride);
+        });
+    }
+
     static void symmetrise(Matrix<T>& a) {  // A + A^T in place
         for (std::ptrdiff_t i = 0; i < a.rows; ++i)
             for (std::ptrdiff_t j = 0; j <= i; ++j) a.row(i)[j] = a.row(j)[i] = a.row(i)[j] + a.row(j)[i];
@@ -254,7 +363,8 @@ class GramPass {
     const Settings& s_;
     OutputGradient<T> output_;
     Product<T> product_;
-    Matrix<T> g_, offset_, hidden_;
+    Matrix<T> g_, offset_, row_;
+    Matrix<T> hidden_, pre_;  // of all inputs, with dropout
 };
 
 }  // namespace fastpolysem

@@ -1,4 +1,5 @@
-// Hidden-layer noise: mean 0, standard deviation noise_std, drawn from the seed's noise stream.
+// What disturbs the hidden layer: noise of mean 0 and standard deviation noise_std, and dropout, each from a stream of
+// the seed.
 #pragma once
 
 #include <cmath>
@@ -92,6 +93,24 @@ void draw_noise(const Settings& s, std::uint64_t seed, std::uint32_t step, std::
         out(row, column) = T(z) * deviation;
         if (++column == m) column = 0, ++row;
     });
+}
+
+// Writes the factors of the hidden units, 0 .. rows*columns-1: 0 (dropped) where the element's word < dropout 2^32,
+// else 1 / (1 - dropout), so that the mean is 1.
+template <class T, class Out>
+void draw_dropout(const Settings& s, std::uint64_t seed, std::uint32_t step, std::int64_t rows, Out out) {
+    const std::int64_t m = s.n_hidden;
+    const random::Place place{seed, step, random::dropout_stream,
+                              random::shape_word(std::uint32_t(s.n_features), std::uint32_t(m))};
+    const auto threshold = std::uint64_t(s.dropout * 0x1p32);
+    const T kept = T(1 / (1 - s.dropout));
+    std::int64_t row = 0, column = 0;
+    random::for_each_element(
+        place, rows * m, [](const auto& w) { return w; },
+        [&](std::int64_t, std::uint32_t word) {
+            out(row, column) = word < threshold ? T(0) : kept;
+            if (++column == m) column = 0, ++row;
+        });
 }
 
 }  // namespace fastpolysem

@@ -1,8 +1,9 @@
 // The model and its loss as the paper writes them, in the hidden space, for every option:
 //
-//     h = x W_enc,   y = act((h + xi) W_dec^T + b),   L = scale sum_rows sum_j importance_j (y_j - x_j)^2 + l1 terms
+//     h = x W_enc,   y = act((h + xi) W_dec^T + b),   L = scale sum_rows sum_j importance_j (y_j - x_j)^2 + penalties
 //
-// This is the pass that users call on weights of their own. Training uses the same gradient in Gram space (gram.hpp).
+// This is the pass that users call on weights of their own, without dropout. Training uses the same gradient in Gram
+// space (gram.hpp).
 #pragma once
 
 #include <Eigen/Core>
@@ -93,12 +94,26 @@ class Objective {
             to_encoder += d_decoder;
         }
         if (weight_l1) to_encoder += l1 * enc.cwiseSign();
+        if (s_.repulsion != 0) {
+            loss += repel(enc, gradient.encoder);
+            if (w.decoder) loss += repel(dec, gradient.decoder);
+        }
         if (w.bias)
             Eigen::Map<Eigen::Matrix<T, 1, Eigen::Dynamic>>(gradient.bias, s_.n_features) = d_pre.colwise().sum();
         return loss;
     }
 
   private:
+    // repulsion sum_k sum_{i<j} w_ik^2 w_jk^2 = repulsion / 2 sum_ik w_ik^2 (sum_j w_jk^2 - w_ik^2); adds its gradient.
+    double repel(const ConstMap<T>& w, T* gradient) const {
+        const RowMatrix<T> squares = w.array().square();
+        RowMatrix<T> others = -squares;
+        others.rowwise() += squares.colwise().sum();
+        Eigen::Map<RowMatrix<T>>(gradient, w.rows(), w.cols()).array() +=
+            T(2 * s_.repulsion) * w.array() * others.array();
+        return s_.repulsion / 2 * (squares.array() * others.array()).template cast<double>().sum();
+    }
+
     ConstMap<T> encoder(const Weights<T>& w) const { return {w.encoder, s_.n_features, s_.n_hidden}; }
     ConstMap<T> decoder(const Weights<T>& w) const {
         return {w.decoder ? w.decoder : w.encoder, s_.n_features, s_.n_hidden};

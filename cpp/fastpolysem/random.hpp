@@ -25,7 +25,8 @@ enum Stream : std::uint32_t {
     decoder_start = 1,
     noise_stream = 2,
     batch_stream = 3,
-    magnitude_stream = 4
+    magnitude_stream = 4,
+    dropout_stream = 5
 };
 
 // A fixed mix of the model's shape, so that different widths draw independent numbers (the finaliser is MurmurHash3's).

@@ -44,10 +44,14 @@ class Draws {
             noise_ = Matrix<T>(rows(), s_.n_hidden);
             next_noise_ = Matrix<T>(rows(), s_.n_hidden);
         }
+        if (s_.dropout != 0) dropout_ = Matrix<T>(rows(s_.dropout_sharing), s_.n_hidden);
     }
     // Steps are taken in order; the noise is drawn one step ahead, for kernels that already prepare the next step.
     void take(std::int64_t index, std::int64_t step) {
         if (s_.sampled()) draw_batch(s_, task_.seeds[index], std::uint32_t(step), batch_);
+        if (!dropout_.empty())
+            draw_dropout<T>(s_, task_.seeds[index], std::uint32_t(step), dropout_.rows,
+                            [&](std::int64_t row, std::int64_t column) -> T& { return dropout_.row(row)[column]; });
         if (noise_.empty()) return;
         if (step == 0) draw(index, 0, noise_);
         else std::swap(noise_, next_noise_);
@@ -55,6 +59,9 @@ class Draws {
     }
     const SparseBatch* batch() const { return s_.sampled() ? &batch_ : s_.fixed_batch.get(); }
     const Matrix<T>* noise() const { return noise_.empty() ? nullptr : &noise_; }
+    const Matrix<T>* dropout() const { return dropout_.empty() ? nullptr : &dropout_; }
+    // What the step shows and adds to the model.
+    StepData<T> data(std::int64_t step) const { return {batch(), noise(), dropout(), s_.l1_at(step)}; }
     const Matrix<T>* next_noise() const { return noise_.empty() ? nullptr : &next_noise_; }
 
   private:
@@ -67,11 +74,12 @@ class Draws {
                           [&](std::int64_t row, std::int64_t column) -> T& { return noise.row(row)[column]; });
         }
     }
-    std::int64_t rows() const { return s_.noise_sharing == NoiseSharing::step ? 1 : s_.rows(); }
+    std::int64_t rows(NoiseSharing sharing) const { return sharing == NoiseSharing::step ? 1 : s_.rows(); }
+    std::int64_t rows() const { return rows(s_.noise_sharing); }
     const TrainingTask& task_;
     const Settings& s_;
     SparseBatch batch_;
-    Matrix<T> noise_, next_noise_;
+    Matrix<T> noise_, next_noise_, dropout_;
 };
 
 // Looks at a model: before the first step, at records, after the last.
@@ -92,9 +100,8 @@ class Judge {
 
     bool is_certified() const { return certified(weight_view(weights), s_.low); }
 
-    // last: no step follows, so there is no objective.
-    void record(std::int64_t index, std::size_t at, std::int64_t step, bool last, const SparseBatch* batch,
-                const Matrix<T>* noise) {
+    // step: the data of the step that follows; last: none does, so there is no objective.
+    void record(std::int64_t index, std::size_t at, bool last, const StepData<T>& step) {
         const auto view = weight_view(weights);
         const auto n = norms(view);
         Counts c;
@@ -107,7 +114,7 @@ class Judge {
             double value = 0;
             switch (task_.metrics[i]) {
                 case Metric::objective:
-                    value = last ? std::numeric_limits<double>::quiet_NaN() : objective(n.l1, s_.l1_at(step), batch, noise);
+                    value = last ? std::numeric_limits<double>::quiet_NaN() : objective(n.l1, step);
                     break;
                 case Metric::loss:
                     value = clean_loss();
@@ -177,19 +184,21 @@ class Judge {
 
   private:
     // What the step that follows descends on.
-    double objective(double weight_l1, double l1, const SparseBatch* batch, const Matrix<T>* noise) {
-        const double error = pass(weights, batch, noise, l1, pulse_, true, false);
-        if (l1 == 0) return error;
-        return error + (s_.l1_target == L1Target::weights ? l1 * weight_l1
-                                                          : pass.activation_l1(weights.encoder, batch, l1, false));
+    double objective(double weight_l1, const StepData<T>& step) {
+        double sum = pass(weights, step, pulse_, true, false);
+        if (step.l1 != 0)
+            sum += s_.l1_target == L1Target::weights ? step.l1 * weight_l1
+                                                     : pass.activation_l1(weights.encoder, step.batch, step.l1, false);
+        if (s_.repulsion != 0) sum += pass.repulsion(weights);
+        return sum;
     }
 
-    double clean_loss() { return pass(weights, nullptr, nullptr, 0, pulse_, true, false); }
+    double clean_loss() { return pass(weights, {}, pulse_, true, false); }
 
-    // Of the noise-free objective on the basis batch, or on a fixed one, with the l1 of the end.
+    // Of the objective without noise and dropout on the basis batch, or on a fixed one, with the l1 of the end.
     double residual() {
         const double final_l1 = s_.final_l1();
-        pass(weights, s_.fixed_batch.get(), nullptr, final_l1, pulse_);
+        pass(weights, {s_.fixed_batch.get(), nullptr, nullptr, final_l1}, pulse_);
         const T l1 = T(s_.l1_target == L1Target::weights ? final_l1 : 0);
         double largest = 0;
         const auto scan = [&](const Matrix<T>& w, const Matrix<T>& g) {
@@ -247,9 +256,11 @@ class Worker {
             if (step == 0) kernel_.start(judge_.weights, last ? nullptr : draws_.noise(), pulse_);
             // A seed that ended early stays as it is: its last state is what is still to be recorded.
             while (next_record < task_.record_steps.size() && (task_.record_steps[next_record] == step || last))
-                judge_.record(index, next_record++, step, last, draws_.batch(), draws_.noise());
+                judge_.record(index, next_record++, last, draws_.data(step));
             if (last) break;
-            kernel_.step(draws_.batch(), draws_.noise(), draws_.next_noise(), pulse_);
+            if constexpr (std::is_same_v<Kernel, GenericKernel<T>>)
+                kernel_.step(draws_.batch(), draws_.noise(), draws_.next_noise(), pulse_, draws_.dropout());
+            else kernel_.step(draws_.batch(), draws_.noise(), draws_.next_noise(), pulse_);
             if (pulse_.stopped()) return;
         }
         judge_.finish(index, step, seconds_since(begin));
@@ -301,8 +312,8 @@ class LanesWorker {
                 if (!noise_.empty() && due) kernel_.read_noise(int(lane), noise_);
                 for (std::size_t r = next_record;
                      r < task_.record_steps.size() && (task_.record_steps[r] == step || last); ++r)
-                    judge_.record(first + lane, r, step, last, s_.fixed_batch.get(),
-                                  noise_.empty() ? nullptr : &noise_);
+                    judge_.record(first + lane, r, last,
+                                  {nullptr, noise_.empty() ? nullptr : &noise_, nullptr, s_.l1_at(step)});
                 if (!last) continue;
                 judge_.finish(first + lane, step, seconds_since(begin) / double(count));
                 over[lane] = true;
@@ -399,6 +410,10 @@ constexpr std::int64_t lanes_limit = 1 << 14;
 constexpr std::int64_t lanes_best = 1 << 11, lanes_seeds = 4;
 
 std::string kernel_refusal(const Settings& s, const std::string& kernel) {
+    if (kernel == "dense" || kernel == "sparse" || kernel == "lanes") {
+        if (s.dropout != 0) return "dropout makes the outputs no function of W W^T; use 'generic'";
+        if (s.repulsion != 0) return "repulsion needs whole columns of the weights; use 'generic'";
+    }
     if (kernel == "dense") {
         if (s.noise_sharing == NoiseSharing::input)
             return "noise_sharing='input' gives each input its own noise; use 'generic'";
@@ -440,6 +455,7 @@ std::int64_t model_bytes(const Settings& s) {
                                                           (1 + (s.is_adam() || s.has_momentum()) + s.is_adam());
     double entries = matrices * copies * n * m + 6 * n * wide + n * 256;
     if (s.noise_sharing == NoiseSharing::input) entries += rows * (2 * m + 2 * wide + 256);
+    if (s.dropout != 0) entries += rows * (2 * m + 2 * wide + 256);
     double bytes = entries * (s.dtype == Dtype::float32 ? 4 : 8);
     if (s.inputs == Inputs::independent) bytes += rows * n * s.probability * 13;
     if (s.inputs == Inputs::correlated_blocks) bytes += rows * (double(s.active) * 12 + 8);

@@ -19,7 +19,7 @@ from fastpolysem.inputs import Basis, Inputs
 L1Target = Literal["weights", "activations"]
 L1Update = Literal["subgradient", "orthant"]
 Noise = Literal["none", "rademacher", "gaussian", "uniform", "laplace", "student_t", "three_point"]
-NoiseSharing = Literal["step", "input"]
+Sharing = Literal["step", "input"]
 Optimizer = Literal["sgd", "adam", "adamw"]
 Stop = Literal["steps", "certified"]
 Init = Literal["normal", "xavier", "orthogonal", "uniform"]
@@ -33,7 +33,8 @@ _CHOICES: dict[str, Any] = {
     "l1_target": L1Target,
     "l1_update": L1Update,
     "noise": Noise,
-    "noise_sharing": NoiseSharing,
+    "noise_sharing": Sharing,
+    "dropout_sharing": Sharing,
     "optimizer": Optimizer,
     "stop": Stop,
     "init": Init,
@@ -47,7 +48,9 @@ _INTEGERS: dict[str, tuple[_checks.Bound, ...]] = {
 }
 _REALS: dict[str, tuple[_checks.Bound, ...]] = {
     "l1": ((">=", 0),),
+    "repulsion": ((">=", 0),),
     "noise_std": ((">=", 0),),
+    "dropout": ((">=", 0), ("<", 1)),
     "learning_rate": ((">", 0),),
     "momentum": ((">=", 0), ("<", 1)),
     "epsilon": ((">", 0),),
@@ -70,8 +73,8 @@ class Config:
 
     The model maps inputs x of ``n_features`` n to ``activation(W_dec (W_enc^T x + noise) + bias)``
     with ``n_hidden`` m neurons; tied models have W_dec = W_enc = W, of shape (n, m). The loss is
-    ``scale * sum over rows and features of importance * (output - x)^2`` plus the l1 terms, where
-    scale makes each feature appear once per step in expectation: 1 for :class:`Basis` and
+    ``scale * sum over rows and features of importance * (output - x)^2`` plus l1 and repulsion,
+    where scale makes each feature appear once per step in expectation: 1 for :class:`Basis` and
     :class:`FixedBatch`, else 1 / (batch_size * probability that a feature is on).
 
     Values are converted to plain Python ones and checked; instances are immutable and hashable.
@@ -95,6 +98,11 @@ class Config:
     l1_update
         "subgradient" adds ``l1 * sign(w)`` with sign(0) = 0; "orthant" steps within the orthant of
         the weights and sets those that would leave it to exactly zero (Andrew & Gao 2007).
+    repulsion
+        Weight of ``sum over neurons of sum over pairs of features of w_ik^2 w_jk^2`` (untied: of
+        both matrices), which is 0 where no two features share a neuron. It does not tell opposite
+        from equal signs. A weight w_ik is pulled down at the rate
+        ``2 * repulsion * sum over other features of w_jk^2``, against 4 of the squared error.
     noise, noise_std
         Distribution and standard deviation of the noise on the hidden layer, always of mean 0.
     noise_shape
@@ -102,6 +110,11 @@ class Config:
         0 < q <= 1, with excess kurtosis 1/q - 3. None for all others.
     noise_sharing
         "step": all inputs of a step get one noise vector; "input": each its own.
+    dropout
+        Chance that a hidden unit is dropped, noise included, 0 <= dropout < 1; the others count
+        1 / (1 - dropout) times.
+    dropout_sharing
+        "input": each input of a step drops units of its own; "step": all the same.
     optimizer, learning_rate
         "sgd", "adam" or "adamw" with PyTorch's update formulas.
     weight_decay
@@ -114,8 +127,9 @@ class Config:
         Number of updates.
     stop
         "certified" ends a seed earlier once its outcome is certain. Only for tied models without
-        bias and noise, with relu, the basis as inputs, no importance, l1_update="orthant" and
-        0 < l1 < 1.152. With an l1_schedule not before its last point, whose l1 counts.
+        bias, noise, dropout and repulsion, with relu, the basis as inputs, no importance,
+        l1_update="orthant" and 0 < l1 < 1.152. With an l1_schedule not before its last point,
+        whose l1 counts.
     init, init_scale
         Start weights, all times init_scale: "normal" N(0, 1/m), "xavier" N(0, 2 / (n + m)),
         "orthogonal" (rows if m >= n, else columns) or "uniform" with variance 1/m. An untied
@@ -145,10 +159,13 @@ class Config:
     l1_schedule: Sequence[tuple[int, float]] | None = None
     l1_target: L1Target = "weights"
     l1_update: L1Update = "subgradient"
+    repulsion: float = 0.0
     noise: Noise = "none"
     noise_std: float = 0.0
     noise_shape: float | None = None
-    noise_sharing: NoiseSharing = "step"
+    noise_sharing: Sharing = "step"
+    dropout: float = 0.0
+    dropout_sharing: Sharing = "input"
     optimizer: Optimizer = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float | None = None
@@ -183,6 +200,8 @@ class Config:
         self._set("l1_schedule", _l1_schedule(self.l1_schedule, self.steps))
         self._set("importance", _importance(self.importance, self.n_features))
         self._check_noise()
+        if self.dropout == 0:
+            self._refuse("dropout_sharing", "with dropout=0")
         self._check_l1()
         self._check_optimizer()
         self._check_inputs()
@@ -248,6 +267,8 @@ class Config:
             sizes["batch_size * (n_features + 1)"] = rows * (self.n_features + 1)
         if self.noise_sharing == "input":  # some kinds take two words for an element
             sizes["2 * rows of a batch * n_hidden"] = 2 * rows * self.n_hidden
+        if self.dropout and self.dropout_sharing == "input":
+            sizes["rows of a batch * n_hidden"] = rows * self.n_hidden
         for what, size in sizes.items():
             if size >= _MAX_ELEMENTS:
                 raise ValueError(f"Config: {what} must be < 2**34, got {size}")
@@ -261,6 +282,8 @@ class Config:
             "tied=True": self.tied,
             "bias=False": not self.bias,
             "noise='none'": self.noise == "none",
+            "dropout=0": self.dropout == 0,
+            "repulsion=0": self.repulsion == 0,
             "activation='relu'": self.activation == "relu",
             "inputs=Basis()": self.inputs == Basis(),
             "importance=None": self.importance is None,
@@ -471,10 +494,10 @@ _CONVERTED = ("l1_schedule", "betas", "inputs", "importance", "weight_decay", "n
 
 
 def core_settings(config: Config) -> Any:
-    """The settings struct of the compiled core."""
+    """The settings struct of the compiled core, which has the defaults of Config."""
     settings = core.Settings()
     for name in _DEFAULTS:
-        if name not in _CONVERTED:
+        if name not in _CONVERTED and not config._is_default(name):
             setattr(settings, name, getattr(config, name))
     settings.beta1, settings.beta2 = config.betas
     settings.weight_decay = config._effective_weight_decay

@@ -159,7 +159,7 @@ def forward(
         (n, m) or (S, n, m) array for tied models without bias, else :class:`Parameters` or a
         pair (encoder, decoder). Converted to the config's dtype; must be finite.
     config
-        The model; of its training only ``noise_sharing`` matters here.
+        The model; of its training only ``noise_sharing`` matters here. No units are dropped.
     batch
         (B, n) inputs as an array, a scipy.sparse matrix or a :class:`FixedBatch`. None for the
         basis vectors, or the config's own FixedBatch; required if the config samples its inputs.
@@ -190,12 +190,12 @@ def loss_and_gradient(
     batch: ArrayLike | FixedBatch | Any | None = None,
     noise: ArrayLike | None = None,
 ) -> tuple[Any, Weights]:
-    """The loss and its gradient, as training sees them in one step.
+    """The loss and its gradient, as training without dropout sees them in one step.
 
     The loss is ``scale * sum over rows and features of importance * (output - x)^2`` plus the
-    config's l1 terms, whose subgradient at 0 is 0. The scale is 1 for :class:`Basis` and
-    :class:`FixedBatch`; for sampled inputs 1 / (B * probability that a feature is on), with B the
-    number of rows of the given batch.
+    config's l1 term, at its full l1 and with subgradient 0 at 0, and its repulsion. The scale is
+    1 for :class:`Basis` and :class:`FixedBatch`; for sampled inputs
+    1 / (B * probability that a feature is on), with B the number of rows of the given batch.
 
     Parameters
     ----------

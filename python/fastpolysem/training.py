@@ -56,10 +56,11 @@ class Record:
     Parameters
     ----------
     metrics
-        A name or several of "objective" (loss of the step that follows, with its batch, its noise
-        and l1; nan after the last step), "loss" (noise-free, without l1, on the basis batch),
-        "residual", "polysemantic", "benign", "malign", "signed_slots", "signed_slots_benign",
-        "dead", "unrepresented", "nonzeros", "l1_norm" and "fourth_norm".
+        A name or several of "objective" (loss of the step that follows, with its batch, noise,
+        dropout, l1 and repulsion; nan after the last step), "loss" (squared error without noise and
+        dropout, on the basis batch), "residual", "polysemantic", "benign", "malign",
+        "signed_slots", "signed_slots_benign", "dead", "unrepresented", "nonzeros", "l1_norm" and
+        "fourth_norm".
     steps
         Numbers of updates after which to record, 0 for the start. Kept ascending, each once.
     """
@@ -110,9 +111,10 @@ class TrainingResult:
     nonzeros: NDArray[np.int64]
     """(S,) weights that are not exactly zero, of both matrices if untied."""
     loss: NDArray[np.float64]
-    """(S,) final loss, without noise and l1, on the basis batch."""
+    """(S,) final squared error, without noise and dropout, on the basis batch."""
     residual: NDArray[np.float64]
-    """(S,) largest |gradient| (l1 included, no noise) over the non-zero weights."""
+    """(S,) largest |gradient| of the objective without noise and dropout, at the final l1, over the
+    non-zero weights."""
     steps_taken: NDArray[np.int64]
     """(S,) updates done, fewer than asked for after a certified stop."""
     diverged: NDArray[np.bool_]
