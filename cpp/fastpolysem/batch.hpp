@@ -8,47 +8,57 @@
 
 namespace fastpolysem {
 
-// independent: element b n + j decides whether feature j is on in row b (word < p 2^32); its magnitude, if uniform
+// Bit i of 16 goes to bit 4 i.
+inline std::uint64_t spread(std::uint64_t bits) {
+    bits = (bits | bits << 24) & 0x000000FF000000FFu;
+    bits = (bits | bits << 12) & 0x000F000F000F000Fu;
+    bits = (bits | bits << 6) & 0x0303030303030303u;
+    return (bits | bits << 3) & 0x1111111111111111u;
+}
+
+// Element b n + j decides whether feature j is on in row b (word < p 2^32); its magnitude, if uniform
 //     on (0, 1], is the same element of the magnitude stream.
-// correlated_blocks: row b takes elements b (active + 1) + t: t = 0 chooses the block, the others draw `active` of its
-//     features without repetition (a partial Fisher-Yates shuffle); an index below k is (word k) / 2^32.
-inline void draw_batch(const Settings& s, std::uint64_t seed, std::uint32_t step, SparseBatch& batch) {
-    const std::int64_t n = s.n_features;
-    const std::uint32_t shape = random::shape_word(std::uint32_t(n), std::uint32_t(s.n_hidden));
-    const random::Place place{seed, step, random::batch_stream, shape};
-    batch.row_start.assign(1, 0);
-    batch.feature.clear();
-    batch.value.clear();
-    const auto words = [](const auto& block) { return block; };
-    if (s.inputs == Inputs::independent) {
-        const auto threshold = std::uint64_t(s.probability * 0x1p32);
-        std::int64_t row_end = n;
-        random::for_each_element(place, s.batch_size * n, words, [&](std::int64_t e, std::uint32_t word) {
-            if (e == row_end) {
-                batch.row_start.push_back(std::int64_t(batch.feature.size()));
-                row_end += n;
-            }
-            if (word < threshold) batch.feature.push_back(std::int32_t(e - (row_end - n)));
-        });
-        batch.row_start.push_back(std::int64_t(batch.feature.size()));
-        batch.value.assign(batch.feature.size(), 1.0);
-        if (s.magnitude == Magnitude::uniform) {
-            const random::Place magnitudes{seed, step, random::magnitude_stream, shape};
-            std::size_t next = 0;
-            std::int64_t row = 0;
-            const auto units = [](const auto& w) {
-                return std::array<random::Real, 4>{random::unit(w[0]), random::unit(w[1]), random::unit(w[2]),
-                                                   random::unit(w[3])};
-            };
-            random::for_each_element(magnitudes, s.batch_size * n, units, [&](std::int64_t e, float u) {
-                if (next == batch.feature.size()) return;
-                while (batch.row_start[std::size_t(row) + 1] <= std::int64_t(next)) ++row;
-                if (e == row * n + batch.feature[next]) batch.value[next++] = u;
-            });
+inline void draw_independent(const Settings& s, const random::Place& place, SparseBatch& batch) {
+    using random::Word;
+    const std::int64_t n = s.n_features, count = s.batch_size * n;
+    const auto threshold = std::uint64_t(s.probability * 0x1p32);
+    // Words are compared as signed numbers, all shifted down by half their range.
+    const auto last_on = simd::Pack<std::int32_t>::all(std::int32_t(std::uint32_t(threshold - 1) ^ 0x80000000u));
+    const auto half = Word::all(0x80000000u);
+    random::Place magnitudes = place;
+    magnitudes.stream = random::magnitude_stream;
+    std::int64_t row_begin = 0;
+    for (std::int64_t first = 0; first < count && threshold > 0; first += 4 * Word::width) {
+        const auto words = place.blocks(std::uint32_t(first / 4));
+        std::uint64_t on = 0;  // bit 4 lane + w: word w of the lane's block
+        for (std::size_t w = 0; w < 4; ++w) {
+            const auto off = simd::bits_as<std::int32_t>(words[w] ^ half) > last_on;
+            on |= spread(~simd::lanes_set<std::int32_t>(off) & ((1u << Word::width) - 1)) << w;
         }
-        return;
+        if (count - first < 64) on &= (std::uint64_t(1) << (count - first)) - 1;
+        if (on == 0) continue;
+        std::array<random::Real, 4> size{};
+        if (s.magnitude == Magnitude::uniform) {
+            const auto drawn = magnitudes.blocks(std::uint32_t(first / 4));
+            for (std::size_t w = 0; w < 4; ++w) size[w] = random::unit(drawn[w]);
+        }
+        for (; on; on &= on - 1) {
+            const int bit = __builtin_ctzll(on);
+            for (; first + bit >= row_begin + n; row_begin += n)
+                batch.row_start.push_back(std::int64_t(batch.feature.size()));
+            batch.feature.push_back(std::int32_t(first + bit - row_begin));
+            batch.value.push_back(s.magnitude == Magnitude::uniform ? double(size[std::size_t(bit % 4)][bit / 4])
+                                                                    : 1.0);
+        }
     }
-    const std::int64_t size = n / s.blocks;  // features in a block
+    batch.row_start.resize(std::size_t(s.batch_size) + 1, std::int64_t(batch.feature.size()));
+}
+
+// Row b takes elements b (active + 1) + t: t = 0 chooses the block, the others draw `active` of its
+//     features without repetition (a partial Fisher-Yates shuffle); an index below k is (word k) / 2^32.
+inline void draw_correlated_blocks(const Settings& s, const random::Place& place, SparseBatch& batch) {
+    const auto words = [](const auto& block) { return block; };
+    const std::int64_t size = s.n_features / s.blocks;  // features in a block
     std::vector<std::int32_t> order(static_cast<std::size_t>(size));
     std::int64_t t = 0, block = 0;
     random::for_each_element(place, s.batch_size * (s.active + 1), words, [&](std::int64_t, std::uint32_t word) {
@@ -69,6 +79,15 @@ inline void draw_batch(const Settings& s, std::uint64_t seed, std::uint32_t step
         }
     });
     batch.value.assign(batch.feature.size(), 1.0);
+}
+
+inline void draw_batch(const Settings& s, std::uint64_t seed, std::uint32_t step, SparseBatch& batch) {
+    const std::uint32_t shape = random::shape_word(std::uint32_t(s.n_features), std::uint32_t(s.n_hidden));
+    const random::Place place{seed, step, random::batch_stream, shape};
+    batch.row_start.assign(1, 0);
+    batch.feature.clear();
+    batch.value.clear();
+    s.inputs == Inputs::independent ? draw_independent(s, place, batch) : draw_correlated_blocks(s, place, batch);
 }
 
 }  // namespace fastpolysem

@@ -141,10 +141,22 @@ class OutputGradient {
     }
 
   private:
+    // pre = row b of X G.
     void pre_row(const SparseBatch& batch, std::ptrdiff_t b, const Matrix<T>& g) {
-        pre_.clear();
-        for_active(batch, b,
-                   [&](std::int32_t i, T value) { add_scaled(P::all(value), g.row(i), pre_.row(0), g.stride); });
+        std::ptrdiff_t j = 0;
+        for (; j + 8 * P::width <= g.stride; j += 8 * P::width) pre_columns<8>(batch, b, g, j);
+        for (; j < g.stride; j += P::width) pre_columns<1>(batch, b, g, j);
+    }
+    template <int V>
+    void pre_columns(const SparseBatch& batch, std::ptrdiff_t b, const Matrix<T>& g, std::ptrdiff_t j) {
+        P sum[V] = {};
+        for_active(batch, b, [&](std::int32_t i, T value) {
+            const P x = P::all(value);
+#pragma GCC unroll 8
+            for (int v = 0; v < V; ++v) sum[v] = simd::fma(x, P::load(g.row(i) + j + v * P::width), sum[v]);
+        });
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) sum[v].store(pre_.row(0) + j + v * P::width);
     }
 
     // In feature order whatever the vector's width: the loss is a stored result.
