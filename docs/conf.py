@@ -30,6 +30,10 @@ napoleon_google_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 default_role = "py:obj"
+suppress_warnings = [
+    "ref.python",  # a field's name in single backquotes, which several classes have
+    "toc.empty_glob",
+]
 
 
 def _escape_bars(*event: Any) -> None:

@@ -1,0 +1,131 @@
+"""The documentation: its code runs, its examples print what they say, and it names everything."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import matplotlib
+import pytest
+
+import fastpolysem as fp
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+BLOCK = re.compile(r"^```(python|pycon)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="needs the documentation's sources")
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str, int]]:
+    """Kind, code and first line of each block of Python."""
+    text = page.read_text(encoding="utf-8")
+    for match in BLOCK.finditer(text):
+        yield match[1], match[2], text[: match.start()].count("\n") + 1
+
+
+@pytest.mark.parametrize(
+    "page", [one for one in PAGES if any(blocks(one))], ids=lambda p: str(p.relative_to(DOCS))
+)
+def test_the_code_of_a_page_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    matplotlib.use("Agg")
+    names: dict[str, object] = {}
+    runner = doctest.DocTestRunner(optionflags=FLAGS)
+    for kind, code, line in blocks(page):
+        if kind == "python":
+            exec(compile("\n" * line + code, str(page), "exec"), names)
+        else:
+            test = doctest.DocTestParser().get_doctest(code, {}, page.name, str(page), line)
+            test.globs = names
+            assert test.examples
+            failures: list[str] = []
+            runner.run(test, out=failures.append, clear_globs=False)
+            assert not failures, "".join(failures)
+    from matplotlib import pyplot as plt
+
+    plt.close("all")
+
+
+def modules() -> list[str]:
+    return [
+        one.name
+        for one in pkgutil.walk_packages(fp.__path__, "fastpolysem.")
+        if not one.name.rpartition(".")[2].startswith("_core")
+    ] + ["fastpolysem"]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_the_examples_of_docstrings(name: str) -> None:
+    module = importlib.import_module(name)
+    result = doctest.testmod(module, optionflags=FLAGS)
+    assert not result.failed
+
+
+def public(module: ModuleType) -> Iterator[str]:
+    """Full names of what a module offers, and of what its modules offer."""
+    for name in module.__all__:
+        value = getattr(module, name)
+        if isinstance(value, ModuleType):
+            yield value.__name__
+            yield from public(value)
+        else:
+            yield f"{module.__name__}.{name}"
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "api").glob("*.md"))
+    listed = set(re.findall(r"auto\w+:: ([\w.]+)", text))
+    whole = set(re.findall(r"automodule:: ([\w.]+)", text))
+    for name in public(fp):
+        assert name in listed or name.rpartition(".")[0] in whole - {"fastpolysem"}, name
+
+
+@pytest.mark.parametrize("name", sorted(set(public(fp))))
+def test_every_public_name_says_what_it_is(name: str) -> None:
+    parent, _, last = name.rpartition(".")
+    try:
+        value = importlib.import_module(name)
+    except ModuleNotFoundError:
+        value = getattr(importlib.import_module(parent), last)
+    if isinstance(value, (int, str, tuple)) or not hasattr(value, "__module__"):
+        return
+    documentation = inspect.getdoc(value) or ""
+    assert documentation.strip().endswith((".", "::")) or "\n" in documentation, name
+    if inspect.isfunction(value):
+        # What several functions share is said where they are, or by the one that is referred to.
+        documentation += inspect.getdoc(inspect.getmodule(value)) or ""
+        if not re.search(r"(Arguments|Parameters) (as in|are those of)", documentation):
+            parameters = inspect.signature(value).parameters
+            missing = [one for one in parameters if not re.search(rf"\b{one}\b", documentation)]
+            assert not missing
+
+
+def test_every_field_of_config_is_explained() -> None:
+    for name in fp.Config.__dataclass_fields__:
+        assert re.search(rf"\b{name}\b", fp.Config.__doc__ or ""), name
+
+
+@pytest.mark.slow
+def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
+    for needed in ("sphinx", "myst_parser", "furo"):
+        pytest.importorskip(needed)
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", str(DOCS), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "index.html").exists()
