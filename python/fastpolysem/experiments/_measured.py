@@ -163,43 +163,59 @@ class _Tracker:
 
     def __init__(self, goals: Mapping[Config, int]) -> None:
         from fastpolysem.studies import Study
+        from fastpolysem.studies.progress import ConfigProgress
 
         self.goals = goals
         self.parts: list[tuple[TrainingResult, Values]] = []
         self.study = Study()
         self.done = self.reused = 0
         self.started = time.perf_counter()
+        # A record is made many times a second: what only changes with a part is kept here.
+        self._listed = {
+            digest: ConfigProgress(
+                config=config,
+                digest=digest,
+                seeds=0,
+                goal=goal,
+                training=0,
+                diverged=0,
+                mean=np.nan,
+                half_width=np.nan,
+                finished=goal <= 0,
+            )
+            for config, goal in goals.items()
+            for digest in (config.digest,)
+        }
+        self._counts: dict[str, list[NDArray[Any]]] = {digest: [] for digest in self._listed}
 
     def add(self, result: TrainingResult, values: Values, reused: bool = False) -> None:
+        from fastpolysem import statistics
+
         self.parts.append((result, values))
         self.study.add(result)
         self.done += len(result)
         self.reused += len(result) * reused
+        digest = result.config.digest
+        before, counts = self._listed[digest], self._counts[digest]
+        counts.append(result.polysemantic[~result.diverged])
+        mean = statistics.mean(np.concatenate(counts))
+        seeds = before.seeds + len(result)
+        self._listed[digest] = replace(
+            before,
+            seeds=seeds,
+            diverged=before.diverged + int(result.diverged.sum()),
+            mean=mean.value,
+            half_width=mean.half_width,
+            finished=seeds >= before.goal,
+        )
 
     def record(self, training: Config | None = None, within: int = 0) -> Progress:
-        from fastpolysem import statistics
-        from fastpolysem.studies.progress import ConfigProgress, Progress
+        from fastpolysem.studies.progress import Progress
 
-        listed = []
-        for config, goal in self.goals.items():
-            digest = config.digest
-            results = [result for result, _ in self.parts if result.config.digest == digest]
-            counts = [result.polysemantic[~result.diverged] for result in results]
-            mean = statistics.mean(np.concatenate([*counts, np.empty(0)]))
-            seeds = sum(map(len, results))
-            listed.append(
-                ConfigProgress(
-                    config=config,
-                    digest=digest,
-                    seeds=seeds,
-                    goal=goal,
-                    training=within if config is training else 0,
-                    diverged=sum(int(result.diverged.sum()) for result in results),
-                    mean=mean.value,
-                    half_width=mean.half_width,
-                    finished=seeds >= goal,
-                )
-            )
+        listed = [
+            replace(one, training=within) if one.config is training else one
+            for one in self._listed.values()
+        ]
         elapsed = time.perf_counter() - self.started
         trained = self.done + within - self.reused
         speed = trained / elapsed if elapsed > 0 else 0.0
