@@ -391,6 +391,28 @@ def test_mappings_that_are_no_config(mapping, kind, message):
 
 
 @pytest.mark.parametrize(
+    ("config", "arguments", "kind", "message"),
+    [
+        (BASE, {"time": 0}, ValueError, "time must be a finite number > 0, got 0"),
+        (BASE, {"time": "1"}, TypeError, "time must be a finite number > 0, got '1'"),
+        (BASE, {"time": 1, "step": -1}, ValueError, "step must be a finite number > 0, got -1"),
+        (BASE, {"time": 1e9, "step": 0.1}, ValueError, "Config: steps must be an integer >= 0"),
+        (NOISY, {"time": 1}, ValueError, "config must be without noise, dropout and sampled inp"),
+        (SAMPLED, {"time": 1}, ValueError, "config must be without noise, dropout and sampled"),
+        (
+            BASE.replace(dropout=0.1),
+            {"time": 1},
+            ValueError,
+            "sampled inputs, got Config(n_features=6, n_hidden=10, l1=0.001, dropout=0.1, steps=4)",
+        ),
+    ],
+    ids=str,
+)
+def test_flows_that_do_not_exist(config, arguments, kind, message):
+    check(kind, message, fp.gradient_flow, config, **arguments)
+
+
+@pytest.mark.parametrize(
     ("values", "kind", "message"),
     [
         ({"n_hidden": 5}, TypeError, "grid: n_hidden must be a list of values, got 5"),

@@ -304,6 +304,31 @@ def test_the_core_gets_every_setting(config):
     assert (settings.low, settings.high) == (fp.metrics.LOW, fp.metrics.HIGH)
 
 
+def test_gradient_flow_is_descent_in_small_steps():
+    config = BASE.replace(
+        betas=(0.5, 0.5), weight_decay=0.1, bias=True, l1_schedule=[(0, 0), (9, 1)]
+    )
+    flow = fp.gradient_flow(config, time=2.5, step=0.1)
+    assert flow == fp.Config(
+        n_features=12,
+        n_hidden=20,
+        l1=1e-3,
+        l1_schedule=[(0, 0), (9, 1)],
+        l1_update="orthant",
+        bias=True,
+        optimizer="sgd",
+        learning_rate=0.1,
+        steps=25,
+    )
+    uneven = fp.gradient_flow(config, time=2.45, step=0.1)
+    assert (uneven.steps, uneven.learning_rate) == (25, 2.45 / 25)
+    momentum = BASE.replace(l1=0, optimizer="sgd", momentum=0.9)
+    assert fp.gradient_flow(momentum, 1).momentum == 0
+    assert fp.gradient_flow(momentum, 1).l1_update == "subgradient"
+    activations = BASE.replace(l1_target="activations")
+    assert fp.gradient_flow(activations, 1).l1_update == "subgradient"
+
+
 def test_grid_is_the_product_in_order():
     configs = fp.grid(BASE, n_hidden=range(10, 13), l1=(0.1, 0.2))
     assert [(c.n_hidden, c.l1) for c in configs] == [

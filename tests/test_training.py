@@ -9,6 +9,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import integrate
 
 import fastpolysem as fp
 import specification as spec
@@ -488,6 +489,65 @@ def test_other_kernels_refuse_repulsion_and_dropout(extra):
     for kernel in ("dense", "sparse", "lanes"):
         with pytest.raises(ValueError, match=f"kernel '{kernel}' cannot serve .*: {reason}"):
             fp.train(config, 5, kernel=kernel)
+
+
+# Gradient flow ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("repulsion", [0.0, 0.5])
+def test_the_flow_is_the_solution_of_its_differential_equation(repulsion):
+    config = fp.Config(n_features=6, n_hidden=9, repulsion=repulsion, dtype="float64")
+    models, initial = start(config, np.random.default_rng(22))
+    time = 1.5
+
+    def slope(_, w):
+        return -spec.gradient(config, spec.Weights(w.reshape(6, 9)), np.eye(6)).encoder.ravel()
+
+    errors = []
+    for step in (0.004, 0.002, 0.001):
+        flow = fp.train(
+            fp.gradient_flow(config, time, step), S, initial_weights=initial, return_weights=True
+        )
+        exact = [
+            integrate.solve_ivp(slope, (0, time), m.encoder.ravel(), rtol=1e-9, atol=1e-11)
+            for m in models
+        ]
+        ends = np.array([e.y[:, -1].reshape(6, 9) for e in exact])
+        errors.append(np.abs(flow.weights - ends).max())
+    assert errors[2] < 5e-4
+    np.testing.assert_allclose(np.divide(errors[:-1], errors[1:]), 2, rtol=0.1)
+
+
+def test_a_weight_that_the_flow_brings_to_zero_stays_there():
+    """Alone, dw/dt = 4 (1 - |w|^2) w - l1 sign(w): the small weight reaches 0 in finite time."""
+    config = fp.Config(n_features=1, n_hidden=2, l1=0.8, dtype="float64")
+    first = np.array([[0.6, -0.02]])
+
+    def slope(_, w):
+        return 4 * (1 - w @ w) * w - 0.8 * np.sign(w)
+
+    def vanished(_, w):
+        return w[1]
+
+    vanished.terminal = True
+    until = integrate.solve_ivp(slope, (0, 9), first[0], events=vanished, rtol=1e-9, atol=1e-12)
+    gone = until.t_events[0][0]
+    for time in (0.9 * gone, 1.1 * gone, 5.0):
+        flow = fp.gradient_flow(config, time, step=1e-4)
+        w = fp.train(flow, 1, initial_weights=first, return_weights=True).weights[0, 0]
+        assert (w[1] == 0) == (time > gone)
+    assert 4 * (1 - w[0] ** 2) * w[0] == pytest.approx(0.8, rel=1e-6)  # at rest
+
+
+def test_halving_the_flows_step_changes_fewer_and_fewer_seeds():
+    config = fp.Config(n_features=12, n_hidden=18, l1=0.02)
+    counts = [
+        fp.train(fp.gradient_flow(config, time=6 / config.l1, step=step), 96).polysemantic
+        for step in (0.1, 0.025, 0.00625)
+    ]
+    changed = [np.mean(a != b) for a, b in itertools.pairwise(counts)]
+    assert changed[1] < 0.5 * changed[0]
+    assert changed[1] < 0.15
 
 
 # Stopping early -----------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastpolysem import metrics
 from fastpolysem._native import build_info
-from fastpolysem.config import NUMERICS_VERSION, Config, grid
+from fastpolysem.config import NUMERICS_VERSION, Config, gradient_flow, grid
 from fastpolysem.diagnosis import Diagnosis, diagnose
 from fastpolysem.inputs import Basis, CorrelatedBlocks, FixedBatch, Independent
 from fastpolysem.metrics import count_polysemantic
@@ -49,6 +49,7 @@ __all__ = [
     "encoding",
     "experiments",
     "forward",
+    "gradient_flow",
     "grid",
     "iter_collect",
     "loss_and_gradient",
