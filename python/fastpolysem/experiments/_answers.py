@@ -165,7 +165,7 @@ def summary(data: Answers, labels: Sequence[str], metrics: Sequence[str]) -> pd.
         valid = group[~group["diverged"]]
         row |= {"seeds": len(group), "diverged": len(group) - len(valid)}
         for metric in metrics:
-            row |= with_interval(metric, mean(_finite(valid[metric])))
+            row |= with_interval(metric, _mean(valid[metric]))
         listed.append(row)
     return pd.DataFrame(listed)
 
@@ -194,7 +194,14 @@ def pairs(first: pd.DataFrame, second: pd.DataFrame, column: str) -> tuple[Any, 
     return a.loc[both].to_numpy(), b.loc[both].to_numpy()
 
 
-def _finite(values: Any) -> NDArray[np.float64]:
-    found = np.asarray(values, dtype=np.float64)
-    result: NDArray[np.float64] = found[np.isfinite(found)]
-    return result
+def _mean(column: pd.Series[Any]) -> Estimate:
+    """The mean of the finite values; of shares that are all the same, with the interval that so
+    many seeds leave open, since Student's has no length and they are no counts."""
+    values = column.to_numpy(dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if column.dtype.kind == "i" or len(values) < 2 or np.ptp(values):
+        return mean(values)
+    value, open_ = float(values[0]), 1 - 0.025 ** (1 / len(values))
+    if not 0 <= value <= 1:
+        return mean(values)
+    return Estimate(value, max(0.0, value - open_), min(1.0, value + open_))

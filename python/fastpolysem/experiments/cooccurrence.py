@@ -140,14 +140,23 @@ def label(config: Config) -> dict[str, Any]:
     }
 
 
+def loss_on_mixed(weights: NDArray[Any], config: Config) -> NDArray[np.float64]:
+    """Loss without l1 and noise of each model (S, n, m) on a fixed sample of `_MIXED`, (S,)."""
+    from fastpolysem.objective import forward
+
+    n = weights.shape[1]
+    batch = np.random.default_rng(0).random((_MIXED.batch_size, n)) < _MIXED.probability
+    errors = np.square(forward(weights, config, batch.astype(float)) - batch)
+    result: NDArray[np.float64] = errors.sum(axis=(1, 2)) * _MIXED._scale(n, len(batch))
+    return result
+
+
 def take(result: TrainingResult) -> dict[str, NDArray[Any]]:
     """``loss_mixed`` on inputs of `_MIXED`, and pairs of features with one favourite neuron.
 
     ``sharing`` counts all such pairs, ``coupled`` those among features 0 and 1, 2 and 3, and so on.
     A feature whose weights are all zero has no favourite.
     """
-    from fastpolysem.objective import forward
-
     weights = np.asarray(result.weights)
     weights = np.where(result.diverged[:, np.newaxis, np.newaxis], 0.0, weights)
     n = weights.shape[1]
@@ -155,13 +164,10 @@ def take(result: TrainingResult) -> dict[str, NDArray[Any]]:
     favourite = np.where((weights != 0).any(axis=-1), favourite, -1 - np.arange(n))
     same = favourite[:, :, np.newaxis] == favourite[:, np.newaxis, :]
     even = np.arange(0, n - 1, 2)
-    rows = np.random.default_rng(0).random((_MIXED.batch_size, n)) < _MIXED.probability
-    batch = rows.astype(float)
-    mixed = np.square(forward(weights, result.config, batch) - batch).sum(axis=(1, 2))
     return {
         "sharing": (same.sum(axis=(1, 2)) - n) // 2,
         "coupled": same[:, even, even + 1].sum(axis=1),
-        "loss_mixed": mixed * _MIXED._scale(n, len(batch)),
+        "loss_mixed": loss_on_mixed(weights, result.config),
     }
 
 
