@@ -401,6 +401,34 @@ def test_zeros_that_come_back_are_the_same_bits_in_every_kernel(optimizer, dtype
         assert_same(plain, fp.train(config, 5, kernel=kernel, **arguments))
 
 
+@pytest.mark.parametrize("kernel", ["dense", "sparse", "lanes"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_zero_that_comes_back_among_few_non_zeros(kernel, dtype):
+    """Feature 0 would leave neuron 1 to feature 1, with which it overlaps, but for its l1."""
+    config = fp.Config(
+        n_features=24,
+        n_hidden=40,
+        l1=0.9,
+        l1_update="orthant",
+        l1_schedule=((19, 1), (20, 0), (39, 0), (40, 1)),
+        optimizer="sgd",
+        learning_rate=0.01,
+        steps=60,
+        dtype=dtype,
+    )
+    first = np.zeros((24, 40))
+    first[range(24), range(24)] = 0.9
+    first[:2, :2] = [[0.7, 0.0], [0.5, 0.5]]
+    arguments = {
+        "initial_weights": first,
+        "return_weights": True,
+        "record": (["nonzeros"], [0, 20, 21, 60]),
+    }
+    plain = fp.train(config, 1, kernel="generic", **arguments)
+    assert list(plain.history["nonzeros"][0, :3]) == [25, 25, 26]
+    assert_same(plain, fp.train(config, 1, kernel=kernel, **arguments))
+
+
 def test_a_stop_is_certified_after_the_schedule_only():
     common = {"n_features": 8, "n_hidden": 12, "l1": 0.05, "learning_rate": 3e-3, "steps": 6000}
     config = fp.Config(l1_update="orthant", **common)
