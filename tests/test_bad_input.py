@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -106,6 +108,60 @@ CONFIG_VALUES = [
     ({"betas": (1.0, 0.9)}, ValueError, "betas[0] must be a finite number >= 0 and < 1, got 1.0"),
     ({"betas": (0.9, -1)}, ValueError, "betas[1] must be a finite number >= 0 and < 1, got -1"),
     ({"betas": (0.9, None)}, TypeError, "betas[1] must be a finite number >= 0 and < 1, got None"),
+    # numbers that float32 cannot hold
+    (
+        {"learning_rate": 1e-300},
+        ValueError,
+        "learning_rate must not round to 0 or infinity in float32, which holds 1.4e-45 to "
+        "3.4e+38, got 1e-300",
+    ),
+    ({"epsilon": 1e-50}, ValueError, "epsilon must not round to 0 or infinity in float32, which"),
+    (
+        {"init_scale": 1e39},
+        ValueError,
+        "init_scale must not round to 0 or infinity in float32, which",
+    ),
+    ({"l1": 1e300}, ValueError, "l1 must not round to 0 or infinity in float32, which"),
+    (
+        {"repulsion": 1e300},
+        ValueError,
+        "repulsion must not round to 0 or infinity in float32, which",
+    ),
+    (
+        {"weight_decay": 1e-60},
+        ValueError,
+        "weight_decay must not round to 0 or infinity in float32, which",
+    ),
+    (
+        {"noise": "laplace", "noise_std": 1e39},
+        ValueError,
+        "noise_std must not round to 0 or infinity in float32, which",
+    ),
+    (
+        {"noise": "laplace", "noise_std": 1e-60},
+        ValueError,
+        "noise_std must not round to 0 or infinity in float32, which",
+    ),
+    (
+        {"noise": "three_point", "noise_std": 1, "noise_shape": 1e-300},
+        ValueError,
+        "noise_shape must not round to 0 or infinity in float32, which",
+    ),
+    (
+        {"optimizer": "sgd", "momentum": 1e-60},
+        ValueError,
+        "momentum must not round to 0 or infinity in float32, which",
+    ),
+    (
+        {"importance": [1] * 5 + [1e-60]},
+        ValueError,
+        "importance must not round to 0 or infinity in float32, which",
+    ),
+    (
+        {"inputs": fp.FixedBatch(np.full((2, N), 1e39))},
+        ValueError,
+        "inputs must hold entries that are finite in float32, got 1e+39",
+    ),
     # schedules
     (
         {"l1_schedule": 0.5},
@@ -160,6 +216,8 @@ CONFIG_VALUES = [
         "noise must be one of 'none', 'rademacher', 'gaussian', 'uniform', 'laplace', 'student_t', "
         "'three_point', got 'rademaker'; did you mean 'rademacher'?",
     ),
+    ({"noise": "normal"}, ValueError, "'three_point', got 'normal'; did you mean 'gaussian'?"),
+    ({"init": "gaussian"}, ValueError, "'uniform', got 'gaussian'; did you mean 'normal'?"),
     ({"noise": None}, TypeError, "noise must be one of 'none', 'rademacher'"),
     ({"l1_target": "weight"}, ValueError, "l1_target must be one of 'weights', 'activations'"),
     ({"l1_update": "orthants"}, ValueError, "got 'orthants'; did you mean 'orthant'?"),
@@ -216,6 +274,14 @@ CONFIG_VALUES = [
 def test_values_of_a_config(change, kind, message):
     check(kind, message, fp.Config, **{"n_features": N, "n_hidden": M, "l1": 1e-3, **change})
     check(kind, "Config: ", BASE.replace, **change)
+
+
+@pytest.mark.parametrize("value", [2.0**-149, float(np.finfo(np.float32).max)])
+def test_the_ends_of_what_float32_can_hold(value):
+    for config in (BASE.replace(l1=value), BASE.replace(importance=[value] * N)):
+        assert config.dtype == "float32"
+    for beyond in (value / 4, value * 4):
+        assert BASE.replace(dtype="float64", l1=beyond).l1 == beyond
 
 
 COMBINATIONS = [
@@ -348,10 +414,17 @@ def test_all_that_a_certified_stop_misses_is_listed():
             "Config has no field 'nhidden'; did you mean 'n_hidden'?",
         ),
         (
+            lambda: BASE.replace(lr=3),
+            "Config has no field 'lr'; did you mean 'learning_rate'?",
+        ),
+        (
             lambda: BASE.replace(zzz=3),
             "Config has no field 'zzz'; it has n_features, n_hidden, l1,",
         ),
-        (lambda: fp.Config.from_dict({"l2": 1}), "Config has no field 'l2'; did you mean 'l1'?"),
+        (
+            lambda: fp.Config.from_dict({"l2": 1}),
+            "Config has no field 'l2'; did you mean 'weight_decay'?",
+        ),
         (
             lambda: fp.Independent(probabilityy=0.5, batch_size=4),
             "Independent has no field 'probabilityy'; did you mean 'probability'?",
@@ -367,6 +440,7 @@ def test_unknown_fields(function, message):
 @pytest.mark.parametrize(
     ("mapping", "kind", "message"),
     [
+        ({1: 2}, TypeError, "Config has no field 1; it has n_features, n_hidden, "),
         ([1], TypeError, "Config.from_dict: mapping must be a mapping, got [1]"),
         ({"n_features": 3}, TypeError, "n_hidden"),
         ({"inputs": "basis"}, TypeError, "inputs must be a mapping with a 'kind', got 'basis'"),
@@ -529,6 +603,24 @@ CSR = ([0, 1, 2], [0, 2], [1.0, 2.0])
         ),
         (([0, 2], [1, 1], [1e308, 1e308]), 3, ValueError, "add up to an infinite value"),
         (CSR, 0, ValueError, "FixedBatch: n_features must be an integer >= 1"),
+        (
+            ([[0], [1, 2]], *CSR[1:]),
+            3,
+            TypeError,
+            "FixedBatch: indptr cannot be read as an array: ",
+        ),
+        (
+            (None, *CSR[1:]),
+            3,
+            TypeError,
+            "FixedBatch: indptr must be a 1-d array of integers, got N",
+        ),
+        (
+            (CSR[0], np.array([0, 2**63], np.uint64), CSR[2]),
+            3,
+            ValueError,
+            "FixedBatch: indices must be integers < 2**63, got 9223372036854775808",
+        ),
     ],
     ids=str,
 )
@@ -536,12 +628,61 @@ def test_sparse_batches(arrays, n, kind, message):
     check(kind, message, fp.FixedBatch.from_csr, *arrays, n_features=n)
 
 
-def test_a_sparse_matrix_with_wrong_indices():
-    matrix = sparse.csr_array((CSR[2], CSR[1], CSR[0]), shape=(2, 3))
-    matrix.indices[1] = 7
-    check(
-        ValueError, "FixedBatch: matrix: indices must be >= 0 and < 3, got 7", fp.FixedBatch, matrix
-    )
+def broken(kind, change):
+    """A sparse 4 x 4 unit matrix after a change that scipy does not notice."""
+    matrix = getattr(sparse, kind)(np.eye(4))
+    change(matrix)
+    return matrix
+
+
+def setting(name, index, value):
+    """Changes one entry of an array of the matrix."""
+    return lambda matrix: getattr(matrix, name).__setitem__(index, value)
+
+
+def replacing(name, value):
+    """Replaces an array of the matrix."""
+    return lambda matrix: setattr(matrix, name, np.array(value))
+
+
+BROKEN = [
+    ("csr_array", setting("indices", 1, 7), ": indices must be >= 0 and < 4, got 7"),
+    ("csr_matrix", setting("indices", 1, -1), ": indices must be >= 0 and < 4, got -1"),
+    ("csr_array", setting("indptr", 4, 99), ": indptr must ascend from 0 to the number of entries"),
+    ("csr_array", replacing("indptr", [0, 4]), ": indptr must have length 5, got 2"),
+    ("csc_matrix", setting("indices", 1, 77), ": indices must be >= 0 and < 4, got 77"),
+    ("csc_array", setting("indptr", 1, -1), ": indptr must ascend from 0 to the number of entries"),
+    ("csc_array", setting("indptr", 2, 3000), "to the number of entries 4, got [0, 1, 3000, 3, 4]"),
+    ("csc_array", replacing("indices", [0, 1]), "to the number of entries 2, got [0, 1, 2, 3, 4]"),
+    ("bsr_array", setting("indices", 0, 9), ": indices must be >= 0 and < "),
+    ("bsr_matrix", replacing("data", np.ones((4, 3, 1))), "must consist of whole blocks, got bl"),
+    ("coo_matrix", setting("row", 0, -1), ": row must be >= 0 and < 4, got -1"),
+    ("coo_array", setting("col", 2, 4), ": col must be >= 0 and < 4, got 4"),
+    ("coo_array", replacing("data", [1.0]), ": row and data must be of one length, got 4 and 1"),
+    ("dia_array", replacing("offsets", [0, 1]), ": data must have one row for each of the 2 offs"),
+    ("dia_matrix", replacing("offsets", [0.5]), ": offsets must be a 1-d array of integers"),
+    ("lil_array", setting("rows", 0, [5]), ": rows must be >= 0 and < 4, got 5"),
+    ("lil_matrix", setting("rows", 0, [0, 1, 2]), ": rows and data must hold lists of the same le"),
+    ("dok_array", lambda m: m._dict.update({(9, 0): 1.0}), ": keys must lie within the shape (4, "),
+]
+
+
+@pytest.mark.parametrize(("kind", "change", "message"), BROKEN)
+def test_a_sparse_matrix_whose_arrays_contradict_each_other(kind, change, message):
+    kinds = (ValueError, TypeError)
+    with pytest.raises(kinds, match=re.escape(message)) as caught:
+        fp.FixedBatch(broken(kind, change))
+    assert str(caught.value).startswith("FixedBatch: matrix")
+    config = fp.Config(n_features=4, n_hidden=3)
+    for function in (fp.forward, fp.loss_and_gradient):
+        with pytest.raises(kinds, match=re.escape(message)) as caught:
+            function(np.zeros((4, 3)), config, batch=broken(kind, change))
+        assert str(caught.value).startswith(f"{function.__name__}: batch")
+
+
+def test_a_sparse_array_with_one_axis():
+    message = "FixedBatch: matrix must be a matrix with 2 axes, got a coo_array of shape (2,)"
+    check(ValueError, message, fp.FixedBatch, sparse.coo_array(np.array([1.0, 2.0])))
 
 
 @pytest.mark.parametrize(
@@ -555,6 +696,9 @@ def test_a_sparse_matrix_with_wrong_indices():
         (np.zeros((0, 3)), ValueError, "FixedBatch: matrix must have at least one row, got none"),
         (np.zeros((3, 0)), ValueError, "FixedBatch: matrix: n_features must be an integer >= 1"),
         ([[1, 2], [3]], TypeError, "FixedBatch: matrix cannot be read as an array"),
+        (fp.Basis(), TypeError, "matrix must be an array of real numbers, got Basis()"),
+        ({"a": 1}, TypeError, "matrix must be an array of real numbers, got {'a': 1}"),
+        (None, TypeError, "matrix must be an array of real numbers, got None"),
         ([["a"]], TypeError, "FixedBatch: matrix must be an array of real numbers"),
         ([[None]], TypeError, "FixedBatch: matrix must be an array of real numbers"),
         ([[1j]], TypeError, "FixedBatch: matrix must be an array of real numbers"),
@@ -600,7 +744,14 @@ WEIGHTS = [
     (BASE, W.astype(str), TypeError, "must be an array of real numbers"),
     (BASE, np.ma.masked_array(W), TypeError, "must be a plain array, got a masked one"),
     (BASE, [[1, 2], [3]], TypeError, "cannot be read as an array"),
-    (BASE, "W", TypeError, "must be an array of real numbers"),
+    (BASE, "W", TypeError, "must be an array of real numbers, got 'W'"),
+    (BASE, {}, TypeError, "must be an array of real numbers, got {}"),
+    (
+        BASE,
+        sparse.csr_array(W),
+        TypeError,
+        "must be a dense array, got a csr_array of shape (6, 10); use its toarray()",
+    ),
     (BASE, (W, W), ValueError, "decoder must be None for a tied model, got one"),
     (
         BASE,
@@ -671,6 +822,18 @@ def test_initial_weights_of_another_number_of_seeds():
         (BASE, {"batch": BATCH[0]}, ValueError, "batch must be an array with 2 axes"),
         (BASE, {"batch": BATCH * np.nan}, ValueError, "batch must hold finite numbers only"),
         (BASE, {"batch": "basis"}, TypeError, "batch must be an array of real numbers"),
+        (
+            BASE,
+            {"batch": fp.Basis()},
+            TypeError,
+            "batch must be an array of real numbers, got Basis()",
+        ),
+        (
+            BASE,
+            {"batch": BATCH * 1e39},
+            ValueError,
+            "batch must hold entries that are finite in float32, got 1e+39",
+        ),
         (BASE, {"batch": BATCH[:0]}, ValueError, "batch must have at least one row, got none"),
         (
             BASE,
@@ -949,7 +1112,6 @@ def test_what_does_not_fit_into_memory(arguments, part):
     assert "but 1 MiB are available; use fewer seeds in one call" in str(caught.value)
 
 
-@pytest.mark.usefixtures("small_machine")
 @pytest.mark.parametrize(
     ("function", "count", "rows", "parts"),
     [
@@ -970,13 +1132,134 @@ def test_what_does_not_fit_into_memory(arguments, part):
         ),
     ],
 )
-def test_passes_that_do_not_fit_into_memory(function, count, rows, parts):
-    weights, batch = np.zeros((count, N, M), np.float32), np.ones((rows, N))
+def test_passes_that_do_not_fit_into_memory(monkeypatch, function, count, rows, parts):
+    weights, batch = np.zeros((count, N, M), np.float32), fp.FixedBatch(np.ones((rows, N)))
+    monkeypatch.setattr(_checks, "available_memory", lambda: 2**20)
     if parts is None:
         function(weights, BASE, batch=batch)
         return
     message = f"{function.__name__} needs about {parts}"
     check(MemoryError, message, function, weights, BASE, batch=batch)
+
+
+def spread(*shape):
+    """A single number shown as an array of this shape; a copy of it would take its full size."""
+    return np.broadcast_to(np.float32(0), shape)
+
+
+@pytest.mark.usefixtures("small_machine")
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (
+            lambda: fp.train(BASE.replace(steps=10**9), 1, noise_sequence=spread(10**9, M)),
+            "train needs about 37.25 GiB of memory",
+        ),
+        (
+            lambda: fp.train(OWN_NOISE.replace(steps=10**8), 1, noise_sequence=spread(10**8, N, M)),
+            "22.35 GiB for the noise",
+        ),
+        (
+            lambda: fp.loss_and_gradient(spread(10**8, N, M), BASE),
+            "loss_and_gradient: weights needs about 22.35 GiB of memory "
+            "(22.35 GiB for a contiguous copy in float32)",
+        ),
+        (lambda: fp.forward(spread(10**8, N, M), BASE), "forward: weights needs about 22.35 GiB"),
+        (
+            lambda: fp.forward(np.zeros((30000, N, M), np.float32), NOISY, noise=spread(M)),
+            "forward: noise needs about 1.144 MiB of memory (1.144 MiB for 30000 copies)",
+        ),
+        (
+            lambda: fp.forward(W, BASE, batch=spread(10**9, N)),
+            "forward: batch needs about 44.7 GiB of memory",
+        ),
+        (
+            lambda: fp.FixedBatch(spread(10**7, 10**4)),
+            "FixedBatch: matrix needs about 745.1 GiB of memory",
+        ),
+        (lambda: fp.FixedBatch(np.eye(200)), None),
+        (
+            lambda: fp.FixedBatch(np.ones((200, 200))),
+            "FixedBatch: matrix needs about 3.059 MiB of memory (3.052 MiB for sorting 40000 entr",
+        ),
+        (
+            lambda: fp.FixedBatch(sparse.csc_array(np.ones((200, 200)))),
+            "FixedBatch: matrix needs about 3.059 MiB of memory",
+        ),
+        (
+            lambda: fp.FixedBatch.from_csr(np.zeros(10**5, np.int64), [], [], 4),
+            "FixedBatch needs about 3.815 MiB of memory (3.815 MiB for 100000 rows)",
+        ),
+        (
+            lambda: fp.count_polysemantic(spread(10**8, N, M)),
+            "count_polysemantic: weights needs about 22.35 GiB of memory",
+        ),
+        (
+            lambda: fp.count_polysemantic(fp.Parameters(spread(10**8, N, M), spread(10**8, N, M))),
+            "effective_weights: encoder needs about 44.7 GiB of memory",
+        ),
+    ],
+)
+def test_copies_that_do_not_fit_into_memory(function, message):
+    if message is None:
+        function()
+        return
+    with pytest.raises(MemoryError, match=re.escape(message)):
+        function()
+
+
+def test_noise_that_is_the_same_for_all_seeds_is_not_copied_for_each(monkeypatch):
+    one = np.random.default_rng(0).normal(size=(4, M)).astype(np.float32)
+    expected = fp.train(NOISY, 2, noise_sequence=one, return_weights=True)
+    every = np.broadcast_to(one, (5000, 4, M))
+    monkeypatch.setattr(_checks, "available_memory", lambda: 2**20)
+    result = fp.train(NOISY, 5000, noise_sequence=every)
+    np.testing.assert_array_equal(result.loss[:2], expected.loss)
+    message = "781.2 KiB for the noise)"
+    check(MemoryError, message, fp.train, NOISY, 5000, noise_sequence=every.copy("F"))
+
+
+def write(path, **files):
+    path.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (path / name.replace("__", ".")).write_text(text)
+
+
+def test_memory_that_control_groups_leave(tmp_path):
+    groups, mounted = tmp_path / "cgroup", tmp_path / "mounted"
+    groups.write_text("0::/job/step\n")
+    write(mounted / "job" / "step", memory__max="max\n", memory__current="10\n")
+    assert _checks._group_memory(groups, mounted) is None
+    stat = "anon 250\ninactive_file 150\n"
+    write(mounted / "job", memory__max="1000\n", memory__current="400\n", memory__stat=stat)
+    assert _checks._group_memory(groups, mounted) == 750
+    write(mounted / "job" / "step", memory__max="500\n")
+    assert _checks._group_memory(groups, mounted) == 490
+
+    groups.write_text("7:cpu,cpuacct:/\n4:memory:/somewhere/else\n0::/\n")
+    write(
+        mounted / "memory",
+        memory__limit_in_bytes="2000\n",
+        memory__usage_in_bytes="1900\n",
+        memory__stat="inactive_file 1\ntotal_inactive_file 300\n",
+    )
+    assert _checks._group_memory(groups, mounted) == 400
+    assert _checks._group_memory(tmp_path / "none", mounted) is None
+
+
+def test_memory_that_the_process_may_have():
+    script = (
+        "import resource, fastpolysem as fp; from fastpolysem import _checks;"
+        "unlimited = _checks.available_memory();"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize();"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, resource.RLIM_INFINITY));"
+        "assert 2**25 < _checks.available_memory() <= 2**26 < unlimited;"
+        "fp.train(fp.Config(n_features=4, n_hidden=4, steps=3), 10**6)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert "MemoryError: train needs about" in done.stderr, done.stderr
 
 
 def test_memory_that_is_not_known_is_not_checked(monkeypatch):

@@ -17,6 +17,8 @@ from fastpolysem.inputs import as_batch, from_dict, to_dict
 
 DENSE = np.array([[0.0, 2.0, 0.0, -1.0], [0.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.0, 3.0]])
 
+FORMATS, KINDS = ("bsr", "coo", "csc", "csr", "dia", "dok", "lil"), ("array", "matrix")
+
 # The same matrix with entries out of order, one in two parts and an explicit zero.
 UNTIDY = {
     "indptr": [0, 4, 4, 6],
@@ -33,14 +35,12 @@ UNTIDY = {
         DENSE.astype(np.float32),
         np.asfortranarray(DENSE),
         np.repeat(DENSE, 2, axis=1)[:, ::2],
-        sparse.csr_matrix(DENSE),
-        sparse.csc_array(DENSE),
-        sparse.coo_array(DENSE),
+        *(getattr(sparse, f"{name}_{kind}")(DENSE) for name in FORMATS for kind in KINDS),
         sparse.csr_array(
             (UNTIDY["values"], UNTIDY["indices"], UNTIDY["indptr"]), shape=(3, 4), copy=True
         ),
     ],
-    ids=["array", "list", "float32", "fortran", "strided", "csr", "csc", "triplets", "untidy"],
+    ids=lambda matrix: type(matrix).__name__,
 )
 def test_fixed_batches_of_one_matrix_are_the_same(matrix):
     batch = fp.FixedBatch(matrix)
@@ -89,6 +89,13 @@ def test_fixed_batch_leaves_the_given_matrix_alone():
 )
 def test_fixed_batches_of_different_matrices_differ(other):
     assert fp.FixedBatch(other) != fp.FixedBatch(DENSE)
+
+
+def test_a_sparse_matrix_with_room_for_more():
+    matrix = sparse.csr_array(DENSE)
+    matrix.indices = np.append(matrix.indices, [99, -1]).astype(np.int32)
+    matrix.data = np.append(matrix.data, [np.nan, 1.0])
+    assert fp.FixedBatch(matrix) == fp.FixedBatch(DENSE)
 
 
 def test_fixed_batch_is_no_other_thing():

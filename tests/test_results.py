@@ -67,11 +67,13 @@ def test_saving_replaces_what_was_there(tmp_path):
 
 
 def test_a_failed_save_leaves_nothing_behind(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError) as caught:
         fp.train(CONFIG, 1).save(tmp_path / "missing" / "result.npz")
+    assert caught.value.filename == str(tmp_path / "missing" / "result.npz")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match="folder"):
+    with pytest.raises(OSError, match="folder") as caught:
         fp.train(CONFIG, 1).save(tmp_path / "folder")
+    assert "partial" not in str(caught.value)
     assert os.listdir(tmp_path) == ["folder"]
 
 
@@ -178,6 +180,13 @@ def test_foreign_files_are_named(tmp_path):
     refused(path)
     np.savez(path, format=np.array([{}], dtype=object))
     refused(path)
+
+
+def test_what_is_no_path():
+    with pytest.raises(TypeError, match=r"TrainingResult\.load: path must be a path, got None"):
+        fp.TrainingResult.load(None)
+    with pytest.raises(TypeError, match=r"TrainingResult\.save: path must be a path, got 3"):
+        fp.train(CONFIG, 1).save(3)
 
 
 def test_a_missing_file_is_just_that(tmp_path):

@@ -13,7 +13,8 @@ import operator
 import os
 import reprlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -29,6 +30,43 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 _REAL_KINDS = "biuf"
 
+_NEGLIGIBLE = 2**20  # bytes; to ask what is available takes longer than a small pass
+
+# What other programs and papers call things.
+_SYNONYMS = {
+    "batch": ("inputs", "batch_size"),
+    "bernoulli": ("rademacher",),
+    "beta": ("betas",),
+    "beta1": ("betas",),
+    "beta2": ("betas",),
+    "decoder": ("tied",),
+    "double": ("float64",),
+    "epochs": ("steps",),
+    "eps": ("epsilon",),
+    "float": ("float32",),
+    "gauss": ("gaussian", "normal"),
+    "gaussian": ("normal",),
+    "glorot": ("xavier",),
+    "iterations": ("steps",),
+    "l2": ("weight_decay",),
+    "lam": ("l1",),
+    "lambda": ("l1",),
+    "lr": ("learning_rate",),
+    "m": ("n_hidden",),
+    "n": ("n_features",),
+    "normal": ("gaussian",),
+    "p": ("probability",),
+    "sigma": ("noise_std",),
+    "single": ("float32",),
+    "std": ("noise_std",),
+    "wd": ("weight_decay",),
+}
+
+
+def is_sparse(value: Any) -> TypeGuard[Any]:
+    """Whether this is a scipy.sparse matrix, known by what it does: no import needed."""
+    return hasattr(value, "tocsr") and hasattr(value, "shape")
+
 
 def shown(value: object) -> str:
     """How a refused value is printed: arrays by shape and dtype, the rest by a short repr."""
@@ -38,6 +76,8 @@ def shown(value: object) -> str:
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     if isinstance(value, type):
         return f"the class {value.__name__}"
+    if is_sparse(value):
+        return f"a {type(value).__name__} of shape {value.shape}"
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = 80
     return short.repr(value)
@@ -51,11 +91,13 @@ def refused(
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """``"; did you mean ...?"`` with the most similar of the allowed names, or nothing."""
+    """``"; did you mean ...?"`` with what the name stands for elsewhere or the most similar of the
+    allowed ones, or nothing."""
     import difflib  # only ever needed when something is wrong
 
     by_lower = {candidate.lower(): candidate for candidate in allowed}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    known = [one for one in _SYNONYMS.get(name.lower(), ()) if one in by_lower]
+    close = known or difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
@@ -75,7 +117,8 @@ def known_names(where: str, given: Iterable[object], allowed: Iterable[str]) -> 
     names = tuple(allowed)
     for name in given:
         if name not in names:
-            hint = nearest(str(name), names) or f"; it has {', '.join(names)}"
+            hint = nearest(name, names) if isinstance(name, str) else ""
+            hint = hint or f"; it has {', '.join(names)}"
             raise TypeError(f"{where} has no field {name!r}{hint}")
 
 
@@ -137,29 +180,70 @@ def array(label: str, value: object, dtype: DTypeLike, ndims: Iterable[int]) -> 
     """A finite contiguous array of ``dtype`` and an allowed number of axes, copied where needed.
 
     Booleans, integers and floats of any layout are accepted; complex numbers, objects, text and
-    masked arrays are refused, and so is what overflows in ``dtype``.
+    masked arrays are refused, and so is what overflows in ``dtype``. A copy that does not fit into
+    the memory is refused before it is made.
     """
+    return _contiguous(label, _readable(label, value, ndims), dtype)
+
+
+def as_array(label: str, value: object) -> NDArray[Any]:
+    """What numpy makes of a value, or a TypeError that says whose value it cannot read."""
+    if is_sparse(value):
+        raise refused(label, "a dense array", value, "; use its toarray()", kind=TypeError)
     if isinstance(value, np.ndarray) and hasattr(value, "mask"):
         raise TypeError(f"{label} must be a plain array, got a masked one; fill it first")
     try:
-        given = np.asarray(value)
+        return np.asarray(value)
     except Exception as error:  # whatever __array__ or a ragged list may raise
         raise TypeError(f"{label} cannot be read as an array: {error}") from error
+
+
+def _readable(label: str, value: object, ndims: Iterable[int]) -> NDArray[Any]:
+    """An array of real numbers with an allowed number of axes, as it is."""
+    given = as_array(label, value)
     if given.dtype.kind not in _REAL_KINDS:
-        raise refused(label, "an array of real numbers", given, kind=TypeError)
+        got = value if given.ndim == 0 else given  # numpy wraps up what it does not know
+        raise refused(label, "an array of real numbers", got, kind=TypeError)
     allowed = tuple(ndims)
     if given.ndim not in allowed:
         axes = " or ".join(map(str, allowed))
         raise refused(label, f"an array with {axes} {'axis' if axes == '1' else 'axes'}", given)
-    with np.errstate(over="ignore"):
+    return given
+
+
+def _contiguous(label: str, given: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
+    copy = {f"a contiguous copy in {np.dtype(dtype)}": copied_bytes(given, dtype)}
+    memory(label, copy, "pass a smaller array or one that needs no copy")
+    with np.errstate(over="ignore", invalid="ignore"):
         result = np.ascontiguousarray(given, dtype=dtype)
-    if not np.isfinite(result).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(result))[0])
+        ends = (result.min(), result.max()) if result.size else ()  # nan if there is one
+    if not np.isfinite(ends).all():
+        first = np.unravel_index(np.argmin(np.isfinite(result)), result.shape)
+        where = tuple(int(i) for i in first)
         raise ValueError(
             f"{label} must hold finite numbers only, got {given[where]} at index {where}"
             + (f", which overflows in {result.dtype}" if np.isfinite(given[where]) else "")
         )
     return result
+
+
+def copied_bytes(value: object, dtype: DTypeLike, axes: int | None = None) -> int:
+    """Size of the copy that `array`, or `stacked` for parts with so many axes, makes of an array.
+
+    0 for what is no array yet, such as a list: its size shows when it has become one.
+    """
+    if not isinstance(value, np.ndarray):
+        return 0
+    if axes is not None and value.ndim == axes + 1:
+        value = _unrepeated(value)
+    if value.dtype == dtype and value.flags.c_contiguous:
+        return 0
+    return value.size * np.dtype(dtype).itemsize
+
+
+def _unrepeated(stack: NDArray[Any]) -> NDArray[Any]:
+    """Only the first of a stack whose parts are one and the same memory, as broadcasting does."""
+    return stack[:1] if len(stack) > 1 and stack.strides[0] == 0 else stack
 
 
 def stacked(
@@ -174,17 +258,27 @@ def stacked(
     Returns an array with a leading axis of length 1 (one for all) or ``count``.
     """
     axes = len(shape)
-    given = array(label, value, dtype, (axes, axes + 1))
-    result = given[np.newaxis] if given.ndim == axes else given
-    if result.shape[1:] != shape or (count is not None and len(result) not in (1, count)):
-        stack = ("S" if count is None else str(count), *map(str, shape))
+    given = _readable(label, value, (axes, axes + 1))
+    length = 1 if given.ndim == axes else len(given)
+    if given.shape[-axes:] != shape or (count is not None and length not in (1, count)):
+        wanted = ("S" if count is None else str(count), *map(str, shape))
         hint = ""
         if axes > 1 and given.shape[-2:] == (shape[-1], shape[-2]) != shape[-2:]:
             hint = f"; is it transposed? Its last two axes should have lengths {shape[-2:]}"
         raise ValueError(
-            f"{label} must have shape {shape} or ({', '.join(stack)}), got {given.shape}{hint}"
+            f"{label} must have shape {shape} or ({', '.join(wanted)}), got {given.shape}{hint}"
         )
-    return result
+    if given.ndim == axes:
+        return _contiguous(label, given, dtype)[np.newaxis]
+    return _contiguous(label, given if count is None else _unrepeated(given), dtype)
+
+
+def repeated(label: str, stack: NDArray[Any], count: int) -> NDArray[Any]:
+    """A contiguous stack of ``count`` from one of that length or of length 1."""
+    if len(stack) == count:
+        return stack
+    memory(label, {f"{count} copies": count * stack.nbytes}, "use fewer models in one call")
+    return np.repeat(stack, count, axis=0)
 
 
 def integers(label: str, values: object, *bounds: Bound) -> list[int]:
@@ -209,26 +303,93 @@ def size(number: float) -> str:
 
 
 def available_memory() -> int | None:
-    """Bytes that can still be had, or None where the system does not tell."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
+    """Bytes that this process can still have, or None where the system does not tell.
+
+    The least of what the machine, the process's control groups and its own limit leave.
+    """
+    known = (_free_memory(), _group_memory(), _address_space())
+    return min((one for one in known if one is not None), default=None)
+
+
+def _free_memory() -> int | None:
+    free = _entry("/proc/meminfo", "MemAvailable:")
+    if free is not None:
+        return free * 1024
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
         return None
 
 
+def _group_memory(groups: str = "/proc/self/cgroup", mounted: str = "/sys/fs/cgroup") -> int | None:
+    """What Linux control groups (containers, batch systems) leave; pages of files count as free."""
+    try:
+        lines = Path(groups).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    left: list[int] = []
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        if number == "0":  # version 2
+            root, names = Path(mounted), ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            root = Path(mounted, "memory")
+            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        else:
+            continue
+        group = root / path.lstrip("/")
+        for folder in (group, *group.parents):  # every group is bound by those it lies in
+            limit, used = _entry(folder / names[0]), _entry(folder / names[1])
+            if limit is not None and used is not None:
+                cached = _entry(folder / "memory.stat", names[2]) or 0
+                left.append(max(0, limit - used + cached))
+            if folder == root:
+                break
+    return min(left, default=None)
+
+
+def _address_space() -> int | None:
+    """What the limit of the process's address space (``ulimit -v``) leaves."""
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (ImportError, OSError, ValueError):
+        return None
+    if limit == resource.RLIM_INFINITY:
+        return None
+    return max(0, limit - used * resource.getpagesize())
+
+
+def _entry(path: str | Path, name: str | None = None) -> int | None:
+    """The number of this name in a file of names and numbers, or the file's only one."""
+    try:
+        for line in Path(path).read_text(encoding="ascii").splitlines():
+            words = line.split()
+            if name is None or words[0] == name:
+                return int(words[0 if name is None else 1])
+    except (OSError, ValueError, IndexError):  # "max": no limit
+        pass
+    return None
+
+
 def memory(where: str, parts: Mapping[str, int], advice: str) -> None:
     """Refuse, before anything is allocated, what does not fit into the available memory."""
-    needed, available = sum(parts.values()), available_memory()
+    needed = sum(parts.values())
+    if needed <= _NEGLIGIBLE:
+        return
+    available = available_memory()
     if available is not None and needed > available:
         each = ", ".join(f"{size(bytes_)} for {what}" for what, bytes_ in parts.items() if bytes_)
         raise MemoryError(
             f"{where} needs about {size(needed)} of memory ({each}) "
             f"but {size(available)} are available; {advice}"
         )
+
+
+def file_path(label: str, value: object) -> Path:
+    """A path to a file."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise refused(label, "a path", value, kind=TypeError)
+    return Path(value)

@@ -57,6 +57,8 @@ _REALS: dict[str, tuple[_checks.Bound, ...]] = {
     "epsilon": ((">", 0),),
     "init_scale": ((">", 0),),
 }
+# What the core computes with in the config's dtype.
+_ROUNDED = (*(_REALS.keys() - {"dropout"}), "weight_decay", "noise_shape", "importance")
 _WEIGHT_DECAY = {"sgd": 0.0, "adam": 0.0, "adamw": 0.01}
 
 # The random numbers of a step are addressed by element // 4 in one 32-bit word.
@@ -206,6 +208,7 @@ class Config:
         self._check_l1()
         self._check_optimizer()
         self._check_inputs()
+        self._check_rounding()
         self._check_stop()
 
     def _set(self, name: str, value: Any) -> None:
@@ -273,6 +276,22 @@ class Config:
         for what, size in sizes.items():
             if size >= _MAX_ELEMENTS:
                 raise ValueError(f"Config: {what} must be < 2**34, got {size}")
+
+    def _check_rounding(self) -> None:
+        """Refuse numbers that the dtype can only hold as 0 or as infinite."""
+        limits = np.finfo(self.dtype)
+        least, most = float(limits.smallest_subnormal), float(limits.max)
+        for name in _ROUNDED:
+            value = getattr(self, name)
+            for number in value if isinstance(value, tuple) else (value,):
+                # Half of the least number is rounded to 0.
+                if number and not least / 2 < number <= most:
+                    raise ValueError(
+                        f"Config: {name} must not round to 0 or infinity in {self.dtype}, "
+                        f"which holds {least:.3g} to {most:.3g}, got {number}"
+                    )
+        if isinstance(self.inputs, _inputs.FixedBatch):
+            self.inputs._check_dtype("Config: inputs", self.dtype)
 
     def _check_stop(self) -> None:
         if self.stop == "steps":
@@ -350,6 +369,7 @@ class Config:
         if not isinstance(mapping, Mapping):
             raise _checks.refused("Config.from_dict: mapping", "a mapping", mapping, kind=TypeError)
         values = dict(mapping)
+        _checks.known_names("Config", values, _DEFAULTS)
         if "inputs" in values:
             values["inputs"] = _inputs.from_dict(values["inputs"])
         return cls(**values)
@@ -433,6 +453,12 @@ def _importance(value: object, n_features: int) -> tuple[float, ...] | None:
     return None if (weights == 1).all() else tuple(weights.tolist())
 
 
+def check_config(where: str, config: object) -> None:
+    """Refuse what is no Config."""
+    if not isinstance(config, Config):
+        raise _checks.refused(f"{where}: config", "a Config", config, kind=TypeError)
+
+
 def grid(config: Config, /, **values: Iterable[Any]) -> list[Config]:
     """All combinations of the given values of fields, as changes to ``config``.
 
@@ -461,6 +487,7 @@ def grid(config: Config, /, **values: Iterable[Any]) -> list[Config]:
     >>> [c.n_hidden for c in grid(config, n_hidden=range(64, 257, 64))]
     [64, 128, 192, 256]
     """
+    check_config("grid", config)
     _checks.known_names("Config", values, _DEFAULTS)
     lists: list[list[Any]] = []
     for name, choices in values.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
@@ -152,11 +152,15 @@ class FixedBatch:
         self._read("FixedBatch: matrix", matrix)
 
     def _read(self, label: str, matrix: Any) -> None:
-        if hasattr(matrix, "tocsr"):  # scipy.sparse, known by what it does: no import needed
+        if _checks.is_sparse(matrix):
+            _check_sparse(label, matrix)
+            _check_memory(label, matrix.shape[0], matrix.nnz)
             csr = matrix.tocsr()
-            self._keep(label, csr.indptr, csr.indices, csr.data, csr.shape[1])
+            used = int(csr.indptr[-1])  # there may be room for more entries
+            self._keep(label, csr.indptr, csr.indices[:used], csr.data[:used], csr.shape[1])
         else:
             dense = _checks.array(label, matrix, np.float64, (2,))
+            _check_memory(label, len(dense), int(np.count_nonzero(dense)))
             rows, columns = np.nonzero(dense)
             indptr = np.searchsorted(rows, np.arange(dense.shape[0] + 1))
             self._keep(label, indptr, columns, dense[rows, columns], dense.shape[1])
@@ -186,16 +190,10 @@ class FixedBatch:
                 f"{label}: indices and values must be of one length, "
                 f"got {len(columns)} and {len(data)}"
             )
+        _check_memory(label, len(starts), len(data))
+        _check_starts(label, starts, len(data))
+        _check_range(f"{label}: indices", columns, n)
         lengths = np.diff(starts)
-        if starts[0] != 0 or starts[-1] != len(data) or (lengths < 0).any():
-            raise ValueError(
-                f"{label}: indptr must ascend from 0 to the number of entries {len(data)}, "
-                f"got {_checks.shown(starts.tolist())}"
-            )
-        wrong = columns[(columns < 0) | (columns >= n)]
-        if len(wrong):
-            raise ValueError(f"{label}: indices must be >= 0 and < {n}, got {wrong[0]}")
-
         places = np.repeat(np.arange(len(lengths)), lengths) * n + columns
         places, inverse = np.unique(places, return_inverse=True)
         data = np.bincount(inverse, weights=data, minlength=len(places)).astype(np.float64)
@@ -203,7 +201,9 @@ class FixedBatch:
             raise ValueError(f"{label}: entries of one place add up to an infinite value")
         places, data = places[data != 0], data[data != 0]
         kept = {
-            "indptr": np.searchsorted(places, np.arange(len(starts)) * n).astype(np.int64),
+            "indptr": np.searchsorted(places, np.arange(len(starts)) * n).astype(
+                np.int64, copy=False
+            ),
             "indices": (places % n).astype(np.int32),
             "values": data,
         }
@@ -211,6 +211,12 @@ class FixedBatch:
             part.flags.writeable = False
             object.__setattr__(self, name, part)
         object.__setattr__(self, "n_features", n)
+
+    def _check_dtype(self, label: str, dtype: str) -> None:
+        """Refuse entries that overflow in this dtype."""
+        largest = np.abs(self.values).max(initial=0)
+        if largest > np.finfo(dtype).max:
+            raise ValueError(f"{label} must hold entries that are finite in {dtype}, got {largest}")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -308,7 +314,116 @@ def _set(inputs: Any, name: str, check: Any, *allowed: Any) -> None:
 
 
 def _index_array(label: str, values: object) -> NDArray[np.int64]:
-    given = np.asarray(values)
+    given = _checks.as_array(label, values)
     if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
-        raise _checks.refused(label, "a 1-d array of integers", given, kind=TypeError)
-    return given.astype(np.int64)
+        got = given if given.ndim else values
+        raise _checks.refused(label, "a 1-d array of integers", got, kind=TypeError)
+    if given.size and int(given.max()) >= 2**63:
+        raise _checks.refused(label, "integers < 2**63", given.max())
+    return given.astype(np.int64, copy=False)
+
+
+def _check_range(label: str, indices: NDArray[Any], limit: int) -> None:
+    if not len(indices):
+        return
+    for end in (indices.min(), indices.max()):
+        if not 0 <= end < limit:
+            raise ValueError(f"{label} must be >= 0 and < {limit}, got {end}")
+
+
+def _check_starts(label: str, starts: NDArray[np.int64], entries: int) -> None:
+    if starts[0] != 0 or starts[-1] != entries or (starts[1:] < starts[:-1]).any():
+        raise ValueError(
+            f"{label}: indptr must ascend from 0 to the number of entries {entries}, "
+            f"got {_checks.shown(starts[:10].tolist())}"
+        )
+
+
+def _check_memory(label: str, rows: int, entries: int) -> None:
+    """Refuse what cannot be brought into the canonical form: ten numbers an entry, five a row."""
+    parts = {f"sorting {entries} entries": 80 * entries, f"{rows} rows": 40 * rows}
+    _checks.memory(label, parts, "use fewer rows or entries")
+
+
+def _check_sparse(label: str, matrix: Any) -> None:
+    """Refuse a scipy.sparse matrix whose arrays contradict each other: its conversions trust them,
+    and read and write beyond the arrays' ends."""
+    if len(matrix.shape) != 2:
+        raise _checks.refused(label, "a matrix with 2 axes", matrix)
+    check = _SPARSE_CHECKS.get(getattr(matrix, "format", ""))
+    if check is None:
+        formats = ", ".join(_SPARSE_CHECKS)
+        raise _checks.refused(label, f"a sparse matrix in one of the formats {formats}", matrix)
+    check(label, matrix)
+
+
+def _check_compressed(label: str, matrix: Any) -> None:
+    rows, columns = matrix.shape
+    if matrix.format == "bsr":
+        height, width = matrix.data.shape[1:] if matrix.data.ndim == 3 else (0, 0)
+        if not height or not width or rows % height or columns % width:
+            raise ValueError(
+                f"{label} of shape {matrix.shape} must consist of whole blocks, "
+                f"got blocks of {height} x {width}"
+            )
+        rows, columns = rows // height, columns // width
+    if matrix.format == "csc":
+        rows, columns = columns, rows
+    starts = _index_array(f"{label}: indptr", matrix.indptr)
+    indices = _index_array(f"{label}: indices", matrix.indices)
+    if len(starts) != rows + 1:
+        raise ValueError(f"{label}: indptr must have length {rows + 1}, got {len(starts)}")
+    room = min(len(indices), len(matrix.data))
+    _check_starts(label, starts, min(int(starts[-1]), room))
+    _check_range(f"{label}: indices", indices[: starts[-1]], columns)
+
+
+def _check_coordinates(label: str, matrix: Any) -> None:
+    for name, limit in zip(("row", "col"), matrix.shape, strict=True):
+        indices = _index_array(f"{label}: {name}", getattr(matrix, name))
+        if len(indices) != len(matrix.data):
+            raise ValueError(
+                f"{label}: {name} and data must be of one length, "
+                f"got {len(indices)} and {len(matrix.data)}"
+            )
+        _check_range(f"{label}: {name}", indices, limit)
+
+
+def _check_diagonals(label: str, matrix: Any) -> None:
+    offsets = _index_array(f"{label}: offsets", matrix.offsets)
+    if matrix.data.ndim != 2 or len(matrix.data) != len(offsets):
+        raise ValueError(
+            f"{label}: data must have one row for each of the {len(offsets)} offsets, "
+            f"got shape {matrix.data.shape}"
+        )
+    if len(np.unique(offsets)) < len(offsets):
+        raise _checks.refused(f"{label}: offsets", "different", offsets.tolist())
+
+
+def _check_lists(label: str, matrix: Any) -> None:
+    lengths = [
+        [len(part) for part in parts] if parts.shape == matrix.shape[:1] else []
+        for parts in (matrix.rows, matrix.data)
+    ]
+    if lengths[0] != lengths[1] or len(lengths[0]) != matrix.shape[0]:
+        raise ValueError(f"{label}: rows and data must hold lists of the same lengths, got others")
+    for row in matrix.rows:
+        _check_range(f"{label}: rows", _index_array(f"{label}: rows", row), matrix.shape[1])
+
+
+def _check_keys(label: str, matrix: Any) -> None:
+    keys = matrix.keys()  # to iterate over the matrix itself may give its rows
+    for key in keys:
+        if not all(0 <= index < size for index, size in zip(key, matrix.shape, strict=True)):
+            raise ValueError(f"{label}: keys must lie within the shape {matrix.shape}, got {key}")
+
+
+_SPARSE_CHECKS: dict[str, Callable[[str, Any], None]] = {
+    "csr": _check_compressed,
+    "csc": _check_compressed,
+    "bsr": _check_compressed,
+    "coo": _check_coordinates,
+    "dia": _check_diagonals,
+    "lil": _check_lists,
+    "dok": _check_keys,
+}

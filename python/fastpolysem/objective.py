@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks
 from fastpolysem._native import core
-from fastpolysem.config import Config, core_settings
+from fastpolysem.config import Config, check_config, core_settings
 from fastpolysem.inputs import FixedBatch, as_batch
 
 
@@ -79,7 +79,7 @@ def stacked_parameters(
         part_label = label if len(shapes) == 1 else f"{label}: {name}"
         stack = _checks.stacked(part_label, part, shape, config.dtype, count)
         count = len(stack) if count is None else count
-        stacks[name] = np.ascontiguousarray(np.broadcast_to(stack, (count, *shape)))
+        stacks[name] = _checks.repeated(part_label, stack, count)
     return Parameters(**stacks), np.ndim(given.encoder) == 2
 
 
@@ -115,12 +115,13 @@ def _prepare(where: str, weights: Any, config: Config, batch: Any, noise: Any) -
     if batch is not None:
         fixed = as_batch(f"{where}: batch", batch, config.n_features)
         csr, rows = (fixed.indptr, fixed.indices, fixed.values), fixed.shape[0]
+        fixed._check_dtype(f"{where}: batch", config.dtype)
     if noise is not None:
         own = config.noise_sharing == "input"
         shape = (rows, config.n_hidden) if own else (config.n_hidden,)
         count = len(parameters.encoder)
         noise = _checks.stacked(f"{where}: noise", noise, shape, config.dtype, count)
-        noise = np.ascontiguousarray(np.broadcast_to(noise, (count, *shape)))
+        noise = _checks.repeated(f"{where}: noise", noise, count)
     return _Call(core_settings(config), parameters, csr, noise, rows, single)
 
 
@@ -137,12 +138,6 @@ def _check_memory(where: str, config: Config, call: _Call, entries: int) -> None
         },
         "use fewer models or rows in one call",
     )
-
-
-def check_config(where: str, config: object) -> None:
-    """Refuse what is no Config."""
-    if not isinstance(config, Config):
-        raise _checks.refused(f"{where}: config", "a Config", config, kind=TypeError)
 
 
 def forward(

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,12 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks
 from fastpolysem._native import core
-from fastpolysem.config import NUMERICS_VERSION, Config, core_settings
+from fastpolysem.config import NUMERICS_VERSION, Config, check_config, core_settings
 from fastpolysem.objective import (
     Parameters,
     Weights,
     WeightsLike,
-    check_config,
     stacked_parameters,
     unstacked,
 )
@@ -185,12 +183,16 @@ class TrainingResult:
             parts = self.weights if isinstance(self.weights, Parameters) else (self.weights,)
             named = zip(Parameters._fields, parts, strict=False)
             arrays |= {f"weights.{name}": part for name, part in named if part is not None}
-        target = Path(path)
+        target = _checks.file_path("TrainingResult.save: path", path)
         partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
         try:
             with open(partial, "wb") as file:
                 np.savez(file, **arrays)
             os.replace(partial, target)
+        except OSError as error:  # of the file that was asked for, not of the one beside it
+            if error.errno is None:
+                raise
+            raise type(error)(error.errno, error.strerror, str(target)) from error
         finally:
             partial.unlink(missing_ok=True)
 
@@ -205,6 +207,7 @@ class TrainingResult:
         OSError
             If it cannot be opened.
         """
+        path = _checks.file_path("TrainingResult.load: path", path)
         with open(path, "rb") as file:
             try:
                 with np.load(file, allow_pickle=False) as archive:
@@ -335,7 +338,9 @@ def train(
         raise ValueError(f"train: kernel {kernel!r} cannot serve this config: {reason}")
 
     count = _seed_count(seeds)
-    _check_memory(config, settings, count, threads, wanted, return_weights, initial_weights)
+    _check_memory(
+        config, settings, count, threads, wanted, return_weights, initial_weights, noise_sequence
+    )
     seed_array = _seeds(seeds)
     start: tuple[Any, Any, Any] = (None, None, None)
     if initial_weights is not None:
@@ -412,6 +417,11 @@ def _noise_sequence(noise: Any, config: Config, count: int) -> NDArray[Any]:
     return _checks.stacked("train: noise_sequence", noise, shape, config.dtype, count)
 
 
+def _noise_axes(config: Config) -> int:
+    """Axes of one seed's noise_sequence."""
+    return 3 if config.noise_sharing == "input" else 2
+
+
 def _check_memory(
     config: Config,
     settings: Any,
@@ -420,6 +430,7 @@ def _check_memory(
     record: Record | None,
     return_weights: bool,
     initial_weights: object,
+    noise_sequence: object,
 ) -> None:
     itemsize = np.dtype(config.dtype).itemsize
     per_seed = (2 - config.tied) * config.n_features * config.n_hidden * itemsize
@@ -432,6 +443,7 @@ def _check_memory(
             "the results": count * (8 + sum(np.dtype(t).itemsize for t in _RESULTS.values())),
             "the initial weights": 0 if initial_weights is None else count * per_seed,
             "the returned weights": count * per_seed if return_weights else 0,
+            "the noise": _checks.copied_bytes(noise_sequence, config.dtype, _noise_axes(config)),
             "the history": count * points * 8,
         },
         "use fewer seeds in one call, fewer threads or a smaller model",
