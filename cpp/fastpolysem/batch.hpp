@@ -29,6 +29,7 @@ inline void draw_independent(const Settings& s, const random::Place& place, Spar
     magnitudes.stream = random::magnitude_stream;
     std::int64_t row_begin = 0;
     for (std::int64_t first = 0; first < count && threshold > 0; first += 4 * Word::width) {
+        if (place.given_up(first)) break;
         const auto words = place.blocks(std::uint32_t(first / 4));
         std::uint64_t on = 0;  // bit 4 lane + w: word w of the lane's block
         for (std::size_t w = 0; w < 4; ++w) {
@@ -51,7 +52,6 @@ inline void draw_independent(const Settings& s, const random::Place& place, Spar
                                                                     : 1.0);
         }
     }
-    batch.row_start.resize(std::size_t(s.batch_size) + 1, std::int64_t(batch.feature.size()));
 }
 
 // Row b takes elements b (active + 1) + t: t = 0 chooses the block, the others draw `active` of its
@@ -81,13 +81,15 @@ inline void draw_correlated_blocks(const Settings& s, const random::Place& place
     batch.value.assign(batch.feature.size(), 1.0);
 }
 
-inline void draw_batch(const Settings& s, std::uint64_t seed, std::uint32_t step, SparseBatch& batch) {
+inline void draw_batch(const Settings& s, std::uint64_t seed, std::uint32_t step, SparseBatch& batch,
+                       Pulse* pulse = nullptr) {
     const std::uint32_t shape = random::shape_word(std::uint32_t(s.n_features), std::uint32_t(s.n_hidden));
-    const random::Place place{seed, step, random::batch_stream, shape};
+    const random::Place place{seed, step, random::batch_stream, shape, pulse};
     batch.row_start.assign(1, 0);
     batch.feature.clear();
     batch.value.clear();
     s.inputs == Inputs::independent ? draw_independent(s, place, batch) : draw_correlated_blocks(s, place, batch);
+    batch.row_start.resize(std::size_t(s.batch_size) + 1, std::int64_t(batch.feature.size()));
 }
 
 }  // namespace fastpolysem

@@ -65,7 +65,7 @@ class OutputGradient {
     // Fills a and d_sum, and d if keep_rows. With is_pre, g is X G already and a is left alone. Returns the squared
     // error if wanted, else 0.
     double operator()(const Matrix<T>& g, const SparseBatch* batch, const Matrix<T>* offset, const Matrix<T>* bias,
-                      bool keep_rows, bool want_loss, bool is_pre = false) {
+                      Pulse& pulse, bool keep_rows, bool want_loss, bool is_pre = false) {
         const std::ptrdiff_t stride = g.stride, n = g.columns;
         const std::ptrdiff_t rows = batch ? batch->rows() : n;
         if (keep_rows && d.rows != rows) d = Matrix<T>(rows, n);
@@ -76,6 +76,7 @@ class OutputGradient {
         const T* factor = factor_.row(batch ? 1 : 0);
         T* x = x_.row(0);
         for (std::ptrdiff_t b = 0; b < rows; ++b) {
+            if (b % 128 == 127 && pulse.stopped()) break;
             const T* pre = g.row(batch && !is_pre ? 0 : b);
             if (batch) {
                 for_active(*batch, b, [&](std::int32_t i, T value) { x[i] = value; });
@@ -205,7 +206,8 @@ class GramPass {
                                          : in_gram_space(w, step, pulse, want_loss, want_gradient);
         if (!want_gradient) return loss;
         if (!w.bias.empty()) std::copy_n(output_.d_sum.row(0), output_.d_sum.stride, gradient.bias.row(0));
-        if (step.l1 != 0 && s_.l1_target == L1Target::activations) activation_l1(w.encoder, step.batch, step.l1, true);
+        if (step.l1 != 0 && s_.l1_target == L1Target::activations)
+            activation_l1(w.encoder, step.batch, step.l1, pulse, true);
         if (s_.repulsion != 0) {
             add_repulsion(w.encoder, gradient.encoder);
             if (!s_.tied) add_repulsion(w.decoder, gradient.decoder);
@@ -214,12 +216,13 @@ class GramPass {
     }
 
     // l1 scale sum |X W_enc|, the hidden row of one input at a time; adds its subgradient if wanted.
-    double activation_l1(const Matrix<T>& enc, const SparseBatch* batch, double l1, bool want_gradient) {
+    double activation_l1(const Matrix<T>& enc, const SparseBatch* batch, double l1, Pulse& pulse, bool want_gradient) {
         const std::ptrdiff_t rows = batch ? batch->rows() : enc.rows;
         const double weight = batch ? l1 * s_.scale() : l1;
         if (row_.empty()) row_ = Matrix<T>(1, s_.n_hidden);
         double sum = 0;
         for (std::ptrdiff_t b = 0; b < rows; ++b) {
+            if (b % 128 == 127 && pulse.stopped()) break;
             T* h = row_.row(0);
             hidden_row(enc, batch, b, h);
             for (std::ptrdiff_t k = 0; k < s_.n_hidden; ++k) sum += std::abs(double(h[k]));
@@ -267,7 +270,7 @@ class GramPass {
             if (offset_.rows != noise->rows) offset_ = Matrix<T>(noise->rows, n);
             product_(view(*noise), dec.transposed(), offset_, noise->rows, m, n, pulse);
         }
-        const double loss = output_(g_, batch, noise ? &offset_ : nullptr, w.bias.empty() ? nullptr : &w.bias,
+        const double loss = output_(g_, batch, noise ? &offset_ : nullptr, w.bias.empty() ? nullptr : &w.bias, pulse,
                                     own_noise && want_gradient, want_loss);
         if (!want_gradient) return loss;
         if (s_.tied) {
@@ -305,6 +308,7 @@ class GramPass {
                 (P::load(h + k) * P::load(factor + k)).store(h + k);
         };
         for (std::ptrdiff_t b = 0; b < rows; ++b) {
+            if (b % 128 == 127 && pulse.stopped()) break;
             T* h = hidden_.row(b);
             hidden_row(w.encoder, batch, b, h);
             if (step.noise)
@@ -314,12 +318,13 @@ class GramPass {
         }
         product_(view(hidden_), dec.transposed(), pre_, rows, m, n, pulse);
         const double loss =
-            output_(pre_, batch, nullptr, w.bias.empty() ? nullptr : &w.bias, want_gradient, want_loss, true);
+            output_(pre_, batch, nullptr, w.bias.empty() ? nullptr : &w.bias, pulse, want_gradient, want_loss, true);
         if (!want_gradient) return loss;
         product_(view(output_.d).transposed(), view(hidden_), reader_gradient(), n, rows, m, pulse);
         product_(view(output_.d), dec, hidden_, rows, n, m, pulse);
         if (!s_.tied) gradient.encoder.clear();
         for (std::ptrdiff_t b = 0; b < rows; ++b) {
+            if (b % 128 == 127 && pulse.stopped()) break;
             scale_units(b);
             for_row(batch, b, [&](std::int32_t i, T value) {
                 OutputGradient<T>::add_scaled(P::all(value), hidden_.row(b), gradient.encoder.row(i), hidden_.stride);

@@ -10,7 +10,7 @@ namespace fastpolysem {
 // Makes the rows of w orthonormal (modified Gram-Schmidt in double), or its columns if there are more rows than
 // columns. Stored with the vectors side by side, so that all inner products advance together, each a chain of its own.
 template <class T>
-void orthonormalise(Matrix<T>& w) {
+void orthonormalise(Matrix<T>& w, Pulse* pulse) {
     using P = simd::Pack<double>;
     const bool by_rows = w.columns >= w.rows;
     const std::ptrdiff_t count = by_rows ? w.rows : w.columns, length = by_rows ? w.columns : w.rows;
@@ -21,6 +21,7 @@ void orthonormalise(Matrix<T>& w) {
     for (std::ptrdiff_t k = 0; k < length; ++k)
         for (std::ptrdiff_t i = 0; i < count; ++i) v.row(k)[i] = double(entry(i, k));
     for (std::ptrdiff_t i = 0; i < count; ++i) {
+        if (pulse && pulse->stopped()) return;
         const std::ptrdiff_t from = i / P::width * P::width;  // earlier vectors are done; their lanes are ignored
         products.clear();
         for (std::ptrdiff_t k = 0; k < length; ++k)
@@ -41,9 +42,9 @@ void orthonormalise(Matrix<T>& w) {
 }
 
 template <class T>
-void draw_start(const Settings& s, std::uint64_t seed, random::Stream stream, Matrix<T>& w) {
+void draw_start(const Settings& s, std::uint64_t seed, random::Stream stream, Matrix<T>& w, Pulse* pulse) {
     const std::int64_t n = s.n_features, m = s.n_hidden;
-    const random::Place place{seed, 0, stream, random::shape_word(std::uint32_t(n), std::uint32_t(m))};
+    const random::Place place{seed, 0, stream, random::shape_word(std::uint32_t(n), std::uint32_t(m)), pulse};
     std::int64_t row = 0, column = 0;
     const auto put = [&](std::int64_t, float x) {
         w.row(row)[column] = T(x);
@@ -64,16 +65,16 @@ void draw_start(const Settings& s, std::uint64_t seed, random::Stream stream, Ma
         random::for_each_element(place, n * m, random::normals, put);
         if (s.init == Init::normal) factor *= std::sqrt(1.0 / double(m));
         if (s.init == Init::xavier) factor *= std::sqrt(2.0 / double(n + m));
-        if (s.init == Init::orthogonal) orthonormalise(w);
+        if (s.init == Init::orthogonal) orthonormalise(w, pulse);
     }
     for (std::int64_t i = 0; i < n; ++i)
         for (std::int64_t k = 0; k < m; ++k) w.row(i)[k] = T(float(w.row(i)[k]) * float(factor));
 }
 
 template <class T>
-void draw_start(const Settings& s, std::uint64_t seed, Parameters<T>& w) {
-    draw_start(s, seed, random::encoder_start, w.encoder);
-    if (!s.tied) draw_start(s, seed, random::decoder_start, w.decoder);
+void draw_start(const Settings& s, std::uint64_t seed, Parameters<T>& w, Pulse* pulse = nullptr) {
+    draw_start(s, seed, random::encoder_start, w.encoder, pulse);
+    if (!s.tied) draw_start(s, seed, random::decoder_start, w.decoder, pulse);
     w.bias.clear();
 }
 

@@ -68,10 +68,11 @@ struct NoiseShape {
 
 // Writes elements 0 .. rows*columns-1 to out(row, column), times noise_std.
 template <class T, class Out>
-void draw_noise(const Settings& s, std::uint64_t seed, std::uint32_t step, std::int64_t rows, Out out) {
+void draw_noise(const Settings& s, std::uint64_t seed, std::uint32_t step, std::int64_t rows, Out out,
+                Pulse* pulse = nullptr) {
     const std::int64_t m = s.n_hidden, count = rows * m;
     const random::Place place{seed, step, random::noise_stream,
-                              random::shape_word(std::uint32_t(s.n_features), std::uint32_t(m))};
+                              random::shape_word(std::uint32_t(s.n_features), std::uint32_t(m)), pulse};
     const T deviation = T(s.noise_std);
     if (s.noise == Noise::rademacher) {
         std::int64_t e = 0, row = 0, column = 0;
@@ -98,10 +99,11 @@ void draw_noise(const Settings& s, std::uint64_t seed, std::uint32_t step, std::
 // Writes the factors of the hidden units, 0 .. rows*columns-1: 0 (dropped) where the element's word < dropout 2^32,
 // else 1 / (1 - dropout), so that the mean is 1.
 template <class T, class Out>
-void draw_dropout(const Settings& s, std::uint64_t seed, std::uint32_t step, std::int64_t rows, Out out) {
+void draw_dropout(const Settings& s, std::uint64_t seed, std::uint32_t step, std::int64_t rows, Out out,
+                  Pulse* pulse = nullptr) {
     const std::int64_t m = s.n_hidden;
     const random::Place place{seed, step, random::dropout_stream,
-                              random::shape_word(std::uint32_t(s.n_features), std::uint32_t(m))};
+                              random::shape_word(std::uint32_t(s.n_features), std::uint32_t(m)), pulse};
     const auto threshold = std::uint64_t(s.dropout * 0x1p32);
     const T kept = T(1 / (1 - s.dropout));
     std::int64_t row = 0, column = 0;

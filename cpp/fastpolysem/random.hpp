@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "kernels/simd.hpp"
+#include "pulse.hpp"
 
 namespace fastpolysem::random {
 
@@ -63,7 +64,10 @@ FASTPOLYSEM_INLINE std::array<Word, 4> philox(std::array<Word, 4> counter, Word 
 struct Place {
     std::uint64_t seed;
     std::uint32_t step, stream, shape;
+    Pulse* pulse = nullptr;  // asked now and then by long draws whether to go on
 
+    // Asked at element 0 and every 2^16 after; true: the draws will not be used.
+    bool given_up(std::int64_t element) const { return pulse && element % 65536 == 0 && pulse->stopped(); }
     FASTPOLYSEM_INLINE std::array<Word, 4> blocks(std::uint32_t first) const {
         return philox({Word::iota() + Word::all(first), Word::all(step), Word::all(stream), Word::all(shape)},
                       Word::all(std::uint32_t(seed)), Word::all(std::uint32_t(seed >> 32)));
@@ -156,6 +160,7 @@ template <class Make, class Use>
 void for_each_element(const Place& place, std::int64_t count, Make make, Use use) {
     constexpr int width = Word::width;
     for (std::int64_t first = 0; first < count; first += 4 * width) {
+        if (place.given_up(first)) return;
         const auto values = make(place.blocks(std::uint32_t(first / 4)));
         const std::int64_t end = count - first < 4 * width ? count - first : 4 * width;
         for (std::int64_t e = 0; e < end; ++e) use(first + e, values[std::size_t(e % 4)][int(e / 4)]);

@@ -39,7 +39,7 @@ WeightView<T> weight_view(const Parameters<T>& w) {
 template <class T>
 class Draws {
   public:
-    Draws(const TrainingTask& task) : task_(task), s_(task.settings) {
+    Draws(const TrainingTask& task, Pulse& pulse) : task_(task), s_(task.settings), pulse_(pulse) {
         if (s_.noise != Noise::none || task.noise) {
             noise_ = Matrix<T>(rows(), s_.n_hidden);
             next_noise_ = Matrix<T>(rows(), s_.n_hidden);
@@ -48,10 +48,11 @@ class Draws {
     }
     // Steps are taken in order; the noise is drawn one step ahead, for kernels that already prepare the next step.
     void take(std::int64_t index, std::int64_t step) {
-        if (s_.sampled()) draw_batch(s_, task_.seeds[index], std::uint32_t(step), batch_);
+        if (s_.sampled()) draw_batch(s_, task_.seeds[index], std::uint32_t(step), batch_, &pulse_);
         if (!dropout_.empty())
-            draw_dropout<T>(s_, task_.seeds[index], std::uint32_t(step), dropout_.rows,
-                            [&](std::int64_t row, std::int64_t column) -> T& { return dropout_.row(row)[column]; });
+            draw_dropout<T>(
+                s_, task_.seeds[index], std::uint32_t(step), dropout_.rows,
+                [&](std::int64_t row, std::int64_t column) -> T& { return dropout_.row(row)[column]; }, &pulse_);
         if (noise_.empty()) return;
         if (step == 0) draw(index, 0, noise_);
         else std::swap(noise_, next_noise_);
@@ -70,14 +71,16 @@ class Draws {
             const std::int64_t set = task_.noise_sets == 1 ? 0 : index;
             noise.copy_from(static_cast<const T*>(task_.noise) + (set * s_.steps + step) * rows() * s_.n_hidden);
         } else {
-            draw_noise<T>(s_, task_.seeds[index], std::uint32_t(step), rows(),
-                          [&](std::int64_t row, std::int64_t column) -> T& { return noise.row(row)[column]; });
+            draw_noise<T>(
+                s_, task_.seeds[index], std::uint32_t(step), rows(),
+                [&](std::int64_t row, std::int64_t column) -> T& { return noise.row(row)[column]; }, &pulse_);
         }
     }
     std::int64_t rows(NoiseSharing sharing) const { return sharing == NoiseSharing::step ? 1 : s_.rows(); }
     std::int64_t rows() const { return rows(s_.noise_sharing); }
     const TrainingTask& task_;
     const Settings& s_;
+    Pulse& pulse_;
     SparseBatch batch_;
     Matrix<T> noise_, next_noise_, dropout_;
 };
@@ -91,7 +94,7 @@ class Judge {
 
     void set_start(std::int64_t index) {
         weights.clear();  // the padding too: a diverged seed may have left NaN there
-        if (!task_.encoder) return draw_start(s_, task_.seeds[index], weights);
+        if (!task_.encoder) return draw_start(s_, task_.seeds[index], weights, &pulse_);
         const std::int64_t size = s_.n_features * s_.n_hidden;
         weights.encoder.copy_from(static_cast<const T*>(task_.encoder) + index * size);
         if (!s_.tied) weights.decoder.copy_from(static_cast<const T*>(task_.decoder) + index * size);
@@ -120,7 +123,8 @@ class Judge {
                     value = clean_loss();
                     break;
                 case Metric::residual:
-                    value = residual();
+                    pass(weights, residual_step(), pulse_);
+                    value = largest_gradient();
                     break;
                 case Metric::polysemantic:
                     value = c.polysemantic;
@@ -161,7 +165,9 @@ class Judge {
         Outcome& o = task_.outcomes[index];
         const auto view = weight_view(weights);
         const auto n = norms(view);
-        o.loss = clean_loss();
+        // On the basis batch one pass gives the loss and what the residual is taken from.
+        const bool together = !s_.fixed_batch;
+        o.loss = together ? pass(weights, residual_step(), pulse_, true) : clean_loss();
         o.diverged = !n.finite || !std::isfinite(o.loss) || !bias_finite();
         o.nonzeros = n.nonzeros;
         if (o.diverged) {
@@ -169,7 +175,8 @@ class Judge {
             o.loss = o.residual = std::numeric_limits<double>::quiet_NaN();
         } else {
             o.counts = count(view, s_.low, s_.high);
-            o.residual = residual();
+            if (!together) pass(weights, residual_step(), pulse_);
+            o.residual = largest_gradient();
         }
         o.steps_taken = steps;
         o.seconds = seconds;
@@ -187,19 +194,22 @@ class Judge {
     double objective(double weight_l1, const StepData<T>& step) {
         double sum = pass(weights, step, pulse_, true, false);
         if (step.l1 != 0)
-            sum += s_.l1_target == L1Target::weights ? step.l1 * weight_l1
-                                                     : pass.activation_l1(weights.encoder, step.batch, step.l1, false);
+            sum += s_.l1_target == L1Target::weights
+                       ? step.l1 * weight_l1
+                       : pass.activation_l1(weights.encoder, step.batch, step.l1, pulse_, false);
         if (s_.repulsion != 0) sum += pass.repulsion(weights);
         return sum;
     }
 
     double clean_loss() { return pass(weights, {}, pulse_, true, false); }
 
-    // Of the objective without noise and dropout on the basis batch, or on a fixed one, with the l1 of the end.
-    double residual() {
-        const double final_l1 = s_.final_l1();
-        pass(weights, {s_.fixed_batch.get(), nullptr, nullptr, final_l1}, pulse_);
-        const T l1 = T(s_.l1_target == L1Target::weights ? final_l1 : 0);
+    // The residual is that of the objective without noise and dropout on the basis batch, or on a fixed one, with the
+    // l1 of the end.
+    StepData<T> residual_step() const { return {s_.fixed_batch.get(), nullptr, nullptr, s_.final_l1()}; }
+
+    // Over the non-zero weights, after a pass.
+    double largest_gradient() {
+        const T l1 = T(s_.l1_target == L1Target::weights ? s_.final_l1() : 0);
         double largest = 0;
         const auto scan = [&](const Matrix<T>& w, const Matrix<T>& g) {
             for (std::ptrdiff_t i = 0; i < w.rows; ++i)
@@ -239,7 +249,12 @@ class Worker {
     static constexpr std::int64_t seeds_at_once = 1;
 
     Worker(const TrainingTask& task, Pulse& pulse)
-        : task_(task), s_(task.settings), pulse_(pulse), judge_(task, pulse), kernel_(s_, judge_.pass), draws_(task) {}
+        : task_(task),
+          s_(task.settings),
+          pulse_(pulse),
+          judge_(task, pulse),
+          kernel_(s_, judge_.pass),
+          draws_(task, pulse) {}
 
     void run(std::int64_t index, std::int64_t) {
         const auto begin = Clock::now();
@@ -253,6 +268,7 @@ class Worker {
             if (step > 0 && (end || due || look)) kernel_.read(judge_.weights);
             const bool last = end || (look && judge_.is_certified());
             if (!last) draws_.take(index, step);
+            if (pulse_.stopped()) return;
             if (step == 0) kernel_.start(judge_.weights, last ? nullptr : draws_.noise(), pulse_);
             // A seed that ended early stays as it is: its last state is what is still to be recorded.
             while (next_record < task_.record_steps.size() && (task_.record_steps[next_record] == step || last))
@@ -261,7 +277,6 @@ class Worker {
             if constexpr (std::is_same_v<Kernel, GenericKernel<T>>)
                 kernel_.step(draws_.batch(), draws_.noise(), draws_.next_noise(), pulse_, draws_.dropout());
             else kernel_.step(draws_.batch(), draws_.noise(), draws_.next_noise(), pulse_);
-            if (pulse_.stopped()) return;
         }
         judge_.finish(index, step, seconds_since(begin));
     }

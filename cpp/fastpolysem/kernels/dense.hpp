@@ -62,7 +62,7 @@ class DenseKernel {
     }
 
     void step(const SparseBatch* batch, const Matrix<T>* noise, const Matrix<T>* next_noise, Pulse& pulse) {
-        prepare(batch, noise);
+        prepare(batch, noise, pulse);
         const StepConstants<T> c = schedule_.next();
         with_update(s_, [&](auto update) {
             using U = decltype(update);
@@ -93,9 +93,9 @@ class DenseKernel {
     friend class SparseKernel;
 
     // The part of a step without neurons: from G to S.
-    void prepare(const SparseBatch* batch, const Matrix<T>* noise) {
+    void prepare(const SparseBatch* batch, const Matrix<T>* noise, Pulse& pulse) {
         if (symmetric_ && !batch && !noise) return output_.symmetric_sum(g_, sum_);
-        output_(g_, batch, noise ? &c_ : nullptr, s_.bias ? &bias_ : nullptr, false, false);
+        output_(g_, batch, noise ? &c_ : nullptr, s_.bias ? &bias_ : nullptr, pulse, false, false);
         if (s_.tied) add_transpose(output_.a, sum_);
         else transpose(output_.a, sum_);
     }

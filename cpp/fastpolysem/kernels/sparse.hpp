@@ -59,7 +59,7 @@ class SparseKernel {
     void step(const SparseBatch* batch, const Matrix<T>* noise, const Matrix<T>* next_noise, Pulse& pulse) {
         if (!sparse_ && age_++ % 8 == 0 && double(dense_.nonzeros()) < switch_at * double(n_ * m_)) take_over();
         if (!sparse_) return dense_.step(batch, noise, next_noise, pulse);
-        prepare(batch, noise);
+        prepare(batch, noise, pulse);
         const StepConstants<T> c = dense_.schedule_.next();
         with_update(s_, [&](auto update) {
             using U = decltype(update);
@@ -82,10 +82,10 @@ class SparseKernel {
 
   private:
     // From G to S.
-    void prepare(const SparseBatch* batch, const Matrix<T>* noise) {
+    void prepare(const SparseBatch* batch, const Matrix<T>* noise, Pulse& pulse) {
         if (!g_is_listed_) {
             sum_is_listed_ = false;
-            return dense_.prepare(batch, noise);
+            return dense_.prepare(batch, noise, pulse);
         }
         Matrix<T>&g = dense_.g_, &sum = dense_.sum_;
         if (sum_is_listed_)
