@@ -201,9 +201,16 @@ def test_counts_without_a_null_model(ax: Axes) -> None:
 
 def test_what_cannot_be_drawn_is_said() -> None:
     diverged = made_up.study(made_up.result(CONFIG, [-1, -1]))
-    for draw in (plots.collisions, plots.counts):
+    for draw in (plots.collisions, plots.unrepresented, plots.counts):
         with pytest.raises(ValueError, match="a seed that did not diverge"):
             draw(diverged)
+    for draw in (plots.collisions, plots.unrepresented):
+        with pytest.raises(ValueError, match="a seed that did not diverge"):
+            draw(fp.Study())
+        with pytest.raises(TypeError, match=r"study must be a Study, got Config"):
+            draw(CONFIG)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"heat_map: matrix must be an array with 2 axes"):
+        plots.heat_map([1, 2])
     with pytest.raises(ValueError, match="config must be given for a study of 3 configs"):
         plots.counts(study())
     with pytest.raises(KeyError, match="does not hold"):
@@ -233,6 +240,49 @@ def test_several_figures_in_one(ax: Axes) -> None:
     plots.counts(study(), CONFIG, axes[1])
     drawn(axes[0])
     assert axes[1].get_ylabel() == "share of seeds"
+
+
+def test_collisions_shades_percentiles_of_seeds(ax: Axes) -> None:
+    made = study()
+    plots.collisions(made, ax, band=(15, 85))
+    drawn(ax)
+    assert "seeds, percentiles 15 to 85" in labels(ax)
+    shaded = ax.collections[-1].get_paths()[0].vertices
+    ends = [np.percentile(made.values(config), (15, 85)) for config in made.configs]
+    for (low, high), m in zip(ends, WIDTHS, strict=True):
+        assert {low, high} <= set(shaded[shaded[:, 0] == m, 1])
+
+
+def test_unrepresented_shows_shares(ax: Axes) -> None:
+    missing = {"unrepresented": np.array([16, 48], dtype=np.int32)}
+    plots.unrepresented(made_up.study(made_up.result(CONFIG, [5, 6], **missing)), ax)
+    drawn(ax)
+    assert bars(ax)[0].lines[0].get_ydata() == pytest.approx([0.5])
+    assert ax.get_ylabel() == "features\nunrepresented"
+
+
+def test_heat_map_has_a_scale(ax: Axes) -> None:
+    matrix = [[0.5, -2.0, 0.0]]
+    plots.heat_map(matrix, ax, label="weight")
+    (image,) = ax.images
+    np.testing.assert_array_equal(image.get_array(), matrix)
+    assert image.get_clim() == (-2, 2)
+    assert ax.figure.axes[1].get_ylabel() == "weight"
+    clipped: Axes = Figure().subplots()
+    plots.heat_map(matrix, clipped, limit=1)
+    assert clipped.images[0].get_clim() == (-1, 1)
+
+
+def test_panels_take_the_place_of_axes() -> None:
+    left, right = Figure().subplots(1, 2)
+    grid = plots.panels(right, 2, 3, (1, 1), sharex=True, width_ratios=[1, 2, 1])
+    assert grid.shape == (2, 3)
+    assert {one.figure for one in grid.flat} == {left.figure}
+    assert not right.axison
+    place = right.get_position()
+    assert all(place.x0 <= one.get_position().x0 <= place.x1 for one in grid.flat)
+    with pytest.raises(ValueError, match="must be one of a figure's subplots"):
+        plots.panels(Figure().add_axes((0, 0, 1, 1)), 1, 1, (1, 1))
 
 
 MODEL = np.array(
@@ -341,6 +391,15 @@ def test_weights_over_time_by_default_and_of_an_untied_model() -> None:
     last = fp.train(config, 1, return_weights=True).weights
     effective = fp.metrics.effective_weights(last.encoder[0], last.decoder[0])
     np.testing.assert_array_equal(np.sort(shown[-1].ravel()), np.sort(effective.ravel()))
+
+
+@pytest.mark.parametrize("schedule", [[(0, 0.0), (400, 1.0)], [(300, 1.0), (301, 0.0)]])
+def test_weights_over_time_along_a_schedule(schedule: list[tuple[int, float]], ax: Axes) -> None:
+    config = fp.Config(n_features=4, n_hidden=8, l1=1e-2, steps=400, l1_schedule=schedule)
+    plots.weights_over_time(config, steps=[0, 200, 400], ax=ax, num_threads=1)
+    seen = fp.train(config, 1, record=("l1_norm", [0, 200, 400])).history["l1_norm"][0]
+    sizes = [np.abs(image.astype(np.float64)).sum() for image in images(ax)]
+    assert sizes == pytest.approx(seen, rel=1e-6)
 
 
 def test_weights_over_time_refuses_what_it_cannot_show() -> None:

@@ -125,6 +125,7 @@ SWEEPS = {
             betas=(0.8, 0.99),
             weight_decay=0.125,
             importance=range(1, 7),
+            l1_schedule=[(0, 0), (20, 1)],
             inputs=fp.Independent(probability=0.3, batch_size=9, magnitude="uniform"),
             dtype="float64",
         )
@@ -195,6 +196,16 @@ def test_tables_are_readable() -> None:
     text = tables.to_html(table, most=1)
     assert text.count("<tr>") == 2
     assert text.endswith("<p>… and 1 more</p>")
+
+
+@pytest.mark.parametrize("made", [study([12, 14], [6, 8]), fp.Study()])
+def test_a_study_shows_itself_in_a_notebook(made: fp.Study) -> None:
+    page = Page(made._repr_html_())
+    assert not page.open
+    assert repr(made) in page.text
+    if made.configs:
+        for entry in tables.readable(made.summary()).to_numpy().ravel():
+            assert entry in page.text
 
 
 def test_a_result_shows_itself_in_a_notebook() -> None:

@@ -327,7 +327,8 @@ def _word(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return ",".join(_word(one) for one in value)
+        of_pairs = bool(value) and isinstance(value[0], tuple)
+        return ",".join(":".join(map(_word, one)) if of_pairs else _word(one) for one in value)
     if hasattr(value, "kind"):
         pairs = ",".join(
             f"{field.name}={_word(getattr(value, field.name))}" for field in fields(value)

@@ -19,7 +19,7 @@ from matplotlib.ticker import (
     StrMethodFormatter,
 )
 
-from fastpolysem import statistics, theory
+from fastpolysem import _checks, statistics, theory
 from fastpolysem.config import Config
 from fastpolysem.plots._axes import COLORS, MARKERS, axes_or_new
 from fastpolysem.studies import Study
@@ -54,9 +54,7 @@ def collisions(
         markers warn of collapse: more than 5 % of the features are unrepresented there, or seeds
         diverged.
     """
-    summary = study.summary()
-    if summary["mean"].notna().sum() == 0:
-        raise ValueError("plots.collisions: study must hold a seed that did not diverge, got none")
+    summary = _summary("plots.collisions", study)
     ax = axes_or_new(ax)
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
@@ -96,6 +94,16 @@ def collisions(
         alignment="left",
     )
     return ax
+
+
+def _summary(where: str, study: Study, metric: str = "polysemantic") -> pd.DataFrame:
+    """The summary of a study that has something to draw."""
+    if not isinstance(study, Study):
+        raise _checks.refused(f"{where}: study", "a Study", study, kind=TypeError)
+    summary = study.summary(metric)
+    if not len(summary) or not summary["mean"].notna().any():
+        raise ValueError(f"{where}: study must hold a seed that did not diverge, got none")
+    return summary
 
 
 def _groups(study: Study, summary: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -207,7 +215,7 @@ def unrepresented(study: Study, ax: Axes | None = None) -> Axes:
     matplotlib.axes.Axes
         Bars are 95 % intervals of the mean over seeds.
     """
-    summary = study.summary("unrepresented")
+    summary = _summary("plots.unrepresented", study, "unrepresented")
     ax = axes_or_new(ax)
     ax.set_xscale("log", base=2)
     groups = _groups(study, summary)

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks, metrics
 from fastpolysem.config import Config
-from fastpolysem.objective import Parameters, WeightsLike, check_config
+from fastpolysem.objective import Parameters, WeightsLike
 from fastpolysem.plots._axes import COLORS, axes_or_new, panels
 from fastpolysem.training import train
 
@@ -44,7 +44,7 @@ def heat_map(
     -------
     matplotlib.axes.Axes
     """
-    values = np.asarray(matrix, dtype=np.float64)
+    values = _checks.array("plots.heat_map: matrix", matrix, np.float64, (2,))
     ax = axes_or_new(ax)
     largest = float(np.abs(values).max(initial=0))
     end = limit if limit is not None else largest or 1.0
@@ -71,7 +71,8 @@ def weights_over_time(
     ----------
     config
         The settings. The model is trained anew up to each of the steps, which by the promise of
-        same bits gives the weights that one training passes through.
+        same bits gives the weights that one training passes through (to rounding in the midst of
+        an ``l1_schedule``).
     seed
         Which model, in [0, 2**64).
     steps
@@ -89,7 +90,8 @@ def weights_over_time(
         `metrics.effective_weights`.
     """
     where = "plots.weights_over_time"
-    check_config(where, config)
+    if not isinstance(config, Config):
+        raise _checks.refused(f"{where}: config", "a Config", config, kind=TypeError)
     number = _checks.integer(f"{where}: seed", seed, (">=", 0), ("<", 2**64))
     if steps is None:
         fractions = (0, 0.05, 0.1, 0.2, 0.4, 1)
@@ -101,9 +103,7 @@ def weights_over_time(
     shown = []
     for step in at:
         # A certified stop only ends a training whose outcome no longer changes.
-        result = train(
-            config.replace(steps=step), [number], return_weights=True, num_threads=num_threads
-        )
+        result = train(_until(config, step), [number], return_weights=True, num_threads=num_threads)
         if result.diverged[0]:
             raise ValueError(f"{where}: config must not diverge, but did by step {step}: {config}")
         shown.append(_effective(where, result.weights, 3)[0])
@@ -129,6 +129,19 @@ def weights_over_time(
     used[0].figure.colorbar(image, ax=used, label="weight", shrink=0.8)
     first: Axes = used[0]
     return first if ax is None else ax
+
+
+def _until(config: Config, step: int) -> Config:
+    """The settings of the first steps of a training."""
+    schedule = config.l1_schedule
+    if schedule is None or step == 0 or schedule[-1][0] <= step:
+        return config.replace(steps=step, l1_schedule=schedule if step else None)
+    ends, factors = zip(*schedule, strict=True)
+    last = float(np.interp(step - 1, ends, factors))
+    # A factor for the step that is not taken: schedules have to change something.
+    after = factors[-1] if factors[-1] != last else last / 2 or 1.0
+    kept = [point for point in schedule if point[0] < step - 1]
+    return config.replace(steps=step, l1_schedule=[*kept, (step - 1, last), (step, after)])
 
 
 def collision_map(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import warnings
@@ -18,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastpolysem import _checks, statistics, theory
 from fastpolysem.config import NUMERICS_VERSION, Config
 from fastpolysem.objective import Weights
-from fastpolysem.studies import arrays
+from fastpolysem.studies import arrays, tables
 from fastpolysem.studies.rows import COUNTS, METRICS, SCHEMA, ConflictError, frame, rows_of, union
 from fastpolysem.studies.seedsets import SeedSet
 from fastpolysem.studies.store import Damage, DamagedStudyError, Store, named_range
@@ -26,6 +27,8 @@ from fastpolysem.training import TrainingResult
 
 if TYPE_CHECKING:
     import xarray
+
+_MOST_SHOWN = 30
 
 
 class Study:
@@ -159,6 +162,11 @@ class Study:
         where = f" in {self.path}" if self.path else ""
         state = ", interrupted" if self.interrupted else ""
         return f"<Study of {len(self._configs)} configs, {len(self)} seeds{where}{state}>"
+
+    def _repr_html_(self) -> str:
+        """The summary as a table, for notebooks."""
+        table = tables.to_html(self.summary(), most=_MOST_SHOWN) if self._configs else ""
+        return f"<p>{html.escape(repr(self))}</p>\n{table}"
 
     def add(self, other: TrainingResult | Study) -> None:
         """Take in the rows of a training result or of another study, in memory only.
