@@ -103,4 +103,4 @@ def wait_for_blocks(process: subprocess.Popen[str], path: Path, count: int) -> N
     """Wait until so many blocks are there."""
     while len(list(path.rglob("seeds-*.parquet"))) < count:
         assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+        time.sleep(0.002)

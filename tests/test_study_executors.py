@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import fastpolysem as fp
-from fastpolysem.studies import Study
-from studying import CONFIG, CONFIGS, Stop, assert_same, small_blocks  # noqa: F401
+from fastpolysem.studies import Progress, Study
+from studying import CONFIG, CONFIGS, Stop, assert_same, digest_of, small_blocks  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
 
@@ -58,3 +65,97 @@ def test_an_interrupted_executor_keeps_what_it_finished(tmp_path: Path) -> None:
     )
     assert study.interrupted
     assert len(study) == len(Study.open(tmp_path)) == 26
+
+
+# Dask.
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two workers of one thread each on this machine."""
+    distributed = pytest.importorskip("distributed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+        )
+        with made, distributed.Client(made) as client:
+            yield client
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_dask_changes_nothing(tmp_path: Path, cluster: Any) -> None:
+    kept: dict[str, Any] = {"keep_weights": True, "record": ("loss", [0, 50])}
+    executor = cluster.get_executor()
+    study = fp.collect(CONFIGS, seeds=21, executor=executor, path=tmp_path, **kept)
+    local = fp.collect(CONFIGS, seeds=21, num_threads=2, **kept)
+    assert digest_of(study) == digest_of(Study.open(tmp_path)) == digest_of(local)
+    for config in CONFIGS:
+        assert study.weights(config).tobytes() == local.weights(config).tobytes()
+        assert study.history(config).equals(local.history(config))
+    target = fp.collect(CONFIGS, target=0.2, metric="loss", executor=executor, max_seeds=256)
+    assert digest_of(target) == digest_of(
+        fp.collect(CONFIGS, target=0.2, metric="loss", max_seeds=256)
+    )
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_dask_worker_killed_in_mid_block(tmp_path: Path, cluster: Any) -> None:
+    config = CONFIG.replace(steps=40_000)
+    workers = list(cluster.run(os.getpid).values())
+    assert len(workers) == 2
+    killed = []
+
+    def kill(record: Progress) -> None:
+        if record.seeds >= 2 and not killed:  # both workers have work to do
+            os.kill(workers[0], signal.SIGKILL)
+            killed.append(workers[0])
+
+    study = fp.collect(
+        config, seeds=40, executor=cluster.get_executor(), path=tmp_path, progress=kill
+    )
+    assert killed
+    assert killed[0] not in cluster.run(os.getpid).values()
+    assert digest_of(study) == digest_of(fp.collect(config, seeds=40))
+
+
+# MPI.
+
+MPI = """
+import sys
+from mpi4py.futures import MPIPoolExecutor
+import fastpolysem as fp
+from fastpolysem.studies import blocks
+
+if __name__ == "__main__":
+    blocks._SPEED = 1.2e6
+    configs = fp.grid(fp.Config(n_features=8, n_hidden=16, l1=1e-2, steps=50), n_hidden=[16, 32])
+    with MPIPoolExecutor() as executor:
+        print(len(fp.collect(configs, seeds=21, executor=executor, path=sys.argv[1])))
+"""
+
+
+@pytest.mark.skipif(shutil.which("mpiexec") is None, reason="needs MPI")
+def test_mpi_changes_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("mpi4py")
+    script = tmp_path / "script.py"
+    script.write_text(MPI)
+    environment = {
+        **os.environ,
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        "OMPI_MCA_btl_tcp_if_include": "lo",
+    }
+    command = ["mpiexec", "-n", "3", sys.executable, "-m", "mpi4py.futures", script]
+    done = subprocess.run(
+        [*command, tmp_path / "study"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "42\n"
+    assert digest_of(Study.open(tmp_path / "study")) == digest_of(fp.collect(CONFIGS, seeds=21))

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import signal
+import contextlib
+import errno
+import os
+import random
+import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 import fastpolysem as fp
 from fastpolysem.studies import Study
+from fastpolysem.studies.store import Store, _read_table, _UnusableError
 from studying import (
-    CHILD,
-    CHILD_CONFIG,
-    CHILD_SPEED,
     CONFIG,
     CONFIGS,
-    Stop,
-    after,
+    DIVERGING,
     assert_same,
+    digest_of,
     files,
     small_blocks,  # noqa: F401
     start,
@@ -29,77 +34,295 @@ from studying import (
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
 
+# Collects into the folder that it is given, as many seeds as it is told, and says when it begins.
+COLLECT = """
+import sys
+import fastpolysem as fp
+from fastpolysem.studies import blocks
 
-@pytest.mark.parametrize("error", [Stop(), KeyboardInterrupt()])
-def test_going_on_after_an_interruption_ends_like_a_fresh_study(
-    tmp_path: Path, error: BaseException, capsys: pytest.CaptureFixture[str]
-) -> None:
-    report = after(2, error)
-    if isinstance(error, KeyboardInterrupt):
-        study = fp.collect(CONFIGS, seeds=30, path=tmp_path, progress=report)
-        assert study.interrupted
-        assert 0 < len(study) < 60
-        assert "the same call goes on" in capsys.readouterr().err
-        assert_same(study, Study.open(tmp_path))
-    else:
-        with pytest.raises(Stop):
-            fp.collect(CONFIGS, seeds=30, path=tmp_path, progress=report)
-    before = files(tmp_path)
-    assert before
-    resumed = fp.collect(CONFIGS, seeds=30, path=tmp_path)
-    assert not resumed.interrupted
-    assert files(tmp_path).items() > before.items()
-    assert_same(resumed, fp.collect(CONFIGS, seeds=30))
-
-
-def test_an_interrupted_study_in_memory_comes_back(capsys: pytest.CaptureFixture[str]) -> None:
-    study = fp.collect(CONFIG, seeds=40, progress=after(3, KeyboardInterrupt()))
-    assert study.interrupted
-    assert 12 < len(study) < 40
-    assert f"{len(study)} seeds are finished" in capsys.readouterr().err
-
-
-def test_iter_collect_lets_ctrl_c_through(tmp_path: Path) -> None:
-    iterator = fp.iter_collect(CONFIG, seeds=40, path=tmp_path)
-    for record in iterator:
-        if record.seeds >= 8:
-            with pytest.raises(KeyboardInterrupt):
-                iterator.throw(KeyboardInterrupt())
-            break
-    assert len(Study.open(tmp_path)) == record.seeds
+if __name__ == "__main__":
+    blocks._SPEED = 1.2e6
+    configs = fp.grid(fp.Config(n_features=8, n_hidden=16, l1=1e-2, steps=50), n_hidden=[16, 32])
+    print("begin", flush=True)
+    study = fp.collect(
+        configs,
+        seeds=int(sys.argv[2]),
+        path=sys.argv[1],
+        num_threads=int(sys.argv[3]),
+        record=("loss", [0, 50]),
+        keep_weights=True,
+    )
+    print(len(study))
+"""
+KEPT: dict[str, Any] = {"record": ("loss", [0, 50]), "keep_weights": True}
 
 
 @pytest.fixture
-def child(tmp_path: Path) -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
-    """Starts a process that collects more blocks than it will live to see."""
-    script = tmp_path / "child.py"
-    script.write_text(CHILD.format(speed=CHILD_SPEED, steps=CHILD_CONFIG.steps, seeds=100_000))
-    started: list[subprocess.Popen[str]] = []
-
-    def begin(path: Path) -> subprocess.Popen[str]:
-        process = start(script, path)
-        started.append(process)
-        wait_for_blocks(process, path, 3)
-        return process
-
-    yield begin
-    for process in started:
-        process.kill()
-        process.communicate()
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "collect.py"
+    path.write_text(COLLECT)
+    return path
 
 
-def test_ctrl_c_ends_soon_and_keeps_finished_blocks(
-    tmp_path: Path, child: Callable[[Path], subprocess.Popen[str]]
-) -> None:
+@pytest.mark.parametrize("kills", [3, pytest.param(24, marks=pytest.mark.slow)])
+def test_killed_at_random_moments(tmp_path: Path, script: Path, kills: int) -> None:
+    """Each child has seeds left to do when it is killed, so that every kill counts."""
+    moments = random.Random(kills)
     path = tmp_path / "study"
-    process = child(path)
-    process.send_signal(signal.SIGINT)
-    begin = time.monotonic()
-    out, err = process.communicate(timeout=20)
-    assert time.monotonic() - begin < 5
-    assert process.returncode == 0
-    word, count = out.split()
-    assert word == "interrupted"
-    assert int(count) == len(Study.open(path))
-    assert "the same call goes on" in err
-    assert "Traceback" not in err
+    killed, goal = 0, 0
+    while killed < kills:
+        goal += 40
+        with start(script, path, goal, 1 + killed % 2) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "begin\n"
+            # Before the first block, between any two, and while one is written.
+            wait_for_blocks(process, path, len(files(path)) + moments.randrange(10))
+            time.sleep(moments.uniform(0, 0.03))
+            process.kill()
+            killed += process.wait() == -9
+    damages = [damage for damage in Study.check(path) if "is half-written" not in damage.reason]
+    assert damages == []
+    assert len(files(path)) > kills
+    resumed = fp.collect(CONFIGS, seeds=goal, path=path, **KEPT)
+    pristine = fp.collect(CONFIGS, seeds=goal, **KEPT)
+    assert digest_of(resumed) == digest_of(Study.open(path)) == digest_of(pristine)
+    for config in CONFIGS:
+        assert resumed.weights(config).tobytes() == pristine.weights(config).tobytes()
+        assert resumed.history(config).equals(pristine.history(config))
+
+
+def test_two_processes_at_once(tmp_path: Path, script: Path) -> None:
+    path = tmp_path / "study"
+    with start(script, path, 150, 1) as one, start(script, path, 150, 2) as other:
+        outputs = [process.communicate(timeout=120) for process in (one, other)]
+    assert [out for out, _ in outputs] == ["begin\n300\n"] * 2, outputs
+    assert Study.check(path) == []
+    assert digest_of(Study.open(path)) == digest_of(fp.collect(CONFIGS, seeds=150))
+
+
+@contextlib.contextmanager
+def mounted(path: Path, options: str) -> Iterator[None]:
+    """A small file system in memory, where the user may mount one."""
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def remount(path: Path, options: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{options}", str(path)], check=True)
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    with mounted(disk, "size=256k"):
+        with pytest.raises(OSError, match="No space left") as caught:
+            fp.collect(CONFIGS, seeds=200, path=disk / "study", num_threads=1, **KEPT)
+        assert caught.value.errno == errno.ENOSPC
+        assert "all files written before are complete" in caught.value.__notes__[0]
+        assert Study.check(disk / "study") == []
+        before = files(disk / "study")
+        assert len(before) > 5
+        remount(disk, "size=64m")
+        resumed = fp.collect(CONFIGS, seeds=200, path=disk / "study", **KEPT)
+        assert files(disk / "study").items() > before.items()
+        assert digest_of(resumed) == digest_of(fp.collect(CONFIGS, seeds=200))
+
+
+def test_a_full_disk_under_an_executor(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    disk = tmp_path / "disk"
+    with mounted(disk, "size=256k"), ThreadPoolExecutor(2) as executor:
+        with pytest.raises(OSError, match="No space left"):
+            fp.collect(CONFIGS, seeds=400, path=disk / "study", executor=executor)
+        assert Study.check(disk / "study") == []
+        assert len(Study.open(disk / "study")) > 20
+
+
+def test_a_read_only_folder(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    with mounted(disk, "size=8m"):
+        study = fp.collect(CONFIGS, seeds=10, path=disk / "study")
+        remount(disk, "ro")
+        assert_same(Study.open(disk / "study"), study)
+        assert Study.check(disk / "study") == []
+        assert_same(fp.collect(CONFIGS, seeds=10, path=disk / "study"), study)  # nothing to write
+        with pytest.raises(OSError, match="Read-only file system") as caught:
+            fp.collect(CONFIGS, seeds=12, path=disk / "study")
+        assert "while writing" in caught.value.__notes__[0]
+        with pytest.raises(OSError, match="Read-only file system"):
+            fp.collect(CONFIG.replace(l1=0.5), seeds=1, path=disk / "study")
+        remount(disk, "rw")
+        assert_same(
+            fp.collect(CONFIGS, seeds=12, path=disk / "study"), fp.collect(CONFIGS, seeds=12)
+        )
+
+
+def content(table: pa.Table) -> list[Any]:
+    """Everything in a table, nan included, to be compared."""
+    return [repr(row) for row in table.to_pylist()]
+
+
+@pytest.mark.parametrize("flips", [200, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["seeds", "weights", "history"])
+def test_no_flipped_bit_goes_unnoticed(tmp_path: Path, kind: str, flips: int) -> None:
+    fp.collect(CONFIG, seeds=4, path=tmp_path, **KEPT)
+    (file,) = Store(tmp_path).files(CONFIG.digest, kind)
+    pristine = file.read_bytes()
+    expected = content(_read_table(file, CONFIG))
+    bits = np.random.default_rng(flips).integers(0, 8 * len(pristine), flips)
+    named = 0
+    for bit in np.unique(bits):
+        damaged = bytearray(pristine)
+        damaged[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(damaged)
+        try:
+            found = _read_table(file, CONFIG)
+        except _UnusableError:
+            named += 1
+        else:  # padding, statistics and the like: what is read is what was written
+            assert content(found) == expected
+    assert named > len(np.unique(bits)) // 2
+
+
+@pytest.mark.parametrize("kind", ["seeds", "weights", "history"])
+def test_no_truncated_file_goes_unnoticed(tmp_path: Path, kind: str) -> None:
+    fp.collect(CONFIG, seeds=4, path=tmp_path, **KEPT)
+    (file,) = Store(tmp_path).files(CONFIG.digest, kind)
+    pristine = file.read_bytes()
+    for size in {0, 1, 4, 12, *range(0, len(pristine), 97), len(pristine) - 1}:
+        file.write_bytes(pristine[:size])
+        with pytest.raises(_UnusableError, match=r"is empty|is corrupt or truncated"):
+            _read_table(file, CONFIG)
+
+
+def test_the_clock_going_backwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fp.collect(CONFIGS, seeds=10, path=tmp_path)
+    for file in [tmp_path, *tmp_path.rglob("*")]:
+        os.utime(file, (4e9, 4e9))  # written in the year 2096
+    now = [1.5e9]
+
+    def earlier() -> float:
+        now[0] -= 1000
+        return now[0]
+
+    monkeypatch.setattr(time, "time", earlier)
+    monkeypatch.setattr(time, "time_ns", lambda: int(earlier() * 1e9))
+    records = list(fp.iter_collect(CONFIGS, seeds=20, path=tmp_path, num_threads=1))
+    monkeypatch.undo()
+    seconds = [record.seconds for record in records]
+    assert seconds == sorted(seconds)
+    assert all(record.seeds_per_second >= 0 for record in records)
+    assert all(record.seconds_left is None or record.seconds_left >= 0 for record in records)
+    assert digest_of(Study.open(tmp_path)) == digest_of(fp.collect(CONFIGS, seeds=20))
+
+
+def test_a_study_of_another_numerics_version(tmp_path: Path) -> None:
+    """Made by this package as it would be with other numerics, all of it."""
+    script = tmp_path / "other.py"
+    script.write_text(
+        "import sys\n"
+        "from fastpolysem._native import core\n"
+        f"core.NUMERICS_VERSION = {fp.NUMERICS_VERSION + 1}\n" + COLLECT
+    )
+    path = tmp_path / "study"
+    with start(script, path, 6, 1) as process:
+        out, err = process.communicate(timeout=120)
+    assert out == "begin\n12\n", err
+    other = files(path)
+    reason = rf"has numerics version {fp.NUMERICS_VERSION + 1}, this fastpolysem .* has"
+    with pytest.raises(fp.studies.DamagedStudyError, match=reason):
+        Study.open(path)
+    # Its digests are others: collecting goes its own way beside it.
+    study = fp.collect(CONFIGS, seeds=6, path=path)
+    assert_same(study, fp.collect(CONFIGS, seeds=6))
+    assert files(path).items() > other.items()
+    assert len(Study.check(path)) == 2
+    with pytest.warns(UserWarning, match="moved to"):
+        assert_same(Study.open(path, skip_damaged=True), study)
+
+
+FORKED = """
+import os, sys
+import fastpolysem as fp
+config = fp.Config(n_features=20, n_hidden=30, l1=1e-3, steps=50)
+expected = fp.collect(config, seeds=40, num_threads=2)  # starts the threads
+child = os.fork()
+if child == 0:
+    study = fp.collect(config, seeds=40, num_threads=2, path=sys.argv[1])
+    one, other = study.values(config, "loss"), expected.values(config, "loss")
+    os._exit(0 if one.tobytes() == other.tobytes() else 3)
+print("child", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_collecting_in_the_child_of_a_fork(tmp_path: Path) -> None:
+    script = tmp_path / "forked.py"
+    script.write_text(FORKED)
+    with start(script, tmp_path / "study") as process:
+        out, err = process.communicate(timeout=120)
+    assert out == "child 0\n", err
+    assert len(Study.open(tmp_path / "study")) == 40
+
+
+def test_a_config_that_diverges_on_half_of_its_seeds(tmp_path: Path) -> None:
+    study = fp.collect(DIVERGING, target=0.2, max_seeds=512, metric="loss", path=tmp_path)
+    table = study.seeds()
+    diverged = table["diverged"].to_numpy()
+    assert 0.3 < diverged.mean() < 0.7
+    assert table["polysemantic"].isna().to_numpy().tolist() == diverged.tolist()
+    row = study.summary("loss").loc[0]
+    assert (row["seeds"], row["diverged"]) == (len(table), diverged.sum())
+    # The mean, its interval and the verdict are those of the seeds that did not diverge.
+    mean = fp.statistics.mean(table["loss"].to_numpy()[~diverged])
+    assert (row["mean"], row["ci_low"], row["ci_high"]) == mean
+    assert (mean.half_width <= 0.2 * mean.value) or len(table) == 512
+    assert digest_of(Study.open(tmp_path)) == digest_of(study)
+    assert digest_of(fp.collect(DIVERGING, seeds=len(table))) == digest_of(study)
+
+
+# Prints seconds and peak memory in MiB of collecting, of doing it again, and of listing.
+MILLION = """
+import resource, sys, time
+import fastpolysem as fp
+from fastpolysem.studies.store import Store
+
+def step(name, action):
+    begin = time.perf_counter()
+    result = action()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(name, time.perf_counter() - begin, peak, flush=True)
+    return result
+
+config = fp.Config(n_features=2, n_hidden=2, l1=1e-3, steps=5)
+path, seeds = sys.argv[1], int(sys.argv[2])
+step("warm", lambda: fp.collect(config, seeds=4096, path=path))
+step("collect", lambda: fp.collect(config, seeds=seeds, path=path))
+step("again", lambda: fp.collect(config, seeds=seeds, path=path))
+files = step("list", lambda: Store(path).files(config.digest))
+assert len(files) == -(-seeds // 4096)
+study = step("open", lambda: fp.Study.open(path))
+assert len(study) == seeds
+"""
+
+
+@pytest.mark.slow
+def test_a_million_seeds(tmp_path: Path) -> None:
+    script = tmp_path / "million.py"
+    script.write_text(MILLION)
+    with start(script, tmp_path / "study", 10**6) as process:
+        out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    told = {name: (float(s), float(mib)) for name, s, mib in map(str.split, out.splitlines())}
+    print(out)
+    _, warm = told["warm"]
+    assert told["collect"][1] < warm + 30  # 31 bytes a seed at the most: rows take 100
+    assert told["again"][1] < warm + 120
+    assert told["list"][0] < 0.5
+    assert told["open"][0] < 60

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,12 +54,13 @@ def test_the_table_shows_where_it_stands() -> None:
     assert short.row_count == 6  # five, and one that says how many are left out
 
 
-def test_the_table_is_drawn_on_a_terminal(tmp_path: Path) -> None:
+def on_a_terminal(tmp_path: Path, kind: str) -> str:
+    """What a child that collects shows on a terminal of a kind."""
     pty = pytest.importorskip("pty")
     script = tmp_path / "script.py"
     script.write_text(CHILD.format(speed=1e8, steps=50, seeds=40))
     parent, terminal = pty.openpty()
-    environment = {**os.environ, "COLUMNS": "100", "LINES": "40", "TERM": "xterm"}
+    environment = {**os.environ, "COLUMNS": "100", "LINES": "40", "TERM": kind}
     with subprocess.Popen(
         [sys.executable, script, tmp_path / "study"],
         stdout=subprocess.DEVNULL,
@@ -73,6 +76,85 @@ def test_the_table_is_drawn_on_a_terminal(tmp_path: Path) -> None:
             pass
         assert process.wait() == 0
     os.close(parent)
-    assert b"n_hidden" in seen
-    assert b"40/40" in seen
-    assert b"done in" in seen
+    return seen.decode()
+
+
+def test_the_table_is_drawn_on_a_terminal(tmp_path: Path) -> None:
+    seen = on_a_terminal(tmp_path, "xterm")
+    for part in ("n_hidden", "40/40", "done in", "\x1b["):
+        assert part in seen
+
+
+def test_a_dumb_terminal_gets_lines_without_control_characters(tmp_path: Path) -> None:
+    seen = on_a_terminal(tmp_path, "dumb")
+    assert "\x1b" not in seen
+    (line,) = seen.splitlines()
+    assert line.startswith("1/1 configs, 40/40 seeds, done in")
+
+
+def test_a_log_file_gets_lines_if_asked(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(CHILD.format(speed=1e8, steps=50, seeds=40))
+    for progress, expected in [("True", 1), ("None", 0)]:
+        script.write_text(script.read_text().replace("num_threads=1", f"progress={progress}"))
+        log = tmp_path / f"{progress}.log"
+        with log.open("w") as file:
+            subprocess.run(
+                [sys.executable, script, tmp_path / progress], stdout=file, stderr=file, check=True
+            )
+        *lines, last = log.read_text().splitlines()
+        assert len(lines) == expected
+        assert last == "done 40"
+        script.write_text(script.read_text().replace(f"progress={progress}", "num_threads=1"))
+
+
+class ZMQInteractiveShell:
+    """Stands for the shell of a Jupyter kernel, which is known by its name."""
+
+
+def test_a_notebook_gets_one_output_that_is_updated(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown_there: list[str] = []
+
+    class Handle:
+        def update(self, table: Any) -> None:
+            shown_there.append(table._repr_mimebundle_([], [])["text/html"])
+
+    def display(table: Any, display_id: bool) -> Handle:
+        assert display_id
+        handle = Handle()
+        handle.update(table)
+        return handle
+
+    module = types.SimpleNamespace(
+        get_ipython=ZMQInteractiveShell, display=types.SimpleNamespace(display=display)
+    )
+    monkeypatch.setitem(sys.modules, "IPython", module)
+    monkeypatch.setattr(shown, "NOTEBOOK_INTERVAL", 0.0)
+    fp.collect(CONFIGS, seeds=9, num_threads=1)
+    assert len(shown_there) > 3
+    assert all("n_hidden" in html for html in shown_there)
+    assert "done in" in shown_there[-1]
+
+
+def test_a_real_notebook(tmp_path: Path) -> None:
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    code = (
+        "import fastpolysem as fp\n"
+        "config = fp.Config(n_features=8, n_hidden=16, l1=1e-2, steps=50)\n"
+        "len(fp.collect(config, seeds=40))"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    drawn, value = notebook.cells[0].outputs
+    assert "40/40" in drawn["data"]["text/html"]
+    assert value["data"]["text/plain"] == "40"
+
+
+def test_rate_and_time_left_are_of_this_run_only(tmp_path: Path) -> None:
+    fp.collect(CONFIG, seeds=4000, path=tmp_path)
+    first, *_, last = fp.iter_collect(CONFIG, seeds=4040, path=tmp_path, num_threads=1)
+    assert first.reused == 4000
+    assert (first.seeds_per_second, first.seconds_left) == (0, None)
+    assert last.seeds_per_second == pytest.approx(40 / last.seconds)

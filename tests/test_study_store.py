@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import fastpolysem as fp
-from fastpolysem.studies import ConflictError, DamagedStudyError, Study
+from fastpolysem import cli
+from fastpolysem.studies import ConflictError, DamagedStudyError, Study, arrays
 from fastpolysem.studies.rows import SCHEMA, rows_of
 from fastpolysem.studies.store import Store, _write_table
-from studying import CONFIG, CONFIGS, assert_same, small_blocks  # noqa: F401
+from studying import (
+    CONFIG,
+    CONFIGS,
+    DIVERGING,
+    assert_same,
+    files,
+    small_blocks,  # noqa: F401
+)
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
 
@@ -113,6 +124,169 @@ def test_configs_with_inputs_survive_the_store(tmp_path: Path) -> None:
         np.testing.assert_array_equal(opened.values(config, "loss"), study.values(config, "loss"))
     assert study.summary()["inputs"].tolist() == [repr(one) for one in inputs]
     study.seeds().to_parquet(tmp_path / "all.pq")
+
+
+def test_files_of_the_first_version_are_read(tmp_path: Path) -> None:
+    study = fp.collect(CONFIGS, seeds=6, path=tmp_path)
+    for file in tmp_path.rglob("seeds-*.parquet"):
+        table = pq.read_table(file).drop_columns(["isa", "host"])
+        pq.write_table(table.replace_schema_metadata({"fastpolysem_schema": "1"}), file)
+    for file in tmp_path.rglob("config.json"):
+        text = file.read_text()
+        file.write_text(text.replace('"fastpolysem_schema": 2', '"fastpolysem_schema": 1'))
+    opened = Study.open(tmp_path)
+    assert_same(opened, study)
+    assert set(opened.seeds()["host"]) == {""}
+    assert_same(fp.collect(CONFIGS, seeds=9, path=tmp_path), fp.collect(CONFIGS, seeds=9))
+
+
+# Other tools read the files as they are.
+
+
+def test_pandas_reads_the_files(tmp_path: Path) -> None:
+    study = fp.collect(CONFIGS, seeds=9, path=tmp_path)
+    config = CONFIGS[0]
+    files = (tmp_path / config.digest).glob("seeds-*.parquet")
+    table = pd.concat(map(pd.read_parquet, files)).sort_values("seed")
+    assert table["loss"].tolist() == study.values(config, "loss").tolist()
+    assert table["seed"].tolist() == list(range(9))
+
+
+def test_polars_reads_the_files(tmp_path: Path) -> None:
+    polars = pytest.importorskip("polars")
+    study = fp.collect(CONFIGS, seeds=9, path=tmp_path, keep_weights=True)
+    table = polars.read_parquet(tmp_path / "*" / "seeds-*.parquet").sort("digest", "seed")
+    expected = study.seeds().sort_values(["digest", "seed"])
+    assert table["loss"].to_list() == expected["loss"].tolist()
+    assert table["polysemantic"].to_list() == expected["polysemantic"].tolist()
+    config = CONFIGS[0]
+    weights = polars.read_parquet(tmp_path / config.digest / "weights-*.parquet").sort("seed")
+    assert np.array_equal(
+        np.stack(weights["encoder"].to_list()).reshape(9, 8, 16), study.weights(config)
+    )
+
+
+def test_duckdb_reads_the_files(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    study = fp.collect(CONFIGS, seeds=9, path=tmp_path, record=("loss", [0, 50]))
+    means = duckdb.sql(
+        f"SELECT digest, count(*), avg(polysemantic) FROM '{tmp_path}/*/seeds-*.parquet' "
+        "WHERE NOT diverged GROUP BY digest"
+    ).fetchall()
+    expected = study.summary().set_index("digest")
+    assert len(means) == 2
+    for digest, count, mean in means:
+        assert (count, mean) == (9, pytest.approx(expected.loc[digest, "mean"]))
+    last = duckdb.sql(
+        f"SELECT loss FROM '{tmp_path}/{CONFIG.digest}/history-*.parquet' WHERE step = 50 "
+        "ORDER BY seed"
+    ).fetchall()
+    assert [loss for (loss,) in last] == study.values(CONFIG, "loss").tolist()
+
+
+# Weights and histories.
+
+
+WEIGHTED = [
+    CONFIG,
+    CONFIG.replace(l1=0.5, l1_update="orthant", steps=400),
+    CONFIG.replace(tied=False, bias=True, dtype="float64"),
+    CONFIG.replace(bias=True),
+    CONFIG.replace(steps=0),
+    DIVERGING,
+]
+
+
+@pytest.mark.parametrize("config", WEIGHTED, ids=str)
+@pytest.mark.parametrize("where", ["folder", "memory"])
+def test_weights_come_back_as_they_were(tmp_path: Path, config: fp.Config, where: str) -> None:
+    path = tmp_path if where == "folder" else None
+    study = fp.collect(config, seeds=10, path=path, keep_weights=True)
+    trained = fp.train(config, 10, return_weights=True).weights
+    some = fp.train(config, [7, 2], return_weights=True).weights
+    opened = Study.open(tmp_path) if path else Study()
+    opened.add(study)
+    for found, expected in [
+        (study.weights(config), trained),
+        (study.weights(config.digest, [7, 2]), some),
+        (opened.weights(config, [7, 2]), some),
+    ]:
+        assert isinstance(found, fp.Parameters) == isinstance(expected, fp.Parameters)
+        pairs = [(found, expected)]
+        if isinstance(found, fp.Parameters) and isinstance(expected, fp.Parameters):
+            pairs = list(zip(found, expected, strict=True))
+        for one, other in pairs:
+            assert (one is None) == (other is None)
+            if one is not None and other is not None:
+                assert (one.dtype, one.shape) == (other.dtype, other.shape)
+                assert one.tobytes() == other.tobytes()
+    with pytest.raises(KeyError, match="the weights of seed 10 were not kept"):
+        study.weights(config, [3, 10])
+
+
+def test_sparse_weights_take_little_room(tmp_path: Path) -> None:
+    sparse = fp.Config(n_features=16, n_hidden=256, l1=0.05, l1_update="orthant", steps=3000)
+    study = fp.collect(sparse, seeds=2, path=tmp_path, keep_weights=True)
+    nonzeros = int(study.seeds()["nonzeros"].sum())
+    assert 0 < nonzeros < 200
+    tables = [pq.read_table(file) for file in Store(tmp_path).files(sparse.digest, "weights")]
+    assert (
+        sum(table["encoder"].combine_chunks().flatten().nbytes for table in tables) == 4 * nonzeros
+    )
+
+
+def test_a_negative_zero_is_kept() -> None:
+    result = fp.train(CONFIG, 2, return_weights=True)
+    weights = np.zeros_like(result.weights)
+    weights[1, 3, 5] = -0.0
+    table = arrays.weights_table(dataclasses.replace(result, weights=weights))
+    assert table["encoder"].to_pylist() == [[], [0.0]]
+    back = arrays.weights_of([table], CONFIG, result.seeds)
+    assert np.asarray(back).tobytes() == weights.tobytes()
+
+
+def test_asking_for_weights_later_trains_again_and_changes_no_row(tmp_path: Path) -> None:
+    fp.collect(CONFIG, seeds=10, path=tmp_path)
+    before = files(tmp_path)
+    records: list[fp.studies.Progress] = []
+    study = fp.collect(CONFIG, seeds=12, path=tmp_path, progress=records.append, keep_weights=True)
+    assert records[0].seeds == 0
+    assert files(tmp_path).items() >= before.items()
+    assert_same(study, fp.collect(CONFIG, seeds=12))
+    assert np.shape(study.weights(CONFIG)) == (12, 8, 16)
+    fp.collect(CONFIG, seeds=12, path=tmp_path, progress=records.append, keep_weights=True)
+    assert records[-1].reused == 12
+
+
+def test_history_is_what_was_recorded(tmp_path: Path) -> None:
+    record = fp.Record(["loss", "fourth_norm"], [0, 10, 50])
+    study = fp.collect(CONFIGS, seeds=6, path=tmp_path, record=record)
+    more = fp.collect(CONFIGS, seeds=6, path=tmp_path, record=("dead", [50]))
+    for config in CONFIGS:
+        expected = fp.train(config, 6, record=record).history
+        table = study.history(config)
+        assert table["seed"].tolist() == np.repeat(np.arange(6), 3).tolist()
+        assert table["step"].tolist() == [0, 10, 50] * 6
+        for metric in record.metrics:
+            np.testing.assert_array_equal(table[metric], expected[metric].reshape(-1))
+        both = Study.open(tmp_path).history(config)
+        assert both["dead"].notna().tolist() == [False, False, True] * 6
+        np.testing.assert_array_equal(both["loss"], table["loss"])
+        assert list(more.history(config)) == ["seed", "step", "dead"]
+    assert fp.collect(CONFIG, seeds=2).history(CONFIG).empty
+
+
+def test_other_weights_of_a_seed_are_a_conflict(tmp_path: Path) -> None:
+    study = fp.collect(CONFIG, seeds=4, path=tmp_path, keep_weights=True)
+    file = tmp_path / CONFIG.digest / "weights-0-4.parquet"
+    result = fp.train(CONFIG, 4, return_weights=True)
+    other = dataclasses.replace(result, weights=np.asarray(result.weights) * 2)
+    assert _write_table(file.with_name("weights-copy.parquet"), arrays.weights_table(other))
+    with pytest.raises(ConflictError, match="seed 0: two files hold different weights"):
+        Study.open(tmp_path).weights(CONFIG)
+    with pytest.raises(DamagedStudyError, match="holds other numbers"):
+        Store(tmp_path).write_array(CONFIG, "weights", arrays.weights_table(other))
+    assert np.asarray(study.weights(CONFIG)).tobytes() == np.asarray(result.weights).tobytes()
 
 
 # Damaged files.
@@ -244,6 +418,26 @@ def test_what_is_no_regular_file_is_named_and_not_waited_for(
         Study.open(tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["weights", "history"])
+def test_damaged_weights_and_histories_are_named(tmp_path: Path, kind: str) -> None:
+    kept: dict[str, Any] = {"keep_weights": True, "record": ("loss", [0, 50])}
+    study = fp.collect(CONFIG, seeds=12, path=tmp_path, **kept)
+    file = Store(tmp_path).files(CONFIG.digest, kind)[1]
+    truncate(file)
+    assert [damage.path for damage in Study.check(tmp_path)] == [file]
+    assert_same(Study.open(tmp_path), study)  # the rows are whole
+    with pytest.raises(DamagedStudyError, match="is corrupt or truncated"):
+        getattr(Study.open(tmp_path), kind)(CONFIG)
+    with pytest.raises(DamagedStudyError, match="is corrupt or truncated"):
+        fp.collect(CONFIG, seeds=12, path=tmp_path, **kept)
+    with pytest.warns(UserWarning, match="moved to"):
+        Study.open(tmp_path, skip_damaged=True)
+    again = fp.collect(CONFIG, seeds=12, path=tmp_path, **kept)
+    assert np.shape(again.weights(CONFIG)) == (12, 8, 16)
+    assert len(again.history(CONFIG)) == 24
+    assert Study.check(tmp_path) == []
+
+
 def test_files_set_aside_are_never_overwritten(tmp_path: Path) -> None:
     for attempt in (b"first", b"second", b"third"):
         fp.collect(CONFIG, seeds=4, path=tmp_path)
@@ -308,12 +502,16 @@ def test_files_beside_are_left_alone_but_stray_blocks_are_named(tmp_path: Path) 
     folder = tmp_path / CONFIG.digest
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "figures").mkdir()
-    (folder / ".seeds-4-4.parquet.123-ab.tmp").write_bytes(b"half a bl")
+    (folder / ".seeds-4-4.parquet.123-0a1b2c3d.tmp").write_bytes(b"half a bl")
     (folder / ".DS_Store").write_bytes(b"")
     assert_same(Study.open(tmp_path), study)
     stray = tmp_path / "seeds-0-4.parquet"
     stray.write_bytes((folder / "seeds-0-4.parquet").read_bytes())
-    assert [damage.path for damage in Study.check(tmp_path)] == [stray]
+    (folder / "seeds-0-4.csv").write_text("mine")
+    named = {damage.path.name: damage.reason for damage in Study.check(tmp_path)}
+    assert named.keys() == {stray.name, "seeds-0-4.csv", ".seeds-4-4.parquet.123-0a1b2c3d.tmp"}
+    assert "is half-written" in named[".seeds-4-4.parquet.123-0a1b2c3d.tmp"]
+    assert "is no file of a study" in named["seeds-0-4.csv"]
 
 
 def test_a_folder_without_a_study(tmp_path: Path) -> None:
@@ -327,3 +525,13 @@ def test_a_folder_without_a_study(tmp_path: Path) -> None:
         Study.open(file)
     with pytest.raises(NotADirectoryError, match="must be the folder of a study"):
         fp.collect(CONFIG, seeds=1, path=file)
+
+
+def test_check_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fp.collect(CONFIG, seeds=12, path=tmp_path)
+    assert cli.main(["check", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == ""
+    file = tmp_path / CONFIG.digest / "seeds-4-4.parquet"
+    truncate(file)
+    assert cli.main(["check", str(tmp_path)]) == 1
+    assert capsys.readouterr().out.startswith(f"{file}: is corrupt or truncated")

@@ -132,3 +132,18 @@ def test_values_are_those_of_seeds_that_did_not_diverge() -> None:
     assert study.values(CONFIG.digest, "loss").tolist() == [0.25, 0.25]
     with pytest.raises(KeyError, match="does not hold"):
         study.values(CONFIGS[1])
+
+
+def test_xarray_labels_every_number(tmp_path: Path) -> None:
+    pytest.importorskip("xarray")
+    wide = CONFIG.replace(n_hidden=32)
+    study = made_up.study(made_up.result(CONFIG, [3, -1, 4]), made_up.result(wide, [7], 2))
+    data = study.to_xarray()
+    assert dict(data.sizes) == {"config": 2, "seed": 3}
+    assert data["n_hidden"].values.tolist() == [16, 32]
+    counts = data["polysemantic"].values
+    np.testing.assert_array_equal(counts, [[3, np.nan, 4], [np.nan, np.nan, 7]])
+    np.testing.assert_array_equal(data["diverged"].values, [[0, 1, 0], [np.nan, np.nan, 0]])
+    means = data.set_index(config="n_hidden").polysemantic.mean("seed")
+    assert float(means.sel(config=16)) == 3.5
+    assert dict(Study().to_xarray().sizes) == {"config": 0, "seed": 0}

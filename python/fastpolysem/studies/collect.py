@@ -104,9 +104,9 @@ def collect(
         Keep the final weights, for `Study.weights`: a matrix takes 4 or 8 bytes an entry, or 12 or
         16 bytes for each weight that is not zero, whichever is less.
     progress
-        True: a live table on the terminal, else a plain line now and then. None: the table if
-        standard error is a terminal, otherwise nothing. False: nothing. Or a function that is given
-        `Progress` records.
+        None: a live table on a terminal or in a notebook, plain lines on a terminal that cannot
+        move its cursor, otherwise nothing. True: also plain lines, now and then, where standard
+        error is a file or a pipe. False: nothing. Or a function that is given `Progress` records.
     metadata
         Names and values, as JSON can hold them, kept with the configurations; they become columns
         of the tables.

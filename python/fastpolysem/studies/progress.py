@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 Report = Callable[["Progress"], object]
 
 TABLE_INTERVAL = 0.1
+NOTEBOOK_INTERVAL = 0.5
 LINE_INTERVAL = 10.0
-"""Seconds between two updates of the table and of plain lines, at least."""
+"""Seconds between two updates of the table, here and in a notebook, and of lines, at least."""
 
 _MAX_ROWS = 30
 
@@ -104,30 +106,71 @@ class Progress:
 
 @contextlib.contextmanager
 def reporter(progress: bool | Report | None, metric: str) -> Iterator[Report]:
-    """What to call with each record, for the argument ``progress`` of `collect`."""
+    """What to call with each record, for the argument ``progress`` of `collect`.
+
+    A table that is drawn over and over where that can be seen, on a terminal that can move its
+    cursor and in a notebook; else plain lines, if progress was asked for.
+    """
     if progress is not None and not isinstance(progress, bool):
         yield progress
-    elif sys.stderr.isatty() and progress is not False:
+    elif progress is False:
+        yield lambda record: None
+    elif _in_notebook():
+        yield _notebook_table(metric)
+    elif sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb", "unknown"):
         with _table(metric) as report:
             yield report
-    elif progress:
-        yield _lines(metric)
+    elif progress or sys.stderr.isatty():
+        yield _lines()
     else:
         yield lambda record: None
 
 
-def _lines(metric: str) -> Report:
-    """Plain lines, the last one when all is done."""
-    printed = time.monotonic()
+def _in_notebook() -> bool:
+    """Whether this runs in a Jupyter kernel, whose standard error is no terminal."""
+    if "IPython" not in sys.modules:
+        return False
+    shell = sys.modules["IPython"].get_ipython()
+    return type(shell).__name__ == "ZMQInteractiveShell"
 
-    def report(record: Progress) -> None:
-        nonlocal printed
+
+def _now_and_then(report: Report, interval: float, begin: float) -> Report:
+    """Reports a record if the last one is so many seconds ago, and the one when all is done."""
+    last = begin
+
+    def seldom(record: Progress) -> None:
+        nonlocal last
         now = time.monotonic()
-        if record.finished or now - printed >= LINE_INTERVAL:
-            printed = now
-            print(describe(record), file=sys.stderr, flush=True)
+        if record.finished or now - last >= interval:
+            last = now
+            report(record)
 
-    return report
+    return seldom
+
+
+def _notebook_table(metric: str) -> Report:
+    """The table as the output of a notebook's cell, in place of itself."""
+    display = sys.modules["IPython"].display.display
+    handle = None
+
+    def draw(record: Progress) -> None:
+        nonlocal handle
+        drawing = table(record, metric)
+        if handle is None:
+            handle = display(drawing, display_id=True)
+        else:
+            handle.update(drawing)
+
+    return _now_and_then(draw, NOTEBOOK_INTERVAL, -math.inf)
+
+
+def _lines() -> Report:
+    """Plain lines, the last one when all is done."""
+
+    def line(record: Progress) -> None:
+        print(describe(record), file=sys.stderr, flush=True)
+
+    return _now_and_then(line, LINE_INTERVAL, time.monotonic())
 
 
 def describe(record: Progress) -> str:
@@ -152,17 +195,13 @@ def _table(metric: str) -> Iterator[Report]:
     from rich.live import Live
 
     console = Console(stderr=True)
-    drawn = -math.inf
     with Live(console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
 
-        def report(record: Progress) -> None:
-            nonlocal drawn
-            now = time.monotonic()
-            if record.finished or now - drawn >= TABLE_INTERVAL:
-                drawn = now
-                live.update(table(record, metric, min(_MAX_ROWS, console.height - 6)), refresh=True)
+        def draw(record: Progress) -> None:
+            rows = min(_MAX_ROWS, console.height - 6)
+            live.update(table(record, metric, rows), refresh=True)
 
-        yield report
+        yield _now_and_then(draw, TABLE_INTERVAL, -math.inf)
 
 
 def table(record: Progress, metric: str, max_rows: int = _MAX_ROWS) -> Table:

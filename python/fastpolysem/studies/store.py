@@ -288,18 +288,23 @@ def _read_config(folder: Path) -> tuple[Config, dict[str, Any]]:
 
 def _read_table(file: Path, config: Config, columns: list[str] | None = None) -> pa.Table:
     """The table in a file, after every check that its kind allows."""
-    kind = _kind(file)
-    partly = columns is not None and kind != "seeds"
     try:
-        _check_regular(file)
-        with pq.ParquetFile(file) as parquet:
-            schema = parquet.schema_arrow
-            said = schema.metadata or {}
-            version = _known_version(said.get(b"fastpolysem_schema"))
-            _check_columns(schema, kind, version, config)
-            table = parquet.read(columns=columns if partly else None)
+        return _checked_table(file, config, columns)
     except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
         raise _UnusableError(f"is corrupt or truncated ({_first_line(error)})") from None
+
+
+def _checked_table(file: Path, config: Config, columns: list[str] | None) -> pa.Table:
+    kind = _kind(file)
+    partly = columns is not None and kind != "seeds"
+    _check_regular(file)
+    with pq.ParquetFile(file) as parquet:
+        schema = parquet.schema_arrow
+        said = schema.metadata or {}
+        version = _known_version(said.get(b"fastpolysem_schema"))
+        _check_columns(schema, kind, version, config)
+        table = parquet.read(columns=columns if partly else None)
+    table.validate(full=True)
     if not partly and version > 1 and said.get(b"fastpolysem_sha256") != _checksum(table):
         raise _UnusableError("is corrupt: its content does not have the checksum that was written")
     if any(
@@ -316,10 +321,7 @@ def _read_table(file: Path, config: Config, columns: list[str] | None = None) ->
             raise _UnusableError(f"holds rows of the config {other}")
     _check_seeds(file, table)
     if kind == "weights" and not partly:
-        try:
-            arrays.check_weights(table, config)
-        except ValueError as error:
-            raise _UnusableError(str(error)) from None
+        arrays.check_weights(table, config)
     if version == 1:
         for name in ("isa", "host"):
             table = table.append_column(name, pa.repeat(pa.scalar(""), len(table)))
@@ -374,8 +376,11 @@ def _checksum(table: pa.Table) -> bytes:
     digest = hashlib.sha256()
     for name, column in zip(table.column_names, table.columns, strict=True):
         array = column.combine_chunks()
-        digest.update(f"{name} {array.type} {len(array)}\n".encode())
-        if pa.types.is_large_list(array.type):
+        lists = pa.types.is_large_list(array.type)
+        # Of lists the type of what they hold: their own comes back from a file under another name.
+        kind = array.type.value_type if lists else array.type
+        digest.update(f"{name} {kind} {len(array)}\n".encode())
+        if lists:
             digest.update(np.asarray(array.is_valid()).tobytes())
             digest.update(np.asarray(array.value_lengths().fill_null(0)).tobytes())
             array = array.flatten()
