@@ -1,0 +1,607 @@
+# ruff: noqa: RUF001 - the page is for readers: Greek letters, primes and minus signs
+"""The numbers of `published.md`: trains what they rest on, and writes them into the page.
+
+python docs/published.py train FOLDER   trains what FOLDER lacks (many hours in all) and writes
+                                        docs/data/published/, from which everything else follows
+python docs/published.py write          fills in the page's tables
+python docs/published.py check          fails where the page is not what the data say
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from fastpolysem import experiments, statistics, theory
+from fastpolysem.experiments import amount, existence, sparsity
+from fastpolysem.statistics import Estimate
+
+PAGE = Path(__file__).with_name("published.md")
+DATA = Path(__file__).parent / "data" / "published"
+
+# Training ---------------------------------------------------------------------------------------
+
+RUNS: list[tuple[str, str, int, dict[str, Any]]] = [
+    # experiment, preset, seeds, changes to the preset
+    ("collisions", "paper", 36, {"n_hidden": 512}),
+    ("collisions", "paper", 34, {"n_hidden": 1024}),
+    ("curves", "paper", 8, {"n_hidden": 256, "l1": 0.01}),
+    ("curves", "paper", 8, {"n_hidden": 256, "l1": 0.1}),
+    ("existence", "paper", 16, {"n_hidden": [32, 64, 128, 256, 512, 1024, 2048]}),
+    ("existence", "paper", 1, {"n_hidden": [4096, 8192]}),
+    (
+        "existence",
+        "paper",
+        1,
+        {"n_hidden": [64, 128, 256, 512, 1024, 2048], "l1": 0.064, "n_features": 64},
+    ),
+    ("collisions", "large", 3, {"n_hidden": 256}),
+    ("collisions", "large", 64, {"n_hidden": 512}),
+    ("collisions", "large", 24, {"n_hidden": 1024}),
+    ("collisions", "large", 16, {"n_hidden": 2048}),
+    ("initialisations", "large", 8, {}),
+    ("existence", "large", 16, {"n_hidden": [32, 64, 128, 256, 512, 1024, 2048]}),
+    ("existence", "large", 2, {"n_hidden": [4096, 8192, 16384, 32768]}),
+    ("existence", "large", 1, {"n_hidden": 65536}),
+    ("amount", "large", 8, {"n_hidden": [512, 1024, 2048]}),
+    ("correlated", "paper", 16, {"init_scale": [1.0, 0.2]}),
+    ("noise", "paper", 5, {"noise_std": [0.07, 0.1, 0.15], "noise": "rademacher"}),
+    ("noise", "paper", 5, {"noise_std": [0.07, 0.1, 0.15], "noise": "gaussian"}),
+    ("noise", "large", 1000, {"noise_std": [0.07, 0.1, 0.15], "noise": "rademacher"}),
+    ("noise", "large", 128, {"noise_std": [0.1, 0.15], "noise": "uniform"}),
+    ("noise", "large", 1000, {"noise_std": 0.07, "noise": "gaussian"}),
+    ("noise", "large", 773, {"noise_std": 0.1, "noise": "gaussian"}),
+    ("noise", "large", 133, {"noise_std": 0.15, "noise": "gaussian"}),
+    ("noise", "large", 128, {"noise_std": [0.1, 0.15], "noise": "three_point"}),
+    ("noise", "large", 128, {"noise_std": [0.1, 0.15], "noise": "laplace"}),
+    ("noise", "large", 128, {"noise_std": 0.1, "noise": "student_t"}),
+    ("sparsity", "paper", 20, {}),
+    ("sparsity", "large", 1000, {}),
+]
+"""What the page's data are: as many seeds as there was time for."""
+
+SETTING = ["n_features", "n_hidden", "l1", "l1_update", "steps", "seed"]
+COUNTS = ["polysemantic", "benign", "malign", "signed_slots", "unrepresented", "dead", "diverged"]
+
+
+def train(folder: Path) -> None:
+    """Train what is missing, and keep what the page needs."""
+    kept: dict[str, list[pd.DataFrame]] = {}
+    for name, preset, seeds, changes in RUNS:
+        print(name, preset, seeds, changes, flush=True)
+        experiment: Any = experiments.get(name)
+        home = "encoding" if name == "sparsity" else name
+        data = experiment.run(preset, seeds=seeds, path=folder / home, **changes)
+        for file, frame in KEEP[name](experiment, data):
+            kept.setdefault(file, []).append(frame.assign(preset=preset))
+    DATA.mkdir(parents=True, exist_ok=True)
+    for file, frames in kept.items():
+        whole = pd.concat(frames, ignore_index=True)
+        if file == "trained":  # models of several experiments, each once
+            whole = whole.groupby(SETTING, as_index=False).first()
+        whole.to_parquet(DATA / f"{file}.parquet", index=False, compression="zstd")
+
+
+def _trained(experiment: Any, data: Any) -> list[tuple[str, pd.DataFrame]]:
+    rows = experiment.rows(data)
+    windows = [name for name in rows if name.startswith("polysemantic_")]
+    return [("trained", rows[[*SETTING, *COUNTS, "loss", *windows]])]
+
+
+def _initialisations(experiment: Any, data: Any) -> list[tuple[str, pd.DataFrame]]:
+    found = data.study.seeds()[[*SETTING, *COUNTS, "loss"]]
+    columns = []
+    for config in data.configs:
+        rank, winner = data.value(config, "rank"), data.value(config, "winner")
+        there = (rank > 0).sum(axis=1)
+        columns.append(
+            pd.DataFrame(
+                {
+                    "represented": there,
+                    "favourite_wins": (rank == 1).sum(axis=1),
+                    "winner": np.nanmean(winner, axis=1),
+                    "favourite": data.value(config, "favourite").mean(axis=1),
+                    "opposite_sign": (winner < 0).sum(axis=1),
+                    "median_rank": [np.median(one[one > 0]) for one in rank],
+                }
+            )
+        )
+    found = found.join(pd.concat(columns, ignore_index=True))
+    updates = [config.l1_update for config in data.configs]
+    table = experiment.table(data).assign(l1_update=updates)
+    return [("trained", found), ("initialisations", table)]
+
+
+def _noise(experiment: Any, data: Any) -> list[tuple[str, pd.DataFrame]]:
+    return [("noise", experiment.table(data))]
+
+
+def _encoding(experiment: Any, data: Any) -> list[tuple[str, pd.DataFrame]]:
+    (one,) = data
+    alone = np.where(
+        (one.support <= 1).any(axis=1), one.t[(one.support <= 1).argmax(axis=1)], np.nan
+    )
+    ends = pd.DataFrame({"seed": one.seeds, "end": alone * one.l1})
+    return [("sparsity", experiment.table(data)), ("ends", ends)]
+
+
+def _correlated(experiment: Any, data: Any) -> list[tuple[str, pd.DataFrame]]:
+    columns = ["init_scale", "seed", "sharing", *experiment.PAIRS, *COUNTS, "loss"]
+    return [("correlated", experiment.rows(data)[columns])]
+
+
+KEEP: dict[str, Callable[[Any, Any], list[tuple[str, pd.DataFrame]]]] = {
+    "amount": _trained,
+    "collisions": _trained,
+    "correlated": _correlated,
+    "curves": _trained,
+    "existence": _trained,
+    "initialisations": _initialisations,
+    "noise": _noise,
+    "sparsity": _encoding,
+}
+
+# The page ---------------------------------------------------------------------------------------
+
+NOT_RUN = "not run"
+AGREES = 0.01
+"""Probability of a difference as large as the one seen, or larger, below which a row says so."""
+
+
+class Data:
+    """The committed data."""
+
+    def __init__(self) -> None:
+        self.trained = self.read("trained")
+
+    def read(self, name: str) -> pd.DataFrame:
+        return pd.read_parquet(DATA / f"{name}.parquet")
+
+    def models(self, **settings: Any) -> pd.DataFrame:
+        """Trained models of these settings that did not diverge; λ up to rounding."""
+        found = self.trained[~self.trained["diverged"]]
+        for name, value in {"steps": 7500, "l1_update": "subgradient", **settings}.items():
+            same = (
+                found[name] == value if isinstance(value, str) else np.isclose(found[name], value)
+            )
+            found = found[same]
+        return found.set_index("seed")
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def _shown(estimate: Estimate, seeds: int | None = None) -> str:
+    """``value [low, high] (seeds)``."""
+    if seeds == 0:
+        return NOT_RUN
+    text = f"{_number(estimate.value)} [{_number(estimate.low)}, {_number(estimate.high)}]"
+    return text if seeds is None else f"{text} ({seeds})"
+
+
+def _mean(values: Any) -> str:
+    """Mean of something that is not negative; a single run stands for itself."""
+    values = np.asarray(values, dtype=float)
+    if len(values) == 1:
+        return f"{values[0]:g} (1)"
+    mean = statistics.mean(values)
+    return _shown(mean._replace(low=max(mean.low, 0.0)), len(values))
+
+
+def _ratio(values: Any, law: float) -> str:
+    return _shown(statistics.mean(np.asarray(values, dtype=float)).scaled(1 / law))
+
+
+def _verdict(published: float, instances: int, values: Any, note: str = "") -> str:
+    """Whether a published mean of instances like our seeds is one that chance would give."""
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        return ""
+    error = np.sqrt(values.var(ddof=1) * (1 / instances + 1 / len(values)))
+    t = (published - values.mean()) / error
+    p = float(2 * stats.t.sf(abs(t), len(values) - 1))
+    return f"{'agrees' if p >= AGREES else 'differs'} (p = {p:.2g}{note})"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def collisions(data: Data) -> str:
+    widths = (256, 512, 768, 1024, 1536, 2048, 3072, 4096)
+    published = dict(zip(widths, (72.2, 23.8, 13.7, 10.1, 8.2, 5.4, 3.8, 3.8), strict=True))
+    rows = []
+    for m, theirs in published.items():
+        paper = data.models(n_features=256, n_hidden=m, l1=1e-3)["polysemantic"]
+        large = data.models(n_features=256, n_hidden=m, l1=1e-3, l1_update="orthant")
+        large = large["polysemantic"]
+        law = float(theory.collision_law(256, m))
+        ratio = ["" if len(one) < 2 else _ratio(one, law) for one in (paper, large)]
+        verdict = _verdict(theirs, 16, paper) or _verdict(theirs, 16, large, ", orthant")
+        rows.append([m, theirs, _mean(paper), _mean(large), _number(law), *ratio, verdict])
+    head = [
+        "m", "theirs (16)", "ours, subgradient", "ours, orthant", "n²/4m",
+        "subgradient over n²/4m", "orthant over n²/4m", "theirs and ours",
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
+def dispersions(data: Data) -> str:
+    rows = []
+    for update in ("subgradient", "orthant"):
+        for m in (512, 1024, 2048):
+            models = data.models(n_features=256, n_hidden=m, l1=1e-3, l1_update=update)
+            counts = models["polysemantic"].to_numpy(dtype=float)
+            if len(counts) < 16:
+                continue
+            ours = statistics.dispersion(counts, 256, m)
+            rows.append(
+                [
+                    update, m, _shown(ours.index, len(counts)), f"{ours.poisson_p:.2g}",
+                    _number(ours.null_index), f"{ours.null_p:.2g}",
+                ]
+            )  # fmt: skip
+    head = [
+        "l1 update", "m", "variance over mean", "p if Poisson (1)", "null model's",
+        "p if the null model's",
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
+def curves(data: Data) -> str:
+    rows = []
+    for l1, theirs in ((1e-3, 71), (1e-2, 68), (1e-1, 53)):
+        models = data.models(n_features=256, n_hidden=256, l1=l1)
+        counts = models["polysemantic"]
+        spread = NOT_RUN
+        if len(counts):
+            spread = "{:.3g} to {:.3g}".format(*np.percentile(counts, (15, 85)))
+        rows.append(
+            [
+                f"{l1:g}", f"about {theirs}", _mean(counts), spread,
+                _mean(models["unrepresented"]), _verdict(theirs, 16, counts),
+            ]
+        )  # fmt: skip
+    head = [
+        "λ", "theirs", "ours", "our percentiles 15 to 85", "features unrepresented",
+        "theirs and ours",
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
+def orthant(data: Data) -> str:
+    rows = []
+    for m in (256, 512, 1024, 2048, 4096):
+        both = [
+            data.models(n_features=256, n_hidden=m, l1=1e-3, l1_update=update)["polysemantic"]
+            for update in ("subgradient", "orthant")
+        ]
+        shared = both[0].index.intersection(both[1].index)
+        if len(shared) < 2:
+            continue
+        first, second = (one.loc[shared].to_numpy(dtype=float) for one in both)
+        found = statistics.compare(second, first, paired=True)
+        same = np.corrcoef(first, second)[0, 1]
+        rows.append(
+            [
+                m, len(shared), _number(first.mean()), _number(second.mean()),
+                _shown(found.difference), f"{found.p_value:.2g}", f"{found.effect_size:.2f}",
+                f"{same:.2f}",
+            ]
+        )  # fmt: skip
+    head = [
+        "m", "seeds of both", "subgradient", "orthant", "orthant − subgradient", "paired p",
+        "effect size", "correlation",
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
+def starts(data: Data) -> str:
+    expected = float(theory.initial_maximum(4096))
+    tables = data.read("initialisations")
+    rows = []
+    quantities = (
+        ("diagonal of the mean W_start W_endᵀ: start weight of the winner", "about 0.03", "winner"),
+        ("the same if the favourite always won: mean largest start weight",
+         f"0.059 (theory: {expected:.4f})", "favourite"),
+    )  # fmt: skip
+    models = {
+        update: data.models(n_features=256, n_hidden=4096, l1=1e-3, l1_update=update)
+        for update in ("subgradient", "orthant")
+    }
+    for name, theirs, column in quantities:
+        ours = [_mean(one[column].dropna()) for one in models.values()]
+        rows.append([name, theirs, *ours])
+    off = []
+    for update in models:
+        largest = tables.loc[tables["l1_update"] == update, ["off_diagonal", "seeds"]]
+        off.append(
+            f"{largest.iloc[-1, 0]:.3g} ({largest.iloc[-1, 1]})" if len(largest) else NOT_RUN
+        )
+    rows.insert(1, ["largest size off the diagonal of the mean", "within ±0.015", *off])
+    ranks = [
+        _number(one["median_rank"].median()) if one["median_rank"].notna().any() else NOT_RUN
+        for one in models.values()
+    ]
+    for name, column in (
+        ("share of features whose favourite wins", "favourite_wins"),
+        ("share of winners that changed sign", "opposite_sign"),
+    ):
+        rows.append([name, "not given", *(_share(one, column) for one in models.values())])
+    rows.append(["median rank of the winner among 4096", "not given", *ranks])
+    return _table(["", "theirs (16)", "ours, subgradient", "ours, orthant"], rows)
+
+
+def _share(models: pd.DataFrame, column: str) -> str:
+    """Share of the represented features; seeds and their features are all alike."""
+    known = models.dropna(subset="represented")
+    if not len(known):
+        return NOT_RUN
+    share = statistics.proportion(
+        int(known[column].sum()), int(known["represented"].sum()), method="exact"
+    )
+    return _shown(share, len(known))
+
+
+def noise(data: Data) -> str:
+    published = {
+        ("rademacher", 0.15): ("0.78", "1.5·10³"),
+        ("rademacher", 0.1): ("0.79", "6·10³"),
+        ("rademacher", 0.07): ("0.32", "3·10⁴"),
+        ("gaussian", 0.15): ("near 0.16", "never"),
+        ("gaussian", 0.1): ("near 0.16", "never"),
+        ("gaussian", 0.07): ("near 0.16", "never"),
+    }
+    table = data.read("noise")
+    rows = []
+    for (kind, std), (norm, start) in published.items():
+        row = [kind, f"{std:g}", norm]
+        for preset in ("paper", "large"):
+            ours = _one(table, preset=preset, noise=kind, noise_std=std)
+            row.append(_fourth_norm(ours))
+        row.append(start)
+        for preset in ("paper", "large"):
+            ours = _one(table, preset=preset, noise=kind, noise_std=std)
+            row.append(_take_off(ours))
+        rows.append(row)
+    head = [
+        "noise", "σ", "fourth norm: theirs (5)", "ours, paper", "ours, large",
+        "take-off: theirs", "ours, paper", "ours, large",
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
+def _one(table: pd.DataFrame, **settings: Any) -> pd.Series[Any] | None:
+    for name, value in settings.items():
+        table = table[table[name] == value]
+    return table.iloc[0] if len(table) else None
+
+
+def _fourth_norm(row: Any) -> str:
+    if row is None:
+        return NOT_RUN
+    return _shown(Estimate(row["fourth_norm"], row["norm_low"], row["norm_high"]), row["seeds"])
+
+
+def _take_off(row: Any) -> str:
+    if row is None:
+        return NOT_RUN
+    low, high = (
+        f"{x:.0f}" if np.isfinite(x) else "never" for x in row[["take_off_low", "take_off_high"]]
+    )
+    value = f"{row['take_off']:.0f}" if np.isfinite(row["take_off"]) else "never"
+    return value if low == high == value else f"{value} [{low}, {high}]"
+
+
+def noise_counts(data: Data) -> str:
+    table = data.read("noise")
+    rows = []
+    for _, row in table[table["preset"] == "large"].sort_values(["kurtosis", "noise"]).iterrows():
+        rows.append(
+            [
+                row["noise"].replace("_", " "), f"{row['kurtosis']:.3g}", f"{row['noise_std']:g}",
+                row["seeds"], _fourth_norm(row).rsplit(" (", 1)[0], _take_off(row),
+                _shown(Estimate(row["mean"], row["ci_low"], row["ci_high"])),
+                _shown(Estimate(row["signed_slots"], row["slots_low"], row["slots_high"])),
+                f"{row['unrepresented']:.3g}",
+            ]
+        )  # fmt: skip
+    null = float(theory.null_mean(8, 16))
+    head = [
+        "noise", "excess kurtosis", "σ", "seeds", "fourth norm", "take-off", "polysemantic",
+        f"neurons that several features favour (null model {null:.3f})", "unrepresented of 8",
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
+def sparsification(data: Data) -> str:
+    rows = []
+    table, ends = data.read("sparsity"), data.read("ends")
+    for preset in ("paper", "large"):
+        ours = table[table["preset"] == preset]
+        if not len(ours):
+            continue
+        many = ours[(ours["support"] >= sparsity.LEAST) & (ours["t"] > 0)]
+        later = many[many["t"] > 0.03 / many["l1"]]
+        off = 1 / later["published"]
+        worst = many["corrected"] - 1
+        worst = worst.loc[worst.abs().idxmax()]
+        seeds = int(ours["seeds"].iloc[0])
+        end = ends.loc[ends["preset"] == preset, "end"].dropna()
+        rows.append(
+            [
+                preset, seeds, f"{off.min():.2f} to {off.max():.2f}", f"{100 * worst:+.2g} %",
+                _shown(statistics.mean(end)),
+                f"{end.quantile(0.05):.2g} to {end.quantile(0.95):.2g}",
+            ]
+        )  # fmt: skip
+    head = [
+        "", "seeds", "mean m′ over the published law (theirs: 2.5 to 2.7)",
+        f"corrected law over mean m′, largest deviation where m′ ≥ {sparsity.LEAST}",
+        "λt of the last but one weight's end (theirs: about 1.3)", "seeds, 5 % to 95 %",
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
+def found(data: Data) -> str:
+    rows = []
+    for m, theirs in existence.PUBLISHED.items():
+        settings: dict[str, Any] = {"n_features": 32, "n_hidden": m, "l1": 0.032, "steps": 10_000}
+        rows.append([m, theirs, *_several(data, settings, theirs)])
+    head = [
+        "m", "theirs (1)", "ours, seed 0", "ours, mean", "ours, orthant", "n²/4m",
+        "unrepresented of 32", "theirs among ours",
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
+def _several(data: Data, settings: dict[str, Any], theirs: int) -> list[str]:
+    models, large = data.models(**settings), data.models(**settings, l1_update="orthant")
+    counts = models["polysemantic"]
+    if not len(counts):
+        return [NOT_RUN] * 6
+    every = pd.concat([counts, large["polysemantic"]]) if len(counts) < 2 else counts
+    tail = min((every <= theirs).mean(), (every >= theirs).mean())
+    return [
+        str(counts.get(0, "")), _mean(counts), _mean(large["polysemantic"]),
+        _number(float(theory.collision_law(settings["n_features"], settings["n_hidden"]))),
+        _mean(models["unrepresented"]),
+        f"{tail:.0%} are as far out" if len(every) > 1 else "",
+    ]  # fmt: skip
+
+
+def collapse(data: Data) -> str:
+    rows = []
+    for m in (2**k for k in range(6, 17)):
+        settings: dict[str, Any] = {"n_features": 64, "n_hidden": m, "l1": 0.064, "steps": 10_000}
+        models = data.models(**settings)
+        if not len(models):
+            rows.append([m, *[NOT_RUN] * 4])
+            continue
+        start = float(theory.initial_maximum(m))
+        rows.append(
+            [
+                m, _mean(models["polysemantic"]), _mean(models["unrepresented"]),
+                f"{0.016 * np.sqrt(m):.2g}", f"{start:.3f}",
+            ]
+        )  # fmt: skip
+    head = ["m", "polysemantic", "unrepresented of 64", "λ√m/4", "largest start weight"]
+    return _table(head, rows)
+
+
+def slopes(data: Data) -> str:
+    rows = []
+    for update in ("subgradient", "orthant"):
+        for window in (0.05, amount.RULE, 0.5):
+            points, seeds = [], []
+            for m in range(256, 4097, 256):
+                models = data.models(
+                    n_features=256, n_hidden=m, l1=0.0128, steps=10_000, l1_update=update
+                )
+                counts = models[f"polysemantic_{window:g}"].dropna().to_numpy(dtype=float)
+                if len(counts) > 1 and counts.std() > 0:
+                    points.append((m, counts.mean(), counts.std(ddof=1) / np.sqrt(len(counts))))
+                    seeds.append(len(counts))
+            if len(points) < 3:
+                continue
+            fit = statistics.power_law(*zip(*points, strict=True))
+            widths = ", ".join(str(point[0]) for point in points)
+            rows.append(
+                [
+                    update, f"1 ± {window:g}", widths, f"{min(seeds)}–{max(seeds)}",
+                    _shown(fit.exponent), f"{fit.p_value:.2g}", f"{fit.r_squared:.3f}",
+                ]
+            )  # fmt: skip
+    head = [
+        "l1 update", "window", "m", "seeds each", "slope (theirs: −1.125, law: −1)",
+        "p of the fit", "R²",
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
+def amounts(data: Data) -> str:
+    rows = []
+    for m in (256, 512, 1024, 2048, 4096):
+        settings: dict[str, Any] = {"n_features": 256, "n_hidden": m, "l1": 0.0128, "steps": 10_000}
+        paper, large = data.models(**settings), data.models(**settings, l1_update="orthant")
+        law = float(theory.collision_law(256, m))
+        some = paper if len(paper) else large
+        ratio = _ratio(some["polysemantic"], law) if len(some) > 1 else ""
+        rows.append(
+            [
+                m, _mean(paper["polysemantic"]), _mean(large["polysemantic"]), _number(law), ratio,
+                _mean(some["unrepresented"]),
+            ]
+        )  # fmt: skip
+    head = ["m", "ours, subgradient", "ours, orthant", "n²/4m", "ours over n²/4m", "unrepresented"]
+    return _table(head, rows)
+
+
+def correlated(data: Data) -> str:
+    rows = []
+    table = data.read("correlated")
+    names = {
+        "sharing": "neurons that features share",
+        "other_block_opposite": "pairs of different blocks, opposite signs",
+        "other_block_same_sign": "pairs of different blocks, same sign",
+        "same_block_opposite": "pairs of one block, opposite signs",
+        "same_block_same_sign": "pairs of one block, same sign",
+        "unrepresented": "features unrepresented, of 50",
+    }
+    theirs = {"other_block_opposite": "features that never co-occur share with opposite signs"}
+    for column, name in names.items():
+        ours = [_mean(table.loc[table["init_scale"] == scale, column]) for scale in (1.0, 0.2)]
+        rows.append([name, theirs.get(column, "not counted"), *ours])
+    return _table(["", "theirs (1)", "ours, normal start", 'ours, their "xavier" start'], rows)
+
+
+BLOCKS: dict[str, Callable[[Data], str]] = {
+    one.__name__: one
+    for one in (
+        collisions, dispersions, curves, orthant, starts, noise, noise_counts, sparsification,
+        found, collapse, slopes, amounts, correlated,
+    )
+}  # fmt: skip
+
+
+def filled(page: str) -> str:
+    """The page with its tables, each between ``<!-- NAME -->`` and ``<!-- end -->``."""
+    data = Data()
+
+    def table(match: re.Match[str]) -> str:
+        return f"<!-- {match[1]} -->\n\n{BLOCKS[match[1]](data)}\n\n<!-- end -->"
+
+    result, count = re.subn(r"<!-- (\w+) -->\n.*?<!-- end -->", table, page, flags=re.DOTALL)
+    if count != len(BLOCKS):
+        raise ValueError(f"{PAGE.name} must have {len(BLOCKS)} tables, has {count}")
+    return result
+
+
+def main(words: Sequence[str]) -> int:
+    match list(words):
+        case ["train", folder]:
+            train(Path(folder))
+        case ["write"]:
+            PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        case ["check"]:
+            page = PAGE.read_text(encoding="utf-8")
+            if filled(page) != page:
+                print(f"{PAGE} is not what {DATA} says: run `python docs/published.py write`")
+                return 1
+        case _:
+            print(__doc__)
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

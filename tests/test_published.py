@@ -1,0 +1,58 @@
+"""The page that holds our numbers against the published ones says what its data say."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastpolysem import experiments
+
+SCRIPT = Path(__file__).parents[1] / "docs" / "published.py"
+
+if not SCRIPT.exists():  # source distributions come without the pages
+    pytest.skip("no docs here", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def published() -> Any:
+    spec = importlib.util.spec_from_file_location("published", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_what_its_data_say(published: Any) -> None:
+    assert published.main(["check"]) == 0
+
+
+def test_a_page_that_says_something_else_is_found(
+    published: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "published.md"
+    text = published.PAGE.read_text(encoding="utf-8")
+    page.write_text(text.replace("| 32 |", "| 31 |"), encoding="utf-8")
+    monkeypatch.setattr(published, "PAGE", page)
+    assert published.main(["check"]) == 1
+    assert published.main(["write"]) == 0
+    assert page.read_text(encoding="utf-8") == text
+
+
+def test_the_runs_are_settings_of_experiments(published: Any) -> None:
+    for name, preset, seeds, changes in published.RUNS:
+        experiment = experiments.get(name)
+        assert seeds >= 1
+        assert experiment.configs(preset, **changes)
+        assert name in published.KEEP
+
+
+def test_verdicts(published: Any) -> None:
+    ours = np.random.default_rng(1).poisson(10, 64)
+    assert published._verdict(10.0, 16, ours).startswith("agrees")
+    assert published._verdict(20.0, 16, ours).startswith("differs")
+    assert published._verdict(10.0, 16, ours[:1]) == ""
