@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastpolysem import _isa
 
@@ -21,7 +21,12 @@ def _load() -> Any:
     return importlib.import_module(f"fastpolysem._core_{wanted or _SUPPORTED[0]}")
 
 
-core: Any = _load()
+if TYPE_CHECKING:
+    from fastpolysem import _core
+
+    core = _core
+else:
+    core = _load()
 
 
 def build_info() -> dict[str, Any]:

@@ -1,0 +1,69 @@
+"""The compiled core. Written by cpp/bindings/stubs.py; do not edit."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+METRICS: tuple[str, ...]
+NUMERICS_VERSION: int
+class Settings:
+    def __init__(self) -> None: ...
+    activation: str
+    active: int
+    batch_size: int
+    beta1: float
+    beta2: float
+    bias: bool
+    blocks: int
+    dropout: float
+    dropout_sharing: str
+    dtype: str
+    epsilon: float
+    high: float
+    importance: Any
+    init: str
+    init_scale: float
+    inputs: str
+    l1: float
+    l1_schedule: list[tuple[int, float]]
+    l1_target: str
+    l1_update: str
+    learning_rate: float
+    low: float
+    magnitude: str
+    momentum: float
+    n_features: int
+    n_hidden: int
+    noise: str
+    noise_shape: float
+    noise_sharing: str
+    noise_std: float
+    optimizer: str
+    probability: float
+    repulsion: float
+    def set_fixed_batch(self, indptr: NDArray[np.int64], indices: NDArray[np.int32], values: NDArray[np.float64]) -> None: ...
+    steps: int
+    stop: str
+    tied: bool
+    weight_decay: float
+
+__version__: str
+def count(weights: NDArray[Any], low: float, high: float) -> dict[str, Any]: ...
+def default_threads() -> int: ...
+def draw_batch(settings: Settings, seed: int, step: int) -> tuple[Any, ...]: ...
+def draw_dropout(settings: Settings, seeds: NDArray[np.uint64], step: int, rows: int) -> NDArray[Any]: ...
+def draw_noise(settings: Settings, seeds: NDArray[np.uint64], step: int, rows: int) -> NDArray[Any]: ...
+def encoding_run(start: NDArray[np.float32], l1: float, step: float, end: float, times: Sequence[float]) -> dict[str, Any]: ...
+def encoding_start(seed: int, m: int, deviation: float) -> NDArray[Any]: ...
+def fma_peak() -> float: ...
+def forward(settings: Settings, encoder: NDArray[Any], decoder: Any, bias: Any, batch: Any, noise: Any) -> NDArray[Any]: ...
+def info() -> dict[str, Any]: ...
+def initial_weights(settings: Settings, seeds: NDArray[np.uint64]) -> tuple[Any, ...]: ...
+def kernel_refusal(settings: Settings, kernel: str) -> str: ...
+def loss_and_gradient(settings: Settings, encoder: NDArray[Any], decoder: Any, bias: Any, batch: Any, noise: Any, scale: float) -> tuple[Any, ...]: ...
+def model_bytes(settings: Settings) -> int: ...
+def philox(counter: Sequence[int], key: int) -> list[int]: ...
+def shape_word(n: int, m: int) -> int: ...
+def train(settings: Settings, seeds: NDArray[np.uint64], encoder: Any, decoder: Any, bias: Any, noise_sequence: Any, metrics: Sequence[str], record_steps: NDArray[np.int64], return_weights: bool, num_threads: int, kernel: str, progress: Any) -> dict[str, Any]: ...
