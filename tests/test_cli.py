@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import typing
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
@@ -145,6 +148,36 @@ def test_every_field_is_an_option(capsys: pytest.CaptureFixture[str]) -> None:
         for name in fp.Config.__dataclass_fields__:
             assert f"--{name.replace('_', '-')} " in text, name
     assert "default, quick, paper" in text
+
+
+def test_every_field_has_a_help_of_its_own() -> None:
+    said = cli._documentation()
+    assert list(said) == list(fp.Config.__dataclass_fields__)
+    assert all(said.values())
+    assert len(set(said.values())) == len(said)
+    for name, hint in typing.get_type_hints(fp.Config).items():
+        if typing.get_origin(hint) is typing.Literal:
+            for choice in typing.get_args(hint):
+                assert f'"{choice}"' in said[name], (name, choice)
+
+
+def test_help_tells_what_presets_set(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["reproduce", "collisions", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "paper: seeds 16; n-features 256; n-hidden 256, 512, …, 4096; l1 0.001." in text
+    for name in experiments.names():
+        text = cli._reproduction(name).__doc__ or ""
+        for preset, settings in experiments.get(name).PRESETS.items():
+            assert re.search(rf"\* {preset}: .*seeds {settings['seeds']}\b", text)
+
+
+def test_what_is_imported_is_a_dependency() -> None:
+    declared = {re.split(r"\W", one)[0] for one in metadata.requires("fastpolysem") or ()}
+    tree = ast.walk(ast.parse(Path(cli.__file__).read_text(encoding="utf-8")))
+    names = {node.module for node in tree if isinstance(node, ast.ImportFrom)}
+    roots = {str(name).partition(".")[0] for name in names} - {"fastpolysem", "__future__"}
+    assert "cyclopts" in roots
+    assert roots - sys.stdlib_module_names <= declared
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ tables or figures is imported by the commands that do, so that help and ``info``
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
@@ -23,12 +25,13 @@ if TYPE_CHECKING:
 
     from fastpolysem.studies import Study
 
+_MANY_VALUES = 7
 _BAD_INPUT = 2
 _INTERRUPTED = 130
 
 _HINTS = get_type_hints(Config)
 _SYNTAX = {
-    "inputs": "Such as basis, independent:probability=0.05,batch_size=1024 or "
+    "inputs": "Written as basis, independent:probability=0.05,batch_size=1024 or "
     "correlated_blocks:blocks=2,active=13,batch_size=100.",
     "l1_schedule": "Written as 0:0,1000:1.",
     "betas": "Written as 0.9,0.999.",
@@ -36,16 +39,33 @@ _SYNTAX = {
 }
 
 
+# What stands for a value in the help, where the type does not say it.
+_PLACEHOLDERS = {
+    "inputs": "KIND:FIELD=VALUE,...",
+    "l1_schedule": "STEP:FACTOR,...",
+    "betas": "FLOAT,FLOAT",
+    "importance": "FLOAT,...",
+}
+
+
 def _documentation() -> dict[str, str]:
     """What `Config` says of each field."""
-    from docstring_parser import parse
+    text = inspect.cleandoc(Config.__doc__ or "")
+    _, _, entries = text.partition("Parameters\n----------\n")
+    entries = re.sub(r":\w+:`(\w+)`", r"\1", entries.partition("\n\n")[0])
+    found = (entry.partition("\n") for entry in re.split(r"\n(?=\S)", entries))
+    return {name: " ".join(said.split()) for name, _, said in found}
 
-    found = {}
-    for entry in parse(Config.__doc__ or "").params:
-        for name in entry.arg_name.split(","):
-            found[name.strip()] = " ".join((entry.description or "").split())
-    found["inputs"] = "What the model is shown."
-    return found
+
+def _placeholder(name: str) -> dict[str, Any]:
+    """How the help shows a field's value; older versions of cyclopts have their own way."""
+    if "metavar" not in inspect.signature(Parameter).parameters:
+        return {}
+    hint = _HINTS[name]
+    types = [one for one in get_args(hint) or (hint,) if one is not type(None)]
+    known = {int: "INT", float: "FLOAT", bool: "BOOL"}
+    shown = _PLACEHOLDERS.get(name) or known.get(types[0], "NAME")
+    return {"metavar": shown if shown.endswith("...") else f"{shown}..."}
 
 
 def _options(defaults: bool) -> Any:
@@ -53,10 +73,12 @@ def _options(defaults: bool) -> Any:
     said = _documentation()
     options: list[tuple[str, Any, Any]] = []
     for field in dataclasses.fields(Config):
-        help_ = [said[field.name], _SYNTAX.get(field.name, "")]
+        help_ = [said.get(field.name, ""), _SYNTAX.get(field.name, "")]
         if defaults and field.default not in (dataclasses.MISSING, None):
             help_.append(f"Default: {field.default}.")
-        parameter = Parameter(help=" ".join(filter(None, help_)), consume_multiple=True)
+        parameter = Parameter(
+            help=" ".join(filter(None, help_)), consume_multiple=True, **_placeholder(field.name)
+        )
         hint = Annotated[list[str] | None, parameter]
         options.append((field.name, hint, dataclasses.field(default=None)))
     # Cyclopts takes classes of the standard library for values, hence __module__.
@@ -78,7 +100,9 @@ app = App(
     default_parameter=Parameter(negative=()),
 )
 reproduce = App(
-    name="reproduce", help="Run an experiment: train, print the table, write the figure."
+    name="reproduce",
+    help="Run an experiment: train, print the table, write the figure. What its presets set, "
+    "reproduce COMMAND --help tells.",
 )
 app.command(reproduce)
 
@@ -141,6 +165,7 @@ def collect(
     metric: str = "polysemantic",
     max_seeds: int | None = None,
     num_threads: int | None = None,
+    keep_weights: bool = False,
     fields: Annotated[
         _Options,
         _TAKEN_APART,
@@ -166,6 +191,8 @@ def collect(
         The most seeds of a configuration with a target.
     num_threads
         Default: all cores.
+    keep_weights
+        Keep the final weights as well.
     """
     from fastpolysem import studies
 
@@ -181,6 +208,7 @@ def collect(
         max_seeds=max_seeds,
         path=path,
         num_threads=num_threads,
+        keep_weights=keep_weights,
         progress=True,
     )
     _print(study.summary(metric))
@@ -219,6 +247,23 @@ def summary(
         study.to_csv(seeds_csv)
     _print(table)
     return 0
+
+
+@app.command
+def check(path: Path) -> int:
+    """Name every damaged, foreign and half-written file of a study; status 1 if there is one.
+
+    Parameters
+    ----------
+    path
+        Folder of the study. Nothing in it is changed.
+    """
+    from fastpolysem.studies import Study
+
+    damages = Study.check(path)
+    for damage in damages:
+        print(damage)
+    return 1 if damages else 0
 
 
 @app.command
@@ -331,6 +376,18 @@ def _reproduce(
     return 0
 
 
+def _described(preset: Mapping[str, Any]) -> str:
+    """The settings of a preset in one line; of long lists the ends."""
+    said = []
+    for name, value in preset.items():
+        values = list(value) if isinstance(value, (list, range)) else [value]
+        shown = [str(one) for one in values]
+        if len(shown) > _MANY_VALUES:
+            shown[2:-1] = ["…"]
+        said.append(f"{name.replace('_', '-')} {', '.join(shown)}")
+    return "; ".join(said)
+
+
 def _reproduction(name: str) -> Callable[..., int]:
     """The command that runs an experiment."""
     experiment = experiments.get(name)
@@ -351,9 +408,16 @@ def _reproduction(name: str) -> Callable[..., int]:
         return _reproduce(experiment, preset, seeds, folder, num_threads, _chosen(changes))
 
     presets = ", ".join(experiment.PRESETS)
+    settings = "\n".join(
+        f"    * {preset}: {_described(values)}." for preset, values in experiment.PRESETS.items()
+    )
     command.__doc__ = f"""{experiment.SUMMARY}
 
     Trained seeds are kept in the output folder, and the same command goes on from there.
+
+    Presets:
+
+{settings}
 
     Parameters
     ----------

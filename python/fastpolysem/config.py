@@ -84,8 +84,10 @@ class Config:
 
     Parameters
     ----------
-    n_features, n_hidden
-        n and m, n * m < 2**34. Fewer neurons than features are allowed.
+    n_features
+        Number of features n.
+    n_hidden
+        Number of hidden neurons m, n * m < 2**34. Fewer neurons than features are allowed.
     l1
         Weight of the sum of absolute weights (untied: of both matrices; never of the bias).
     l1_schedule
@@ -106,8 +108,11 @@ class Config:
         both matrices), which is 0 where no two features share a neuron. It does not tell opposite
         from equal signs. A weight w_ik is pulled down at the rate
         ``2 * repulsion * sum over other features of w_jk^2``, against 4 of the squared error.
-    noise, noise_std
-        Distribution and standard deviation of the noise on the hidden layer, always of mean 0.
+    noise
+        Distribution of the noise on the hidden layer, of mean 0: "none", "rademacher", "gaussian",
+        "uniform", "laplace", "student_t" or "three_point".
+    noise_std
+        Standard deviation of the noise, > 0 unless it is "none".
     noise_shape
         "student_t": degrees of freedom, > 2. "three_point": chance q of not being zero,
         0 < q <= 1, with excess kurtosis 1/q - 3. None for all others.
@@ -118,28 +123,37 @@ class Config:
         1 / (1 - dropout) times.
     dropout_sharing
         "input": each input of a step drops units of its own; "step": all the same.
-    optimizer, learning_rate
+    optimizer
         "sgd", "adam" or "adamw" with PyTorch's update formulas.
+    learning_rate
+        Step size of the optimizer, > 0.
     weight_decay
         None for 0.01 with adamw (where it is decoupled) and 0 otherwise. Not with sgd.
     momentum
         For sgd only, 0 <= momentum < 1.
-    betas, epsilon
-        For adam and adamw only.
+    betas
+        Decay of the first and the second moment, 0 <= beta < 1. For adam and adamw only.
+    epsilon
+        What is added to the root of the second moment, > 0. For adam and adamw only.
     steps
         Number of updates.
     stop
-        "certified" ends a seed earlier once its outcome is certain. Only for tied models without
-        bias, noise, dropout and repulsion, with relu, the basis as inputs, no importance,
-        l1_update="orthant" and 0 < l1 < 1.152. With an l1_schedule not before its last point,
-        whose l1 counts.
-    init, init_scale
-        Start weights, all times init_scale: "normal" N(0, 1/m), "xavier" N(0, 2 / (n + m)),
-        "orthogonal" (rows if m >= n, else columns) or "uniform" with variance 1/m. An untied
-        decoder starts independently, a bias at 0.
-    tied, bias, activation
-        Whether the decoder is the encoder, whether the output has a bias, and the output's
-        activation, "relu" or "linear".
+        "steps", or "certified", which ends a seed earlier once its outcome is certain. Only for
+        tied models without bias, noise, dropout and repulsion, with relu, the basis as inputs, no
+        importance, l1_update="orthant" and 0 < l1 < 1.152. With an l1_schedule not before its last
+        point, whose l1 counts.
+    init
+        Start weights: "normal" N(0, 1/m), "xavier" N(0, 2 / (n + m)), "orthogonal" (rows if
+        m >= n, else columns) or "uniform" with variance 1/m. An untied decoder starts
+        independently, a bias at 0.
+    init_scale
+        Factor of all start weights, > 0.
+    tied
+        Whether the decoder is the encoder.
+    bias
+        Whether the output has a bias.
+    activation
+        Of the output, "relu" or "linear".
     inputs
         :class:`Basis`, :class:`Independent`, :class:`CorrelatedBlocks` or :class:`FixedBatch`.
     importance
