@@ -425,3 +425,23 @@ def test_save_writes_what_the_ending_says(tmp_path: Path) -> None:
     assert contents[0] == contents[1]  # no date, no random names
     assert b"<svg" in contents[0]
     assert plots.save(ax, tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_no_study_and_no_axes() -> None:
+    for draw in (fp.plots.collisions, fp.plots.counts):
+        with pytest.raises(TypeError, match="study must be a Study, got None"):
+            draw(None)
+    with pytest.raises(ValueError, match="study must hold a seed that did not diverge"):
+        fp.plots.collisions(fp.Study())
+    with pytest.raises(TypeError, match="plots: ax must be matplotlib axes or None, got 'a'"):
+        fp.plots.heat_map([[1.0]], "a")
+
+
+def test_a_width_of_which_all_seeds_diverged_is_marked(ax: Axes) -> None:
+    wide = CONFIG.replace(n_hidden=32)
+    study = made_up.study(made_up.result(CONFIG, [-1, -1]), made_up.result(wide, [1, 2]))
+    fp.plots.collisions(study, ax)
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert "no count: all seeds diverged" in texts
+    crosses = [line for line in ax.get_lines() if line.get_marker() == "x"]
+    assert [list(line.get_xdata()) for line in crosses] == [[CONFIG.n_hidden]]

@@ -11,6 +11,7 @@ import pytest
 import fastpolysem as fp
 import made_up
 from fastpolysem.studies import ConflictError, Study
+from fastpolysem.studies.tables import readable
 from studying import CONFIG, CONFIGS, DIVERGING, assert_same, results, small_blocks  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
@@ -147,3 +148,10 @@ def test_xarray_labels_every_number(tmp_path: Path) -> None:
     means = data.set_index(config="n_hidden").polysemantic.mean("seed")
     assert float(means.sel(config=16)) == 3.5
     assert dict(Study().to_xarray().sizes) == {"config": 0, "seed": 0}
+
+
+def test_a_configuration_of_which_all_seeds_diverged_says_so() -> None:
+    study = made_up.study(made_up.result(CONFIG, [-1, -1]))
+    shown = readable(study.summary())
+    assert shown.loc[0, "mean"] == "all diverged"
+    assert not shown.isin(["nan"]).any(axis=None)

@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.gridspec import GridSpecBase
 from numpy.typing import NDArray
 
+from fastpolysem import _checks
+
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
 
@@ -18,10 +20,16 @@ MARKERS = "osD^vPX"
 def axes_or_new(ax: Axes | None) -> Axes:
     """The given axes, or those of a new figure."""
     if ax is not None:
-        return ax
+        return _checked(ax)
     from matplotlib import pyplot as plt
 
     return plt.subplots(figsize=(6.4, 4.4), layout="constrained")[1]
+
+
+def _checked(ax: object) -> Axes:
+    if not isinstance(ax, Axes):
+        raise _checks.refused("plots: ax", "matplotlib axes or None", ax, kind=TypeError)
+    return ax
 
 
 def panels(
@@ -54,7 +62,7 @@ def panels(
         figure = plt.figure(figsize=size, layout="constrained")
         grid: GridSpecBase = figure.add_gridspec(rows, columns, **ratios)
     else:
-        place = ax.get_subplotspec()
+        place = _checked(ax).get_subplotspec()
         if place is None:
             raise ValueError("plots.panels: ax must be one of a figure's subplots")
         ax.set_axis_off()

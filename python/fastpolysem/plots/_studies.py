@@ -80,6 +80,12 @@ def collisions(
     if band is not None:
         name = f"seeds, percentiles {band[0]:g} to {band[1]:g}"
         extra[name] = Rectangle((0, 0), 1, 1, color=_THEORY, alpha=_BAND, lw=0)
+    lost = summary.loc[summary["mean"].isna(), "n_hidden"]
+    if len(lost):
+        edge = ax.get_xaxis_transform()
+        name = "no count: all seeds diverged"
+        ax.plot(lost, [0.02] * len(lost), "x", color=_THEORY, transform=edge, clip_on=False)
+        extra[name] = Line2D([], [], color=_THEORY, marker="x", ls="")
     if suspect(summary).any():
         extra["hollow: diverged or > 5 % unrepresented"] = Line2D(
             [], [], color=_THEORY, marker="o", mfc="white", ls=""
@@ -104,6 +110,11 @@ def _summary(where: str, study: Study, metric: str = "polysemantic") -> pd.DataF
     if not len(summary) or not summary["mean"].notna().any():
         raise ValueError(f"{where}: study must hold a seed that did not diverge, got none")
     return summary
+
+
+def _check_study(where: str, study: object) -> None:
+    if not isinstance(study, Study):
+        raise _checks.refused(f"{where}: study", "a Study", study, kind=TypeError)
 
 
 def _groups(study: Study, summary: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -262,6 +273,7 @@ def counts(study: Study, config: Config | str | None = None, ax: Axes | None = N
         Bars are shares of seeds with 95 % Wilson intervals; the null model
         (`theory.null_distribution`) is drawn where ``n_features <= 2 n_hidden``.
     """
+    _check_study("plots.counts", study)
     if config is None:
         if len(study.configs) != 1:
             raise ValueError(

@@ -37,6 +37,9 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
             place = shown.columns.get_loc(f"{name}_high")
             shown.insert(place, heading, [_interval(*ends) for ends in zip(low, high, strict=True)])
             del shown[f"{name}_high"]
+    if {"mean", "seeds", "diverged"} <= set(shown.columns):
+        lost = (shown["diverged"] == shown["seeds"]) & (shown["seeds"] > 0)
+        shown["mean"] = shown["mean"].astype(object).where(~lost, "all diverged")
     return pd.DataFrame(
         {name: [_text(value) for value in shown[name].tolist()] for name in shown.columns},
         dtype=str,
