@@ -246,14 +246,14 @@ def collect(rng: random.Random) -> None:
     study.summary()
 
 
-BOUNDARY: list[tuple[Callable[[random.Random], None], int]] = [
+BOUNDARY: list[tuple[Callable[[random.Random], None], float]] = [
     (make_config, 30),
     (read_config, 15),
     (make_grid, 10),
     (train, 20),
     (evaluate, 12),
     (measure, 12),
-    (collect, 1),
+    (collect, 0.1),
 ]
 
 

@@ -72,6 +72,16 @@ def _here() -> tuple[str, str]:
     return str(build_info()["isa"]), platform.node()
 
 
+def table_of(rows: pd.DataFrame, digest: str) -> pa.Table:
+    """Rows as they are stored; nan stays nan, where pandas' own way would make it missing."""
+    columns = {name: rows[name].to_numpy() for name in SCHEMA.names if name != "digest"}
+    columns["digest"] = np.full(len(rows), digest, dtype=object)
+    return pa.Table.from_arrays(
+        [pa.array(columns[field.name], field.type, from_pandas=False) for field in SCHEMA],
+        schema=SCHEMA,
+    )
+
+
 def frame(tables: Iterable[pa.Table] = ()) -> pd.DataFrame:
     """The rows of tables as read from files, without the digest; all columns also without rows."""
     table = pa.concat_tables([SCHEMA.empty_table(), *tables])

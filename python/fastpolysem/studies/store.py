@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 import fastpolysem
 from fastpolysem.config import NUMERICS_VERSION, Config
 from fastpolysem.studies import arrays
-from fastpolysem.studies.rows import SCHEMA, frame, union
+from fastpolysem.studies.rows import SCHEMA, frame, table_of, union
 from fastpolysem.studies.seedsets import Range, SeedSet
 
 SCHEMA_VERSION = 2
@@ -179,9 +179,7 @@ class Store:
 
     def write_rows(self, config: Config, rows: pd.DataFrame) -> Path:
         """Write rows of consecutive seeds to a new file; files that exist stay as they are."""
-        table = pa.Table.from_pandas(
-            rows.assign(digest=config.digest)[SCHEMA.names], schema=SCHEMA, preserve_index=False
-        )
+        table = table_of(rows, config.digest)
         target = self.path / config.digest / f"{_stem('seeds', table)}.parquet"
         if not _write_table(target, table):
             # Another process was faster: its rows have to be the same.
@@ -307,6 +305,8 @@ def _checked_table(file: Path, config: Config, columns: list[str] | None) -> pa.
     table.validate(full=True)
     if not partly and version > 1 and said.get(b"fastpolysem_sha256") != _checksum(table):
         raise _UnusableError("is corrupt: its content does not have the checksum that was written")
+    if version == 1:
+        table = _as_of_now(table)
     if any(
         column.null_count
         for name, column in zip(table.column_names, table.columns, strict=True)
@@ -322,10 +322,17 @@ def _checked_table(file: Path, config: Config, columns: list[str] | None) -> pa.
     _check_seeds(file, table)
     if kind == "weights" and not partly:
         arrays.check_weights(table, config)
-    if version == 1:
-        for name in ("isa", "host"):
-            table = table.append_column(name, pa.repeat(pa.scalar(""), len(table)))
     return table.replace_schema_metadata(None)
+
+
+def _as_of_now(table: pa.Table) -> pa.Table:
+    """Rows of layout version 1 in today's: it had null for nan, and nothing about the place."""
+    for name in ("loss", "residual"):
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, table[name].fill_null(float("nan")))
+    for name in ("isa", "host"):
+        table = table.append_column(name, pa.repeat(pa.scalar(""), len(table)))
+    return table
 
 
 def _check_regular(file: Path) -> None:
