@@ -11,7 +11,7 @@ from . import conftest, peers
 
 TASK = peers.Task(optimizer="sgd", learning_rate=0.02, noise_std=0.1)
 PEERS = {"torch": peers.torch_autograd, "jax": peers.jax_scan}
-SEEDS, STEPS = 10_000, 200
+SEEDS, STEPS = 10_000, 500
 
 
 @pytest.mark.parametrize("name", ["lanes", "dense", *PEERS])

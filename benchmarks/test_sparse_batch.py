@@ -12,7 +12,7 @@ BATCH = peers.Task(l1=1e-3, batch_size=1024, probability=0.05)
 BASIS = peers.Task(l1=1e-3)
 
 
-@pytest.mark.parametrize("name", ["basis", "batch", "torch"])
+@pytest.mark.parametrize("name", ["batch", "basis", "torch"])
 def test_sparse_batch_step(benchmark, name):
     benchmark.group = f"AdamW step, batch of 1024, p=0.05, n={N}, m={M} ({SEEDS} seeds x {STEPS})"
     weights = conftest.start(N, M, SEEDS)

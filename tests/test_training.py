@@ -845,6 +845,17 @@ def test_threads_order_splits_and_kernels_do_not_change_bits(options):
     assert served >= 1
 
 
+@pytest.mark.parametrize("kernel", ["generic", "dense", "sparse", "lanes"])
+def test_blocks_do_not_change_bits(kernel):
+    config = PLAIN.replace(steps=300)
+    whole = fp.train(config, 100, kernel=kernel, return_weights=True)
+    for size in (1, 3, 16, 17):
+        for start in range(0, 100, size):
+            part = np.arange(start, min(start + size, 100))
+            result = fp.train(config, part, kernel=kernel, return_weights=True)
+            assert_same(whole, result, order_a=part)
+
+
 @pytest.mark.parametrize("options", SAME_BITS, ids=label)
 def test_instruction_sets_do_not_change_bits(options, monkeypatch):
     config = fp.Config(**options).replace(steps=min(options["steps"], 60))
