@@ -43,11 +43,18 @@ def test_outcomes() -> None:
         Comparison("far", Estimate(2.0, 1.5, 2.5), 1e-9, 0.5),
         Comparison("near", Estimate(0.1, -0.2, 0.4), 0.5, 0.5),
         Comparison("vague", Estimate(0.1, -0.8, 1.0), 0.8, 0.5),
+        Comparison("small", Estimate(0.1, 0.09, 0.11), 1e-9, 0.5),
         Comparison("unknown", Estimate(math.nan, math.nan, math.nan), math.nan, 0.5),
     ]
     table = judged(tests)
-    assert table["outcome"].tolist() == [EFFECT, NO_EFFECT, LACKS_POWER, LACKS_POWER]
-    assert table["p_holm"].tolist()[0] == pytest.approx(4e-9)
+    assert table["outcome"].tolist() == [
+        EFFECT,
+        NO_EFFECT,
+        LACKS_POWER,
+        NO_EFFECT,
+        LACKS_POWER,
+    ]
+    assert table["p_holm"].tolist()[0] == pytest.approx(5e-9)
     assert overall(table) == EFFECT
     assert overall(table.iloc[[1]]) == NO_EFFECT
     assert overall(table.iloc[[1, 2]]) == LACKS_POWER

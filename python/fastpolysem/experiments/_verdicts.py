@@ -1,9 +1,10 @@
 """From tests to a verdict: an effect, none worth speaking of, or too few seeds to tell.
 
 An experiment poses a few *primary* tests. Their p-values are corrected together by Holm's method,
-so that the chance that any of them speaks of an effect where there is none is at most `ALPHA`. A
-test without an effect says "no effect" only if its 95 % interval lies within a margin that was
-named beforehand, and otherwise that it lacks the power.
+so that the chance that any of them speaks of an effect where there is none is at most `ALPHA`. "No
+effect" is said only where the 95 % interval lies within a margin that is fixed beforehand, and then
+also of a difference that is beyond doubt but too small to matter; of what is neither, that the
+seeds lack the power.
 """
 
 from __future__ import annotations
@@ -86,12 +87,10 @@ def judged(tests: Iterable[Comparison], alpha: float = ALPHA) -> pd.DataFrame:
     rows = []
     for one, p in zip(listed, corrected, strict=True):
         value, low, high = one.difference
-        if p <= alpha:
-            outcome = EFFECT
-        elif -one.margin <= low and high <= one.margin:
+        if -one.margin <= low and high <= one.margin:
             outcome = NO_EFFECT
         else:  # also where the interval is unknown
-            outcome = LACKS_POWER
+            outcome = EFFECT if p <= alpha else LACKS_POWER
         rows.append((one.name, value, low, high, one.margin, one.p_value, p, outcome))
     columns = ["test", "difference", "ci_low", "ci_high", "margin", "p_value", "p_holm", "outcome"]
     return pd.DataFrame(rows, columns=columns)

@@ -189,13 +189,14 @@ def _say(outcome: str, judged: pd.DataFrame) -> str:
                 for row in found.itertuples()
             )
             parts.append(f"{what} {'; '.join(listed)}")
-    sentence = ". ".join(part[0].upper() + part[1:] for part in parts)
+    sentence = "; ".join(parts)
+    sentence = sentence[0].upper() + sentence[1:]
     signs = judged.loc[judged["outcome"] == EFFECT, "difference"]
     if (signs < 0).all():
-        return f"{sentence}. It spreads features over more neurons than chance, not over fewer."
+        return f"{sentence}; it spreads features over more neurons than chance, not over fewer."
     if (signs > 0).all():
-        return f"{sentence}. It concentrates features on fewer neurons than chance."
-    return f"{sentence}. It goes both ways."
+        return f"{sentence}; it concentrates features on fewer neurons than chance."
+    return f"{sentence}; it goes both ways."
 
 
 def draw(data: Answers, ax: Axes | None = None) -> Axes:

@@ -155,6 +155,15 @@ class Roc(NamedTuple):
     """Area under the curve with its 95 % interval (DeLong et al. 1988); 1/2 is chance."""
     p_value: float
     """Two-sided, of an area of 1/2: Mann and Whitney's test with its correction for ties."""
+    incidental: int = 0
+    """How many incidental ones there are."""
+
+    def band(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Ends of the 95 % interval of ``found`` at each threshold, Wilson's."""
+        z2 = 1.959964**2 / max(self.incidental, 1)
+        center = (self.found + z2 / 2) / (1 + z2)
+        half = np.sqrt(z2 * (self.found * (1 - self.found) + z2 / 4)) / (1 + z2)
+        return center - half, center + half
 
 
 def roc(score: NDArray[Any], truth: NDArray[np.bool_]) -> Roc:
@@ -184,9 +193,8 @@ def roc(score: NDArray[Any], truth: NDArray[np.bool_]) -> Roc:
     p_value = 1.0
     if np.ptp(score):
         p_value = float(stats.mannwhitneyu(yes, no, method="asymptotic").pvalue)
-    return Roc(
-        np.array([0, *above[0]]), np.array([0, *above[1]]), Estimate(area, low, high), p_value
-    )
+    alarms, found = (np.array([0.0, *shares]) for shares in above)
+    return Roc(alarms, found, Estimate(area, low, high), p_value, len(yes))
 
 
 def logistic(
@@ -293,27 +301,22 @@ def _say(outcome: str, judged: pd.DataFrame) -> str:
         return f"Whether weights tell incidental from necessary polysemanticity: {outcome}."
     if outcome == NO_EFFECT:
         return "Weights do not tell incidental from necessary polysemanticity."
-
-    def listed(rows: pd.DataFrame) -> str:
-        areas = (
-            f"{row.test}: {text((row.difference + 0.5, row.ci_low + 0.5, row.ci_high + 0.5))}"
-            for row in rows.itertuples()
-        )
-        return "; ".join(areas)
-
     parts = []
-    for kind, said in (
-        (EFFECT, "tells"),
-        (NO_EFFECT, "does not tell"),
-        (LACKS_POWER, "is undecided"),
-    ):
-        rows = judged[judged["outcome"] == kind]
-        if len(rows):
-            parts.append(f"{said} ({listed(rows)})")
+    settings, views = judged["test"].str.split(": ", n=1, expand=True).to_numpy().T
+    for setting in dict.fromkeys(settings):
+        here = judged[settings == setting].assign(view=views[settings == setting])
+        told, not_told = here[here["outcome"] == EFFECT], here[here["outcome"] == NO_EFFECT]
+        said = [
+            f"{text((row.difference + 0.5, row.ci_low + 0.5, row.ci_high + 0.5), 2)} ({row.view})"
+            for row in told.itertuples()
+        ]
+        part = f"{setting}: {', '.join(said) or 'none'}"
+        if len(not_told):
+            part += f", no better than chance by {', '.join(not_told['view'])}"
+        parts.append(part)
     return (
-        "By the area under the ROC, what is seen of the weights "
-        + ", ".join(parts)
-        + "; 1/2 is chance."
+        "Incidental can be told from necessary where all features are seen, less and less where "
+        "some are not, by the area under the ROC: " + "; ".join(parts) + "."
     )
 
 
@@ -331,12 +334,13 @@ def draw(data: Answers, ax: Axes | None = None) -> Axes:
             line = "--" if name.endswith("one neuron") else "-"
             color = plots.COLORS[index % len(plots.COLORS)]
             if np.isfinite(one.area.value):
+                each.fill_between(one.false_alarms, *one.band(), color=color, alpha=0.15, lw=0)
                 each.plot(one.false_alarms, one.found, line, color=color, label=what, lw=1.6)
             else:
                 each.plot([], [], line, color=color, label=f"{what} (one kind only)")
         each.plot([0, 1], [0, 1], ":", color="#666666", label="chance")
         each.set(xlabel="share of necessary called incidental", xlim=(-0.02, 1.02))
-        each.set_title(f"{setting}, odd seeds", fontsize="medium")
+        each.set_title(f"{setting}, odd seeds, 95 % intervals", fontsize="medium")
         legend = each.legend(frameon=False, fontsize="small", loc="lower right")
         legend.set_title("seen, and area under the curve", prop={"size": "small"})
     axes[0].set_ylabel("share of incidental found")
