@@ -18,7 +18,7 @@ extensions = [
 ]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-exclude_patterns = ["README.md"]
+exclude_patterns = ["README.md", "data"]
 
 html_theme = "furo"
 html_title = f"fastpolysem {version}"
@@ -30,10 +30,7 @@ napoleon_google_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 default_role = "py:obj"
-suppress_warnings = [
-    "ref.python",  # a field's name in single backquotes, which several classes have
-    "toc.empty_glob",
-]
+suppress_warnings = ["ref.python"]  # a field's name in single backquotes, which several have
 
 
 def _escape_bars(*event: Any) -> None:
