@@ -280,10 +280,11 @@ def test_collecting_in_the_child_of_a_fork(tmp_path: Path) -> None:
 
 
 def test_a_config_that_diverges_on_half_of_its_seeds(tmp_path: Path) -> None:
-    study = fp.collect(DIVERGING, target=0.2, max_seeds=512, metric="loss", path=tmp_path)
+    config = DIVERGING.replace(learning_rate=0.19)
+    study = fp.collect(config, target=0.2, max_seeds=512, metric="loss", path=tmp_path)
     table = study.seeds()
     diverged = table["diverged"].to_numpy()
-    assert 0.3 < diverged.mean() < 0.7
+    assert 0.4 < diverged.mean() < 0.6
     assert table["polysemantic"].isna().to_numpy().tolist() == diverged.tolist()
     row = study.summary("loss").loc[0]
     assert (row["seeds"], row["diverged"]) == (len(table), diverged.sum())
@@ -292,7 +293,7 @@ def test_a_config_that_diverges_on_half_of_its_seeds(tmp_path: Path) -> None:
     assert (row["mean"], row["ci_low"], row["ci_high"]) == mean
     assert (mean.half_width <= 0.2 * mean.value) or len(table) == 512
     assert digest_of(Study.open(tmp_path)) == digest_of(study)
-    assert digest_of(fp.collect(DIVERGING, seeds=len(table))) == digest_of(study)
+    assert digest_of(fp.collect(config, seeds=len(table))) == digest_of(study)
 
 
 # Prints seconds and peak memory in MiB of collecting, of doing it again, and of listing.

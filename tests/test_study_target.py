@@ -48,12 +48,12 @@ def test_intervals_of_studies_with_a_target_cover_the_truth(
 ) -> None:
     """Stopping where the interval happens to be narrow may not make it wrong more often.
 
-    1500 whole studies a law, each stopped by `collect` itself. Coverage is taken for 95 % unless
+    1000 whole studies a law, each stopped by `collect` itself. Coverage is taken for 95 % unless
     the number of hits is one that a coverage of 95 % gives with a probability of `FALSE_ALARM`,
-    which coverages below 92.6 % and above 97.1 % fail in more than half of all cases.
+    which coverages below 92.2 % and above 97.6 % fail in more than half of all cases.
     """
     draw, truth, target = LAWS[law]
-    repetitions = 1500
+    repetitions = 1000
     sizes = np.zeros(repetitions, dtype=int)
     hits = 0
     stand_in = StandIn(draw)
