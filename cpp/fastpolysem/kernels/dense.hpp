@@ -3,7 +3,7 @@
 //
 //     for each panel:   gradient = S W_panel              S = A + A^T, n x n, from the last pass
 //                       W_panel <- optimiser              while the gradient's tile is still in the first cache
-//                       next G += W_panel W_panel^T       from the panel's transpose; next c += W_panel xi_panel
+//     for some of them:     next G += W_panels W_panels^T     from their transpose; next c += W_panels xi_panels
 //
 // Panels are taken in order, so each entry of G stays one chain over ascending neurons.
 #pragma once
@@ -19,6 +19,9 @@ class DenseKernel {
     using P = simd::Pack<T>;
     static constexpr std::ptrdiff_t width = 128 / std::ptrdiff_t(sizeof(T));  // neurons in a panel
     static constexpr std::ptrdiff_t piece = Tile<T>::columns;                 // ... of which a tile takes this many
+    // G is added to by several panels in one go, so that its tiles are loaded less often, in rows few enough to end
+    // near the diagonal.
+    static constexpr std::ptrdiff_t together = 4, square_rows = std::min<std::ptrdiff_t>(8, Tile<T>::rows);
     static_assert(width % piece == 0);
 
   public:
@@ -97,7 +100,7 @@ class DenseKernel {
         if (symmetric_ && !batch && !noise) return output_.symmetric_sum(g_, sum_);
         output_(g_, batch, noise ? &c_ : nullptr, s_.bias ? &bias_ : nullptr, pulse, false, false);
         if (s_.tied) add_transpose(output_.a, sum_);
-        else transpose(output_.a, sum_);
+        else transpose(output_.a, sum_.row(0), sum_.stride);
     }
 
     template <class U>
@@ -109,11 +112,11 @@ class DenseKernel {
     struct Side {
         Matrix<T> weights, first, second;
         Matrix<T> fresh;       // the panel at work after its update
-        Matrix<T> transposed;  // ... and its transpose
+        Matrix<T> transposed;  // ... and its transpose, below those of the panels before it
 
         Side() = default;
         explicit Side(const DenseKernel& k)
-            : weights(k.panels_ * k.padded_, width), fresh(k.padded_, width), transposed(width, k.n_) {
+            : weights(k.panels_ * k.padded_, width), fresh(k.padded_, width), transposed(together * width, k.n_) {
             if (k.s_.is_adam() || k.s_.has_momentum()) first = Matrix<T>(k.panels_ * k.padded_, width);
             if (k.s_.is_adam()) second = Matrix<T>(k.panels_ * k.padded_, width);
         }
@@ -167,33 +170,35 @@ class DenseKernel {
         }
     }
 
-    // Puts the fresh panel in its place and adds its part to G and c.
+    // Puts the fresh panel in its place; the last of some panels adds their part to G and c.
     void absorb(std::ptrdiff_t p, const Matrix<T>* noise) {
         place(encoder_, p);
         if (!s_.tied) place(decoder_, p);
+        const std::ptrdiff_t begin = p / together * together, depth = (p + 1 - begin) * width;
+        if (p + 1 < std::min(begin + together, panels_)) return;
         const Side& reader = s_.tied ? encoder_ : decoder_;
-        const bool onto = p > 0;
-        for (std::ptrdiff_t t = 0; t < tiles_.pieces; ++t) {
-            const std::ptrdiff_t i0 = tiles_.begin(t), rows = tiles_.begin(t + 1) - i0;
+        const bool onto = begin > 0;
+        for (std::ptrdiff_t i0 = 0; i0 < n_; i0 += square_rows) {
+            const std::ptrdiff_t rows = std::min(square_rows, n_ - i0);
             const std::ptrdiff_t end = s_.tied ? (i0 + rows + P::width - 1) / P::width * P::width : g_.stride;
             const T* x = encoder_.transposed.row(0) + i0;
             std::ptrdiff_t j = 0;
             for (; j + piece <= end; j += piece)
-                Tile<T>::template run<2>(int(rows), x, padded_, reader.transposed.row(0) + j, padded_, width,
+                Tile<T>::template run<2>(int(rows), x, padded_, reader.transposed.row(0) + j, padded_, depth,
                                          g_.row(i0) + j, g_.stride, onto);
             if (j < end)
-                Tile<T>::template run<1>(int(rows), x, padded_, reader.transposed.row(0) + j, padded_, width,
+                Tile<T>::template run<1>(int(rows), x, padded_, reader.transposed.row(0) + j, padded_, depth,
                                          g_.row(i0) + j, g_.stride, onto);
         }
         if (!noise) return;
         if (!onto) c_.clear();
-        for (std::ptrdiff_t k = 0; k < width; ++k)
-            OutputGradient<T>::add_scaled(P::all(noise->row(0)[p * width + k]), reader.transposed.row(k), c_.row(0),
+        for (std::ptrdiff_t k = 0; k < depth; ++k)
+            OutputGradient<T>::add_scaled(P::all(noise->row(0)[begin * width + k]), reader.transposed.row(k), c_.row(0),
                                           c_.stride);
     }
 
     void place(Side& side, std::ptrdiff_t p) {
-        transpose(side.fresh, side.transposed);
+        transpose(side.fresh, side.transposed.row(p % together * width), side.transposed.stride);
         std::copy_n(side.fresh.row(0), padded_ * width, side.weights.row(p * padded_));
     }
 

@@ -50,14 +50,14 @@ class Block {
 
 // to = from^T; both padded.
 template <class T>
-void transpose(const Matrix<T>& from, Matrix<T>& to) {
+void transpose(const Matrix<T>& from, T* to, std::ptrdiff_t to_stride) {
     constexpr int width = simd::Pack<T>::width;
     Block<T> b;
-    for (std::ptrdiff_t i = 0; i < to.stride; i += width)
+    for (std::ptrdiff_t i = 0; i < to_stride; i += width)
         for (std::ptrdiff_t j = 0; j < from.stride; j += width) {
             b.load(from.row(i) + j, from.stride);
             b.transpose();
-            b.store(to.row(j) + i, to.stride);
+            b.store(to + j * to_stride + i, to_stride);
         }
 }
 
