@@ -1,6 +1,6 @@
 """Runs the notebooks of this folder from top to bottom and keeps what they print and draw.
 
-    python examples/run.py [NAME ...]
+python examples/run.py [NAME ...]
 """
 
 from __future__ import annotations
