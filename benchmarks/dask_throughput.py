@@ -1,4 +1,4 @@
-"""What Dask costs: python -m benchmarks.dask_throughput [--pairs 7] [--json FILE]
+"""What Dask costs: python -m benchmarks.dask_throughput [--pairs 7] [--blocks 24] [--json FILE]
 
 Compares two Dask workers of one thread each with two threads of this process, on the same seeds at
 blocks of about a second, in pairs one after the other, and says the median of the pairs' ratios.
@@ -18,9 +18,8 @@ from typing import Any
 import fastpolysem as fp
 from fastpolysem.studies import block_size, blocks
 
-# Three quarters of a second to a second and a half a block on a core of 2020s, see `seconds`.
+# Four seeds a block; the output says how long one takes.
 CONFIG = fp.Config(n_features=64, n_hidden=128, l1=1e-3)
-BLOCKS = 24
 
 
 def nothing(*_: Any) -> None:
@@ -50,12 +49,13 @@ def bytes_of_blocks() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--blocks", type=int, default=24)
     parser.add_argument("--json")
     given = parser.parse_args()
     from distributed import Client, LocalCluster
 
     warnings.simplefilter("ignore")
-    seeds = BLOCKS * block_size(CONFIG)
+    seeds = given.blocks * block_size(CONFIG)
     ratios, local, dask = [], [], []
     cluster = LocalCluster(
         n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
@@ -72,7 +72,10 @@ def main() -> None:
             local.append(here)
             dask.append(there)
             ratios.append(here / there)
-            print(f"threads {here:.2f} s, Dask {there:.2f} s, throughput {here / there:.3f}")
+            print(
+                f"threads {here:.2f} s, Dask {there:.2f} s, throughput {here / there:.3f}",
+                flush=True,
+            )
         tasks = 2000
         begin = time.perf_counter()
         futures = [executor.submit(nothing, i) for i in range(tasks)]
@@ -81,7 +84,7 @@ def main() -> None:
         per_second = tasks / (time.perf_counter() - begin)
     told = {
         "block": block_size(CONFIG),
-        "seconds a block and core": 2 * statistics.median(local) / BLOCKS,
+        "seconds a block and core": 2 * statistics.median(local) / given.blocks,
         "throughput of Dask, median": statistics.median(ratios),
         "pairs": sorted(round(ratio, 4) for ratio in ratios),
         "tasks a second": per_second,
