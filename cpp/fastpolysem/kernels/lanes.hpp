@@ -311,11 +311,8 @@ class LanesKernel {
         for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
             for (int v = 0; v < C; ++v) {
-                const P here = slope<shifted>(t.sum[r][v], j + v, P::zero());
-                const P there = slope<shifted>(t.sum[r][v], i + r, P::zero());
-                earlier[v] = earlier[v] + here;
-                total[r] = total[r] + there;
-                below[r * n_ + v] = above[v * n_ + r] = here + there;
+                below[r * n_ + v] = above[v * n_ + r] =
+                    both_slopes<shifted>(t.sum[r][v], i + r, j + v, total[r], earlier[v]);
             }
         if (shifted)
 #pragma GCC unroll 4
@@ -328,11 +325,8 @@ class LanesKernel {
         for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
             for (int s = 0; s < r; ++s) {
-                const P here = slope<shifted>(own.sum[r][s], i + s, P::zero());
-                const P there = slope<shifted>(own.sum[r][s], i + r, P::zero());
-                total[s] = total[s] + here;
-                total[r] = total[r] + there;
-                block[r * n_ + s] = block[s * n_ + r] = here + there;
+                block[r * n_ + s] = block[s * n_ + r] =
+                    both_slopes<shifted>(own.sum[r][s], i + r, i + s, total[r], total[s]);
             }
             const P diagonal = slope<shifted>(own.sum[r][r], i + r, P::all(1));
             total[r] = total[r] + diagonal;
@@ -341,6 +335,14 @@ class LanesKernel {
         if (shifted)
 #pragma GCC unroll 4
             for (int r = 0; r < R; ++r) d_sum_[std::size_t(i + r)] = total[r];
+    }
+    // D_ij + D_ji, i != j, from G_ij; adds each to its column's sum.
+    template <bool shifted>
+    FASTPOLYSEM_INLINE P both_slopes(P g, std::ptrdiff_t i, std::ptrdiff_t j, P& sum_i, P& sum_j) const {
+        const P at_j = slope<shifted>(g, j, P::zero()), at_i = slope<shifted>(g, i, P::zero());
+        sum_j = sum_j + at_j;
+        sum_i = sum_i + at_i;
+        return at_j + at_i;
     }
     // dL/dpre of output j.
     template <bool shifted>
