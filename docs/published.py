@@ -17,40 +17,51 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from scipy import stats
 
-from fastpolysem import experiments, statistics, theory
+from fastpolysem import Study, experiments, plots, statistics, theory
 from fastpolysem.experiments import amount, existence, sparsity
 from fastpolysem.statistics import Estimate
 
 PAGE = Path(__file__).with_name("published.md")
 DATA = Path(__file__).parent / "data" / "published"
+IMAGES = Path(__file__).parent / "images"
 
 # Training ---------------------------------------------------------------------------------------
 
 RUNS: list[tuple[str, str, int, dict[str, Any]]] = [
     # experiment, preset, seeds, changes to the preset
-    ("collisions", "paper", 36, {"n_hidden": 512}),
-    ("collisions", "paper", 34, {"n_hidden": 1024}),
+    ("collisions", "paper", 40, {"n_hidden": 512}),
+    ("collisions", "paper", 38, {"n_hidden": 1024}),
+    ("curves", "paper", 1, {"n_hidden": 256, "l1": 0.001}),
     ("curves", "paper", 8, {"n_hidden": 256, "l1": 0.01}),
     ("curves", "paper", 8, {"n_hidden": 256, "l1": 0.1}),
     ("existence", "paper", 16, {"n_hidden": [32, 64, 128, 256, 512, 1024, 2048]}),
-    ("existence", "paper", 1, {"n_hidden": [4096, 8192]}),
+    ("existence", "paper", 1, {"n_hidden": [4096, 8192, 16384]}),
     (
         "existence",
         "paper",
         1,
-        {"n_hidden": [64, 128, 256, 512, 1024, 2048], "l1": 0.064, "n_features": 64},
+        {"n_hidden": [64, 128, 256, 512, 1024, 2048, 4096, 32768], "l1": 0.064, "n_features": 64},
     ),
-    ("collisions", "large", 3, {"n_hidden": 256}),
+    ("collisions", "large", 16, {"n_hidden": [256, 2048]}),
     ("collisions", "large", 64, {"n_hidden": 512}),
-    ("collisions", "large", 24, {"n_hidden": 1024}),
-    ("collisions", "large", 16, {"n_hidden": 2048}),
+    ("collisions", "large", 46, {"n_hidden": 1024}),
     ("initialisations", "large", 8, {}),
     ("existence", "large", 16, {"n_hidden": [32, 64, 128, 256, 512, 1024, 2048]}),
-    ("existence", "large", 2, {"n_hidden": [4096, 8192, 16384, 32768]}),
-    ("existence", "large", 1, {"n_hidden": 65536}),
-    ("amount", "large", 8, {"n_hidden": [512, 1024, 2048]}),
+    ("existence", "large", 8, {"n_hidden": [4096, 8192, 16384, 32768, 65536]}),
+    (
+        "existence",
+        "large",
+        8,
+        {
+            "n_hidden": [64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536],
+            "l1": 0.064,
+            "n_features": 64,
+        },
+    ),
+    ("amount", "large", 8, {"n_hidden": [256, 512, 1024, 2048, 4096]}),
     ("correlated", "paper", 16, {"init_scale": [1.0, 0.2]}),
     ("noise", "paper", 5, {"noise_std": [0.07, 0.1, 0.15], "noise": "rademacher"}),
     ("noise", "paper", 5, {"noise_std": [0.07, 0.1, 0.15], "noise": "gaussian"}),
@@ -77,8 +88,7 @@ def train(folder: Path) -> None:
     for name, preset, seeds, changes in RUNS:
         print(name, preset, seeds, changes, flush=True)
         experiment: Any = experiments.get(name)
-        home = "encoding" if name == "sparsity" else name
-        data = experiment.run(preset, seeds=seeds, path=folder / home, **changes)
+        data = experiment.run(preset, seeds=seeds, path=folder / name, **changes)
         for file, frame in KEEP[name](experiment, data):
             kept.setdefault(file, []).append(frame.assign(preset=preset))
     DATA.mkdir(parents=True, exist_ok=True)
@@ -87,6 +97,7 @@ def train(folder: Path) -> None:
         if file == "trained":  # models of several experiments, each once
             whole = whole.groupby(SETTING, as_index=False).first()
         whole.to_parquet(DATA / f"{file}.parquet", index=False, compression="zstd")
+    draw(folder)
 
 
 def _trained(experiment: Any, data: Any) -> list[tuple[str, pd.DataFrame]]:
@@ -135,6 +146,16 @@ def _encoding(experiment: Any, data: Any) -> list[tuple[str, pd.DataFrame]]:
 def _correlated(experiment: Any, data: Any) -> list[tuple[str, pd.DataFrame]]:
     columns = ["init_scale", "seed", "sharing", *experiment.PAIRS, *COUNTS, "loss"]
     return [("correlated", experiment.rows(data)[columns])]
+
+
+def draw(folder: Path) -> None:
+    """The page's figures."""
+    study = Study.open(folder / "collisions")
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    plots.save(plots.collisions(study, figure.subplots()), IMAGES / "published-collisions.png")
+    data = sparsity.run("large", path=folder / "sparsity")
+    figure = Figure(figsize=sparsity.FIGURE_SIZE, layout="constrained")
+    plots.save(sparsity.draw(data, figure.subplots()), IMAGES / "published-sparsity.png")
 
 
 KEEP: dict[str, Callable[[Any, Any], list[tuple[str, pd.DataFrame]]]] = {
@@ -466,16 +487,14 @@ def found(data: Data) -> str:
 
 def _several(data: Data, settings: dict[str, Any], theirs: int) -> list[str]:
     models, large = data.models(**settings), data.models(**settings, l1_update="orthant")
-    counts = models["polysemantic"]
-    if not len(counts):
-        return [NOT_RUN] * 6
-    every = pd.concat([counts, large["polysemantic"]]) if len(counts) < 2 else counts
-    tail = min((every <= theirs).mean(), (every >= theirs).mean())
+    counts, exact = models["polysemantic"], large["polysemantic"]
+    every = exact if len(exact) > len(counts) else counts
+    tail = min((every <= theirs).sum(), (every >= theirs).sum())
     return [
-        str(counts.get(0, "")), _mean(counts), _mean(large["polysemantic"]),
+        str(counts.get(0, NOT_RUN)), _mean(counts), _mean(exact),
         _number(float(theory.collision_law(settings["n_features"], settings["n_hidden"]))),
-        _mean(models["unrepresented"]),
-        f"{tail:.0%} are as far out" if len(every) > 1 else "",
+        _mean((large if every is exact else models)["unrepresented"]),
+        f"{tail} of {len(every)} seeds as far out" if len(every) > 1 else "",
     ]  # fmt: skip
 
 
@@ -483,27 +502,25 @@ def collapse(data: Data) -> str:
     rows = []
     for m in (2**k for k in range(6, 17)):
         settings: dict[str, Any] = {"n_features": 64, "n_hidden": m, "l1": 0.064, "steps": 10_000}
-        models = data.models(**settings)
-        if not len(models):
-            rows.append([m, *[NOT_RUN] * 4])
-            continue
-        start = float(theory.initial_maximum(m))
-        rows.append(
-            [
-                m, _mean(models["polysemantic"]), _mean(models["unrepresented"]),
-                f"{0.016 * np.sqrt(m):.2g}", f"{start:.3f}",
-            ]
-        )  # fmt: skip
-    head = ["m", "polysemantic", "unrepresented of 64", "λ√m/4", "largest start weight"]
+        row = [m, "collapsed" if m >= 2**15 else "not collapsed"]
+        for update in ("subgradient", "orthant"):
+            models = data.models(**settings, l1_update=update)
+            row += [_mean(models["polysemantic"]), _mean(models["unrepresented"])]
+        rows.append([*row, f"{theory.initial_maximum(m):.4f}"])
+    head = [
+        "m", "theirs (1)", "polysemantic, subgradient", "unrepresented of 64, subgradient",
+        "polysemantic, orthant", "unrepresented of 64, orthant",
+        "mean largest start weight (λ/4 = 0.016)",
+    ]  # fmt: skip
     return _table(head, rows)
 
 
 def slopes(data: Data) -> str:
     rows = []
     for update in ("subgradient", "orthant"):
-        for window in (0.05, amount.RULE, 0.5):
+        for least, window in ((256, amount.RULE), (512, 0.05), (512, amount.RULE), (512, 0.5)):
             points, seeds = [], []
-            for m in range(256, 4097, 256):
+            for m in range(least, 4097, 256):
                 models = data.models(
                     n_features=256, n_hidden=m, l1=0.0128, steps=10_000, l1_update=update
                 )
@@ -517,7 +534,7 @@ def slopes(data: Data) -> str:
             widths = ", ".join(str(point[0]) for point in points)
             rows.append(
                 [
-                    update, f"1 ± {window:g}", widths, f"{min(seeds)}–{max(seeds)}",
+                    update, f"1 ± {window:g}", widths, f"{min(seeds)} to {max(seeds)}",
                     _shown(fit.exponent), f"{fit.p_value:.2g}", f"{fit.r_squared:.3f}",
                 ]
             )  # fmt: skip
