@@ -1,7 +1,7 @@
 """Experiments: one module per figure or question, with its settings, its run and its drawing.
 
 A module of this folder is an experiment by being here; its file name is the experiment's. It has
-what `Experiment` lists. `names` and `get` find them, and the command line offers each as
+what `Experiment` lists, and ``verdict(data)`` besides if it answers a question by a test. `names` and `get` find them, and the command line offers each as
 ``fastpolysem reproduce <name>``.
 """
 
@@ -93,7 +93,7 @@ def get(name: str) -> Experiment:
 def grid_of(
     presets: Mapping[str, Mapping[str, Any]], preset: str, changes: Mapping[str, Any]
 ) -> list[Config]:
-    """The `combinations` of a preset's settings after ``changes``."""
+    """The `combinations` of the settings of a ``preset`` among ``presets``, after ``changes``."""
     settings = {**presets[_checks.choice("preset", preset, presets)], **changes}
     settings.pop("seeds", None)
     return combinations(settings)
