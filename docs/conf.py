@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from docutils import nodes
+from latex2mathml.converter import convert
+
 import fastpolysem
 
 project = "fastpolysem"
@@ -13,19 +16,19 @@ version = release = fastpolysem.__version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
 ]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["README.md", "data"]
 
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"fastpolysem {version}"
 
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints = "signature"
-autodoc_preserve_defaults = True
+autodoc_type_aliases = {name: name for name in ("ArrayLike", "Weights", "WeightsLike", "Inputs")}
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
@@ -42,6 +45,14 @@ def _escape_bars(*event: Any) -> None:
         lines[index] = "``".join(parts)
 
 
+def _write_math(translator: Any, node: Any) -> None:
+    """Formulas as MathML, which browsers draw without a script from elsewhere."""
+    display = "block" if node.tagname == "math_block" else "inline"
+    translator.body.append(convert(node.astext(), display=display))
+    raise nodes.SkipNode
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
+    app.add_html_math_renderer("mathml", (_write_math, None), (_write_math, None))
     app.connect("autodoc-process-docstring", _escape_bars)

@@ -1,8 +1,8 @@
 """Experiments: one module per figure or question, with its settings, its run and its drawing.
 
 A module of this folder is an experiment by being here; its file name is the experiment's. It has
-what `Experiment` lists, and ``verdict(data)`` besides if it answers a question by a test. `names` and `get` find them, and the command line offers each as
-``fastpolysem reproduce <name>``.
+what `Experiment` lists, and ``verdict(data)`` besides if it answers a question by a test. `names`
+and `get` find them, and the command line offers each as ``fastpolysem reproduce <name>``.
 """
 
 from __future__ import annotations

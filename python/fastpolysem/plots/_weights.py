@@ -162,7 +162,7 @@ def collision_map(
     ax
         Axes to draw on; None makes a figure.
     low, high
-        A feature is represented where low <= \\|weight\\| <= high, as in `count_polysemantic`.
+        A feature is represented where low <= |weight| <= high, as in `count_polysemantic`.
     shared_only
         Leave out neurons of a single feature, and the features that only those have.
 
