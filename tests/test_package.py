@@ -103,7 +103,9 @@ def test_commands_in_pages_exist(page: str, capsys: pytest.CaptureFixture[str]) 
     for line in used:
         words = line.split()
         name = tuple(words[: 2 if words[0] == "reproduce" else 1])
-        assert name in known or (len(name) == 1 and name[0] == "reproduce"), line
+        if name[-1].isupper() or name == ("reproduce",):  # any of them
+            continue
+        assert name in known, line
         for option in re.findall(r"--[\w-]+", line):
             assert option in known[name], (line, option)
 
