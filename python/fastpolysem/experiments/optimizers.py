@@ -159,7 +159,15 @@ def _say(data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         return f"{first}, and the optimiser matters: {listed}."
     if outcome == NO_EFFECT:
         return f"{first}, and no optimiser changes it by more than {MARGIN:.0%}."
-    return f"{first}; whether another optimiser changes it by more than {MARGIN:.0%}: {outcome}."
+    sentence = f"{first}; whether another optimiser changes it by more than {MARGIN:.0%}: {outcome}"
+    open_ = judged[judged["outcome"] == outcome]
+    if len(open_) == len(judged):
+        return f"{sentence}."
+    listed = "; ".join(
+        f"{row.test} {row.difference:+.1%} [{row.ci_low:+.1%}, {row.ci_high:+.1%}]"
+        for row in open_.itertuples()
+    )
+    return f"{sentence} for {listed}; the others do not."
 
 
 def draw(data: Answers, ax: Axes | None = None) -> Axes:
@@ -204,5 +212,5 @@ def draw(data: Answers, ax: Axes | None = None) -> Axes:
     axes[0].set_yticks(range(len(ways)), ways)
     axes[0].set_ylabel("optimiser")
     axes[0].set_ylim(len(ways) - 0.4, -0.6)
-    axes[0].legend(frameon=False, fontsize="small", loc="lower left")
+    axes[0].legend(frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.6, 0.95))
     return ax or axes[0]

@@ -44,8 +44,8 @@ MARGIN = 0.02
 _ADAMW: dict[str, Any] = {"optimizer": "adamw", "steps": 10_000}
 _SGD: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 0.06, "steps": 10_000}
 _SETTINGS: dict[str, Any] = {
-    "n_features": 32,
-    "n_hidden": [16, 32, 128],
+    "n_features": 16,
+    "n_hidden": [8, 16, 32, 64],
     "l1": [0.01, 0.1],
     "l1_update": "orthant",
     "stop": "certified",
@@ -54,11 +54,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Some minutes on two cores.
     "default": {**_SETTINGS, "seeds": 200},
     # Half a minute.
-    "quick": {**_SETTINGS, "seeds": 60, "n_hidden": [32, 128], "l1": 0.1},
+    "quick": {**_SETTINGS, "seeds": 60, "n_hidden": [16, 64], "l1": 0.1},
     # The page of findings.
     "paper": {**_SETTINGS, "seeds": 1000},
     # About an hour.
-    "large": {**_SETTINGS, "seeds": 2000, "n_features": 64, "n_hidden": [64, 128, 256]},
+    "large": {**_SETTINGS, "seeds": 2000, "n_features": 32, "n_hidden": [16, 32, 64, 128]},
 }
 
 RANKS = (1, 2, 4, 8)

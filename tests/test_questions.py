@@ -1,0 +1,378 @@
+"""The experiments on readers' questions: what they take, and what they say where nothing is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import fastpolysem as fp
+from fastpolysem import cli, experiments, metrics, theory
+from fastpolysem.experiments import (
+    baseline,
+    cooccurrence,
+    diagnose,
+    kurtosis,
+    necessary,
+    optimizers,
+    winners,
+)
+from fastpolysem.experiments._answers import Answers
+from fastpolysem.experiments._verdicts import EFFECT, LACKS_POWER, NO_EFFECT
+
+FINDINGS = Path(__file__).parents[1] / "docs" / "findings"
+QUESTIONS = sorted(
+    name for name in experiments.names() if hasattr(experiments.get(name), "verdict")
+)
+
+# What each page finds without its effect: the labels or the sides of each comparison are shuffled
+# seed by seed, which leaves everything else in place.
+
+
+def _shuffled(columns: list[str]) -> Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]:
+    def shuffle(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+        mixed = rows.sample(frac=1, random_state=rng.integers(2**31)).sort_values(
+            "seed", kind="stable"
+        )
+        ordered = rows.sort_values("seed", kind="stable")
+        result = mixed.copy()
+        result[columns] = ordered[columns].to_numpy()
+        return result
+
+    return shuffle
+
+
+def _meetings(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    # Only settings of one kind of sampling are compared, so labels stay within it.
+    sampled = rows["inputs"].isin(["independent", "one-hot, sampled"])
+    labels = ["inputs", "rate", "companions"]
+    parts = [_shuffled(labels)(rows[which], rng) for which in (sampled, ~sampled)]
+    result = pd.concat(parts)
+    # Of the pairs that share a neuron, as many are couples as chance makes it.
+    n = 16
+    result["coupled"] = rng.hypergeometric(n // 2, n * (n - 2) // 2, result["sharing"])
+    return result
+
+
+def _sides(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    names = ["rank_1", "push", "without_l1", "exclusive"]
+    result = rows.assign(push=rows["push_1"])
+    result[names] = rng.permuted(result[names].to_numpy(), axis=1)
+    return result.assign(**{f"push_{length:g}": result["push"] for length in winners.PUSHES})
+
+
+def _flipped(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    gap = rows["concentration"] - rows["concentration_rotated"]
+    return rows.assign(
+        concentration=rows["concentration_rotated"] + gap * rng.choice([-1, 1], len(rows))
+    )
+
+
+def _relabelled(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    truth = rows.groupby(["n_hidden", "l1_update"])["incidental"].transform(rng.permutation)
+    return rows.assign(incidental=truth)
+
+
+NULLS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] = {
+    "baseline": _flipped,
+    "cooccurrence": _meetings,
+    "diagnose": _relabelled,
+    "kurtosis": _shuffled(["noise", "kurtosis"]),
+    "optimizers": _shuffled(["way"]),
+    "tradeoff": _shuffled(["remedy"]),
+    "winners": _sides,
+}
+"""`necessary` compares with none at all: its null are models without a free neuron, below."""
+
+
+def page_rows(name: str) -> pd.DataFrame:
+    return pd.read_parquet(FINDINGS / f"{name}.parquet")
+
+
+def null_alarms(name: str, repeats: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often the verdict speaks of an effect where there is none."""
+    experiment: Any = experiments.get(name)
+    monkeypatch.setattr(experiment, "_say", lambda *_: "")  # the outcome is all that is asked for
+    rows = page_rows(name)
+    held = {"n_hidden", "l1", "sharing", "noise_std"}
+    settings = [one for one in experiment._LABELS if one in held]
+    rng = np.random.default_rng(1)
+    alarms = 0
+    for _ in range(repeats):
+        some = rows[rows["seed"].isin(rng.choice(rows["seed"].unique(), 100, replace=False))]
+        parts = [NULLS[name](part, rng) for _, part in some.groupby(settings, dropna=False)]
+        null = Answers(pd.concat(parts, ignore_index=True))
+        alarms += experiment.verdict(null).outcome == EFFECT
+    return alarms
+
+
+@pytest.mark.parametrize("name", sorted(NULLS))
+def test_nothing_is_found_where_nothing_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    repeats = 20
+    assert null_alarms(name, repeats, monkeypatch) <= stats.binom.ppf(0.999, repeats, 0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(NULLS))
+def test_false_alarms_come_at_the_stated_rate(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    repeats = 1000
+    assert null_alarms(name, repeats, monkeypatch) <= stats.binom.ppf(0.999, repeats, 0.05)
+
+
+def test_nothing_is_incidental_where_every_neuron_is_used() -> None:
+    rng = np.random.default_rng(2)
+    config = fp.Config(n_features=12, n_hidden=6, l1=0.03, steps=0)
+    weights = np.zeros((60, 12, 6))
+    for one in weights:
+        order = rng.permutation(12)
+        one[order, np.arange(12) // 2] = np.where(np.arange(12) % 2, 1.0, -1.0)
+    weights += rng.uniform(-0.02, 0.02, weights.shape)
+    result = dataclasses.replace(fp.train(config, 60), weights=weights)
+    taken = necessary.take(result)
+    assert (taken["shared"] == 6).all()
+    assert (taken["necessary"] == 6).all()
+    assert not taken["removable"].any()
+    rows = pd.DataFrame({**necessary.label(config), **taken, "seed": range(60), "diverged": False})
+    rows = rows.assign(polysemantic=6, unrepresented=0, malign=0, dead=0, loss=0.0)
+    assert necessary.verdict(Answers(rows)).outcome == NO_EFFECT
+
+
+# The pages say what their data say.
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_pages_say_what_their_data_say(name: str) -> None:
+    experiment: Any = experiments.get(name)
+    page = (FINDINGS / f"{name}.md").read_text(encoding="utf-8")
+    rows = page_rows(name)
+    found = experiment.verdict(Answers(rows))
+    assert found.sentence in " ".join(page.split()), found.sentence
+    assert f"reproduce {name} --preset paper" in page
+    assert f"]({name}.md)" in (FINDINGS / "index.md").read_text(encoding="utf-8")
+    for file in (f"{name}.parquet", f"{name}.png"):
+        assert 0 < (FINDINGS / file).stat().st_size < 300_000
+        assert f"]({file})" in page
+    labels = [one for one in experiment.rows(Answers(rows)).columns if one in experiment._LABELS]
+    counts = rows.groupby(labels, dropna=False).size()
+    assert set(counts) == {experiment.PRESETS["paper"]["seeds"]}
+
+
+def test_verdicts_are_printed_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = "reproduce optimizers --preset quick --seeds 4 --n-features 6 --n-hidden 8 --steps 200"
+    assert cli.main([*words.split(), "--output", str(tmp_path)]) == 0
+    kept = (tmp_path / "optimizers-verdict.txt").read_text(encoding="utf-8")
+    assert f"Verdict ({LACKS_POWER})" in kept
+    assert kept in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_quick_says_what_the_page_says_or_that_it_lacks_the_power(name: str) -> None:
+    experiment: Any = experiments.get(name)
+    quick = experiment.verdict(experiment.run("quick", progress=False))
+    page = experiment.verdict(Answers(page_rows(name)))
+    assert quick.outcome in (page.outcome, LACKS_POWER)
+
+
+@pytest.mark.slow
+def test_one_setting_under_two_names_is_no_effect() -> None:
+    """Trained anew with other seeds: what remains if the effect itself is switched off."""
+    config = optimizers.configs("paper", optimizer="adamw", n_features=16, n_hidden=32)[0]
+    config = config.replace(l1=0.03, l1_update="orthant", stop="certified")
+    repeats, size = 60, 40
+    result = fp.train(config, 2 * repeats * size)
+    counts = result.signed_slots.reshape(repeats, 2, size)
+    alarms = 0
+    for first, second in counts:
+        rows = pd.DataFrame(
+            {
+                **{name: getattr(config, name) for name in ("n_features", "n_hidden", "l1")},
+                "way": [optimizers.REFERENCE] * size + ["sgd"] * size,
+                "seed": [*range(size), *range(size)],
+                "diverged": False,
+                "signed_slots": [*first, *second],
+                "polysemantic": [*first, *second],
+            }
+        )
+        rows = rows.assign(malign=0, unrepresented=0, steps_taken=1, finished=True)
+        alarms += optimizers.verdict(Answers(rows)).outcome == EFFECT
+    assert alarms <= stats.binom.ppf(0.999, repeats, 0.05)
+
+
+# What each experiment takes.
+
+
+@pytest.mark.parametrize("couples", [False, True])
+def test_paired_inputs_present_each_feature_once(couples: bool) -> None:
+    batch = cooccurrence.paired_inputs(6, 0.3, couples).to_dense()
+    weight = np.square(batch).sum(axis=0)
+    np.testing.assert_allclose(weight, 1)
+    meetings = np.square(batch).T @ (batch > 0)  # how much of i's weight comes with j
+    np.testing.assert_allclose(np.diag(meetings), 1)
+    others = meetings - np.diag(np.diag(meetings))
+    np.testing.assert_allclose(others.sum(axis=1), 0.3)
+    if couples:
+        assert np.flatnonzero(others[2]).tolist() == [3]
+    else:
+        np.testing.assert_allclose(others[~np.eye(6, dtype=bool)], 0.3 / 5)
+
+
+def test_paired_inputs_are_the_mean_over_presentations() -> None:
+    rng = np.random.default_rng(3)
+    weights = rng.normal(0, 0.5, (4, 5))
+    config = fp.Config(n_features=4, n_hidden=5, inputs=cooccurrence.paired_inputs(4, 0.3))
+    loss, _ = fp.loss_and_gradient(weights, config)
+    plain = fp.Config(n_features=4, n_hidden=5)
+    alone, _ = fp.loss_and_gradient(weights, plain, np.eye(4))
+    first, second = np.triu_indices(4, 1)
+    together, _ = fp.loss_and_gradient(weights, plain, np.eye(4)[first] + np.eye(4)[second])
+    assert loss == pytest.approx(0.7 * alone + 0.3 / 3 * together)
+
+
+def test_kinds_of_inputs_are_recognised() -> None:
+    labels = [cooccurrence.label(one) for one in cooccurrence.configs("paper")]
+    kinds = pd.DataFrame(labels)["inputs"].value_counts()
+    settings = cooccurrence.PRESETS["paper"]
+    assert kinds.to_dict() == {
+        "one-hot": 1,
+        "one-hot, sampled": 1,
+        "all pairs": len(settings["all_pairs"]),
+        "couples": len(settings["couples"]),
+        "independent": len(settings["independent"]),
+    }
+    rates = [one["rate"] for one in labels if one["inputs"] == "all pairs"]
+    np.testing.assert_allclose(rates, settings["all_pairs"], rtol=1e-6)
+    other = fp.Config(n_features=4, n_hidden=4, inputs=fp.FixedBatch(2 * np.eye(4)))
+    assert cooccurrence.label(other)["inputs"] == "other"
+
+
+def test_pairs_that_share_a_favourite_are_counted() -> None:
+    config = fp.Config(n_features=6, n_hidden=5, steps=0)
+    weights = np.zeros((2, 6, 5))
+    weights[0, [0, 1, 2], 3] = 1, -1, 0.5  # three pairs, one of them a couple
+    weights[0, 4, 0] = 1  # features 3 and 5 have no weights, hence no favourite
+    weights[1] = np.eye(6, 5)
+    result = dataclasses.replace(fp.train(config, 2), weights=weights.astype(np.float32))
+    taken = cooccurrence.take(result)
+    assert taken["sharing"].tolist() == [3, 0]
+    assert taken["coupled"].tolist() == [1, 0]
+    assert taken["loss_mixed"][0] > taken["loss_mixed"][1] > 0  # feature 5 is missing from both
+
+
+def test_exclusive_favourites() -> None:
+    weights = np.array([[[3.0, 2.0, 0.0], [2.5, 0.0, 1.0], [-2.0, 0.0, 1.5], [2.4, -2.2, 0.0]]])
+    # Feature 0 has (0, +); 3 is next but (0, +) is taken, and so 1; then 3 takes (1, -).
+    assert winners.exclusive(weights).tolist() == [[0, 2, 0, 1]]
+
+
+def test_push_is_what_interference_takes_away() -> None:
+    rng = np.random.default_rng(4)
+    weights = rng.standard_normal((2, 5, 7))
+    found = winners.push(weights)
+    for s, i in np.ndindex(2, 5):
+        w = weights[s]
+        expected = sum(max(w[i] @ w[j], 0) * w[j] for j in range(5) if j != i)
+        np.testing.assert_allclose(found[s, i], expected)
+
+
+def test_winners_are_ranked_by_their_start() -> None:
+    config = fp.Config(n_features=3, n_hidden=9, l1=0.01, steps=20)
+    trained = fp.train(config, 3, return_weights=True)
+    start = np.asarray(fp.train(config.replace(steps=0), 3, return_weights=True).weights)
+    order = np.argsort(-np.abs(start), axis=-1)
+    end = np.zeros_like(start)
+    for s, i in np.ndindex(3, 3):
+        k = order[s, i, [0, 1, 4][i]]
+        end[s, i, k] = np.sign(start[s, i, k])
+    end[0, 2] *= -1
+    end[1, 0] *= 0.5
+    taken = winners.take(dataclasses.replace(trained, weights=end))
+    assert taken["features"].tolist() == [3, 2, 3]
+    assert taken["rank_1"].tolist() == [1, 0, 1]
+    assert taken["rank_2"].tolist() == [2, 1, 2]
+    assert taken["rank_4"].tolist() == [2, 1, 2]
+    assert taken["rank_8"].tolist() == [3, 2, 3]
+    assert taken["kept_sign"].tolist() == [2, 2, 3]
+
+
+def test_rotations_turn_nothing_but_the_basis() -> None:
+    rng = np.random.default_rng(5)
+    q = baseline.rotation(6, rng)
+    np.testing.assert_allclose(q @ q.T, np.eye(6), atol=1e-12)
+    # A uniform one: E q_ij⁴ = 3/(m (m + 2)).
+    fourth = np.mean([np.mean(baseline.rotation(6, rng) ** 4) for _ in range(2000)])
+    assert fourth == pytest.approx(3 / 48, rel=0.03)
+    weights = np.zeros((1, 2, 6))
+    weights[0, 0, 0], weights[0, 1, :4] = 2, 0.5
+    assert baseline.concentration(weights)[0] == pytest.approx((1 + 1 / 4) / 2)
+
+
+def test_part_of_a_direction_that_rotates() -> None:
+    rng = np.random.default_rng(6)
+    weights, direction = rng.standard_normal((2, 3, 4, 6))
+    part = kurtosis.along_rotations(weights, direction)
+    np.testing.assert_allclose(kurtosis.along_rotations(weights, part), part, atol=1e-10)
+    # W A with A antisymmetric leaves the Gram matrix alone to first order.
+    change = part @ np.swapaxes(weights, 1, 2)
+    np.testing.assert_allclose(change, -np.swapaxes(change, 1, 2), atol=1e-10)
+    # What is left over has no such part: it is orthogonal to W A for every A.
+    rest = direction - part
+    generator = np.swapaxes(weights, 1, 2) @ rest
+    np.testing.assert_allclose(generator, np.swapaxes(generator, 1, 2), atol=1e-10)
+
+
+def test_predicted_growth_is_that_of_descent_on_the_correction() -> None:
+    rng = np.random.default_rng(7)
+    config = fp.Config(
+        n_features=4,
+        n_hidden=6,
+        optimizer="sgd",
+        learning_rate=1e-3,
+        noise="laplace",
+        noise_std=0.2,
+    )
+    weights = rng.normal(0, 0.4, (1, 4, 6))
+    gradient = np.zeros_like(weights)
+    for place in np.ndindex(*weights.shape):
+        ends = []
+        for sign in (1, -1):
+            moved = weights.copy()
+            moved[place] += sign * 1e-5
+            ends.append(float(theory.kurtosis_correction(moved, 0.2, 1.0)[0]))  # type: ignore[index]
+        gradient[place] = (ends[0] - ends[1]) / 2e-5
+    step = kurtosis.along_rotations(weights, -config.learning_rate * gradient)
+    after = metrics.fourth_norm(weights + step).mean() - metrics.fourth_norm(weights - step).mean()
+    assert kurtosis.predicted_growth(weights, config)[0] == pytest.approx(after / 2, rel=1e-3)
+
+
+def test_noise_of_equal_kurtosis_is_labelled_so() -> None:
+    labels = pd.DataFrame([kurtosis.label(one) for one in kurtosis.configs("paper")])
+    found = labels[labels["sharing"] == "step"].set_index("noise")["kurtosis"]
+    assert found["rademacher"] == found["three_point 1"] == -2
+    assert found["gaussian"] == 0
+    assert found["three_point 0.333"] == pytest.approx(0, abs=1e-12)
+    assert found["laplace"] == found["student_t 6"] == pytest.approx(3)
+
+
+def test_moves_without_loss_are_the_truth_of_diagnose() -> None:
+    config = fp.Config(n_features=4, n_hidden=3)
+    weights = np.zeros((4, 3))
+    weights[[0, 1], 0] = 1, -1
+    weights[2, 1] = 1
+    assert diagnose._lossless(weights, config)  # neuron 2 is free
+    weights[3, 2] = 1
+    assert not diagnose._lossless(weights, config)
+    assert not diagnose._lossless(np.eye(4, 3), config)
+
+
+def test_every_way_of_optimizers_has_its_name() -> None:
+    names = [optimizers.label(one)["way"] for one in optimizers.configs("paper")]
+    assert list(dict.fromkeys(names)) == list(optimizers.WAYS)
+    names = [baseline.label(one)["optimizer"] for one in baseline.configs("paper")]
+    assert list(dict.fromkeys(names)) == list(baseline.WAYS)
