@@ -86,7 +86,7 @@ def test_ctrl_c_from_outside(tmp_path: Path) -> None:
 
 # Sends itself a signal in each phase, several times, and says how long it took to stop.
 PHASES = """
-import json, os, pathlib, signal, sys, threading, time
+import contextlib, json, os, pathlib, signal, sys, threading, time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 import fastpolysem as fp
@@ -133,14 +133,14 @@ PHASES = {
     "drawing": ({**quick, "progress": True}, lambda: on_call(progress, "describe", 1), None),
     "threads": ({"configs": endless.replace(steps=10**5), "seeds": 4}, later,
                 lambda: ThreadPoolExecutor(1)),
-    "processes": ({"configs": endless.replace(steps=2000), "seeds": 40}, later, pool),
+    "processes": ({"configs": endless.replace(steps=500), "seeds": 40}, later, pool),
 }
 
 if __name__ == "__main__":
     blocks._SPEED = 1.2e6
     progress.LINE_INTERVAL = 0.0
     folder = pathlib.Path(sys.argv[1])
-    took = {}
+    took, workers = {}, []
     for name in sys.argv[2:]:
         arguments, prepare, executor = PHASES[name]
         took[name] = []
@@ -156,12 +156,13 @@ if __name__ == "__main__":
             took[name].append(time.perf_counter() - sent[-1])
             restore()
             assert study.interrupted, name
-            if name == "processes":
-                for process in made._processes.values():
-                    process.kill()
             if made:
+                workers += getattr(made, "_processes", {})
                 made.shutdown(wait=False, cancel_futures=True)
     print(json.dumps(took), flush=True)
+    for worker in workers:  # they would keep our pipes open
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
     os._exit(0)  # the thread still trains
 """
 
