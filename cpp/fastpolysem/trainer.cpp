@@ -324,7 +324,7 @@ class LanesWorker {
                 if (over[lane]) continue;
                 kernel_.read(int(lane), judge_.weights);
                 const bool last = end || (look && judge_.is_certified());
-                if (!noise_.empty() && due) kernel_.read_noise(int(lane), noise_);
+                if (!noise_.empty() && due && !last) kernel_.read_noise(int(lane), noise_);
                 for (std::size_t r = next_record;
                      r < task_.record_steps.size() && (task_.record_steps[r] == step || last); ++r)
                     judge_.record(first + lane, r, last,
