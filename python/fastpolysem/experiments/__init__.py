@@ -19,10 +19,21 @@ from fastpolysem.config import Config, grid
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
+    from fastpolysem.experiments._measured import Measured
     from fastpolysem.studies import Progress, Study
+    from fastpolysem.training import Record, TrainingResult
 
-__all__ = ["Experiment", "combinations", "get", "grid_of", "names", "study_of"]
+__all__ = [
+    "Experiment",
+    "combinations",
+    "get",
+    "grid_of",
+    "measured_of",
+    "names",
+    "study_of",
+]
 
 
 class Experiment(Protocol):
@@ -129,6 +140,54 @@ def study_of(
         )
 
     return configs, run
+
+
+def measured_of(
+    name: str,
+    presets: Mapping[str, Mapping[str, Any]],
+    take: Callable[[TrainingResult], dict[str, NDArray[Any]]] | None = None,
+    *,
+    configs: Callable[..., list[Config]] | None = None,
+    record: Callable[[list[Config]], Record] | None = None,
+) -> tuple[Callable[..., list[Config]], Callable[..., Measured]]:
+    """``configs`` and ``run`` of an experiment that needs more of a seed than a study keeps.
+
+    What is recorded during training follows from the configurations by ``record``, and ``take``
+    says what is kept of the weights, as `_measured.measure` has it. ``configs``: the experiment's
+    own, if they are not all `combinations` of a preset's settings.
+    """
+
+    def all_of(preset: str = "default", **changes: Any) -> list[Config]:
+        """The configurations of a preset; a list in ``changes`` gives several values of a field."""
+        return grid_of(presets, preset, changes)
+
+    listed_by = configs or all_of
+
+    def run(
+        preset: str = "default",
+        *,
+        seeds: int | None = None,
+        path: str | os.PathLike[str] | None = None,
+        num_threads: int | None = None,
+        progress: bool | Callable[[Progress], object] | None = None,
+        **changes: Any,
+    ) -> Measured:
+        """Train what is missing in ``path``, or everything without one."""
+        from fastpolysem.experiments._measured import measure
+
+        listed = listed_by(preset, **changes)
+        return measure(
+            name,
+            listed,
+            presets[preset]["seeds"] if seeds is None else seeds,
+            record=record(listed) if record else None,
+            take=take,
+            path=path,
+            num_threads=num_threads,
+            progress=progress,
+        )
+
+    return listed_by, run
 
 
 def combinations(settings: Mapping[str, Any]) -> list[Config]:

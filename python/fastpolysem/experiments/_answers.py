@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem.config import Config
-from fastpolysem.experiments import grid_of
+from fastpolysem.experiments import measured_of
 from fastpolysem.statistics import Estimate, mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from fastpolysem.experiments._measured import Measured
-    from fastpolysem.studies import Progress
     from fastpolysem.training import Record, TrainingResult
 
 COUNTS = ("polysemantic", "malign", "signed_slots", "dead", "unrepresented", "loss")
@@ -92,44 +91,18 @@ def question(
     configs
         Its own, if they are not all combinations of a preset's settings.
     """
-    own = configs
+    listed_by, measured = measured_of(name, presets, take, configs=configs, record=record)
 
-    def all_configs(preset: str = "default", **changes: Any) -> list[Config]:
-        """The configurations of a preset; a list in ``changes`` gives several values of a field."""
-        if own is not None:
-            return own(preset, **changes)
-        return grid_of(presets, preset, changes)
-
-    def run(
-        preset: str = "default",
-        *,
-        seeds: int | None = None,
-        path: str | os.PathLike[str] | None = None,
-        num_threads: int | None = None,
-        progress: bool | Callable[[Progress], object] | None = None,
-        **changes: Any,
-    ) -> Answers:
+    def run(preset: str = "default", **arguments: Any) -> Answers:
         """Train what is missing in ``path``, or everything without one."""
-        from fastpolysem.experiments._measured import measure
-
-        listed = all_configs(preset, **changes)
-        data = measure(
-            name,
-            listed,
-            presets[preset]["seeds"] if seeds is None else seeds,
-            record=record(listed) if record else None,
-            take=take,
-            path=path,
-            num_threads=num_threads,
-            progress=progress,
-        )
+        data = measured(preset, **arguments)
         return Answers(_tidy(data, label), data.interrupted)
 
     def rows(data: Answers) -> pd.DataFrame:
         """One row a seed."""
         return data.rows
 
-    return Question(all_configs, run, rows)
+    return Question(listed_by, run, rows)
 
 
 def _tidy(data: Measured, label: Callable[[Config], dict[str, Any]]) -> pd.DataFrame:

@@ -7,12 +7,10 @@ takes weights of size 1 ± 0.2 for a feature's representation.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastpolysem.config import Config
-from fastpolysem.experiments import grid_of
+from fastpolysem.experiments import measured_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
     from fastpolysem.experiments._measured import Measured
     from fastpolysem.statistics import PowerLaw
-    from fastpolysem.studies import Progress
     from fastpolysem.training import TrainingResult
 
 NAME = "amount"
@@ -73,34 +70,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def configs(preset: str = "default", **changes: Any) -> list[Config]:
-    """The configurations of a preset; a list in ``changes`` gives several values of a field."""
-    return grid_of(PRESETS, preset, changes)
-
-
-def run(
-    preset: str = "default",
-    *,
-    seeds: int | None = None,
-    path: str | os.PathLike[str] | None = None,
-    num_threads: int | None = None,
-    progress: bool | Callable[[Progress], object] | None = None,
-    **changes: Any,
-) -> Measured:
-    """Train what is missing in ``path``, or everything without one."""
-    from fastpolysem.experiments._measured import measure
-
-    return measure(
-        NAME,
-        configs(preset, **changes),
-        PRESETS[preset]["seeds"] if seeds is None else seeds,
-        take=take,
-        path=path,
-        num_threads=num_threads,
-        progress=progress,
-    )
-
-
 def take(result: TrainingResult) -> dict[str, NDArray[Any]]:
     """``counts`` (S, W): polysemantic neurons by each of the `WINDOWS`; -1 where diverged."""
     import numpy as np
@@ -114,6 +83,9 @@ def take(result: TrainingResult) -> dict[str, NDArray[Any]]:
         for index, window in enumerate(WINDOWS):
             counts[valid, index] = count_polysemantic(weights, 1 - window, 1 + window)
     return {"counts": counts}
+
+
+configs, run = measured_of(NAME, PRESETS, take)
 
 
 def _of(weights: Any, seeds: NDArray[Any]) -> Any:

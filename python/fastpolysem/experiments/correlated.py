@@ -8,12 +8,10 @@ over 100 rows of 50 outputs where `Config` sums it, with a feature on in 26 % of
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastpolysem.config import Config
-from fastpolysem.experiments import grid_of
+from fastpolysem.experiments import grid_of, measured_of
 from fastpolysem.inputs import CorrelatedBlocks
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastpolysem.experiments._measured import Measured
-    from fastpolysem.studies import Progress
     from fastpolysem.training import TrainingResult
 
 NAME = "correlated"
@@ -66,34 +63,11 @@ PAIRS = (
 
 def configs(preset: str = "default", **changes: Any) -> list[Config]:
     """The configurations of a preset; a list in ``changes`` gives several values of a field."""
-    return grid_of(PRESETS, preset, changes)
-
-
-def run(
-    preset: str = "default",
-    *,
-    seeds: int | None = None,
-    path: str | os.PathLike[str] | None = None,
-    num_threads: int | None = None,
-    progress: bool | Callable[[Progress], object] | None = None,
-    **changes: Any,
-) -> Measured:
-    """Train what is missing in ``path``, or everything without one."""
-    from fastpolysem.experiments._measured import measure
-
-    listed = configs(preset, **changes)
+    listed = grid_of(PRESETS, preset, changes)
     for config in listed:
         if not isinstance(config.inputs, CorrelatedBlocks):
             raise ValueError(f"correlated: inputs must be correlated blocks, got {config.inputs!r}")
-    return measure(
-        NAME,
-        listed,
-        PRESETS[preset]["seeds"] if seeds is None else seeds,
-        take=take,
-        path=path,
-        num_threads=num_threads,
-        progress=progress,
-    )
+    return listed
 
 
 def take(result: TrainingResult) -> dict[str, NDArray[Any]]:
@@ -134,6 +108,9 @@ def take(result: TrainingResult) -> dict[str, NDArray[Any]]:
         "encoder": encoder[shown],
         "decoder": decoder[shown],
     }
+
+
+_, run = measured_of(NAME, PRESETS, take, configs=configs)
 
 
 def table(data: Measured) -> pd.DataFrame:

@@ -7,13 +7,12 @@ instances that saw the same noise; here every seed draws its own.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fastpolysem import _checks
 from fastpolysem.config import Config
-from fastpolysem.experiments import grid_of
+from fastpolysem.experiments import grid_of, measured_of
 from fastpolysem.training import Record
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from fastpolysem.experiments._measured import Measured
     from fastpolysem.statistics import Estimate
-    from fastpolysem.studies import Progress
 
 NAME = "noise"
 SUMMARY = "Follow fourth norm and polysemantic neurons under several kinds of noise, without l1."
@@ -76,32 +74,16 @@ def configs(preset: str = "default", **changes: Any) -> list[Config]:
     return listed
 
 
-def run(
-    preset: str = "default",
-    *,
-    seeds: int | None = None,
-    path: str | os.PathLike[str] | None = None,
-    num_threads: int | None = None,
-    progress: bool | Callable[[Progress], object] | None = None,
-    **changes: Any,
-) -> Measured:
-    """Train what is missing in ``path``, or everything without one; records about 80 steps."""
+def _record(listed: list[Config]) -> Record:
+    """About 80 steps, as many of them as all configurations have."""
     import numpy as np
 
-    from fastpolysem.experiments._measured import measure
-
-    listed = configs(preset, **changes)
     steps = max(config.steps for config in listed)
     at = np.unique(np.round(np.geomspace(1, max(steps, 1), 80)).astype(int))
-    return measure(
-        NAME,
-        listed,
-        PRESETS[preset]["seeds"] if seeds is None else seeds,
-        record=Record(METRICS, [0, *at[at <= min(config.steps for config in listed)].tolist()]),
-        path=path,
-        num_threads=num_threads,
-        progress=progress,
-    )
+    return Record(METRICS, [0, *at[at <= min(config.steps for config in listed)].tolist()])
+
+
+_, run = measured_of(NAME, PRESETS, configs=configs, record=_record)
 
 
 def table(data: Measured) -> pd.DataFrame:
