@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import signal
+
 from hypothesis import settings
 
 # The machines that run this differ in speed and the tests must not depend on it; a failure should
 # print the example and be found again.
 settings.register_profile("fastpolysem", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("fastpolysem")
+
+# A shell's background job is started with Ctrl-C ignored, and so would be what the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
