@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from fastpolysem.config import Config
 from fastpolysem.experiments import measured_of
-from fastpolysem.statistics import Estimate, mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from fastpolysem.experiments._measured import Measured
+    from fastpolysem.statistics import Estimate
     from fastpolysem.training import Record, TrainingResult
 
 COUNTS = ("polysemantic", "malign", "signed_slots", "dead", "unrepresented", "loss")
@@ -170,6 +170,8 @@ def pairs(first: pd.DataFrame, second: pd.DataFrame, column: str) -> tuple[Any, 
 def _mean(column: pd.Series[Any]) -> Estimate:
     """The mean of the finite values; of shares that are all the same, with the interval that so
     many seeds leave open, since Student's has no length and they are no counts."""
+    from fastpolysem.statistics import Estimate, mean
+
     values = column.to_numpy(dtype=np.float64)
     values = values[np.isfinite(values)]
     if column.dtype.kind == "i" or len(values) < 2 or np.ptp(values):

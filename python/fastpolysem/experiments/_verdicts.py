@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastpolysem import statistics
-from fastpolysem.statistics import Estimate
-
 if TYPE_CHECKING:
     import pandas as pd
+
+    from fastpolysem.statistics import Estimate
 
 ALPHA = 0.05
 """Chance of a false alarm among all primary tests of a verdict."""
@@ -144,6 +143,9 @@ def compared(
         ``1 - 0.025^(1/S)`` of them could differ, by 1.
     """
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    from fastpolysem import statistics
+    from fastpolysem.statistics import Estimate
+
     unknown = Comparison(name, Estimate(math.nan, math.nan, math.nan), math.nan, margin)
     if min(a.size, b.size) < 2:
         return unknown

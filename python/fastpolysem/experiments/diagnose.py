@@ -26,12 +26,12 @@ from fastpolysem.experiments._verdicts import (
     text,
     verdict_of,
 )
-from fastpolysem.statistics import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from fastpolysem.statistics import Estimate
     from fastpolysem.training import TrainingResult
 
 NAME = "diagnose"
@@ -170,6 +170,8 @@ def roc(score: NDArray[Any], truth: NDArray[np.bool_]) -> Roc:
     """The ROC of a score; nan where only one of the two occurs."""
     from scipy import stats
 
+    from fastpolysem.statistics import Estimate
+
     score = np.asarray(score, dtype=np.float64)
     yes, no = score[truth], score[~truth]
     if min(len(yes), len(no)) < 2:
@@ -284,6 +286,8 @@ def table(data: Answers) -> pd.DataFrame:
 
 def verdict(data: Answers) -> Verdict:
     """Does a view tell incidental from necessary better than chance?"""
+    from fastpolysem.statistics import Estimate
+
     tests = []
     for name, found in curves(data).items():
         value, low, high = found.area
