@@ -152,9 +152,17 @@ def measured_of(
 ) -> tuple[Callable[..., list[Config]], Callable[..., Measured]]:
     """``configs`` and ``run`` of an experiment that needs more of a seed than a study keeps.
 
-    What is recorded during training follows from the configurations by ``record``, and ``take``
-    says what is kept of the weights, as `_measured.measure` has it. ``configs``: the experiment's
-    own, if they are not all `combinations` of a preset's settings.
+    Parameters
+    ----------
+    name, presets
+        The experiment's ``NAME`` and ``PRESETS``.
+    take
+        Is given the results with weights and returns arrays to keep of them, as `_measured.measure`
+        has it.
+    configs
+        The experiment's own, if they are not all `combinations` of a preset's settings.
+    record
+        What to record during training, of the configurations.
     """
 
     def all_of(preset: str = "default", **changes: Any) -> list[Config]:
