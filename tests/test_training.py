@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib
+import importlib.util
 import itertools
 
 import numpy as np
@@ -862,6 +863,8 @@ def test_instruction_sets_do_not_change_bits(options, monkeypatch):
     seeds = [0, 1, 2**64 - 1]
     here = fp.train(config, seeds, return_weights=True)
     for name in fp.build_info()["supported"]:
+        if importlib.util.find_spec(f"fastpolysem._core_{name}") is None:
+            continue  # a build for some instruction sets only
         other = importlib.import_module(f"fastpolysem._core_{name}")
         assert other.info()["isa"] == name
         for module in ("config", "training"):
