@@ -149,7 +149,7 @@ def settings(rng: random.Random) -> dict[str, Any]:
 
 
 FIELDS = [
-    name for name in configuration._DEFAULTS if name not in ("n_features", "n_hidden", "steps")
+    name for name in configuration.DEFAULTS if name not in ("n_features", "n_hidden", "steps")
 ]
 
 

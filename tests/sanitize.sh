@@ -56,5 +56,5 @@ folder=$PWD/build/sanitize-$kind
   -C build-dir="$folder/build" -C cmake.define.FASTPOLYSEM_SANITIZE="$sanitize" -C cmake.define.FASTPOLYSEM_LEVELS="$level"
 
 export PYTHONPATH="$folder/package${PYTHONPATH:+:$PYTHONPATH}" FASTPOLYSEM_ISA=$level PYTHONMALLOC=malloc
-[ $# -gt 0 ] || set -- tests/test_{training,properties,objective,counts,inputs,encoding,random,bad_input,interrupt}.py
+[ $# -gt 0 ] || set -- tests/test_{training,training_terms,same_bits,properties,objective,counts,inputs,encoding,random,bad_config,bad_input,interrupt}.py
 LD_PRELOAD=${preload// /:} exec "$python" -m pytest -q -p no:cacheprovider "$@"

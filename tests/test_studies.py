@@ -187,7 +187,10 @@ def test_no_event_is_never_precise() -> None:
         ({"seeds": range(2**64 - 2, 2**64 + 1)}, "seeds must be integers < 18446744073709551616"),
         ({"seeds": 1, "keep_weights": 1}, "keep_weights must be True or False, got 1"),
         ({"seeds": 1, "record": "loss"}, "record must be a Record or a pair"),
-        ({"seeds": 1, "record": ("loss", [51])}, "record must ask for steps .* up to 50, got 51"),
+        (
+            {"seeds": 1, "record": ("loss", [51])},
+            "record must ask for steps <= 50, as many as are taken, got 51",
+        ),
         ({}, "exactly one of seeds and target"),
         ({"seeds": 3, "target": 0.1}, "exactly one of seeds and target"),
         ({"seeds": 3, "max_seeds": 9}, "max_seeds must be left out without target, got 9"),

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
@@ -229,13 +227,13 @@ class Config:
         object.__setattr__(self, name, value)
 
     def _is_default(self, name: str) -> bool:
-        return bool(getattr(self, name) == _DEFAULTS[name])
+        return bool(getattr(self, name) == DEFAULTS[name])
 
     def _refuse(self, name: str, reason: str) -> None:
         """Refuse a field that differs from its default where it can have no effect."""
         if not self._is_default(name):
             raise ValueError(
-                f"Config: {name} must be left at {_DEFAULTS[name]!r} {reason}, "
+                f"Config: {name} must be left at {DEFAULTS[name]!r} {reason}, "
                 f"got {_checks.shown(getattr(self, name))}"
             )
 
@@ -372,7 +370,7 @@ class Config:
     def to_dict(self) -> dict[str, Any]:
         """All fields as JSON can hold them: the inputs as a dict, tuples as lists."""
         result: dict[str, Any] = {}
-        for name in _DEFAULTS:
+        for name in DEFAULTS:
             result[name] = _lists(getattr(self, name))
         result["inputs"] = _inputs.to_dict(self.inputs)
         return result
@@ -383,7 +381,7 @@ class Config:
         if not isinstance(mapping, Mapping):
             raise _checks.refused("Config.from_dict: mapping", "a mapping", mapping, kind=TypeError)
         values = dict(mapping)
-        _checks.known_names("Config", values, _DEFAULTS)
+        _checks.known_names("Config", values, DEFAULTS)
         if "inputs" in values:
             values["inputs"] = _inputs.from_dict(values["inputs"])
         return cls(**values)
@@ -391,17 +389,17 @@ class Config:
     def __repr__(self) -> str:
         shown = [
             f"{name}={_checks.shown(getattr(self, name))}"
-            for name in _DEFAULTS
+            for name in DEFAULTS
             if not self._is_default(name)
         ]
         return f"Config({', '.join(shown)})"
 
 
-# Name and default of every field in order; the two required ones have a default no value equals.
-_DEFAULTS: dict[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     item.name: item.default if item.default_factory is MISSING else item.default_factory()
     for item in fields(Config)
 }
+"""Name and default of each field in order; the two required ones have one that no value equals."""
 
 
 def _betas(value: object) -> tuple[float, float]:
@@ -473,116 +471,6 @@ def check_config(where: str, config: object) -> None:
         raise _checks.refused(f"{where}: config", "a Config", config, kind=TypeError)
 
 
-def grid(config: Config, /, **values: Iterable[Any]) -> list[Config]:
-    """All combinations of the given values of fields, as changes to ``config``.
-
-    Parameters
-    ----------
-    config
-        Holds for all fields that are not named.
-    **values
-        For each field to vary, the values it takes in order; the last field varies fastest.
-
-    Returns
-    -------
-    list of Config
-        As many as the product of the numbers of values.
-
-    Raises
-    ------
-    TypeError
-        For a name that is no field, and for values that are no list.
-    ValueError
-        For a combination that :class:`Config` refuses, and for two of equal effect.
-
-    Examples
-    --------
-    >>> config = Config(n_features=64, n_hidden=64, l1=1e-3)
-    >>> [c.n_hidden for c in grid(config, n_hidden=range(64, 257, 64))]
-    [64, 128, 192, 256]
-    """
-    check_config("grid", config)
-    _checks.known_names("Config", values, _DEFAULTS)
-    lists: list[list[Any]] = []
-    for name, choices in values.items():
-        if isinstance(choices, (str, bytes)) or not isinstance(choices, Iterable):
-            raise _checks.refused(f"grid: {name}", "a list of values", choices, kind=TypeError)
-        lists.append(list(choices))
-        if not lists[-1]:
-            raise ValueError(f"grid: {name} must hold at least one value, got none")
-    result: dict[str, Config] = {}
-    for combination in itertools.product(*lists):
-        changes = dict(zip(values, combination, strict=True))
-        try:
-            one = config.replace(**changes)
-        except (TypeError, ValueError) as error:
-            error.add_note(f"in the grid at {_listed(changes)}")
-            raise
-        if one.digest in result:
-            raise ValueError(
-                f"grid: {_listed(changes)} is equal in effect to {result[one.digest]!r}; "
-                "leave one of them out"
-            )
-        result[one.digest] = one
-    return list(result.values())
-
-
-def gradient_flow(config: Config, /, time: float, step: float = 0.01) -> Config:
-    """``config`` with training by gradient flow, dW/dt = -dL/dW, for as long as ``time``.
-
-    Euler's method in equal steps, as plain gradient descent. An l1 on weights acts orthant-wise:
-    under the flow a weight that reaches 0 stays there until the rest of the gradient exceeds l1,
-    whereas subgradients would make it chatter by ``step * l1``.
-
-    Parameters
-    ----------
-    config
-        Holds for all but the optimiser's fields, ``steps`` and ``l1_update``. A schedule of its l1
-        counts the flow's steps. Its objective must be the same at every step: no noise, no
-        dropout, no sampled inputs.
-    time
-        Until when, in units of 1 / dL/dW, > 0. The paper's differential equation, which leaves out
-        the factor 4 of the gradient, has 4 times this time and l1 / 4. Under l1 all is settled by
-        about 6 / l1.
-    step
-        Of the integration, > 0; ``time`` is cut into the fewest steps of at most that.
-
-    Returns
-    -------
-    Config
-
-    Raises
-    ------
-    TypeError, ValueError
-        For times and steps that are no positive numbers, and for a config without a flow.
-
-    Notes
-    -----
-    The error is of first order in the step and arises early, while interference is strong: the
-    fastest rate is about 4 (1 + sqrt(n / m))^2 then and 8 later, and from a step of 2 / rate on
-    Euler's method is unstable. Halve the step to see what depends on it. What a seed's neurons end
-    up with does for some seeds (two features compete for a neuron on nearly equal terms), mean
-    counts hardly do.
-    """
-    time = _checks.real("gradient_flow: time", time, (">", 0))
-    step = _checks.real("gradient_flow: step", step, (">", 0))
-    if config.noise != "none" or config.dropout or config.inputs.kind not in ("basis", "fixed"):
-        raise ValueError(
-            "gradient_flow: config must be without noise, dropout and sampled inputs, "
-            f"got {config!r}"
-        )
-    steps = math.ceil(time / step)
-    names = ("optimizer", "weight_decay", "momentum", "betas", "epsilon")
-    changes = {name: _DEFAULTS[name] for name in names} | {"optimizer": "sgd"}
-    if config.l1 and config.l1_target == "weights":
-        changes["l1_update"] = "orthant"
-    return config.replace(**changes, steps=steps, learning_rate=time / steps)
-
-
-def _listed(changes: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={_checks.shown(value)}" for name, value in changes.items())
-
-
 # Fields that the core knows in another form.
 _CONVERTED = ("l1_schedule", "betas", "inputs", "importance", "weight_decay", "noise_shape")
 
@@ -590,7 +478,7 @@ _CONVERTED = ("l1_schedule", "betas", "inputs", "importance", "weight_decay", "n
 def core_settings(config: Config) -> Any:
     """The settings struct of the compiled core, which has the defaults of Config."""
     settings = core.Settings()
-    for name in _DEFAULTS:
+    for name in DEFAULTS:
         if name not in _CONVERTED and not config._is_default(name):
             setattr(settings, name, getattr(config, name))
     settings.beta1, settings.beta2 = config.betas

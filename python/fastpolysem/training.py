@@ -80,6 +80,9 @@ class Record:
         object.__setattr__(self, "steps", tuple(at))
 
 
+RecordLike = Record | tuple[str | Iterable[str], Collection[int] | ArrayLike]
+
+
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class TrainingResult:
     """What training gave, as arrays with one entry per seed, in the order of ``seeds``.
@@ -264,7 +267,7 @@ def train(
     *,
     initial_weights: WeightsLike | None = None,
     noise_sequence: ArrayLike | None = None,
-    record: Record | tuple[str | Iterable[str], Collection[int] | ArrayLike] | None = None,
+    record: RecordLike | None = None,
     return_weights: bool = False,
     num_threads: int | None = None,
     kernel: Kernel = "auto",
@@ -331,7 +334,7 @@ def train(
         threads = _checks.integer("train: num_threads", num_threads, *bounds)
     if progress is not None and not callable(progress):
         raise _checks.refused("train: progress", "callable or None", progress, kind=TypeError)
-    wanted = _record(record, config)
+    wanted = None if record is None else checked_record("train", record, config.steps)
 
     settings = core_settings(config)
     if reason := core.kernel_refusal(settings, kernel):
@@ -377,17 +380,16 @@ def train(
     )
 
 
-def _record(record: object, config: Config) -> Record | None:
-    if record is None:
-        return None
+def checked_record(where: str, record: object, steps: int) -> Record:
+    """A Record, from one or a pair (metrics, steps), of what happens within so many steps."""
     if not isinstance(record, Record):
         if not isinstance(record, (tuple, list)) or len(record) != 2:
             allowed = "a Record or a pair (metrics, steps)"
-            raise _checks.refused("train: record", allowed, record, kind=TypeError)
+            raise _checks.refused(f"{where}: record", allowed, record, kind=TypeError)
         record = Record(*record)
-    if record.steps[-1] > config.steps:
+    if record.steps[-1] > steps:
         raise ValueError(
-            f"train: record must ask for steps <= config.steps = {config.steps}, "
+            f"{where}: record must ask for steps <= {steps}, as many as are taken, "
             f"got {record.steps[-1]}"
         )
     return record

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fastpolysem import _checks
-from fastpolysem.config import Config, grid
+from fastpolysem.config import Config
+from fastpolysem.variants import grid
 
 if TYPE_CHECKING:
     import pandas as pd

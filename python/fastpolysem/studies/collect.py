@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-import math
 import os
 import queue
 import sys
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastpolysem import _checks, statistics
 from fastpolysem._native import core
 from fastpolysem.config import Config
 from fastpolysem.studies import arrays
 from fastpolysem.studies import progress as _progress
+from fastpolysem.studies.arguments import checked_configs, checked_seeds
 from fastpolysem.studies.blocks import (
     Kept,
     Trained,
@@ -31,12 +29,13 @@ from fastpolysem.studies.blocks import (
     seeds_in,
     train_block,
 )
-from fastpolysem.studies.progress import ConfigProgress, Progress
+from fastpolysem.studies.progress import Progress
 from fastpolysem.studies.rows import METRICS, frame, union
 from fastpolysem.studies.seedsets import Range, SeedSet
 from fastpolysem.studies.store import DamagedStudyError, Store
 from fastpolysem.studies.study import Study, checked_metadata
-from fastpolysem.training import Record, train
+from fastpolysem.studies.tasks import Stored, Task
+from fastpolysem.training import RecordLike, checked_record, train
 
 FIRST_CHECKPOINT = 64
 """Seeds after which ``target`` is judged first, then at each doubling."""
@@ -49,8 +48,6 @@ _ROW_BYTES = 300
 # Blocks that an executor is given at a time: enough for a thousand workers, few enough to take back
 # at once on Ctrl-C.
 _MAX_HANDED_OUT = 4096
-
-RecordLike = Record | tuple[str | Iterable[str], Collection[int] | ArrayLike]
 
 
 def collect(
@@ -198,78 +195,6 @@ def iter_collect(
     ).run()
 
 
-@dataclass(eq=False)
-class _Stored:
-    """What a folder holds of a configuration, one entry a row."""
-
-    seeds: NDArray[np.uint64]
-    values: NDArray[np.float64]  # of the metric
-    diverged: NDArray[np.bool_]
-    complete: SeedSet  # those that have all else that is to be kept
-
-
-@dataclass(eq=False)
-class _Task:
-    """What one configuration still needs."""
-
-    config: Config
-    digest: str
-    wanted: SeedSet  # the seeds aimed at for now
-    cap: int | None  # with a target: how many there may be at most
-    stored: _Stored
-    pending: Iterator[Range] = field(default_factory=lambda: iter(()))
-    upcoming: Range | None = None
-    running: int = 0  # seeds that are handed out
-    within: int = 0  # of them, those that are known to be trained
-    done: int = 0  # seeds of the goal whose rows are there
-    reused: int = 0  # of them, those that were stored
-    diverged: int = 0
-    finished: bool = False
-    count: int = 0  # values of the metric, of seeds that did not diverge
-    mean: float = math.nan
-    squares: float = 0.0  # sum of their squared distances from the mean
-    shown: ConfigProgress | None = None  # as long as nothing has changed
-
-    @property
-    def goal(self) -> int:
-        """Number of seeds aimed at."""
-        return self.wanted.count
-
-    def next_block(self) -> Range | None:
-        """Take the next block that is to be trained, if there is one."""
-        block, self.upcoming = self.upcoming, next(self.pending, None)
-        return block
-
-    @property
-    def estimate(self) -> statistics.Estimate:
-        variance = self.squares / (self.count - 1) if self.count > 1 else math.nan
-        return statistics.mean_from_moments(self.count, self.mean, variance)
-
-    @property
-    def trained(self) -> int:
-        """Seeds that were trained since the start."""
-        return self.done - self.reused + self.within
-
-    def take_in(self, values: NDArray[Any], diverged: int) -> None:
-        """Count further seeds: values of the metric, and how many diverged besides.
-
-        Mean and spread are merged by the formula of Chan, Golub & LeVeque (1983).
-        """
-        self.done += len(values) + diverged
-        self.diverged += diverged
-        self.shown = None
-        if len(values):
-            values = values.astype(np.float64)
-            mean, squares = float(values.mean()), float(values.var() * len(values))
-            old = self.count
-            self.count += len(values)
-            if old:
-                gap = mean - self.mean
-                squares += self.squares + gap**2 * old * len(values) / self.count
-                mean = self.mean + gap * len(values) / self.count
-            self.mean, self.squares = mean, squares
-
-
 class _Collector:
     """One run of collecting; `study` grows as blocks finish."""
 
@@ -288,7 +213,7 @@ class _Collector:
         keep_weights: bool,
         metadata: Mapping[str, Any] | None,
     ) -> None:
-        self.configs = _checked_configs(configs)
+        self.configs = checked_configs(configs)
         self.metric = _checks.choice("collect: metric", metric, METRICS)
         if (seeds is None) == (target is None):
             raise ValueError("collect: exactly one of seeds and target must be given")
@@ -298,7 +223,7 @@ class _Collector:
                 raise ValueError(
                     f"collect: max_seeds must be left out without target, got {max_seeds}"
                 )
-            self.first = _checked_seeds(seeds)
+            self.first = checked_seeds(seeds)
         else:
             self.target = _checks.real("collect: target", target, (">", 0))
             given = DEFAULT_MAX_SEEDS if max_seeds is None else max_seeds
@@ -311,7 +236,9 @@ class _Collector:
         if num_threads is not None:
             num_threads = _checks.integer("collect: num_threads", num_threads, (">=", 1))
         self.num_threads = num_threads or (core.default_threads() if executor is None else 1)
-        record = None if record is None else _checked_record(record, self.configs)
+        if record is not None:
+            least = min(config.steps for config in self.configs)
+            record = checked_record("collect", record, least)
         self.kept = Kept(record, _checks.flag("collect: keep_weights", keep_weights))
         self.key = "" if record is None else arrays.record_key(record)
         self.metadata = checked_metadata(metadata)
@@ -321,7 +248,7 @@ class _Collector:
         self.study = Study()
         self.study.path = self.store.path if self.store else None
         self.within_block: Callable[[Progress], object] | None = None
-        self.tasks: list[_Task] = []
+        self.tasks: list[Task] = []
         self.started = time.perf_counter()  # set anew when all that is stored has been read
 
     def _check_memory(self) -> None:
@@ -344,7 +271,7 @@ class _Collector:
         """Seeds whose rows are there, of all configurations."""
         return sum(task.done for task in self.tasks)
 
-    def _task(self, config: Config) -> _Task:
+    def _task(self, config: Config) -> Task:
         digest, metadata = config.digest, self.metadata
         self.study._add_config(config, metadata)
         nothing = frame()
@@ -353,14 +280,14 @@ class _Collector:
             self.store.write_config(config, metadata)
             self.study._add_config(config, self.store.config(digest)[1])
             stored = self._read_stored(self.store, config)
-        return _Task(config, digest, SeedSet(), self.cap, stored)
+        return Task(config, digest, SeedSet(), self.cap, stored)
 
-    def _stored_part(self, rows: pd.DataFrame, complete: SeedSet) -> _Stored:
+    def _stored_part(self, rows: pd.DataFrame, complete: SeedSet) -> Stored:
         seeds, diverged = rows["seed"].to_numpy(), rows["diverged"].to_numpy()
         values = rows[self.metric].to_numpy(dtype=np.float64)
-        return _Stored(seeds, values, diverged, complete)
+        return Stored(seeds, values, diverged, complete)
 
-    def _read_stored(self, store: Store, config: Config) -> _Stored:
+    def _read_stored(self, store: Store, config: Config) -> Stored:
         """What the folder holds of the seeds that may be asked for, file by file."""
         files = store.files(config.digest)
         may_be_wanted = self.first if self.cap is None else SeedSet([(0, self.cap)])
@@ -386,7 +313,7 @@ class _Collector:
             parts = [self._stored_part(rows[inside], SeedSet())]
         for kind, key in self._kinds():
             complete = complete & self._seeds_with(store, config, kind, key)
-        return _Stored(
+        return Stored(
             np.concatenate([part.seeds for part in parts]),
             np.concatenate([part.values for part in parts]),
             np.concatenate([part.diverged for part in parts]),
@@ -408,7 +335,7 @@ class _Collector:
             self.study._arrays()[kind][config.digest].append(file)
         return SeedSet(ranges)
 
-    def _aim_at(self, task: _Task, seeds: SeedSet) -> None:
+    def _aim_at(self, task: Task, seeds: SeedSet) -> None:
         """Add seeds to the goal: take what is stored, cut the rest into blocks."""
         task.wanted = task.wanted | seeds
         if self.store is not None:
@@ -423,7 +350,7 @@ class _Collector:
         task.next_block()
         self._judge(task)
 
-    def _take_in(self, task: _Task, trained: Trained, files: dict[str, Any]) -> None:
+    def _take_in(self, task: Task, trained: Trained, files: dict[str, Any]) -> None:
         rows = trained.rows
         self.study._add(task.digest, files.get("seeds", rows))
         for kind, parts in self.study._arrays().items():
@@ -434,7 +361,7 @@ class _Collector:
             rows.loc[~rows["diverged"], self.metric].to_numpy(), int(rows["diverged"].sum())
         )
 
-    def _judge(self, task: _Task) -> None:
+    def _judge(self, task: Task) -> None:
         """Once all seeds aimed at are there: is that enough?"""
         if task.done < task.goal:
             return
@@ -444,7 +371,7 @@ class _Collector:
             # With a target the seeds are 0, 1, …, and their number doubles.
             self._aim_at(task, SeedSet([(task.goal, min(2 * task.goal, task.cap))]))
 
-    def _precise(self, task: _Task) -> bool:
+    def _precise(self, task: Task) -> bool:
         # From the rows by ascending seed, not from the running moments, whose last bits depend on
         # the order in which blocks finished: every machine has to come to the same verdict.
         estimate = statistics.mean(self.study.values(task.digest, self.metric))
@@ -467,13 +394,13 @@ class _Collector:
             while len(blocks) < self.num_threads and (block := task.next_block()):
                 blocks.append(block)
 
-            def within(done: int, _: int, task: _Task = task) -> None:
+            def within(done: int, _: int, task: Task = task) -> None:
                 if task.within != done:
                     task.within, task.shown = done, None
                 if self.within_block is not None:
                     self.within_block(self._record())
 
-            with _named(task, blocks):
+            with task.named_in_errors(blocks):
                 result = train(
                     task.config,
                     np.concatenate([seeds_in(block) for block in blocks]),
@@ -491,7 +418,7 @@ class _Collector:
             yield self._record()
 
     def _on(self, executor: Executor) -> Iterator[Progress]:
-        handed_out: dict[Future[dict[str, Any]], tuple[_Task, Range]] = {}
+        handed_out: dict[Future[dict[str, Any]], tuple[Task, Range]] = {}
         ready: queue.SimpleQueue[Future[dict[str, Any]]] = queue.SimpleQueue()
         try:
             while True:
@@ -511,7 +438,7 @@ class _Collector:
                     continue
                 task, (first, stop) = handed_out.pop(future)
                 task.running -= stop - first
-                with _named(task, [(first, stop)]):
+                with task.named_in_errors([(first, stop)]):
                     trained = _received(future, task)
                 self._finish(task, trained)
                 yield self._record()
@@ -526,12 +453,12 @@ class _Collector:
                         self._finish(task, _received(future, task))
             raise
 
-    def _next(self) -> _Task | None:
+    def _next(self) -> Task | None:
         """The configuration that is furthest behind, so that all of them proceed alike."""
         waiting = [task for task in self.tasks if task.upcoming]
         return min(waiting, key=lambda task: (task.done + task.running) / task.goal, default=None)
 
-    def _finish(self, task: _Task, trained: Trained) -> None:
+    def _finish(self, task: Task, trained: Trained) -> None:
         files: dict[str, Any] = {}
         if self.store is not None:
             try:
@@ -559,7 +486,7 @@ class _Collector:
             worked += seconds * task.trained
             left += seconds * (task.goal - task.done - task.within)
         return Progress(
-            configs=tuple(_shown(task) for task in self.tasks),
+            configs=tuple(task.record() for task in self.tasks),
             reused=sum(task.reused for task in self.tasks),
             seconds=elapsed,
             seeds_per_second=trained / elapsed if elapsed > 0 else 0.0,
@@ -568,24 +495,7 @@ class _Collector:
         )
 
 
-def _shown(task: _Task) -> ConfigProgress:
-    if task.shown is None:
-        estimate = task.estimate
-        task.shown = ConfigProgress(
-            config=task.config,
-            digest=task.digest,
-            seeds=task.done,
-            goal=task.goal,
-            training=task.within,
-            diverged=task.diverged,
-            mean=estimate.value,
-            half_width=estimate.half_width,
-            finished=task.finished,
-        )
-    return task.shown
-
-
-def _received(future: Future[dict[str, Any]], task: _Task) -> Trained:
+def _received(future: Future[dict[str, Any]], task: Task) -> Trained:
     """The block that a worker sent."""
     sent = future.result()
     if sent["digest"] != task.digest:
@@ -594,65 +504,3 @@ def _received(future: Future[dict[str, Any]], task: _Task) -> Trained:
             "does it have the same version of fastpolysem?"
         )
     return Trained(pd.DataFrame(sent["rows"]), sent["weights"], sent["history"])
-
-
-@contextlib.contextmanager
-def _named(task: _Task, blocks: list[Range]) -> Iterator[None]:
-    """Say of an error what was being trained."""
-    try:
-        yield
-    except Exception as error:
-        error.add_note(
-            f"while training {sum(stop - first for first, stop in blocks)} seeds from "
-            f"{blocks[0][0]} on, of {task.config!r}; finished blocks are kept"
-        )
-        raise
-
-
-def _checked_configs(configs: Config | Iterable[Config]) -> list[Config]:
-    listed = list(configs) if isinstance(configs, Iterable) else [configs]
-    seen: dict[str, Config] = {}
-    for config in listed:
-        if not isinstance(config, Config):
-            raise _checks.refused("collect: configs", "a Config or several", config, kind=TypeError)
-        if config.digest in seen:
-            raise ValueError(
-                f"collect: configs must differ in effect, "
-                f"got {seen[config.digest]!r} and {config!r}"
-            )
-        seen[config.digest] = config
-    if not listed:
-        raise ValueError("collect: configs must hold at least one Config, got none")
-    return listed
-
-
-def _checked_seeds(seeds: Any) -> SeedSet:
-    """The seeds asked for."""
-    if isinstance(seeds, (int, np.integer)):
-        return SeedSet([(0, _checks.integer("collect: seeds", seeds, (">=", 1), ("<=", 2**64)))])
-    if isinstance(seeds, range) and seeds.step == 1 and len(seeds) and seeds.start >= 0:
-        if seeds.stop > 2**64:
-            raise _checks.refused("collect: seeds", "integers < 18446744073709551616", seeds)
-        return SeedSet([(seeds.start, seeds.stop)])
-    listed = sorted(_checks.integers("collect: seeds", seeds, (">=", 0), ("<", 2**64)))
-    if not listed:
-        raise ValueError("collect: seeds must hold at least one seed, got none")
-    twice = [one for one, other in itertools.pairwise(listed) if one == other]
-    if twice:
-        raise ValueError(f"collect: seeds must be different, got {twice[0]} more than once")
-    return SeedSet.of(np.array(listed, dtype=np.uint64))
-
-
-def _checked_record(record: RecordLike, configs: list[Config]) -> Record:
-    if not isinstance(record, Record):
-        if not isinstance(record, (tuple, list)) or len(record) != 2:
-            allowed = "a Record or a pair (metrics, steps)"
-            raise _checks.refused("collect: record", allowed, record, kind=TypeError)
-        record = Record(*record)
-    least = min(config.steps for config in configs)
-    if record.steps[-1] > least:
-        raise ValueError(
-            f"collect: record must ask for steps that every config takes, up to {least}, "
-            f"got {record.steps[-1]}"
-        )
-    return record
