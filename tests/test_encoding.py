@@ -41,7 +41,7 @@ def test_trajectories_are_those_of_plain_euler_steps(
         for r, w in enumerate(euler(start, l1, step, runs.t)):
             assert runs.support[index, r] == w.size
             assert runs.l1_norm[index, r] == pytest.approx(w.sum(), rel=1e-8)
-            assert runs.square_norm[index, r] == pytest.approx(w @ w, rel=1e-8)
+            assert runs.squared_norm[index, r] == pytest.approx(w @ w, rel=1e-8)
             first, second = [*np.sort(w)[::-1], 0.0, 0.0][:2]
             assert runs.largest[index, r] == pytest.approx(first, rel=1e-8)
             assert runs.second[index, r] == pytest.approx(second, rel=1e-7, abs=1e-9)
@@ -90,7 +90,7 @@ def test_bounds_on_the_relative_variance_hold() -> None:
 def test_feature_benefit_balances_l1() -> None:
     runs = encoding.simulate(10_000, 1e-4, 3)
     later = runs.t > 5
-    ratio = (1 - runs.square_norm) / (runs.l1 * runs.l1_norm)
+    ratio = (1 - runs.squared_norm) / (runs.l1 * runs.l1_norm)
     np.testing.assert_allclose(ratio[:, later], 1, atol=0.015)
 
 
@@ -125,7 +125,7 @@ def test_save_and_load(tmp_path: Path) -> None:
     runs.save(tmp_path / "runs.npz")
     again = encoding.Trajectories.load(tmp_path / "runs.npz")
     assert (again.n_hidden, again.l1, again.step, again.init_scale) == (50, 1e-2, 0.5, 0.9)
-    for name in ("seeds", "t", "support", "l1_norm", "square_norm", "largest", "second"):
+    for name in ("seeds", "t", "support", "l1_norm", "squared_norm", "largest", "second"):
         np.testing.assert_array_equal(getattr(again, name), getattr(runs, name))
     assert [file.name for file in tmp_path.iterdir()] == ["runs.npz"]
     (tmp_path / "runs.npz").write_bytes(b"PK")

@@ -142,7 +142,7 @@ def test_corrected_sparsification_meets_simulations(m: int, l1: float) -> None:
 def test_sparsification_from_the_norms_of_one_start() -> None:
     m, l1 = 1000, 1e-4
     runs = encoding.simulate(m, l1, 200)
-    ratio = runs.l1_norm[:, 0] / np.sqrt(runs.square_norm[:, 0])
+    ratio = runs.l1_norm[:, 0] / np.sqrt(runs.squared_norm[:, 0])
     at = np.searchsorted(runs.t, 20)
     seen = runs.l1_norm[:, at]
     own = np.array([theory.sparsification(runs.t[at], m, l1, float(one)).l1_norm for one in ratio])
@@ -388,11 +388,11 @@ def test_shrinkage_by_l1_is_where_training_ends() -> None:
         )  # fmt: skip
         result = fp.train(config, 1, initial_weights=np.eye(3, 5), return_weights=True)
         squares = np.square(np.asarray(result.weights)[0]).sum(axis=1)
-        np.testing.assert_allclose(squares, theory.one_hot_square_norm(l1), rtol=1e-9)
-    assert theory.one_hot_square_norm() == pytest.approx(1)
+        np.testing.assert_allclose(squares, theory.one_hot_squared_norm(l1), rtol=1e-9)
+    assert theory.one_hot_squared_norm() == pytest.approx(1)
     largest = 8 / np.sqrt(27)  # beyond it the loss falls all the way to a weight of 0
-    assert theory.one_hot_square_norm(largest * 0.999) == pytest.approx(1 / 3, abs=0.03)
-    assert np.isnan(theory.one_hot_square_norm([largest * 1.001, 2])).all()
+    assert theory.one_hot_squared_norm(largest * 0.999) == pytest.approx(1 / 3, abs=0.03)
+    assert np.isnan(theory.one_hot_squared_norm([largest * 1.001, 2])).all()
 
 
 def test_shrinkage_by_noise_is_the_least_of_the_expected_loss() -> None:
@@ -403,17 +403,17 @@ def test_shrinkage_by_noise_is_the_least_of_the_expected_loss() -> None:
         return enumerated_loss(w, [-sigma, sigma], [0.5, 0.5]) + l1 * np.abs(w).sum()
 
     least = optimize.minimize_scalar(loss, bounds=(0.6, 1.1), options={"xatol": 1e-8})
-    assert theory.one_hot_square_norm(0, sigma, n) == pytest.approx(least.x, abs=1e-6)
-    assert theory.one_hot_square_norm(0, sigma, n) == pytest.approx(1 - (n + 1) * sigma**2 / 4)
+    assert theory.one_hot_squared_norm(0, sigma, n) == pytest.approx(least.x, abs=1e-6)
+    assert theory.one_hot_squared_norm(0, sigma, n) == pytest.approx(1 - (n + 1) * sigma**2 / 4)
 
     least = optimize.minimize_scalar(lambda x: loss(x, 0.1), bounds=(0.6, 1.1))
-    assert theory.one_hot_square_norm(0.1, sigma, n) == pytest.approx(least.x, abs=1e-5)
+    assert theory.one_hot_squared_norm(0.1, sigma, n) == pytest.approx(least.x, abs=1e-5)
 
     def gaussian(square: float) -> float:
         return float(theory.gaussian_noise_loss(np.sqrt(square) * np.eye(n), sigma))
 
     least = optimize.minimize_scalar(gaussian, bounds=(0.6, 1.1), options={"xatol": 1e-8})
-    assert theory.one_hot_square_norm(0, sigma, n) == pytest.approx(least.x, abs=1e-4)
+    assert theory.one_hot_squared_norm(0, sigma, n) == pytest.approx(least.x, abs=1e-4)
 
 
 def test_shrinkage_by_noise_of_a_benign_pair() -> None:
@@ -430,7 +430,7 @@ def test_shrinkage_by_noise_of_a_benign_pair() -> None:
 
 def test_shrinkage_refuses_bad_arguments() -> None:
     with pytest.raises(ValueError, match="l1 must be finite numbers >= 0"):
-        theory.one_hot_square_norm([0.1, -1])
+        theory.one_hot_squared_norm([0.1, -1])
     with pytest.raises(ValueError, match="n_features must be an integer >= 1"):
-        theory.one_hot_square_norm(0.1, 0.1, 0)
-    assert np.isnan(theory.one_hot_square_norm(0.0, 3.0, 2))
+        theory.one_hot_squared_norm(0.1, 0.1, 0)
+    assert np.isnan(theory.one_hot_squared_norm(0.0, 3.0, 2))

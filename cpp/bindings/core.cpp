@@ -363,11 +363,9 @@ py::dict encoding_run(const Array<float>& start, double l1, double step, double 
         for (std::size_t i = 0; i < records.size(); ++i) a.mutable_data()[i] = records[i].*member;
         result[name] = a;
     };
-    column("time", &EncodingRecord::time);
     column("support", &EncodingRecord::support);
     column("l1_norm", &EncodingRecord::l1_norm);
     column("squared_norm", &EncodingRecord::squared_norm);
-    column("relative_variance", &EncodingRecord::relative_variance);
     column("largest", &EncodingRecord::largest);
     column("second", &EncodingRecord::second);
     return result;

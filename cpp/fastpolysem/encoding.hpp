@@ -15,7 +15,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <utility>
 #include <vector>
 
@@ -25,7 +24,7 @@
 namespace fastpolysem {
 
 struct EncodingRecord {
-    double time, l1_norm, squared_norm, relative_variance, largest, second;
+    double l1_norm, squared_norm, largest, second;
     std::int64_t support;
 };
 
@@ -64,12 +63,13 @@ class Encoding {
         sort_descending(w_);
         // Running sums are kept at block ends and summed anew inside a block, from the largest on: subtraction never
         // drifts.
-        Sums s;
-        for (std::size_t i = 0; i < w_.size(); ++i) {
-            if (i % block == 0) ends_.push_back(s);
-            s.add(w_[i]);
+        ends_.reserve(w_.size() / block + 1);
+        for (std::size_t i = 0; i < w_.size(); i += block) {
+            ends_.push_back(sums_);
+            Sums s = sums_;
+            for (std::size_t j = i; j < std::min(i + block, w_.size()); ++j) s.add(w_[j]);
+            sums_ = s;
         }
-        sums_ = s;
         while (survivors_ > 0 && w_[survivors_ - 1] == 0) remove_last();
     }
 
@@ -78,11 +78,15 @@ class Encoding {
     std::vector<EncodingRecord> run(double h, double end, const std::vector<double>& times, Pulse& pulse) {
         std::vector<EncodingRecord> records;
         std::size_t next = 0;
+        int patience = 256;  // to ask takes longer than some steps
         for (std::int64_t step = 0;;) {
             const double time = double(step) * h;
-            for (; next < times.size() && times[next] <= time; ++next) records.push_back(record(time));
+            for (; next < times.size() && times[next] <= time; ++next) records.push_back(record());
             if (next == times.size() || time >= end) return records;
-            if (pulse.stopped()) return {};
+            if (--patience == 0) {
+                if (pulse.stopped()) return {};
+                patience = 256;
+            }
             // Without a removal until the next record, or for a while.
             const double left = std::floor((std::min(times[next], end) - time) / h);
             step += advance(h, std::int64_t(std::min(4096.0, std::max(1.0, left))));
@@ -104,15 +108,23 @@ class Encoding {
     }
 
     // At most `most` steps, the last of which is the first that removes a weight. Returns how many.
+    //
+    // With F = c - hq, c = 1 + h, the next squared norm q is a cubic in q, and linear in the l1 norm s:
+    // F^2 q - 2 F h lambda s + f (h lambda)^2 = (h^2 q - 2 c h) q^2 + (c^2 + u) q + (f (h lambda)^2 - c/h u) with
+    // u = 2 h^2 lambda s, so that a step waits for two multiply-adds in a row instead of three.
     std::int64_t advance(double h, std::int64_t most) {
-        const double f = double(survivors_), loss = h * l1_;
+        const double f = double(survivors_), loss = h * l1_, c = 1 + h, square = c * c, cubic = h * h;
         const double smallest = survivors_ > 0 ? double(w_[survivors_ - 1]) : 1.0;
-        double alpha = alpha_, shift = shift_, sum = l1_norm(), square = squared_norm();
+        double alpha = alpha_, shift = shift_, q = squared_norm(), u = 2 * h * loss * l1_norm();
+        double linear = square + u, constant = f * loss * loss - c / h * u;
+        const double less = 2 * h * loss * f * loss, ratio = c / h, rest = f * loss * loss + ratio * less;
         std::int64_t taken = 0;
         do {
-            const double factor = std::fma(-h, square, 1 + h);
-            square = std::fma(factor, std::fma(factor, square, -2 * loss * sum), f * loss * loss);
-            sum = std::fma(factor, sum, -f * loss);
+            const double factor = std::fma(-h, q, c);
+            q = std::fma(std::fma(cubic, q, -2 * c * h), q * q, std::fma(linear, q, constant));
+            linear = std::fma(factor, u, square - less);
+            constant = std::fma(-ratio * factor, u, rest);
+            u = std::fma(factor, u, -less);
             alpha *= factor;
             shift = std::fma(shift, factor, loss);
             ++taken;
@@ -140,14 +152,9 @@ class Encoding {
         sums_ = inside_[survivors_ % block - 1];
     }
 
-    EncodingRecord record(double time) const {
-        const double nan = std::numeric_limits<double>::quiet_NaN(), f = double(survivors_);
-        EncodingRecord r{time, l1_norm(), squared_norm(), nan, 0, 0, std::int64_t(survivors_)};
-        if (survivors_ > 0) {
-            const double mean = r.l1_norm / f;
-            r.relative_variance = std::max(0.0, r.squared_norm / f / (mean * mean) - 1);
-            r.largest = weight(0);
-        }
+    EncodingRecord record() const {
+        EncodingRecord r{l1_norm(), squared_norm(), 0, 0, std::int64_t(survivors_)};
+        if (survivors_ > 0) r.largest = weight(0);
         if (survivors_ > 1) r.second = weight(1);
         return r;
     }

@@ -22,16 +22,15 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks
+from fastpolysem._files import load_arrays, save_arrays
 from fastpolysem._native import core
-from fastpolysem.config import Config
-from fastpolysem.training import train
+from fastpolysem.training import seed_array, seed_count
 
 __all__ = ["Trajectories", "simulate"]
 
@@ -60,7 +59,7 @@ class Trajectories:
     """(S, R) weights that are left, m'."""
     l1_norm: NDArray[np.float64]
     """(S, R) their sum."""
-    square_norm: NDArray[np.float64]
+    squared_norm: NDArray[np.float64]
     """(S, R) sum of their squares."""
     largest: NDArray[np.float64]
     """(S, R) the largest weight; 0 if none is left."""
@@ -71,7 +70,7 @@ class Trajectories:
     def relative_variance(self) -> NDArray[np.float64]:
         """(S, R) variance over squared mean of the weights that are left; nan if none is."""
         with np.errstate(invalid="ignore"):
-            ratio = self.support * self.square_norm / self.l1_norm**2 - 1
+            ratio = self.support * self.squared_norm / self.l1_norm**2 - 1
         result: NDArray[np.float64] = np.where(self.support == 1, 0.0, ratio)
         return result
 
@@ -111,27 +110,21 @@ class Trajectories:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one .npz file at exactly this path."""
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
-            with open(partial, "wb") as file:
-                np.savez(file, **{one.name: getattr(self, one.name) for one in fields(self)})
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        everything = {one.name: getattr(self, one.name) for one in fields(self)}
+        save_arrays(_checks.file_path("Trajectories.save: path", path), everything)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trajectories:
         """Read a file that `save` wrote; ValueError if it is damaged or something else."""
-        with open(path, "rb") as file:
-            try:
-                with np.load(file, allow_pickle=False) as archive:
-                    found = {one.name: archive[one.name] for one in fields(cls)}
-            except Exception as error:  # damaged bytes surface as nearly anything
-                raise ValueError(
-                    f"Trajectories.load: {os.fspath(path)!r} is no complete file written by "
-                    f"Trajectories.save: {error}"
-                ) from error
+        path = _checks.file_path("Trajectories.load: path", path)
+        try:
+            archive = load_arrays(path)
+            found: dict[str, Any] = {one.name: archive[one.name] for one in fields(cls)}
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f"Trajectories.load: {os.fspath(path)!r} is no complete file written by "
+                f"Trajectories.save: {error}"
+            ) from error
         return cls(**{name: one if one.ndim else one.item() for name, one in found.items()})
 
 
@@ -189,16 +182,15 @@ def simulate(
     last = max(1, round(end / h))
     at = np.unique(np.round(np.geomspace(1, last, count)))
     at = np.concatenate([[0.0], at])
-    chosen = train(Config(n_features=1, n_hidden=1, steps=0), seeds).seeds  # checks the seeds
-    _checks.memory("simulate", {"the weights of one seed": 20 * m}, "use fewer weights")
+    results = 48 * len(at) * seed_count("simulate", seeds)
+    needed = {"the weights of one seed": 20 * m, "the results": results}
+    _checks.memory("simulate", needed, "use fewer weights, seeds or points")
+    chosen = seed_array("simulate", seeds)
     # Half a step before each time, whose rounding then does not matter.
     times = ((at - 0.5) * h).tolist()
     runs = [core.encoding_run(_start(seed, m, scale), strength, h, end, times) for seed in chosen]
     shape = len(chosen), len(at)
-    columns = {
-        name: np.array([run[theirs] for run in runs]).reshape(shape)
-        for name, theirs in _COLUMNS.items()
-    }
+    columns = {name: np.array([run[name] for run in runs]).reshape(shape) for name in _COLUMNS}
     return Trajectories(
         n_hidden=m,
         l1=strength,
@@ -211,13 +203,7 @@ def simulate(
     )
 
 
-_COLUMNS = {
-    "support": "support",
-    "l1_norm": "l1_norm",
-    "square_norm": "squared_norm",
-    "largest": "largest",
-    "second": "second",
-}
+_COLUMNS = ("support", "l1_norm", "squared_norm", "largest", "second")
 
 
 def _start(seed: np.uint64, n_hidden: int, init_scale: float) -> NDArray[np.float32]:

@@ -41,7 +41,7 @@ __all__ = [
     "null_distribution",
     "null_mean",
     "null_variance",
-    "one_hot_square_norm",
+    "one_hot_squared_norm",
     "published_sparsification",
     "relative_variance",
     "sparsification",
@@ -427,7 +427,7 @@ def kurtosis_correction(
     return result[()]
 
 
-def one_hot_square_norm(
+def one_hot_squared_norm(
     l1: ArrayLike = 0.0, noise_std: ArrayLike = 0.0, n_features: int = 1
 ) -> np.float64 | NDArray[np.float64]:
     """``‖W_i‖²`` of a feature that has a neuron to itself, at the optimum under l1 and noise.
@@ -456,12 +456,12 @@ def one_hot_square_norm(
     float64 scalar or array
         nan where there is no such optimum, because l1 or noise pull every weight to 0.
     """
-    n = _checks.integer("one_hot_square_norm: n_features", n_features, (">=", 1))
+    n = _checks.integer("one_hot_squared_norm: n_features", n_features, (">=", 1))
     strengths = []
     for name, given in (("l1", l1), ("noise_std", noise_std)):
         strength = np.asarray(given, dtype=np.float64)
         if not np.all(np.isfinite(strength) & (strength >= 0)):
-            raise _checks.refused(f"one_hot_square_norm: {name}", "finite numbers >= 0", given)
+            raise _checks.refused(f"one_hot_squared_norm: {name}", "finite numbers >= 0", given)
         strengths.append(strength)
     pull, linear = strengths[0] / 4, 1 - (n + 1) * strengths[1] ** 2 / 4
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks
+from fastpolysem._files import load_arrays, save_arrays
 from fastpolysem._native import core
 from fastpolysem.config import NUMERICS_VERSION, Config, check_config, core_settings
 from fastpolysem.objective import (
@@ -186,18 +187,7 @@ class TrainingResult:
             parts = self.weights if isinstance(self.weights, Parameters) else (self.weights,)
             named = zip(Parameters._fields, parts, strict=False)
             arrays |= {f"weights.{name}": part for name, part in named if part is not None}
-        target = _checks.file_path("TrainingResult.save: path", path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
-            with open(partial, "wb") as file:
-                np.savez(file, **arrays)
-            os.replace(partial, target)
-        except OSError as error:  # of the file that was asked for, not of the one beside it
-            if error.errno is None:
-                raise
-            raise type(error)(error.errno, error.strerror, str(target)) from error
-        finally:
-            partial.unlink(missing_ok=True)
+        save_arrays(_checks.file_path("TrainingResult.save: path", path), arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TrainingResult:
@@ -211,15 +201,15 @@ class TrainingResult:
             If it cannot be opened.
         """
         path = _checks.file_path("TrainingResult.load: path", path)
-        with open(path, "rb") as file:
-            try:
-                with np.load(file, allow_pickle=False) as archive:
-                    return cls._from_arrays({name: archive[name] for name in archive.files})
-            except Exception as error:  # damaged bytes surface as nearly anything
-                raise ValueError(
-                    f"TrainingResult.load: {os.fspath(path)!r} is no complete file written by "
-                    f"TrainingResult.save: {error}"
-                ) from error
+        try:
+            return cls._from_arrays(load_arrays(path))
+        except OSError:
+            raise
+        except Exception as error:  # what is damaged may surface as nearly anything
+            raise ValueError(
+                f"TrainingResult.load: {os.fspath(path)!r} is no complete file written by "
+                f"TrainingResult.save: {error}"
+            ) from error
 
     @classmethod
     def _from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> TrainingResult:
@@ -340,11 +330,11 @@ def train(
     if reason := core.kernel_refusal(settings, kernel):
         raise ValueError(f"train: kernel {kernel!r} cannot serve this config: {reason}")
 
-    count = _seed_count(seeds)
+    count = seed_count("train", seeds)
     _check_memory(
         config, settings, count, threads, wanted, return_weights, initial_weights, noise_sequence
     )
-    seed_array = _seeds(seeds)
+    chosen = seed_array("train", seeds)
     start: tuple[Any, Any, Any] = (None, None, None)
     if initial_weights is not None:
         start, _ = stacked_parameters("train: initial_weights", initial_weights, config, count)
@@ -352,7 +342,7 @@ def train(
 
     out = core.train(
         settings,
-        seed_array,
+        chosen,
         *start,
         noise,
         list(wanted.metrics) if wanted else [],
@@ -372,7 +362,7 @@ def train(
         weights = unstacked(config, (out["encoder"], out["decoder"], out["bias"]), single=False)
     return TrainingResult(
         config=config,
-        seeds=seed_array,
+        seeds=chosen,
         **{name: out[name] for name in _RESULTS},
         weights=weights,
         history=history,
@@ -395,19 +385,21 @@ def checked_record(where: str, record: object, steps: int) -> Record:
     return record
 
 
-def _seed_count(seeds: Any) -> int:
+def seed_count(where: str, seeds: Any) -> int:
+    """How many seeds, before memory is taken for them."""
     if isinstance(seeds, (int, np.integer)):
-        return _checks.integer("train: seeds", seeds, (">=", 0), ("<=", 2**64))
+        return _checks.integer(f"{where}: seeds", seeds, (">=", 0), ("<=", 2**64))
     if not hasattr(seeds, "__len__") or getattr(seeds, "ndim", 1) != 1:
         allowed = "a count or a list of integers"
-        raise _checks.refused("train: seeds", allowed, seeds, kind=TypeError)
+        raise _checks.refused(f"{where}: seeds", allowed, seeds, kind=TypeError)
     return len(seeds)
 
 
-def _seeds(seeds: Any) -> NDArray[np.uint64]:
+def seed_array(where: str, seeds: Any) -> NDArray[np.uint64]:
+    """Seeds, given by their count or one by one."""
     if isinstance(seeds, (int, np.integer)):
-        return np.arange(int(seeds), dtype=np.uint64)
-    values = _checks.integers("train: seeds", seeds, (">=", 0), ("<", 2**64))
+        return np.arange(_checks.integer(f"{where}: seeds", seeds, (">=", 0)), dtype=np.uint64)
+    values = _checks.integers(f"{where}: seeds", seeds, (">=", 0), ("<", 2**64))
     return np.array(values, dtype=np.uint64)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
+from fastpolysem._files import load_arrays, save_arrays
 from fastpolysem.config import NUMERICS_VERSION, Config
 from fastpolysem.training import Record, TrainingResult, train
 
@@ -239,14 +240,7 @@ def _save(folder: Path, name: str, result: TrainingResult, values: Values) -> No
     """Write a part to two files; the second to appear makes it complete."""
     target, beside = _files(folder, name, result.config, int(result.seeds[0]), len(result))
     target.parent.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, Any] = dict(values)
-    partial = beside.with_name(f".{beside.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            np.savez(file, **arrays)
-        os.replace(partial, beside)
-    finally:
-        partial.unlink(missing_ok=True)
+    save_arrays(beside, values)
     result.save(target)
 
 
@@ -277,9 +271,8 @@ def _stored(
                 "changed: move it away, or choose another folder"
             )
         try:
-            with np.load(beside, allow_pickle=False) as archive:
-                values = {key: archive[key] for key in archive.files}
-        except Exception as error:  # damaged bytes surface as nearly anything
+            values = load_arrays(beside)
+        except ValueError as error:
             raise ValueError(f"{beside} is damaged ({error}); nothing was changed") from error
         found.append((result, values))
         start += size

@@ -72,7 +72,7 @@ def table(data: list[Trajectories]) -> pd.DataFrame:
             if not left.any():
                 continue
             mean = statistics.mean(spread[left, r])
-            push = 1 - one.square_norm[left, r]
+            push = 1 - one.squared_norm[left, r]
             listed.append(
                 {
                     "n_hidden": one.n_hidden,
@@ -142,7 +142,7 @@ def _balance(one: Trajectories, ax: Axes) -> None:
 
     after = one.t > 0
     forces = (
-        ("feature benefit $1 - ||w||^2$", 1 - one.square_norm, "-"),
+        ("feature benefit $1 - ||w||^2$", 1 - one.squared_norm, "-"),
         ("$\\lambda ||w||_1$", one.l1 * one.l1_norm, "--"),
     )
     for color, (name, values, style) in zip(plots.COLORS, forces, strict=False):

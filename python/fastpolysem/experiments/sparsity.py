@@ -101,7 +101,7 @@ def rows(data: list[Trajectories]) -> pd.DataFrame:
             "seed": np.repeat(one.seeds, times),
             "t": np.tile(one.t, count),
         }
-        for name in ("support", "l1_norm", "square_norm", "largest", "second"):
+        for name in ("support", "l1_norm", "squared_norm", "largest", "second"):
             columns[name] = getattr(one, name).ravel()
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)

@@ -9,12 +9,10 @@ describes the columns.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import re
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import fastpolysem
+from fastpolysem._files import flush_folder, write_whole
 from fastpolysem.config import NUMERICS_VERSION, Config
 from fastpolysem.studies import arrays
 from fastpolysem.studies.rows import SCHEMA, frame, table_of, union
@@ -159,7 +158,7 @@ class Store:
         folder = self.path / config.digest
         if not folder.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            _flush_folder(self.path)
+            flush_folder(self.path)
         target = folder / "config.json"
         known: dict[str, Any] | None = None
         if target.exists():
@@ -175,7 +174,7 @@ class Store:
             "metadata": (known or {}) | dict(metadata),
         }
         text = json.dumps(content, indent=2) + "\n"
-        _write_whole(target, lambda file: file.write(text.encode()), replace=True)
+        _write(target, lambda file: file.write(text.encode()), replace=True)
 
     def write_rows(self, config: Config, rows: pd.DataFrame) -> Path:
         """Write rows of consecutive seeds to a new file; files that exist stay as they are."""
@@ -406,56 +405,12 @@ def _write_table(target: Path, table: pa.Table) -> bool:
         return False
     said = {"fastpolysem_schema": str(SCHEMA_VERSION), "fastpolysem_sha256": _checksum(table)}
     described = table.replace_schema_metadata(said)
-    return _write_whole(target, lambda file: pq.write_table(described, file))
+    return _write(target, lambda file: pq.write_table(described, file))
 
 
-def _write_whole(target: Path, write: Callable[[IO[bytes]], Any], *, replace: bool = False) -> bool:
-    """Write beside the target, flush to the disk and rename: readers see all of it or nothing.
-
-    False if the target exists and is not to be replaced.
-    """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+def _write(target: Path, write: Callable[[IO[bytes]], Any], *, replace: bool = False) -> bool:
     try:
-        with open(temporary, "xb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace or not _link(temporary, target):
-            os.replace(temporary, target)
-        else:
-            temporary.unlink()
-    except FileExistsError:
-        temporary.unlink(missing_ok=True)
-        return False
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            error.add_note(f"while writing {target}; all files written before are complete")
+        return write_whole(target, write, replace=replace)
+    except OSError as error:
+        error.add_note(f"while writing {target}; all files written before are complete")
         raise
-    _flush_folder(target.parent)
-    return True
-
-
-def _link(source: Path, target: Path) -> bool:
-    """Give a file a second name that is free; False where the file system has no such links.
-
-    Unlike a rename, this cannot replace what another process has put there since.
-    """
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError:
-        return False
-    return True
-
-
-def _flush_folder(folder: Path) -> None:
-    """Have new names in a folder reach the disk."""
-    if hasattr(os, "O_DIRECTORY"):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
