@@ -85,6 +85,18 @@ CONFIG_VALUES = [
         ValueError,
         "momentum must be a finite number >= 0 and < 1, got 1.0",
     ),
+    (
+        {"optimizer": "sgd", "momentum": 1 - 1e-12},
+        ValueError,
+        "momentum must not round to 1 in float32, got 0.999999999999",
+    ),
+    (
+        {"betas": (0.9, 1 - 1e-12)},
+        ValueError,
+        "betas must not round to 1 in float32, got 0.999999999999",
+    ),
+    ({"dropout": 1e-12}, ValueError, "dropout must be 0 or between 2**-32 and 1 - 2**-32, got 1e-"),
+    ({"dropout": 1 - 1e-12}, ValueError, "dropout must be 0 or between 2**-32 and 1 - 2**-32, got"),
     ({"betas": 0.9}, TypeError, "betas must be a pair of numbers, got 0.9"),
     ({"betas": (0.9,)}, TypeError, "betas must be a pair of numbers, got (0.9,)"),
     ({"betas": "ab"}, TypeError, "betas must be a pair of numbers, got 'ab'"),

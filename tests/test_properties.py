@@ -48,7 +48,7 @@ def configs(draw: st.DrawFn, *, dtype: str | None = None) -> fp.Config:
         options["noise_sharing"] = draw(st.sampled_from(["step", "input"]))
     options["repulsion"] = draw(st.sampled_from([0.0, 0.0, 0.5]))
     if draw(st.integers(0, 3)) == 0:
-        options["dropout"] = draw(st.sampled_from([2**-33, 0.1, 0.9]))
+        options["dropout"] = draw(st.sampled_from([2**-32, 0.1, 0.9]))
         options["dropout_sharing"] = draw(st.sampled_from(["step", "input"]))
     kind = draw(st.sampled_from(["basis", "fixed", "independent", "blocks"]))
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))

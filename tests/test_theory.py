@@ -105,7 +105,7 @@ def test_more_features_than_slots() -> None:
 )
 @pytest.mark.parametrize("wrong", [0, -1, 2.5, np.nan, np.inf, [3, 0]])
 def test_sizes_must_be_whole_numbers(function: object, wrong: object) -> None:
-    with pytest.raises(ValueError, match="n_hidden must be whole numbers >= 1"):
+    with pytest.raises(ValueError, match=r"^\w+: n_hidden must be whole numbers >= 1"):
         function(2, wrong)  # type: ignore[operator]
     with pytest.raises(ValueError, match="n_features must be whole numbers >= 1"):
         function(wrong, 2)  # type: ignore[operator]

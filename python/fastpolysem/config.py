@@ -302,6 +302,18 @@ class Config:
                         f"Config: {name} must not round to 0 or infinity in {self.dtype}, "
                         f"which holds {least:.3g} to {most:.3g}, got {number}"
                     )
+        for name in ("momentum", "betas"):
+            value = getattr(self, name)
+            for number in value if isinstance(value, tuple) else (value,):
+                if np.dtype(self.dtype).type(number) == 1:
+                    raise ValueError(
+                        f"Config: {name} must not round to 1 in {self.dtype}, got {number}"
+                    )
+        # A unit is dropped where a random number of 32 bits is below the chance.
+        if self.dropout and not 2**-32 <= self.dropout <= 1 - 2**-32:
+            raise ValueError(
+                f"Config: dropout must be 0 or between 2**-32 and 1 - 2**-32, got {self.dropout}"
+            )
         if isinstance(self.inputs, _inputs.FixedBatch):
             self.inputs._check_dtype("Config: inputs", self.dtype)
 

@@ -415,7 +415,9 @@ def _is_single_precision(weights: Any) -> bool:
 
 def _counts(where: str, weights: Any, low: float, high: float, *names: str) -> list[Count]:
     low = _checks.real(f"{where}: low", low, (">", 0))
-    high = _checks.real(f"{where}: high", high, (">=", low), finite=False)
+    high = _checks.real(f"{where}: high", high, (">", 0), finite=False)
+    if high < low:
+        raise ValueError(f"{where}: low must be <= high, got low={low} and high={high}")
     stack = _array(where, weights)
     if _is_single_precision(weights):  # a weight of exactly low or high, as float32 has it, is in
         with np.errstate(over="ignore"):

@@ -70,7 +70,7 @@ def collision_law(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | ND
     TypeError, ValueError
         If a size is not a whole number of at least 1.
     """
-    n, m = _sizes(n_features, n_hidden)
+    n, m = _sizes("collision_law", n_features, n_hidden)
     return n**2 / (4 * m)
 
 
@@ -95,7 +95,7 @@ def null_mean(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | NDArra
     TypeError, ValueError
         If a size is not a whole number of at least 1.
     """
-    n, m = _sizes(n_features, n_hidden)
+    n, m = _sizes("null_mean", n_features, n_hidden)
     return np.where(n <= 2 * m, n * (n - 1) / (2 * (2 * m - 1)), np.nan)[()]
 
 
@@ -122,7 +122,7 @@ def null_variance(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | ND
     TypeError, ValueError
         If a size is not a whole number of at least 1.
     """
-    n, m = _sizes(n_features, n_hidden)
+    n, m = _sizes("null_variance", n_features, n_hidden)
     mean = np.asarray(null_mean(n, m))
     # A single neuron has no second one: its denominator is 0, and so is the factor m - 1 in front.
     pairs = (n - 2) * (n - 3) / np.where(m > 1, (2 * m - 2) * (2 * m - 3), 1)
@@ -152,7 +152,7 @@ def null_distribution(n_features: int, n_hidden: int) -> NDArray[np.float64]:
     TypeError, ValueError
         If a size is not a whole number of at least 1, or ``n_features > 2 n_hidden``.
     """
-    n_array, m_array = _sizes(n_features, n_hidden)
+    n_array, m_array = _sizes("null_distribution", n_features, n_hidden)
     if n_array.ndim or m_array.ndim:
         raise ValueError("n_features and n_hidden must be single numbers for a distribution")
     n, m = int(n_array), int(m_array)
@@ -326,7 +326,7 @@ def initial_maximum(n_hidden: ArrayLike) -> np.float64 | NDArray[np.float64]:
     -------
     float64 scalar or array
     """
-    _, m = _sizes(1, n_hidden)
+    _, m = _sizes("initial_maximum", 1, n_hidden)
     x = np.linspace(0, 12, 6001)
     with np.errstate(divide="ignore"):
         log_below = np.log1p(-erfc(x / np.sqrt(2)))
@@ -478,15 +478,15 @@ def _log_choose(n: ArrayLike, k: ArrayLike) -> NDArray[np.float64]:
 
 
 def _sizes(
-    n_features: ArrayLike, n_hidden: ArrayLike
+    where: str, n_features: ArrayLike, n_hidden: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     sizes = []
     for name, given in (("n_features", n_features), ("n_hidden", n_hidden)):
         size = np.asarray(given)
         if size.dtype.kind not in "iuf":
-            raise _checks.refused(name, "whole numbers >= 1", given, kind=TypeError)
+            raise _checks.refused(f"{where}: {name}", "whole numbers >= 1", given, kind=TypeError)
         if not np.all((size >= 1) & (size == np.floor(size)) & np.isfinite(size)):
-            raise _checks.refused(name, "whole numbers >= 1", given)
+            raise _checks.refused(f"{where}: {name}", "whole numbers >= 1", given)
         sizes.append(size.astype(np.float64))
     return sizes[0], sizes[1]
 

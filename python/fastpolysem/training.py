@@ -58,8 +58,9 @@ class Record:
         A name or several of "objective" (loss of the step that follows, with its batch, noise,
         dropout, l1 and repulsion; nan after the last step), "loss" (squared error without noise and
         dropout, on the basis batch), "residual", "polysemantic", "benign", "malign",
-        "signed_slots", "signed_slots_benign", "dead", "unrepresented", "nonzeros", "l1_norm" and
-        "fourth_norm".
+        "signed_slots", "signed_slots_benign", "dead", "unrepresented", "nonzeros", "l1_norm" (sum
+        of absolute weights, of both matrices if untied) and "fourth_norm" (mean over features of
+        ``sum over neurons of w^4``, of `metrics.effective_weights` if untied).
     steps
         Numbers of updates after which to record, 0 for the start. Kept ascending, each once.
     """
@@ -323,7 +324,8 @@ def train(
         bounds = ((">=", 1), ("<=", _MAX_THREADS))
         threads = _checks.integer("train: num_threads", num_threads, *bounds)
     if progress is not None and not callable(progress):
-        raise _checks.refused("train: progress", "callable or None", progress, kind=TypeError)
+        allowed = "a function of (done, total) or None"
+        raise _checks.refused("train: progress", allowed, progress, kind=TypeError)
     wanted = None if record is None else checked_record("train", record, config.steps)
 
     settings = core_settings(config)
