@@ -156,6 +156,7 @@ def test_weights_of_other_frameworks() -> None:
     assert str(fp.diagnose(fp.Parameters(weights))) == expected
 
 
+@pytest.mark.extra
 def test_torch() -> None:
     torch = pytest.importorskip("torch")
     layer = torch.nn.Linear(6, 8, bias=False)

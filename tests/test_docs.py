@@ -117,7 +117,7 @@ def test_every_field_of_config_is_explained() -> None:
         assert re.search(rf"\b{name}\b", fp.Config.__doc__ or ""), name
 
 
-@pytest.mark.slow
+@pytest.mark.extra
 def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     for needed in ("sphinx", "myst_parser", "furo"):
         pytest.importorskip(needed)

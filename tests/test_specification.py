@@ -214,6 +214,7 @@ TORCH_OPTIMIZERS = {
 }
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize("name", TORCH_OPTIMIZERS)
 def test_run_equals_pytorch(name):
     torch = pytest.importorskip("torch")

@@ -83,6 +83,7 @@ def cluster() -> Iterator[Any]:
             yield client
 
 
+@pytest.mark.extra
 @pytest.mark.filterwarnings("ignore")
 def test_dask_changes_nothing(tmp_path: Path, cluster: Any) -> None:
     kept: dict[str, Any] = {"keep_weights": True, "record": ("loss", [0, 50])}
@@ -99,6 +100,7 @@ def test_dask_changes_nothing(tmp_path: Path, cluster: Any) -> None:
     )
 
 
+@pytest.mark.extra
 @pytest.mark.filterwarnings("ignore")
 def test_a_dask_worker_killed_in_mid_block(tmp_path: Path, cluster: Any) -> None:
     config = CONFIG.replace(steps=40_000)
@@ -135,6 +137,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.extra
 @pytest.mark.skipif(shutil.which("mpiexec") is None, reason="needs MPI")
 def test_mpi_changes_nothing(tmp_path: Path) -> None:
     pytest.importorskip("mpi4py")

@@ -136,6 +136,7 @@ def test_a_notebook_gets_one_output_that_is_updated(monkeypatch: pytest.MonkeyPa
     assert "done in" in shown_there[-1]
 
 
+@pytest.mark.extra
 def test_a_real_notebook(tmp_path: Path) -> None:
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")

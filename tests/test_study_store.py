@@ -157,6 +157,7 @@ def test_pandas_reads_the_files(tmp_path: Path) -> None:
     assert table["seed"].tolist() == list(range(9))
 
 
+@pytest.mark.extra
 def test_polars_reads_the_files(tmp_path: Path) -> None:
     polars = pytest.importorskip("polars")
     study = fp.collect(CONFIGS, seeds=9, path=tmp_path, keep_weights=True)
@@ -171,6 +172,7 @@ def test_polars_reads_the_files(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.extra
 def test_duckdb_reads_the_files(tmp_path: Path) -> None:
     duckdb = pytest.importorskip("duckdb")
     study = fp.collect(CONFIGS, seeds=9, path=tmp_path, record=("loss", [0, 50]))

@@ -135,6 +135,7 @@ def test_values_are_those_of_seeds_that_did_not_diverge() -> None:
         study.values(CONFIGS[1])
 
 
+@pytest.mark.extra
 def test_xarray_labels_every_number(tmp_path: Path) -> None:
     pytest.importorskip("xarray")
     wide = CONFIG.replace(n_hidden=32)
