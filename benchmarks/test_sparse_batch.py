@@ -7,7 +7,7 @@ import pytest
 
 from . import conftest, peers
 
-N, M, SEEDS, STEPS = 256, 1024, 4, 10
+N, M, SEEDS, STEPS = 256, 1024, 4, 50  # the start costs as much as two steps
 BATCH = peers.Task(l1=1e-3, batch_size=1024, probability=0.05)
 BASIS = peers.Task(l1=1e-3)
 

@@ -52,6 +52,7 @@ class OutputGradient {
           factor_(2, s.n_features),
           x_(1, s.n_features),
           pre_(1, s.n_features),
+          d_row_(1, s.n_features),
           a(s.n_features, s.n_features),
           d_sum(1, s.n_features) {
         if (importance_.empty()) importance_.assign(std::size_t(s.n_features), 1.0);
@@ -61,53 +62,42 @@ class OutputGradient {
         }
     }
 
-    // batch null: the basis batch, at scale 1. offset null, one row (c) or a row for each input; bias may be null.
-    // Fills a and d_sum, and d if keep_rows. With is_pre, g is X G already and a is left alone. Returns the squared
-    // error if wanted, else 0.
+    // From G to A and d_sum. batch null: the basis batch, at scale 1. offset null, one row (c) or a row for each input;
+    // bias may be null. Fills d if keep_rows. Returns the squared error if wanted, else 0.
     double operator()(const Matrix<T>& g, const SparseBatch* batch, const Matrix<T>* offset, const Matrix<T>* bias,
-                      Pulse& pulse, bool keep_rows, bool want_loss, bool is_pre = false) {
-        const std::ptrdiff_t stride = g.stride, n = g.columns;
-        const std::ptrdiff_t rows = batch ? batch->rows() : n;
-        if (keep_rows && d.rows != rows) d = Matrix<T>(rows, n);
-        d_sum.clear();
-        if (batch && !is_pre) a.clear();
-        if (d_row_.empty()) d_row_ = Matrix<T>(1, n);
-        double loss = 0;
-        const T* factor = factor_.row(batch ? 1 : 0);
-        T* x = x_.row(0);
-        for (std::ptrdiff_t b = 0; b < rows; ++b) {
-            if (b % 128 == 127 && pulse.stopped()) break;
-            const T* pre = g.row(batch && !is_pre ? 0 : b);
-            if (batch) {
-                for_active(*batch, b, [&](std::int32_t i, T value) { x[i] = value; });
-                if (!is_pre) pre_row(*batch, b, g), pre = pre_.row(0);
-            } else {
-                x[b] = 1;
-            }
-            T* to = keep_rows ? d.row(b) : batch ? d_row_.row(0) : a.row(b);
-            const T* shift = offset ? offset->row(offset->rows == 1 ? 0 : b) : nullptr;
-            const T* constant = bias ? bias->row(0) : nullptr;
-            for (std::ptrdiff_t j = 0; j < stride; j += P::width) {
-                P p = P::load(pre + j);
-                if (shift) p = p + P::load(shift + j);
-                if (constant) p = p + P::load(constant + j);
-                P error = (p - P::load(x + j)) * P::load(factor + j);
-                if (relu_) error = simd::select<T>(p > P::zero(), error, P::zero());
-                error.store(to + j);
-                (P::load(d_sum.row(0) + j) + error).store(d_sum.row(0) + j);
-                if (want_loss) add_squared_error(p, x, j, n, loss);
-            }
-            if (batch) {
-                for_active(*batch, b, [&](std::int32_t i, T value) {
-                    if (!is_pre) add_scaled(P::all(value), to, a.row(i), stride);
-                    x[i] = 0;
-                });
-            } else {
-                if (keep_rows && !is_pre) std::copy(to, to + stride, a.row(b));
-                x[b] = 0;
-            }
+                      Pulse& pulse, bool keep_rows, bool want_loss) {
+        const std::ptrdiff_t stride = g.stride;
+        if (!batch) {  // a row of D is one of A
+            const auto row_of_a = [&](std::ptrdiff_t b) { return a.row(b); };
+            const auto keep = [&](std::ptrdiff_t b, const T* row) {
+                if (keep_rows) std::copy(row, row + stride, d.row(b));
+            };
+            if (keep_rows) make_room(g.columns);
+            return each_row(
+                g.columns, batch, offset, bias, pulse, want_loss, [&](auto b) { return g.row(b); }, row_of_a, keep);
         }
-        return batch ? loss * scale_ : loss;
+        a.clear();
+        if (keep_rows) make_room(batch->rows());
+        const auto row_of_d = [&](std::ptrdiff_t b) { return keep_rows ? d.row(b) : d_row_.row(0); };
+        const auto add_to_a = [&](std::ptrdiff_t b, const T* row) {
+            for_active(*batch, b, [&](std::int32_t i, T value) { add_scaled(P::all(value), row, a.row(i), stride); });
+        };
+        return each_row(
+            batch->rows(), batch, offset, bias, pulse, want_loss,
+            [&](std::ptrdiff_t b) {
+                pre_row(*batch, b, g);
+                return pre_.row(0);
+            },
+            row_of_d, add_to_a);
+    }
+
+    // From pre, which has a row for each input, to d and d_sum.
+    double of_rows(const Matrix<T>& pre, const SparseBatch* batch, const Matrix<T>* bias, Pulse& pulse,
+                   bool want_loss) {
+        make_room(pre.rows);
+        return each_row(
+            pre.rows, batch, nullptr, bias, pulse, want_loss, [&](std::ptrdiff_t b) { return pre.row(b); },
+            [&](std::ptrdiff_t b) { return d.row(b); }, [](std::ptrdiff_t, const T*) {});
     }
 
     // sum = A + A^T where A = 2 act'(G) (act(G) - I) is symmetric: tied, basis batch, no noise, bias or importance.
@@ -142,6 +132,45 @@ class OutputGradient {
     }
 
   private:
+    void make_room(std::ptrdiff_t rows) {
+        if (d.rows != rows) d = Matrix<T>(rows, a.columns);
+    }
+
+    // For each input b: from its row of pre = pre_of(b) + offset + bias to its row of D, to_of(b), which `use` is
+    // shown.
+    template <class PreOf, class ToOf, class Use>
+    double each_row(std::ptrdiff_t rows, const SparseBatch* batch, const Matrix<T>* offset, const Matrix<T>* bias,
+                    Pulse& pulse, bool want_loss, PreOf pre_of, ToOf to_of, Use use) {
+        const std::ptrdiff_t stride = a.stride, n = a.columns;
+        d_sum.clear();
+        double loss = 0;
+        const T* factor = factor_.row(batch ? 1 : 0);
+        const T* constant = bias ? bias->row(0) : nullptr;
+        T* x = x_.row(0);
+        for (std::ptrdiff_t b = 0; b < rows; ++b) {
+            if (b % 128 == 127 && pulse.stopped()) break;
+            if (batch) for_active(*batch, b, [&](std::int32_t i, T value) { x[i] = value; });
+            else x[b] = 1;
+            const T* pre = pre_of(b);
+            T* to = to_of(b);
+            const T* shift = offset ? offset->row(offset->rows == 1 ? 0 : b) : nullptr;
+            for (std::ptrdiff_t j = 0; j < stride; j += P::width) {
+                P p = P::load(pre + j);
+                if (shift) p = p + P::load(shift + j);
+                if (constant) p = p + P::load(constant + j);
+                P error = (p - P::load(x + j)) * P::load(factor + j);
+                if (relu_) error = simd::select<T>(p > P::zero(), error, P::zero());
+                error.store(to + j);
+                (P::load(d_sum.row(0) + j) + error).store(d_sum.row(0) + j);
+                if (want_loss) add_squared_error(p, x, j, n, loss);
+            }
+            use(b, to);
+            if (batch) for_active(*batch, b, [&](std::int32_t i, T) { x[i] = 0; });
+            else x[b] = 0;
+        }
+        return batch ? loss * scale_ : loss;
+    }
+
     // pre = row b of X G.
     void pre_row(const SparseBatch& batch, std::ptrdiff_t b, const Matrix<T>& g) {
         std::ptrdiff_t j = 0;
@@ -317,8 +346,7 @@ class GramPass {
             scale_units(b);
         }
         product_(view(hidden_), dec.transposed(), pre_, rows, m, n, pulse);
-        const double loss =
-            output_(pre_, batch, nullptr, w.bias.empty() ? nullptr : &w.bias, pulse, want_gradient, want_loss, true);
+        const double loss = output_.of_rows(pre_, batch, w.bias.empty() ? nullptr : &w.bias, pulse, want_loss);
         if (!want_gradient) return loss;
         product_(view(output_.d).transposed(), view(hidden_), reader_gradient(), n, rows, m, pulse);
         product_(view(output_.d), dec, hidden_, rows, n, m, pulse);
