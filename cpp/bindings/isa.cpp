@@ -30,4 +30,5 @@ static PyModuleDef_Slot slots[] = {{0, nullptr}};
 
 static PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_isa", nullptr, 0, methods, slots, nullptr, nullptr, nullptr};
 
+// NOLINTNEXTLINE(bugprone-reserved-identifier): the name that Python looks for
 PyMODINIT_FUNC PyInit__isa() { return PyModuleDef_Init(&definition); }
