@@ -16,42 +16,73 @@ inline std::uint64_t spread(std::uint64_t bits) {
     return (bits | bits << 3) & 0x1111111111111111u;
 }
 
+// Which of 4 Word::width elements from `first` on have a word of at most the threshold, a bit each, in order. Words are
+// compared as signed numbers, all shifted down by half their range.
+FASTPOLYSEM_INLINE std::uint64_t elements_on(const random::Place& place, std::int64_t first, std::uint32_t threshold) {
+    using random::Word;
+    const auto last_on = simd::Pack<std::int32_t>::all(std::int32_t(threshold ^ 0x80000000u));
+    const auto words = place.blocks(std::uint32_t(first / 4));
+    std::uint64_t on = 0;  // bit 4 lane + w: word w of the lane's block
+    for (std::size_t w = 0; w < 4; ++w) {
+        const auto off = simd::bits_as<std::int32_t>(words[w] ^ Word::all(0x80000000u)) > last_on;
+        on |= spread(~simd::lanes_set<std::int32_t>(off) & ((1u << Word::width) - 1)) << w;
+    }
+    return on;
+}
+
 // Element b n + j decides whether feature j is on in row b (word < p 2^32); its magnitude, if uniform
 //     on (0, 1], is the same element of the magnitude stream.
 inline void draw_independent(const Settings& s, const random::Place& place, SparseBatch& batch) {
     using random::Word;
+    constexpr std::int64_t block = 4 * Word::width;  // elements
     const std::int64_t n = s.n_features, count = s.batch_size * n;
+    const bool uniform = s.magnitude == Magnitude::uniform;
     const auto threshold = std::uint64_t(s.probability * 0x1p32);
-    // Words are compared as signed numbers, all shifted down by half their range.
-    const auto last_on = simd::Pack<std::int32_t>::all(std::int32_t(std::uint32_t(threshold - 1) ^ 0x80000000u));
-    const auto half = Word::all(0x80000000u);
     random::Place magnitudes = place;
     magnitudes.stream = random::magnitude_stream;
+    std::array<std::uint64_t, 16> drawn;  // together, since a block's multiplications wait for each other
     std::int64_t row_begin = 0;
-    for (std::int64_t first = 0; first < count && threshold > 0; first += 4 * Word::width) {
+    std::size_t used = 0;
+    std::vector<std::int32_t>& feature = batch.feature;
+    for (std::int64_t first = 0; first < count && threshold > 0; first += block * std::int64_t(drawn.size())) {
         if (place.given_up(first)) break;
-        const auto words = place.blocks(std::uint32_t(first / 4));
-        std::uint64_t on = 0;  // bit 4 lane + w: word w of the lane's block
-        for (std::size_t w = 0; w < 4; ++w) {
-            const auto off = simd::bits_as<std::int32_t>(words[w] ^ half) > last_on;
-            on |= spread(~simd::lanes_set<std::int32_t>(off) & ((1u << Word::width) - 1)) << w;
-        }
-        if (count - first < 64) on &= (std::uint64_t(1) << (count - first)) - 1;
-        if (on == 0) continue;
-        std::array<random::Real, 4> size{};
-        if (s.magnitude == Magnitude::uniform) {
-            const auto drawn = magnitudes.blocks(std::uint32_t(first / 4));
-            for (std::size_t w = 0; w < 4; ++w) size[w] = random::unit(drawn[w]);
-        }
-        for (; on; on &= on - 1) {
-            const int bit = __builtin_ctzll(on);
-            for (; first + bit >= row_begin + n; row_begin += n)
-                batch.row_start.push_back(std::int64_t(batch.feature.size()));
-            batch.feature.push_back(std::int32_t(first + bit - row_begin));
-            batch.value.push_back(s.magnitude == Magnitude::uniform ? double(size[std::size_t(bit % 4)][bit / 4])
-                                                                    : 1.0);
+        for (std::size_t i = 0; i < drawn.size(); ++i)
+            drawn[i] = elements_on(place, first + std::int64_t(i) * block, std::uint32_t(threshold - 1));
+        const std::size_t most = used + std::size_t(block) * drawn.size() + 4;
+        if (feature.size() < most) feature.resize(std::max(most, 2 * used));
+        for (std::size_t i = 0; i < drawn.size(); ++i) {
+            const std::int64_t begin = first + std::int64_t(i) * block;
+            if (begin >= count) break;
+            std::uint64_t on = drawn[i];
+            if (count - begin < 64) on &= (std::uint64_t(1) << (count - begin)) - 1;
+            if (uniform && on) {
+                batch.value.resize(used);
+                const auto words = magnitudes.blocks(std::uint32_t(begin / 4));
+                for (std::uint64_t left = on; left; left &= left - 1) {
+                    const int bit = __builtin_ctzll(left);
+                    batch.value.push_back(double(random::unit(words[std::size_t(bit % 4)])[bit / 4]));
+                }
+            }
+            for (; begin >= row_begin + n; row_begin += n) batch.row_start.push_back(std::int64_t(used));
+            if (begin + block <= row_begin + n) {
+                // Most blocks have few elements. Four are written whether they are there or not: how many there are is
+                // a branch that nobody can foresee.
+                const auto base = std::int32_t(begin - row_begin);
+                std::int32_t* to = feature.data() + used;
+                used += std::size_t(__builtin_popcountll(on));
+                for (int k = 0; k < 4; ++k, on &= on - 1) to[k] = base + __builtin_ctzll(on | std::uint64_t(1) << 63);
+                for (to += 4; on; on &= on - 1) *to++ = base + __builtin_ctzll(on);
+                continue;
+            }
+            for (; on; on &= on - 1) {
+                const std::int64_t element = begin + __builtin_ctzll(on);
+                for (; element >= row_begin + n; row_begin += n) batch.row_start.push_back(std::int64_t(used));
+                feature[used++] = std::int32_t(element - row_begin);
+            }
         }
     }
+    feature.resize(used);
+    if (!uniform) batch.value.assign(used, 1.0);
 }
 
 // Row b takes elements b (active + 1) + t: t = 0 chooses the block, the others draw `active` of its
