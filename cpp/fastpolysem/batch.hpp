@@ -56,7 +56,6 @@ inline void draw_independent(const Settings& s, const random::Place& place, Spar
             std::uint64_t on = drawn[i];
             if (count - begin < 64) on &= (std::uint64_t(1) << (count - begin)) - 1;
             if (uniform && on) {
-                batch.value.resize(used);
                 const auto words = magnitudes.blocks(std::uint32_t(begin / 4));
                 for (std::uint64_t left = on; left; left &= left - 1) {
                     const int bit = __builtin_ctzll(left);

@@ -1,10 +1,10 @@
 #include "trainer.hpp"
 
 #include <chrono>
+#include <condition_variable>
 #include <exception>
 #include <limits>
 #include <mutex>
-#include <thread>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -364,9 +364,10 @@ class LanesWorker {
 template <class W>
 bool run_all(const TrainingTask& task, Stopper& stopper) {
     std::atomic<std::int64_t> next{0};
-    std::atomic<int> working{0};
+    std::mutex lock;  // of what follows
+    std::condition_variable all_done;
+    int working = 1;
     std::exception_ptr failure;
-    std::mutex failure_lock;
     const auto work = [&](bool caller) {
         Pulse pulse(stopper, caller);
         try {
@@ -377,14 +378,17 @@ bool run_all(const TrainingTask& task, Stopper& stopper) {
                 if (!stopper.stop) stopper.done += count;
             }
         } catch (...) {
-            const std::lock_guard<std::mutex> hold(failure_lock);
+            const std::lock_guard<std::mutex> hold(lock);
             failure = std::current_exception();
             stopper.stop = true;
         }
-        --working;
+        std::unique_lock<std::mutex> hold(lock);
+        if (--working == 0) all_done.notify_one();
         while (caller && working > 0) {  // the others still compute: go on answering signals
+            all_done.wait_for(hold, std::chrono::milliseconds(10));
+            hold.unlock();
             pulse.stopped();
-            std::this_thread::sleep_for(std::chrono::milliseconds(2));
+            hold.lock();
         }
     };
     const std::int64_t groups = (task.count + W::seeds_at_once - 1) / W::seeds_at_once;
@@ -401,7 +405,6 @@ bool run_all(const TrainingTask& task, Stopper& stopper) {
 #endif
     {
         (void)threads;
-        working = 1;
         work(true);
     }
     if (failure) std::rethrow_exception(failure);
