@@ -115,19 +115,27 @@ def draw(groups: dict[str, list[Any]], path: Path) -> None:
         ax.set_title(group, loc="left", fontsize=9)
         ax.invert_yaxis()
         ax.tick_params(labelsize=8)
-    axes[-1, 0].set_xlabel("median time of the whole piece of work (blue: fastpolysem)")
+    axes[-1, 0].set_xlabel("median time of the whole piece of work in seconds (blue: fastpolysem)")
     figure.savefig(path, dpi=120)
 
 
 def draw_growth(groups: dict[str, list[Any]], path: Path) -> None:
     shown = {g: e for g, e in groups.items() if g.startswith("growth")}
-    figure, axes = plt.subplots(1, len(shown), figsize=(3 * len(shown), 2.8), layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(shown), figsize=(3 * len(shown), 3), layout="constrained", sharey=True
+    )
     for ax, (group, entries) in zip(axes, shown.items(), strict=True):
         x = [next(iter(e["extra_info"].values())) for e in entries]
         y = [1e6 * e["extra_info"]["seconds_per_seed_step"] for e in entries]
         ax.loglog(x, y, "o-", color="#0072b2")
-        ax.set_xlabel(group.removeprefix("growth with "))
-    axes[0].set_ylabel("µs per seed and step")
+        what = group.removeprefix("growth with ")
+        if power := {"neurons m": 1, "features n": 2}.get(what):  # what 3n²m flops would give
+            ax.plot(x, [y[-1] * (v / x[-1]) ** power for v in x], ":", color="#999999", zorder=0)
+        ax.set_xticks(x, [f"{v:g}" for v in x])
+        ax.minorticks_off()
+        ax.set_xlabel(what)
+    axes[0].yaxis.set_major_formatter("{x:g}")
+    axes[0].set_ylabel("µs per seed and step\n(dotted: proportional to 3n²m)")
     figure.savefig(path, dpi=120)
 
 

@@ -17,7 +17,7 @@ def test_sparse_batch_step(benchmark, name):
     benchmark.group = f"AdamW step, batch of 1024, p=0.05, n={N}, m={M} ({SEEDS} seeds x {STEPS})"
     weights = conftest.start(N, M, SEEDS)
     if name == "torch":
-        best = conftest.best_batch(peers.torch_autograd, weights, BATCH, STEPS, (1, 2, 4))
+        best = conftest.best_batch(peers.torch_autograd, weights, BATCH, 10, (1, 2, 4))
 
     def run():
         if name == "torch":
