@@ -77,6 +77,15 @@ def test_importing_loads_numpy_only():
     assert not added & lazy
 
 
+def test_a_study_leaves_the_slowest_imports_out():
+    study = "fp.collect(fp.Config(n_features=4, n_hidden=4, steps=1), seeds=2).summary()"
+    loaded = output(
+        f"import json, sys, fastpolysem as fp; {study}; print(json.dumps(sorted(sys.modules)))"
+    )
+    assert "scipy.special" in loaded
+    assert not {"scipy.stats", "scipy.optimize", "scipy.integrate", "matplotlib"} & set(loaded)
+
+
 def test_importing_is_quick():
     # Relative to numpy, and the best of several, so that a busy machine does not matter.
     code = """

@@ -286,7 +286,10 @@ def integers(label: str, values: object, *bounds: Bound) -> list[int]:
     if isinstance(values, np.ndarray):
         if values.ndim != 1 or (values.size and values.dtype.kind not in "iu"):
             raise refused(label, "a 1-d array of integers", values, kind=TypeError)
-        values = values.tolist()
+        checked: list[int] = values.tolist()
+        if not checked or (_within(min(checked), bounds) and _within(max(checked), bounds)):
+            return checked
+        values = checked  # one of them is to be named
     unordered = (str, bytes, Mapping, Set)
     if not isinstance(values, Collection) or isinstance(values, unordered):
         raise refused(label, "a list of integers", values, kind=TypeError)

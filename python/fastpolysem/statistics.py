@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
+from scipy import special  # scipy.stats takes a second to import: only where it is needed
 
 from fastpolysem import _checks, theory
 
@@ -99,12 +99,12 @@ def mean_from_moments(
     if count < 1:
         return _UNKNOWN
     if count > 1 and variance > 0:
-        half = float(stats.t.ppf((1 + level) / 2, count - 1)) * math.sqrt(variance / count)
+        half = _t_quantile((1 + level) / 2, count - 1) * math.sqrt(variance / count)
         return Estimate(mean, mean - half, mean + half)
     if mean >= 0 and mean == math.floor(mean):
         total = mean * count
-        low = float(stats.chi2.ppf((1 - level) / 2, 2 * total)) / 2 if total else 0.0
-        high = float(stats.chi2.ppf((1 + level) / 2, 2 * total + 2)) / 2
+        low = float(special.gammaincinv(total, (1 - level) / 2)) if total else 0.0
+        high = float(special.gammaincinv(total + 1, (1 + level) / 2))
         return Estimate(mean, low / count, high / count)
     return Estimate(mean, mean, mean) if count > 1 else Estimate(mean, math.nan, math.nan)
 
@@ -134,6 +134,8 @@ def proportion(
     _checks.choice("proportion: method", method, ("wilson", "exact"))
     n = _checks.integer("proportion: trials", trials, (">=", 1))
     k = _checks.integer("proportion: successes", successes, (">=", 0), ("<=", n))
+    from scipy import stats
+
     interval = stats.binomtest(k, n).proportion_ci(_confidence(confidence), method=method)
     return Estimate(k / n, float(interval.low), float(interval.high))
 
@@ -152,7 +154,7 @@ class Fit(NamedTuple):
     """The greatest of them."""
 
 
-LIKELIHOOD_FACTOR = float(np.exp(stats.chi2.ppf(0.95, 1) / 2))
+LIKELIHOOD_FACTOR = math.exp(special.chdtri(1, 0.05) / 2)
 """6.83: by Wilks' theorem the true hypothesis is that much less likely than the best one, or more,
 for 5 % of large samples."""
 
@@ -221,6 +223,8 @@ def _drop(where: str, factor: float) -> float:
 
 def _fit(log_likelihood: Callable[[float], float], best: float, most: float, drop: float) -> Fit:
     """Where a log-likelihood of a single maximum on [0, most] lies ``drop`` below it."""
+    from scipy import optimize
+
     least = log_likelihood(best) - drop
 
     def above(x: float) -> float:
@@ -334,9 +338,8 @@ def _dispersion_p(
     if variance <= 0:
         return math.nan
     freedom = 2 * expected**2 / variance
-    law = stats.chi2(freedom)
     at = freedom * index / expected
-    return float(min(1.0, 2 * min(law.cdf(at), law.sf(at))))
+    return float(min(1.0, 2 * min(special.chdtr(freedom, at), special.chdtrc(freedom, at))))
 
 
 @dataclass(frozen=True)
@@ -417,11 +420,11 @@ def power_law(
     total = float(np.sum(spread**2))
     if standard_error is None:
         covariance = covariance * (squares / freedom)
-        quantile = float(stats.t.ppf((1 + level) / 2, freedom))
+        quantile = _t_quantile((1 + level) / 2, freedom)
         chi_square, p_value = math.nan, math.nan
     else:
-        quantile = float(stats.norm.ppf((1 + level) / 2))
-        chi_square, p_value = squares, float(stats.chi2.sf(squares, freedom))
+        quantile = float(special.ndtri((1 + level) / 2))
+        chi_square, p_value = squares, float(special.chdtrc(freedom, squares))
     half = quantile * np.sqrt(np.diag(covariance))
     return PowerLaw(
         exponent=Estimate(float(slope), float(slope - half[0]), float(slope + half[0])),
@@ -487,6 +490,8 @@ def compare(
         raise ValueError(
             f"compare: first and second must be as long to be paired, got {a.size} and {b.size}"
         )
+    from scipy import stats
+
     gap = float(a.mean() - b.mean())
     if paired:
         spread = float((a - b).std(ddof=1))
@@ -508,6 +513,8 @@ def compare(
 
 
 def _bootstrap(data: NDArray[np.float64], statistic: Any, level: float) -> Estimate:
+    from scipy import stats
+
     result = stats.bootstrap(
         (data,),
         statistic,
@@ -519,6 +526,10 @@ def _bootstrap(data: NDArray[np.float64], statistic: Any, level: float) -> Estim
     )
     interval = result.confidence_interval
     return Estimate(float(statistic(data)), float(interval.low), float(interval.high))
+
+
+def _t_quantile(level: float, freedom: float) -> float:
+    return float(special.stdtrit(freedom, level))
 
 
 def _confidence(confidence: float) -> float:

@@ -26,7 +26,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.integrate import cumulative_trapezoid, simpson
 from scipy.special import erfc, erfcx, gammaln, ndtr, ndtri
 
 from fastpolysem import _checks
@@ -257,6 +256,8 @@ def sparsification(
     Sparsification
         Arrays of the shape of ``t``. One weight of 1 is left where less than one is predicted.
     """
+    from scipy.integrate import cumulative_trapezoid  # slow, as scipy.stats is in statistics.py
+
     times, m, strength = _flow(t, n_hidden, l1)
     threshold = np.linspace(0, -ndtri(0.5 / m), 4001)
     mills, beyond = _mills(threshold), _normal(threshold)
@@ -326,6 +327,8 @@ def initial_maximum(n_hidden: ArrayLike) -> np.float64 | NDArray[np.float64]:
     -------
     float64 scalar or array
     """
+    from scipy.integrate import simpson
+
     _, m = _sizes("initial_maximum", 1, n_hidden)
     x = np.linspace(0, 12, 6001)
     with np.errstate(divide="ignore"):
