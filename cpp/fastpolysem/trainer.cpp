@@ -384,9 +384,9 @@ bool run_all(const TrainingTask& task, Stopper& stopper) {
         }
         std::unique_lock<std::mutex> hold(lock);
         if (--working == 0) all_done.notify_one();
-        while (caller && working > 0) {  // the others still compute: go on answering signals
-            all_done.wait_for(hold, std::chrono::milliseconds(10));
-            hold.unlock();
+        const auto none_left = [&working] { return working == 0; };
+        while (caller && !all_done.wait_for(hold, std::chrono::milliseconds(10), none_left)) {
+            hold.unlock();  // the others still compute: go on answering signals
             pulse.stopped();
             hold.lock();
         }
