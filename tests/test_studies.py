@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,22 @@ def test_iter_collect_tells_of_each_block() -> None:
     mean = last.study.summary().loc[0]
     assert last.configs[0].mean == pytest.approx(mean["mean"])
     assert last.configs[0].half_width == pytest.approx((mean["ci_high"] - mean["ci_low"]) / 2)
+
+
+def test_configurations_proceed_alike(tmp_path: Path) -> None:
+    fp.collect(CONFIGS[1], seeds=5, path=tmp_path)
+    records = list(fp.iter_collect(CONFIGS, seeds=16, path=tmp_path, num_threads=1))
+    assert records[0].reused == 5
+    for before, after in itertools.pairwise(records):
+        shares = [one.seeds / one.goal for one in before.configs]
+        pairs = zip(before.configs, after.configs, strict=True)
+        grown = [new.seeds > old.seeds for old, new in pairs]
+        assert grown == [place == shares.index(min(shares)) for place in range(len(CONFIGS))]
+        # The time left, by what the seeds cost.
+        work = [blocks.flops_of_seed(config) for config in CONFIGS]
+        done = np.dot(work, [one.seeds for one in after.configs]) - 5 * work[1]
+        left = np.dot(work, [one.goal - one.seeds for one in after.configs])
+        assert after.seconds_left == pytest.approx(after.seconds * left / done)
 
 
 def test_there_is_progress_within_a_block(monkeypatch: pytest.MonkeyPatch) -> None:

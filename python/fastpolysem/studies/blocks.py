@@ -43,16 +43,17 @@ def block_size(config: Config) -> int:
         A power of two from 1 to 4096.
     """
     most = int(math.log2(MAX_BLOCK))
-    return int(2 ** min(most, max(0, math.floor(-math.log2(seconds_of_seed(config) or 1e-9)))))
+    seconds = flops_of_seed(config) / _SPEED
+    return int(2 ** min(most, max(0, math.floor(-math.log2(seconds or 1e-9)))))
 
 
-def seconds_of_seed(config: Config) -> float:
-    """Estimated time to train one seed on one core."""
+def flops_of_seed(config: Config) -> int:
+    """Floating point operations to train one seed, about."""
     n, m = config.n_features, config.n_hidden
     flops = (3 if config.tied else 6) * n * n * m
     if config.noise_sharing == "input":
         flops += 4 * config.inputs._rows(n) * n * m
-    return config.steps * flops / _SPEED
+    return config.steps * flops
 
 
 @dataclass(frozen=True)

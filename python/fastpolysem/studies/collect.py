@@ -25,7 +25,6 @@ from fastpolysem.studies.blocks import (
     Kept,
     Trained,
     block_size,
-    seconds_of_seed,
     seeds_in,
     train_block,
 )
@@ -34,7 +33,7 @@ from fastpolysem.studies.rows import METRICS, frame, union
 from fastpolysem.studies.seedsets import Range, SeedSet
 from fastpolysem.studies.store import DamagedStudyError, Store
 from fastpolysem.studies.study import Study, checked_metadata
-from fastpolysem.studies.tasks import Stored, Task
+from fastpolysem.studies.tasks import Stored, Task, Tasks
 from fastpolysem.training import RecordLike, checked_record, train
 
 FIRST_CHECKPOINT = 64
@@ -248,7 +247,7 @@ class _Collector:
         self.study = Study()
         self.study.path = self.store.path if self.store else None
         self.within_block: Callable[[Progress], object] | None = None
-        self.tasks: list[Task] = []
+        self.tasks = Tasks()
         self.started = time.perf_counter()  # set anew when all that is stored has been read
 
     def _check_memory(self) -> None:
@@ -269,23 +268,22 @@ class _Collector:
     @property
     def done(self) -> int:
         """Seeds whose rows are there, of all configurations."""
-        return sum(task.done for task in self.tasks)
+        return sum(task.done for task in self.tasks.all)
 
     def _task(self, config: Config) -> Task:
         digest, metadata = config.digest, self.metadata
         self.study._add_config(config, metadata)
-        nothing = frame()
-        stored = self._stored_part(nothing, SeedSet())
+        stored = Stored()
         if self.store is not None:
             self.store.write_config(config, metadata)
             self.study._add_config(config, self.store.config(digest)[1])
             stored = self._read_stored(self.store, config)
         return Task(config, digest, SeedSet(), self.cap, stored)
 
-    def _stored_part(self, rows: pd.DataFrame, complete: SeedSet) -> Stored:
+    def _stored_part(self, rows: pd.DataFrame) -> Stored:
         seeds, diverged = rows["seed"].to_numpy(), rows["diverged"].to_numpy()
         values = rows[self.metric].to_numpy(dtype=np.float64)
-        return Stored(seeds, values, diverged, complete)
+        return Stored(seeds, values, diverged)
 
     def _read_stored(self, store: Store, config: Config) -> Stored:
         """What the folder holds of the seeds that may be asked for, file by file."""
@@ -294,7 +292,7 @@ class _Collector:
         complete = may_be_wanted
         held: list[Range] = []
         count = 0
-        parts = [self._stored_part(frame(), SeedSet())]
+        parts = [Stored()]
         for file in files:
             tables, damages = store.tables([file], config)
             if damages:
@@ -303,14 +301,14 @@ class _Collector:
             held += SeedSet.of(rows["seed"].to_numpy()).ranges
             count += len(rows)
             inside = may_be_wanted.contains(rows["seed"].to_numpy())
-            parts.append(self._stored_part(rows[inside], SeedSet()))
+            parts.append(self._stored_part(rows[inside]))
             if inside.any():
                 self.study._add(config.digest, file)
         if SeedSet(held).count < count:  # some are there more than once and have to agree
             tables, _ = store.tables(files, config)
             rows = union([frame(table for _, table in tables)], config.digest)
             inside = may_be_wanted.contains(rows["seed"].to_numpy())
-            parts = [self._stored_part(rows[inside], SeedSet())]
+            parts = [self._stored_part(rows[inside])]
         for kind, key in self._kinds():
             complete = complete & self._seeds_with(store, config, kind, key)
         return Stored(
@@ -366,7 +364,7 @@ class _Collector:
         if task.done < task.goal:
             return
         if task.cap is None or task.goal >= task.cap or self._precise(task):
-            task.finished, task.shown = True, None
+            task.finished = True
         else:
             # With a target the seeds are 0, 1, …, and their number doubles.
             self._aim_at(task, SeedSet([(task.goal, min(2 * task.goal, task.cap))]))
@@ -380,14 +378,17 @@ class _Collector:
     def run(self) -> Generator[Progress, None, None]:
         """Read what is stored and train what is missing; a record at the start and a block."""
         for config in self.configs:
-            self.tasks.append(self._task(config))
-            self._aim_at(self.tasks[-1], self.first)
+            task = self._task(config)
+            self.tasks.add(task)
+            self._aim_at(task, self.first)
+            self.tasks.update(task)
+            self.tasks.put_back(task)
         self.started = time.perf_counter()
         yield self._record()
         yield from self._in_this_process() if self.executor is None else self._on(self.executor)
 
     def _in_this_process(self) -> Iterator[Progress]:
-        while task := self._next():
+        while task := self.tasks.take():
             # As many blocks as there are threads: enough seeds for each of them, also where a block
             # is one seed.
             blocks: list[Range] = []
@@ -396,7 +397,8 @@ class _Collector:
 
             def within(done: int, _: int, task: Task = task) -> None:
                 if task.within != done:
-                    task.within, task.shown = done, None
+                    task.within = done
+                    self.tasks.update(task)
                 if self.within_block is not None:
                     self.within_block(self._record())
 
@@ -415,6 +417,7 @@ class _Collector:
             for first, stop in blocks:
                 self._finish(task, trained.part(start, stop - first))
                 start += stop - first
+            self.tasks.put_back(task)
             yield self._record()
 
     def _on(self, executor: Executor) -> Iterator[Progress]:
@@ -422,11 +425,12 @@ class _Collector:
         ready: queue.SimpleQueue[Future[dict[str, Any]]] = queue.SimpleQueue()
         try:
             while True:
-                while len(handed_out) < _MAX_HANDED_OUT and (task := self._next()):
+                while len(handed_out) < _MAX_HANDED_OUT and (task := self.tasks.take()):
                     first, stop = block = task.next_block() or (0, 0)
                     plain = task.config.to_dict(), first, stop - first, self.num_threads, self.kept
                     future = executor.submit(train_block, *plain)
                     task.running += stop - first
+                    self.tasks.put_back(task)
                     handed_out[future] = task, block
                     future.add_done_callback(ready.put)
                 if not handed_out:
@@ -440,7 +444,10 @@ class _Collector:
                 task.running -= stop - first
                 with task.named_in_errors([(first, stop)]):
                     trained = _received(future, task)
+                waits = task.upcoming is not None
                 self._finish(task, trained)
+                if not waits:  # unless it has a new goal, it has no block left
+                    self.tasks.put_back(task)
                 yield self._record()
         except BaseException:
             # Also when the generator is closed: keep what is done, give up the rest.
@@ -453,11 +460,6 @@ class _Collector:
                         self._finish(task, _received(future, task))
             raise
 
-    def _next(self) -> Task | None:
-        """The configuration that is furthest behind, so that all of them proceed alike."""
-        waiting = [task for task in self.tasks if task.upcoming]
-        return min(waiting, key=lambda task: (task.done + task.running) / task.goal, default=None)
-
     def _finish(self, task: Task, trained: Trained) -> None:
         files: dict[str, Any] = {}
         if self.store is not None:
@@ -468,6 +470,7 @@ class _Collector:
                 raise
         self._take_in(task, trained, files)
         self._judge(task)
+        self.tasks.update(task)
 
     def _write(self, store: Store, config: Config, trained: Trained) -> dict[str, Any]:
         """Write a block; its rows last, since a seed with a row counts as complete."""
@@ -478,19 +481,15 @@ class _Collector:
         return files
 
     def _record(self) -> Progress:
-        elapsed = time.perf_counter() - self.started
-        trained = worked = left = 0.0
-        for task in self.tasks:
-            seconds = seconds_of_seed(task.config)
-            trained += task.trained
-            worked += seconds * task.trained
-            left += seconds * (task.goal - task.done - task.within)
+        seconds, work = time.perf_counter() - self.started, self.tasks.work
         return Progress(
-            configs=tuple(task.record() for task in self.tasks),
-            reused=sum(task.reused for task in self.tasks),
-            seconds=elapsed,
-            seeds_per_second=trained / elapsed if elapsed > 0 else 0.0,
-            seconds_left=elapsed * left / worked if worked else (None if left else 0.0),
+            configs=tuple(self.tasks.records),
+            reused=work.reused,
+            seconds=seconds,
+            seeds_per_second=work.trained / seconds if seconds > 0 else 0.0,
+            seconds_left=seconds * work.left / work.done
+            if work.done
+            else (None if work.left else 0.0),
             study=self.study,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import heapq
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastpolysem import statistics
 from fastpolysem.config import Config
+from fastpolysem.studies.blocks import flops_of_seed
 from fastpolysem.studies.progress import ConfigProgress
 from fastpolysem.studies.seedsets import Range, SeedSet
 
@@ -21,10 +23,11 @@ from fastpolysem.studies.seedsets import Range, SeedSet
 class Stored:
     """What a folder holds of a configuration, one entry a row."""
 
-    seeds: NDArray[np.uint64]
-    values: NDArray[np.float64]  # of the metric
-    diverged: NDArray[np.bool_]
-    complete: SeedSet  # those that have all else that is to be kept
+    seeds: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    values: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))  # of the metric
+    diverged: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    # Those that have all else that is to be kept:
+    complete: SeedSet = field(default_factory=SeedSet)
 
 
 @dataclass(eq=False)
@@ -47,7 +50,6 @@ class Task:
     count: int = 0  # values of the metric, of seeds that did not diverge
     mean: float = math.nan
     squares: float = 0.0  # sum of their squared distances from the mean
-    shown: ConfigProgress | None = None  # as long as nothing has changed
 
     @property
     def goal(self) -> int:
@@ -76,7 +78,6 @@ class Task:
         """
         self.done += len(values) + diverged
         self.diverged += diverged
-        self.shown = None
         if len(values):
             values = values.astype(np.float64)
             mean, squares = float(values.mean()), float(values.var() * len(values))
@@ -90,20 +91,18 @@ class Task:
 
     def record(self) -> ConfigProgress:
         """How far this configuration is."""
-        if self.shown is None:
-            estimate = self.estimate
-            self.shown = ConfigProgress(
-                config=self.config,
-                digest=self.digest,
-                seeds=self.done,
-                goal=self.goal,
-                training=self.within,
-                diverged=self.diverged,
-                mean=estimate.value,
-                half_width=estimate.half_width,
-                finished=self.finished,
-            )
-        return self.shown
+        estimate = self.estimate
+        return ConfigProgress(
+            config=self.config,
+            digest=self.digest,
+            seeds=self.done,
+            goal=self.goal,
+            training=self.within,
+            diverged=self.diverged,
+            mean=estimate.value,
+            half_width=estimate.half_width,
+            finished=self.finished,
+        )
 
     @contextlib.contextmanager
     def named_in_errors(self, blocks: list[Range]) -> Iterator[None]:
@@ -116,3 +115,59 @@ class Task:
                 f"{blocks[0][0]} on, of {self.config!r}; finished blocks are kept"
             )
             raise
+
+
+@dataclass
+class Work:
+    """How far some configurations are together."""
+
+    reused: int = 0  # seeds
+    trained: int = 0  # seeds
+    done: int = 0  # floating point operations, as is `left`
+    left: int = 0
+
+    @classmethod
+    def of(cls, task: Task) -> Work:
+        flops = flops_of_seed(task.config)
+        left = task.goal - task.done - task.within
+        return cls(task.reused, task.trained, flops * task.trained, flops * left)
+
+
+class Tasks:
+    """The configurations of a run: which is next, and how far all are.
+
+    Both are kept up to date task by task: a sweep may have ten thousand, and as many blocks.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[Task] = []
+        self.records: list[ConfigProgress] = []
+        self.work = Work()
+        self._counted: list[Work] = []  # of each, what is in `work`
+        self._places: dict[str, int] = {}  # by digest
+        self._waiting: list[tuple[float, int]] = []
+
+    def add(self, task: Task) -> None:
+        self._places[task.digest] = len(self.all)
+        self.all.append(task)
+        self.records.append(task.record())
+        self._counted.append(Work())
+
+    def update(self, task: Task) -> None:
+        """Take notice of a change."""
+        place = self._places[task.digest]
+        self.records[place] = task.record()
+        old, new = self._counted[place], Work.of(task)
+        self._counted[place] = new
+        for name, value in vars(new).items():
+            setattr(self.work, name, getattr(self.work, name) + value - getattr(old, name))
+
+    def put_back(self, task: Task) -> None:
+        """Let a task that `take` gave, or a new one, wait for its turn, if it has a block left."""
+        if task.upcoming:
+            share = (task.done + task.running) / task.goal
+            heapq.heappush(self._waiting, (share, self._places[task.digest]))
+
+    def take(self) -> Task | None:
+        """The configuration that is furthest behind, so that all of them proceed alike."""
+        return self.all[heapq.heappop(self._waiting)[1]] if self._waiting else None
