@@ -454,7 +454,9 @@ class Study:
             parts = self._parts[digest]
             here = [part for part in parts if isinstance(part, pd.DataFrame)]
             files = [part for part in parts if isinstance(part, Path)]
-            rows = union([*here, frame(_read(files, self._configs[digest]))], digest)
+            if files or not here:
+                here.append(frame(_read(files, self._configs[digest])))
+            rows = union(here, digest)
             if digest in self._wanted:
                 inside = self._wanted[digest].contains(rows["seed"].to_numpy())
                 rows = rows[inside].reset_index(drop=True)
