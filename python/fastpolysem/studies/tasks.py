@@ -7,7 +7,7 @@ import heapq
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,8 +117,7 @@ class Task:
             raise
 
 
-@dataclass
-class Work:
+class Work(NamedTuple):
     """How far some configurations are together."""
 
     reused: int = 0  # seeds
@@ -159,8 +158,7 @@ class Tasks:
         self.records[place] = task.record()
         old, new = self._counted[place], Work.of(task)
         self._counted[place] = new
-        for name, value in vars(new).items():
-            setattr(self.work, name, getattr(self.work, name) + value - getattr(old, name))
+        self.work = Work(*(sum_ + b - a for sum_, a, b in zip(self.work, old, new, strict=True)))
 
     def put_back(self, task: Task) -> None:
         """Let a task that `take` gave, or a new one, wait for its turn, if it has a block left."""
