@@ -1,0 +1,1 @@
+"""Specifications of the model families that came after the autoencoder's."""
