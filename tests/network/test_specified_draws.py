@@ -188,9 +188,19 @@ def test_layers_do_not_depend_on_whether_others_are_disturbed():
     assert not np.array_equal(weights[1], weights[2])
 
 
-@pytest.mark.parametrize("kind", ["rademacher", "gaussian", "uniform", "laplace", "three_point"])
-def test_shared_noise_is_that_of_the_first_row(kind):
-    config = replace(CONFIG, noise=kind, noise_shape=0.5 if kind == "three_point" else None)
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [
+        ("rademacher", None),
+        ("gaussian", None),
+        ("uniform", None),
+        ("laplace", None),
+        ("student_t", 3.0),
+        ("three_point", 0.5),
+    ],
+)
+def test_shared_noise_is_that_of_the_first_row(kind, shape):
+    config = replace(CONFIG, noise=kind, noise_shape=shape)
     (own,) = sampling.draw_noise(config, 2, 3, 5)
     (shared,) = sampling.draw_noise(replace(config, noise_sharing="step"), 2, 3, 5)
     assert shared.shape == (2,)

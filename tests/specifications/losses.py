@@ -51,8 +51,8 @@ def has_classes(loss: Loss) -> bool:
 def power(size: Array, exponent: float) -> Array:
     """size^exponent for a multiple of 1/2, by multiplications in a fixed order.
 
-    The squares of ``size`` that the whole part of the exponent asks for are multiplied together,
-    the lowest first; a half multiplies by the square root last.
+    The powers size, size^2, size^4, ... that the binary digits of the exponent's whole part ask for
+    are multiplied together, the lowest first; the square root of a half comes last.
     """
     whole = int(exponent)
     out, square = np.ones_like(size), size

@@ -9,7 +9,8 @@ networks, as ``specification`` is of the autoencoder, whose optimisers and rando
     updates     schedules and one step of the optimiser for a whole model
     sampling    random numbers: starts, inputs, noise, dropout, order of rows, label noise
     training    a run, and its results
-    combinations    settings that are refused, and samples of those that are not
+    rules       settings that are refused, and why
+    combinations    samples of the others
 
 ``config`` is anything with the fields of `NetworkSpec`. Widths d_0 ... d_L, layers l = 1 ... L,
 hidden layers l < L, B rows of a batch:
@@ -348,7 +349,10 @@ def smooth_gradient(
     noise: PerLayer = None,
     dropout: PerLayer = None,
 ) -> Network:
-    """Of everything but l1 on weights, by backpropagation. The slope of |a| at 0 is 0."""
+    """Of everything but l1 on weights, by backpropagation, frozen layers included.
+
+    The slope of |act(Z)| at 0 is 0.
+    """
     last = depth(config)
     kinds = spread(config.activation, last - 1)
     trace = forward(config, model, batch, noise, dropout)

@@ -15,6 +15,7 @@ import numpy as np
 
 from specifications import losses
 from specifications.network import Config, NetworkSpec, depth, l1_of_layers, spread
+from specifications.sampling import dense
 from specifications.targets import is_elementwise, kind
 
 
@@ -73,7 +74,7 @@ def target_range(c: Config) -> tuple[float, float]:
     if has_classes(c):
         return 0.0, 0.0
     if is_inputs(c, "Dataset"):
-        values = [np.asarray(t) for _, t in pairs(c)]
+        values = [dense(t) for _, t in pairs(c)]
         return min(float(v.min()) for v in values), max(float(v.max()) for v in values)
     signed = is_inputs(c, "Independent") and any("sign" in m for m in each(c.inputs.magnitude))
     return (-1.0 if signed and kind(c.target) == "Identity" else 0.0), 1.0

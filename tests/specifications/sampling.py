@@ -11,10 +11,10 @@ with layer 0. An index below k is (word * k) >> 32. A chance p is word < floor(p
 ``signed_unit`` round once to float32; all draws are made in float32, and float64 widens them.
 
     kind  what                layer  step   words
-    0     weights             l      0      element = row-major index of W_l. A signed unit a word
-                                            for "pytorch" and "uniform", else normals, four from
-                                            four words. A tied network has those of layer 1.
-    1     biases              l      0      "pytorch" only: a signed unit a word
+    0     weights             l      0      element = row-major index of W_l: signed_unit(word) for
+                                            "pytorch" and "uniform", else normals, four from the
+                                            four words of a block. Tied: the matrix of layer 1.
+    1     biases              l      0      "pytorch" only: signed_unit(word)
     2     noise               l < L  step   elements = (row, unit) row-major, as the autoencoder's
                                             noise of that kind; shared by the step: row 0 only
     3     inputs              0      step   `Independent`: element (row, feature) decides whether
@@ -36,7 +36,7 @@ with layer 0. An index below k is (word * k) >> 32. A chance p is word < floor(p
   float32; or, for features with T < 2^24 (p below 2^-8), the same element of the magnitude stream
   with u = unit(word). "uniform" is u, "sign" is 1 and "signed_uniform" u, the latter two negative
   where the word's lowest bit is set. So no feature that is on has the value 0.
-* Noise and dropout are drawn for the layers that have any, whatever other layers have.
+* A layer's noise and dropout do not depend on whether other layers have any.
 * Step s of a data set takes positions s B ... s B + B - 1 of the concatenated epochs; without
   batch_size all rows in their own order, and nothing is drawn.
 * ``init_scale`` multiplies everything drawn at the start, "pytorch"'s biases too, never bias_start.
@@ -69,7 +69,7 @@ FAMILY = 1
 WEIGHTS, BIASES, NOISE, INPUTS, MAGNITUDES, DROPOUT, ORDER, LABELS = range(8)
 EVALUATION_INPUTS, EVALUATION_MAGNITUDES = 8, 9
 EVALUATION_ROWS, EVALUATION_SEED = 4096, 0
-SHORT = 2**24  # a threshold below this leaves too few words for a magnitude
+SHORT = 2**24  # with a threshold below this, too few words remain for a magnitude
 
 
 def stream_word(layer: int, kind: int) -> int:

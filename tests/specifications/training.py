@@ -46,8 +46,8 @@ def run(config: Config, model: Network, draws: Callable[[int], Draws]) -> Run:
 class Results(NamedTuple):
     """Of a model after training, without noise and dropout.
 
-    ``loss`` and what follows are measured on `sampling.evaluation`, ``held_out_*`` on the data
-    set's held-out rows. None: there is no such thing. A diverged model has no results but that.
+    Measured on `sampling.evaluation`; ``held_out_*`` on the data set's held-out rows. None where
+    there are no such rows or no classes. A diverged model has no other result.
     """
 
     diverged: bool  # a weight, a bias or the loss is not finite
@@ -60,8 +60,8 @@ class Results(NamedTuple):
 
 
 def dead_neurons(config: Config, model: Network, batch: Array) -> tuple[int, ...]:
-    """By hidden layer: the neurons that no row activates, or, for activations other than ReLU,
-    that are the same in all rows."""
+    """The number in each hidden layer of neurons that no row activates or, for activations other
+    than ReLU, whose act(Z) is the same in every row."""
     kinds = spread(config.activation, depth(config) - 1)
     counts = []
     for kind, a in zip(kinds, forward(config, model, batch).activations, strict=True):
@@ -73,10 +73,9 @@ def dead_neurons(config: Config, model: Network, batch: Array) -> tuple[int, ...
 def largest_gradient(config: Config, model: Network, batch: Array, wanted: Targets) -> float:
     """How far the model is from a stationary point of the noise-free objective.
 
-    The largest size of an entry of the gradient over everything that is trained, at the final l1.
-    Where a weight under l1 is 0, its entry is what is left of the slope of everything else after l1
-    has held against it: max(|g| - l1, 0), the least size of any subgradient. Weight decay and bias
-    decay do not count.
+    The largest absolute entry of the gradient over everything that is trained, at the final l1.
+    For a weight of 0 under l1 it is the smallest of its subgradients, max(|g| - l1, 0) with g the
+    gradient of everything else. Weight decay and bias decay do not count.
     """
     end = updates.at_the_end(config)
     smooth = smooth_gradient(end, model, batch, wanted)
@@ -105,26 +104,26 @@ def measured(
 
 def results(config: Config, model: Network, seed: int) -> Results:
     batch, wanted = evaluation(config, seed)
+    others = held_out(config)
     arrays = [a for a in (*model.weights, *model.biases) if a is not None]
     if not all(np.isfinite(a).all() for a in arrays):
         return Results(diverged=True)
     with np.errstate(over="ignore", invalid="ignore"):
         loss, accuracy = measured(config, model, batch, wanted)
-    if not np.isfinite(loss):
-        return Results(diverged=True)
-    others = held_out(config)
-    held_out_loss, held_out_accuracy = (
-        (None, None) if others is None else measured(config, model, *others)
-    )
-    return Results(
-        diverged=False,
-        loss=loss,
-        accuracy=accuracy,
-        held_out_loss=held_out_loss,
-        held_out_accuracy=held_out_accuracy,
-        dead=dead_neurons(config, model, batch),
-        largest_gradient=largest_gradient(config, model, batch, wanted),
-    )
+        if not np.isfinite(loss):
+            return Results(diverged=True)
+        other_loss, other_accuracy = (
+            (None, None) if others is None else measured(config, model, *others)
+        )
+        return Results(
+            diverged=False,
+            loss=loss,
+            accuracy=accuracy,
+            held_out_loss=other_loss,
+            held_out_accuracy=other_accuracy,
+            dead=dead_neurons(config, model, batch),
+            largest_gradient=largest_gradient(config, model, batch, wanted),
+        )
 
 
 def train(config: Config, seed: int) -> tuple[Network, Results]:
