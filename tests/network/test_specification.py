@@ -442,6 +442,12 @@ def test_orthant_steps_where_there_is_l1():
     )
 
 
+def test_without_l1_weights_and_biases_cross_zero():
+    config = replace(SGD, l1=(0.5, 0.0), l1_update="orthant", learning_rate=10.0)
+    slopes = spec.network([[[0.2, 0.3]], [[-0.3], [-0.4]]], [[0.1, 0.2], [0.4]])
+    assert_is(stepped(config, START, slopes), [[[0.0, 0.0]], [[3.0], [3.0]]], [[-1, -1], [-2]])
+
+
 def test_subgradient_step_by_layer():
     config = replace(SGD, l1=(0.0, 0.2))
     assert_is(
