@@ -108,6 +108,10 @@ def test_start_from_its_words():
             expected = np.array(signed) / math.sqrt(fan_in)
             np.testing.assert_allclose(array.ravel()[:4], expected[: array.size], rtol=1e-6)
     assert model.weights[0][0, 0] == pytest.approx(0.47475056, rel=1e-6)
+    halved = sampling.initial_network(replace(CONFIG, init_scale=0.5), 7)
+    for arrays, whole in zip(halved, model, strict=True):
+        for ours, twice in zip(arrays, whole, strict=True):
+            np.testing.assert_array_equal(2 * ours, twice)
     normal = sampling.initial_network(replace(CONFIG, init="normal", init_scale=0.5), 7)
     u, v = LAYERS[2, 0][2][:2]
     radius, angle = math.sqrt(-2 * math.log(u / 2**32)), 2 * math.pi * v / 2**32
