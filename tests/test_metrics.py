@@ -230,6 +230,26 @@ def test_neurons_by_hand(measure, expected):
     assert measure(SHARED) == pytest.approx(expected, nan_ok=True)
 
 
+@pytest.mark.parametrize(("n", "m"), [(6, 8), (6, 10), (10, 6), (16, 16), (40, 24)])
+def test_transposed_weights_are_questioned(n, m):
+    config = fp.Config(n_features=n, n_hidden=m, l1=1e-2, learning_rate=4e-3, steps=2000)
+    weights = fp.train(config, 8, return_weights=True).weights
+    given = fp.count_polysemantic(weights)  # warnings are errors here
+    for layout in (weights.swapaxes(1, 2), fp.Parameters(weights.swapaxes(1, 2))):
+        with pytest.warns(UserWarning, match=r"rows, the features.* is it transposed\?") as asked:
+            fp.count_polysemantic(layout)
+        assert asked[0].filename == __file__
+    assert fp.metrics.fourth_norm(weights).shape == (8, n)
+    assert given.shape == (8,)
+
+
+def test_counts_compare_in_the_precision_of_the_weights():
+    for dtype in (np.float16, np.float32, np.float64):
+        ends = np.full((2, 3), [0.8, 1.2, 1.21], dtype)
+        assert fp.count_polysemantic(ends) == 2
+        assert fp.count_polysemantic(list(ends)) == 2
+
+
 def test_monosemantic_neurons_by_hand():
     assert metrics.count_monosemantic(SHARED) == 1
     assert metrics.count_monosemantic(SHARED, 0.5) == 3

@@ -280,3 +280,89 @@ def test_arguments_that_do_not_fit_are_refused(function, config, arguments, reas
     arguments = {"weights": np.ones((S, N, M)), **arguments}
     with pytest.raises((ValueError, TypeError), match=reason):
         getattr(fp, function)(arguments.pop("weights"), config, **arguments)
+
+
+class Tensor:
+    """Stands for a tensor with a gradient, which numpy cannot read, in a type it does not have."""
+
+    def __init__(self, values, dtype="bfloat16", attached=True):
+        self.values, self.dtype, self.attached = np.asarray(values), dtype, attached
+        self.ndim, self.shape = self.values.ndim, self.values.shape
+
+    def detach(self):
+        return Tensor(self.values, self.dtype, False)
+
+    def cpu(self):
+        return self
+
+    def float(self):
+        return Tensor(self.values.astype(np.float32), "float32", self.attached)
+
+    def numpy(self):
+        if self.attached:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+        if self.dtype == "bfloat16":
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return self.values
+
+    def __array__(self, dtype=None, copy=None):
+        return self.numpy()
+
+    def __len__(self):
+        return len(self.values)
+
+
+def everything(config, make, weights, batch):
+    """What every function that takes arrays says of these weights, batch and seeds."""
+    given = make(weights)
+    noise = config.replace(noise="gaussian", noise_std=0.1, steps=3)
+    yield fp.forward(given, config, batch=make(batch))
+    yield fp.loss_and_gradient(given, config, batch=make(batch))[1]
+    yield np.array([fp.count_polysemantic(given), fp.metrics.fourth_norm(given).sum()])
+    yield fp.metrics.winner_rank(given, given)
+    yield fp.diagnose(given).weights
+    yield fp.train(config.replace(steps=3), make(np.arange(3)), initial_weights=given).loss
+    yield fp.train(noise, [1], noise_sequence=make(np.ones((3, 8)))).loss
+    yield fp.FixedBatch(make(batch)).to_dense()
+    yield np.array(config.replace(importance=make(np.arange(1, 7))).importance)
+    yield np.array(fp.Record("loss", make(np.arange(3))).steps)
+
+
+ORIGINS = {
+    "lists": lambda values: np.asarray(values).tolist(),
+    "tensors": lambda values: Tensor(values, str(np.asarray(values).dtype)),
+    "tensors in bfloat16": lambda values: (
+        Tensor(values) if np.asarray(values).dtype.kind == "f" else values
+    ),
+    "lists of tensors": lambda values: (
+        [Tensor(row) for row in values] if np.ndim(values) > 1 else values
+    ),
+}
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_arrays_of_any_origin_are_taken_everywhere(origin):
+    config = fp.Config(n_features=6, n_hidden=8, l1=1e-2)
+    weights = np.eye(6, 8) / 2 + 0.5  # numbers that bfloat16 holds
+    batch = np.eye(3, 6)
+    expected = everything(config, np.asarray, weights, batch)
+    found = everything(config, ORIGINS[origin], weights, batch)
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.extra
+def test_real_tensors_are_taken_everywhere():
+    torch = pytest.importorskip("torch")
+
+    def tensor(values):
+        plain = torch.tensor(np.asarray(values))
+        return plain.bfloat16().requires_grad_() if plain.is_floating_point() else plain
+
+    config = fp.Config(n_features=6, n_hidden=8, l1=1e-2)
+    weights, batch = np.eye(6, 8) / 2 + 0.5, np.eye(3, 6)
+    expected = everything(config, np.asarray, weights, batch)
+    for one, other in zip(expected, everything(config, tensor, weights, batch), strict=True):
+        np.testing.assert_array_equal(one, other)
+    edge = np.full((2, 1), 1.2, np.float32)
+    assert fp.count_polysemantic(torch.tensor(edge)) == fp.count_polysemantic(edge) == 1

@@ -12,6 +12,8 @@ import numbers
 import operator
 import os
 import reprlib
+import sys
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
@@ -29,6 +31,8 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
 }
 _REAL_KINDS = "biuf"
+
+_PACKAGE = __name__.partition(".")[0]
 
 _NEGLIGIBLE = 2**20  # bytes; to ask what is available takes longer than a small pass
 
@@ -88,6 +92,14 @@ def refused(
 ) -> Exception:
     """The error to raise for ``value``, of which only ``allowed`` would do."""
     return kind(f"{label} must be {allowed}, got {shown(value)}{hint}")
+
+
+def warn(message: str) -> None:
+    """A UserWarning at the line outside of the package that led here."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] == _PACKAGE:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
@@ -187,15 +199,36 @@ def array(label: str, value: object, dtype: DTypeLike, ndims: Iterable[int]) -> 
 
 
 def as_array(label: str, value: object) -> NDArray[Any]:
-    """What numpy makes of a value, or a TypeError that says whose value it cannot read."""
+    """What numpy makes of a value, or a TypeError that says whose value it cannot read.
+
+    The one way in for arrays of any origin: lists, tables, and tensors on any device, also with a
+    gradient, in types that numpy does not have, or within lists.
+    """
     if is_sparse(value):
         raise refused(label, "a dense array", value, "; use its toarray()", kind=TypeError)
     if isinstance(value, np.ndarray) and hasattr(value, "mask"):
         raise TypeError(f"{label} must be a plain array, got a masked one; fill it first")
     try:
-        return np.asarray(value)
+        given = np.asarray(_without_tensors(value))
+        if given.dtype.kind == "V" and given.dtype.type is not np.void:
+            given = given.astype(np.float32)  # bfloat16 and the like, which this holds exactly
     except Exception as error:  # whatever __array__ or a ragged list may raise
         raise TypeError(f"{label} cannot be read as an array: {error}") from error
+    return given
+
+
+def _without_tensors(value: Any) -> Any:
+    """The value with what numpy can read in the place of tensors, known by what they do."""
+    if hasattr(value, "detach"):
+        plain = value.detach().cpu()
+        try:
+            return plain.numpy()
+        except TypeError:
+            return plain.float().numpy()  # bfloat16, which numpy does not have
+    if isinstance(value, (list, tuple)):
+        nested = any(isinstance(one, (list, tuple)) or hasattr(one, "detach") for one in value)
+        return [_without_tensors(one) for one in value] if nested else value
+    return value
 
 
 def _readable(label: str, value: object, ndims: Iterable[int]) -> NDArray[Any]:
@@ -283,7 +316,8 @@ def repeated(label: str, stack: NDArray[Any], count: int) -> NDArray[Any]:
 
 def integers(label: str, values: object, *bounds: Bound) -> list[int]:
     """A one-dimensional collection of integers, each within the bounds."""
-    if isinstance(values, np.ndarray):
+    if hasattr(values, "__array__"):
+        values = as_array(label, values)
         if values.ndim != 1 or (values.size and values.dtype.kind not in "iu"):
             raise refused(label, "a 1-d array of integers", values, kind=TypeError)
         checked: list[int] = values.tolist()

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
-from fastpolysem.metrics import _matrix, effective_weights
-from fastpolysem.objective import Parameters
+from fastpolysem.metrics import _matrix
 
 __all__ = ["Diagnosis", "diagnose"]
 
@@ -78,9 +77,9 @@ def diagnose(
     ----------
     weights
         (n, m): row i is feature i, column k neuron k; or `fastpolysem.Parameters` of an untied
-        model, whose `fastpolysem.metrics.effective_weights` are taken. Anything that numpy can read
-        as real numbers; tensors that have ``detach`` are detached and brought to the CPU.
-        ``torch.nn.Linear(n, m).weight`` is (m, n): pass its transpose.
+        model, whose `fastpolysem.metrics.effective_weights` are taken. Arrays, lists, and tensors
+        on any device, with a gradient or without. ``torch.nn.Linear(n, m).weight`` is (m, n): pass
+        its transpose.
     concentrated
         A feature is on a neuron if its \\|weight\\| there is at least this share of its norm. More
         than 0.7071, so that there is at most one such neuron.
@@ -125,7 +124,7 @@ def diagnose(
     share = _checks.real("diagnose: concentrated", concentrated, (">", 0.7072), ("<=", 1))
     least = _checks.real("diagnose: least", least, (">", 0), ("<", 0.7072))
     tolerance = _checks.real("diagnose: tolerance", tolerance, (">=", 0))
-    given = _matrix("diagnose", _as_numpy(weights))
+    given = _matrix("diagnose", weights)
     if given.ndim != 2:
         raise _checks.refused("diagnose: weights", "those of one model, (n, m)", given)
     peak = np.abs(given).max(axis=1, keepdims=True)
@@ -159,17 +158,6 @@ def diagnose(
         necessary=max(0, int(represented.sum()) - given.shape[1]),
         weights=moved * (norm * peak),
     )
-
-
-def _as_numpy(weights: Any) -> Any:
-    """The weights as numpy can read them, of an untied model the effective ones."""
-    if isinstance(weights, Parameters):
-        if weights.decoder is None:
-            return _as_numpy(weights.encoder)
-        return effective_weights(_as_numpy(weights.encoder), _as_numpy(weights.decoder))
-    if hasattr(weights, "detach"):  # a tensor, known by what it does: no import needed
-        return weights.detach().cpu().numpy()
-    return weights
 
 
 def _shared(on: NDArray[np.bool_]) -> NDArray[np.int64]:

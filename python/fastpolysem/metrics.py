@@ -3,7 +3,9 @@
 Every function takes the weights of one model, (n, m): row i is feature i, column k neuron k; or of
 a stack of models, (S, n, m), and returns one more leading axis for a stack. Untied models are
 given as :class:`~fastpolysem.Parameters` and measured on their :func:`effective_weights`.
-What is not an array of finite real numbers raises TypeError or ValueError.
+Arrays of any origin are taken, tensors with a gradient and bfloat16 among them. What is not an
+array of finite real numbers raises TypeError or ValueError. Weights that look transposed, because
+their columns have norms of about 1 and their rows do not, are questioned by a UserWarning.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ __all__ = [
 
 LOW, HIGH = 0.8, 1.2
 """The window in which a weight counts as a feature's representation, the paper authors' choice."""
+
+_TELLING = 6  # so many columns of norm 1 are no coincidence
 
 # An int for one model, an (S,) int64 array for a stack.
 Count: TypeAlias = Any
@@ -394,23 +398,47 @@ def _matrix(where: str, weights: Any) -> NDArray[np.float64]:
 
 def _array(where: str, weights: Any, name: str = "weights") -> NDArray[Any]:
     """The (effective) weights; float32 stays as it is, everything else becomes float64."""
+    return _read(where, weights, name)[0]
+
+
+def _read(where: str, weights: Any, name: str = "weights") -> tuple[NDArray[Any], np.dtype[Any]]:
+    """The (effective) weights, and the type of floats that they came in."""
     label = f"{where}: {name}"
-    if isinstance(weights, Parameters):
-        if weights.decoder is not None:
-            return effective_weights(weights.encoder, weights.decoder)
-        weights = weights.encoder
-    elif isinstance(weights, tuple):
+    if isinstance(weights, tuple) and not isinstance(weights, Parameters):
         raise _checks.refused(label, "an array or Parameters(...)", weights, kind=TypeError)
-    dtype = np.float32 if _is_single_precision(weights) else np.float64
-    result = _checks.array(label, weights, dtype, (2, 3))
-    if 0 in result.shape[-2:]:
-        raise ValueError(f"{label} must have features and neurons, got shape {result.shape}")
-    return result
+    parts = weights[:2] if isinstance(weights, Parameters) else (weights,)
+    given = [_checks.as_array(label, part) for part in parts if part is not None]
+    types = [part.dtype for part in given]
+    known = all(one in (np.float16, np.float32) for one in types)
+    came_in = np.result_type(*types) if known and types else np.dtype(np.float64)
+    if isinstance(weights, Parameters) and weights.decoder is not None:
+        result = effective_weights(*given)
+    else:
+        kept = np.float32 if came_in == np.float32 else np.float64
+        result = _checks.array(label, given[0] if given[0].ndim else parts[0], kept, (2, 3))
+        if 0 in result.shape[-2:]:
+            raise ValueError(f"{label} must have features and neurons, got shape {result.shape}")
+    _question_layout(label, result)
+    return result, came_in
 
 
-def _is_single_precision(weights: Any) -> bool:
-    matrices = weights[:2] if isinstance(weights, Parameters) else (weights,)
-    return all(getattr(w, "dtype", None) == np.float32 for w in matrices if w is not None)
+def _question_layout(label: str, weights: NDArray[Any]) -> None:
+    """Ask whether weights are transposed whose columns look like features and whose rows do not.
+
+    A trained feature has a norm of about 1, on however many neurons; neurons have none, one or two.
+    """
+    n, m = weights.shape[-2:]
+    if m < _TELLING or not len(weights):
+        return
+    with np.errstate(over="ignore"):
+        squares = np.square(weights, dtype=np.float64)
+        rows, columns = (np.mean(np.abs(squares.sum(axis) - 1) < 0.25) for axis in (-1, -2))
+    if rows < 0.8 and columns > 0.9:
+        _checks.warn(
+            f"{label} has {n} rows, the features, and {m} columns, the neurons, but its columns "
+            "have norms like features and its rows do not; is it transposed? "
+            "torch.nn.Linear(n, m).weight is (m, n): pass its transpose"
+        )
 
 
 def _counts(where: str, weights: Any, low: float, high: float, *names: str) -> list[Count]:
@@ -418,10 +446,11 @@ def _counts(where: str, weights: Any, low: float, high: float, *names: str) -> l
     high = _checks.real(f"{where}: high", high, (">", 0), finite=False)
     if high < low:
         raise ValueError(f"{where}: low must be <= high, got low={low} and high={high}")
-    stack = _array(where, weights)
-    if _is_single_precision(weights):  # a weight of exactly low or high, as float32 has it, is in
-        with np.errstate(over="ignore"):
-            low, high = max(float(np.float32(low)), 2.0**-149), float(np.float32(high))
+    stack, came_in = _read(where, weights)
+    # A weight of exactly low or high, as its type has it, is in.
+    with np.errstate(over="ignore"):
+        least = float(np.finfo(came_in).smallest_subnormal)
+        low, high = max(float(came_in.type(low)), least), float(came_in.type(high))
     single = stack.ndim == 2
     counts = core.count(stack[np.newaxis] if single else stack, low, high)
     return [int(counts[name][0]) if single else counts[name] for name in names]

@@ -70,6 +70,8 @@ def stacked_parameters(
     shapes: dict[str, tuple[int, ...]] = {"encoder": (config.n_features, config.n_hidden)}
     if not config.tied:
         shapes["decoder"] = shapes["encoder"]
+    listed = not hasattr(given.encoder, "ndim")
+    encoder = _checks.as_array(f"{label}: encoder", given.encoder) if listed else given.encoder
     bias = np.zeros(config.n_features) if given.bias is None else given.bias
     if config.bias:
         shapes["bias"] = (config.n_features,)
@@ -80,7 +82,7 @@ def stacked_parameters(
         stack = _checks.stacked(part_label, part, shape, config.dtype, count)
         count = len(stack) if count is None else count
         stacks[name] = _checks.repeated(part_label, stack, count)
-    return Parameters(**stacks), np.ndim(given.encoder) == 2
+    return Parameters(**stacks), encoder.ndim == 2
 
 
 def unstacked(config: Config, parts: tuple[Any, Any, Any], single: bool) -> Weights:
