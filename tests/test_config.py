@@ -356,3 +356,55 @@ def test_grid_says_which_combination_is_refused():
     with pytest.raises(ValueError, match="momentum must be left at") as caught:
         fp.grid(BASE.replace(optimizer="sgd", momentum=0.5), optimizer=["sgd", "adam"])
     assert caught.value.__notes__ == ["in the grid at optimizer='adam'"]
+
+
+SINGLE = np.float32(0.3)
+HELD = float(SINGLE)
+
+# Every field that takes real numbers, with 0.3 as float32 and as a Python number.
+REALS = [
+    ("l1", {}, lambda x: x),
+    ("repulsion", {}, lambda x: x),
+    ("noise_std", {"noise": "gaussian"}, lambda x: x),
+    ("noise_shape", {"noise": "three_point", "noise_std": 0.5}, lambda x: x),
+    ("dropout", {}, lambda x: x),
+    ("learning_rate", {}, lambda x: x),
+    ("weight_decay", {}, lambda x: x),
+    ("momentum", {"optimizer": "sgd"}, lambda x: x),
+    ("betas", {}, lambda x: (x, 0.5)),
+    ("betas", {}, lambda x: np.array([0.5, x], type(x))),
+    ("epsilon", {}, lambda x: x),
+    ("init_scale", {}, lambda x: x),
+    ("l1_schedule", {}, lambda x: [(0, x), (100, 1.0)]),
+    ("importance", {}, lambda x: np.full(12, x, type(x))),
+    ("importance", {}, lambda x: [1.0] * 11 + [x]),
+]
+
+
+def test_every_real_field_is_listed():
+    listed = {name for name, _, _ in REALS}
+    changed = {name: value for change in CHANGES for name, value in change.items()}
+    real = {name for name, value in changed.items() if isinstance(value, float)}
+    assert real | {"betas", "l1_schedule", "importance"} == listed
+
+
+@pytest.mark.parametrize(("name", "others", "value"), REALS, ids=lambda one: str(one)[:12])
+def test_a_number_of_less_precision_keeps_its_value_with_a_warning(name, others, value):
+    with pytest.warns(UserWarning, match=rf"Config: {name}.* is {HELD}, what .*\(0\.3\)") as seen:
+        config = BASE.replace(**others, **{name: value(SINGLE)})
+    assert len(seen) == 1
+    assert seen[0].filename == __file__
+    assert "and not 0.3, which has another digest" in str(seen[0].message)
+    assert config == BASE.replace(**others, **{name: value(HELD)})  # without a warning
+    assert config.digest != BASE.replace(**others, **{name: value(0.3)}).digest
+    assert config.replace() == fp.Config.from_dict(config.to_dict()) == config
+
+
+def test_numbers_of_less_precision_elsewhere():
+    for number in (np.float16(0.3), np.float32(0.3)):
+        with pytest.warns(UserWarning, match="Independent: probability is 0.3"):
+            fp.Independent(number, 8)
+        with pytest.warns(UserWarning, match="Config: l1 is 0.3"):
+            fp.grid(BASE, l1=[0.0, number])
+    for exact in (np.float32(0.5), np.float16(0.25), np.float64(0.3), np.longdouble("0.3")):
+        assert BASE.replace(l1=exact).l1 == float(exact)

@@ -32,7 +32,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 _REAL_KINDS = "biuf"
 
-_PACKAGE = __name__.partition(".")[0]
+_INSIDE = (__name__.partition(".")[0], "dataclasses")  # whose replace makes configurations
 
 _NEGLIGIBLE = 2**20  # bytes; to ask what is available takes longer than a small pass
 
@@ -97,7 +97,7 @@ def refused(
 def warn(message: str) -> None:
     """A UserWarning at the line outside of the package that led here."""
     level, frame = 2, sys._getframe(1)
-    while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] == _PACKAGE:
+    while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] in _INSIDE:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, stacklevel=level)
 
@@ -179,6 +179,26 @@ def real(label: str, value: object, *bounds: Bound, finite: bool = True) -> floa
     if math.isnan(number) or (finite and math.isinf(number)) or not _within(number, bounds):
         raise refused(label, _described(*allowed), value)
     return number
+
+
+def setting(label: str, value: object, *bounds: Bound) -> float:
+    """A finite real number that a digest depends on, with a `warn_if_rounded`."""
+    number = real(label, value, *bounds)
+    warn_if_rounded(label, [value])
+    return number
+
+
+def warn_if_rounded(label: str, values: Iterable[object]) -> None:
+    """Say so if a number of less precision is not the decimal that it is written as."""
+    for value in values:
+        if isinstance(value, np.floating) and np.finfo(value.dtype).bits < 64:
+            written, held = str(value), float(value)
+            if float(written) != held:
+                warn(
+                    f"{label} is {held!r}, what {value.dtype}({written}) holds, and not {written}, "
+                    "which has another digest; pass a Python number if that is meant"
+                )
+                return
 
 
 def flag(label: str, value: object) -> bool:

@@ -79,6 +79,7 @@ class Config:
     :class:`FixedBatch`, else 1 / (batch_size * probability that a feature is on).
 
     Values are converted to plain Python ones and checked; instances are immutable and hashable.
+    ``np.float32(0.001)`` is 0.00100000004749…, not 0.001, and kept as such with a warning.
 
     Parameters
     ----------
@@ -202,14 +203,14 @@ class Config:
         for name, bounds in _INTEGERS.items():
             self._set(name, _checks.integer(f"Config: {name}", getattr(self, name), *bounds))
         for name, bounds in _REALS.items():
-            self._set(name, _checks.real(f"Config: {name}", getattr(self, name), *bounds))
+            self._set(name, _checks.setting(f"Config: {name}", getattr(self, name), *bounds))
         for name, allowed in _CHOICES.items():
             value = getattr(self, name)
             self._set(name, _checks.choice(f"Config: {name}", value, get_args(allowed)))
         for name in ("tied", "bias"):
             self._set(name, _checks.flag(f"Config: {name}", getattr(self, name)))
         if self.weight_decay is not None:
-            decay = _checks.real("Config: weight_decay", self.weight_decay, (">=", 0))
+            decay = _checks.setting("Config: weight_decay", self.weight_decay, (">=", 0))
             self._set("weight_decay", decay)
         self._set("betas", _betas(self.betas))
         self._set("l1_schedule", _l1_schedule(self.l1_schedule, self.steps))
@@ -251,7 +252,7 @@ class Config:
             return
         bounds = [(">", 2)] if self.noise == "student_t" else [(">", 0), ("<=", 1)]
         label = f"Config: noise_shape with noise={self.noise!r}"
-        self._set("noise_shape", _checks.real(label, self.noise_shape, *bounds))
+        self._set("noise_shape", _checks.setting(label, self.noise_shape, *bounds))
 
     def _check_l1(self) -> None:
         if self.l1 == 0:
@@ -414,14 +415,15 @@ DEFAULTS: dict[str, Any] = {
 """Name and default of each field in order; the two required ones have one that no value equals."""
 
 
-def _betas(value: object) -> tuple[float, float]:
+def _betas(value: Any) -> tuple[float, float]:
     label = "Config: betas"
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
+    if hasattr(value, "__array__"):
+        given = _checks.as_array(label, value)
+        value = [*given] if given.ndim else value
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise _checks.refused(label, "a pair of numbers", value, kind=TypeError)
     first, second = (
-        _checks.real(f"{label}[{i}]", beta, (">=", 0), ("<", 1)) for i, beta in enumerate(value)
+        _checks.setting(f"{label}[{i}]", beta, (">=", 0), ("<", 1)) for i, beta in enumerate(value)
     )
     return first, second
 
@@ -441,7 +443,7 @@ def _l1_schedule(value: Any, steps: int) -> tuple[tuple[int, float], ...] | None
         step = _checks.integer(f"{label}[{i}]: step", at, (">=", 0), ("<=", steps))
         if given and step <= given[-1][0]:
             raise ValueError(f"{label} must have ascending steps, got {step} after {given[-1][0]}")
-        given.append((step, _checks.real(f"{label}[{i}]: factor", times, (">=", 0))))
+        given.append((step, _checks.setting(f"{label}[{i}]: factor", times, (">=", 0))))
     factors = [factor for _, factor in given]
     before, after = [*factors[:1], *factors[:-1]], [*factors[1:], *factors[-1:]]
     kept = tuple(
@@ -474,6 +476,8 @@ def _importance(value: object, n_features: int) -> tuple[float, ...] | None:
         raise ValueError(f"{label} must be >= 0 for every feature, got {weights.min()}")
     if not weights.any():
         raise ValueError(f"{label} must be > 0 for at least one feature, got all zeros")
+    listed = value if isinstance(value, (tuple, list)) else _checks.as_array(label, value)
+    _checks.warn_if_rounded(label, listed)
     return None if (weights == 1).all() else tuple(weights.tolist())
 
 

@@ -55,7 +55,7 @@ class Independent:
     magnitude: Magnitude = "one"
 
     def __post_init__(self) -> None:
-        _set(self, "probability", _checks.real, (">=", 2**-32), ("<=", 1))
+        _set(self, "probability", _checks.setting, (">=", 2**-32), ("<=", 1))
         _set(self, "batch_size", _checks.integer, (">=", 1))
         _set(self, "magnitude", _checks.choice, get_args(Magnitude))
 

@@ -104,7 +104,7 @@ def gradient_flow(config: Config, /, time: float, step: float = 0.01) -> Config:
     """
     check_config("gradient_flow", config)
     time = _checks.real("gradient_flow: time", time, (">", 0))
-    step = _checks.real("gradient_flow: step", step, (">", 0))
+    step = _checks.setting("gradient_flow: step", step, (">", 0))
     if config.noise != "none" or config.dropout or config.inputs.kind not in ("basis", "fixed"):
         raise ValueError(
             "gradient_flow: config must be without noise, dropout and sampled inputs, "
