@@ -14,7 +14,7 @@ import os
 import reprlib
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
@@ -378,31 +378,79 @@ def _free_memory() -> int | None:
         return None
 
 
-def _group_memory(groups: str = "/proc/self/cgroup", mounted: str = "/sys/fs/cgroup") -> int | None:
-    """What Linux control groups (containers, batch systems) leave; pages of files count as free."""
+_GROUPS, _MOUNTED = "/proc/self/cgroup", "/sys/fs/cgroup"
+
+
+def _groups(controller: str, groups: str | Path, mounted: str | Path) -> Iterator[tuple[int, Path]]:
+    """Folders of the Linux control groups (containers, batch systems) that this process lies in,
+    with the version of their files; every group is bound by those it lies in."""
     try:
         lines = Path(groups).read_text(encoding="utf-8").splitlines()
     except OSError:
-        return None
-    left: list[int] = []
+        return
     for line in lines:
         number, controllers, path = line.split(":", 2)
-        if number == "0":  # version 2
-            root, names = Path(mounted), ("memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            root = Path(mounted, "memory")
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        if number == "0":
+            version, root = 2, Path(mounted)
+        elif controller in controllers.split(","):
+            named = Path(mounted, controller)
+            version, root = 1, named if named.exists() else Path(mounted, controllers)
         else:
             continue
         group = root / path.lstrip("/")
-        for folder in (group, *group.parents):  # every group is bound by those it lies in
-            limit, used = _entry(folder / names[0]), _entry(folder / names[1])
-            if limit is not None and used is not None:
-                cached = _entry(folder / "memory.stat", names[2]) or 0
-                left.append(max(0, limit - used + cached))
+        for folder in (group, *group.parents):
+            yield version, folder
             if folder == root:
                 break
+
+
+def _group_memory(groups: str | Path = _GROUPS, mounted: str | Path = _MOUNTED) -> int | None:
+    """What control groups leave; pages of files count as free."""
+    left: list[int] = []
+    for version, folder in _groups("memory", groups, mounted):
+        if version == 2:
+            names = "memory.max", "memory.current", "inactive_file"
+        else:
+            names = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+        limit, used = _entry(folder / names[0]), _entry(folder / names[1])
+        if limit is not None and used is not None:
+            cached = _entry(folder / "memory.stat", names[2]) or 0
+            left.append(max(0, limit - used + cached))
     return min(left, default=None)
+
+
+def available_cores() -> int:
+    """How many threads can run at a time: processors that this process may run on, and no more
+    than the quotas of its control groups, where a part of a processor counts as one."""
+    try:
+        allowed = len(os.sched_getaffinity(0))
+    except (AttributeError, OSError):  # macOS
+        allowed = os.cpu_count() or 1
+    return max(1, math.ceil(min(allowed, _group_cores())))
+
+
+def _group_cores(groups: str | Path = _GROUPS, mounted: str | Path = _MOUNTED) -> float:
+    """Processors that the quotas of control groups amount to, infinite without any."""
+    least = math.inf
+    for version, folder in _groups("cpu", groups, mounted):
+        if version == 2:
+            quota, period = _numbers(folder / "cpu.max")
+        else:
+            quota, _ = _numbers(folder / "cpu.cfs_quota_us")
+            period, _ = _numbers(folder / "cpu.cfs_period_us")
+        if quota > 0 and period > 0:  # -1 and "max": no limit
+            least = min(least, quota / period)
+    return least
+
+
+def _numbers(path: Path) -> tuple[int, int]:
+    """The one or two numbers in a file, -1 for what is none."""
+    try:
+        words = path.read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        words = []
+    first, second = (int(one) if one.isdecimal() else -1 for one in [*words, "", ""][:2])
+    return first, second
 
 
 def _address_space() -> int | None:

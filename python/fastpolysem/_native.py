@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
-from fastpolysem import _isa
+from fastpolysem import _checks, _isa
 
 _SUPPORTED: tuple[str, ...] = _isa.supported()
 
@@ -29,6 +30,20 @@ else:
     core = _load()
 
 
+MAX_THREADS = 1024
+
+
+def default_threads() -> int:
+    """How many threads training takes if nothing is said, at the most `MAX_THREADS`.
+
+    What ``OMP_NUM_THREADS`` says; without it, all cores that the process may use.
+    """
+    threads: int = core.default_threads()
+    if not re.match(r"\s*\+?0*[1-9]", os.environ.get("OMP_NUM_THREADS", "")):
+        threads = min(threads, _checks.available_cores())
+    return min(threads, MAX_THREADS)
+
+
 def build_info() -> dict[str, Any]:
     """Say what runs here.
 
@@ -43,6 +58,6 @@ def build_info() -> dict[str, Any]:
     return {
         **core.info(),
         "supported": _SUPPORTED,
-        "threads": core.default_threads(),
+        "threads": default_threads(),
         "numerics_version": core.NUMERICS_VERSION,
     }

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks
 from fastpolysem._files import load_arrays, save_arrays
-from fastpolysem._native import core
+from fastpolysem._native import MAX_THREADS, core, default_threads
 from fastpolysem.config import NUMERICS_VERSION, Config, check_config, core_settings
 from fastpolysem.objective import (
     Parameters,
@@ -27,7 +27,6 @@ __all__ = ["Kernel", "Parameters", "Record", "TrainingResult", "train"]
 
 Kernel = Literal["auto", "generic", "dense", "sparse", "lanes"]
 
-_MAX_THREADS = 1024
 _FORMAT = "fastpolysem.TrainingResult 1"
 
 # What is known about each seed after training, (S,) arrays of these types.
@@ -287,7 +286,9 @@ def train(
     return_weights
         Whether the result holds the final weights.
     num_threads
-        How many seeds to train at a time; None for all cores that the process may use.
+        How many seeds to train at a time, 1 to 1024; None for what ``OMP_NUM_THREADS`` says and,
+        without it, for all cores that the process may use: its affinity and the quotas of its
+        control groups count.
     kernel
         "auto" picks the fastest; "generic", "dense", "sparse" or "lanes" insist on one.
     progress
@@ -319,9 +320,9 @@ def train(
     check_config("train", config)
     _checks.choice("train: kernel", kernel, get_args(Kernel))
     return_weights = _checks.flag("train: return_weights", return_weights)
-    threads = core.default_threads()
+    threads = default_threads()
     if num_threads is not None:
-        bounds = ((">=", 1), ("<=", _MAX_THREADS))
+        bounds = ((">=", 1), ("<=", MAX_THREADS))
         threads = _checks.integer("train: num_threads", num_threads, *bounds)
     if progress is not None and not callable(progress):
         allowed = "a function of (done, total) or None"
