@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from fastpolysem import _checks, statistics
-from fastpolysem._native import core
+from fastpolysem._native import default_threads
 from fastpolysem.config import Config
 from fastpolysem.studies import arrays
 from fastpolysem.studies import progress as _progress
@@ -234,7 +234,7 @@ class _Collector:
         self.executor = executor
         if num_threads is not None:
             num_threads = _checks.integer("collect: num_threads", num_threads, (">=", 1))
-        self.num_threads = num_threads or (core.default_threads() if executor is None else 1)
+        self.num_threads = num_threads or (default_threads() if executor is None else 1)
         if record is not None:
             least = min(config.steps for config in self.configs)
             record = checked_record("collect", record, least)
