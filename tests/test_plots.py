@@ -445,3 +445,13 @@ def test_a_width_of_which_all_seeds_diverged_is_marked(ax: Axes) -> None:
     assert "no count: all seeds diverged" in texts
     crosses = [line for line in ax.get_lines() if line.get_marker() == "x"]
     assert [list(line.get_xdata()) for line in crosses] == [[CONFIG.n_hidden]]
+
+
+def test_counts_takes_a_config_of_equal_effect(ax: Axes) -> None:
+    config = CONFIG.replace(weight_decay=0.01)  # what None stands for
+    assert config != CONFIG
+    assert config.digest == CONFIG.digest
+    plots.counts(made_up.study(made_up.result(CONFIG, [1, 2, 3])), config, ax)
+    assert any("3 seeds" in text for text in labels(ax))
+    with pytest.raises(KeyError, match="does not hold"):
+        plots.counts(made_up.study(made_up.result(CONFIG, [1])), CONFIG.replace(l1=0.5), ax)

@@ -280,10 +280,11 @@ def counts(study: Study, config: Config | str | None = None, ax: Axes | None = N
                 f"plots.counts: config must be given for a study of {len(study.configs)} configs"
             )
         config = study.configs[0]
-    values = study.values(config)
+    digest = config.digest if isinstance(config, Config) else config
+    values = study.values(digest)
     if not len(values):
         raise ValueError("plots.counts: config must have a seed that did not diverge, got none")
-    chosen = next(one for one in study.configs if config in (one, one.digest))
+    chosen = next(one for one in study.configs if one.digest == digest)
     ax = axes_or_new(ax)
     n, m = chosen.n_features, chosen.n_hidden
     seen = np.bincount(values)
