@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 import fastpolysem as fp
 import made_up
 from fastpolysem.studies import ConflictError, Study
+from fastpolysem.studies import study as study_module
+from fastpolysem.studies.rows import METRICS
+from fastpolysem.studies.study import checked_metadata
 from fastpolysem.studies.tables import readable
 from studying import CONFIG, CONFIGS, DIVERGING, assert_same, results, small_blocks  # noqa: F401
 
@@ -156,3 +161,173 @@ def test_a_configuration_of_which_all_seeds_diverged_says_so() -> None:
     shown = readable(study.summary())
     assert shown.loc[0, "mean"] == "all diverged"
     assert not shown.isin(["nan"]).any(axis=None)
+
+
+def labelled(*metadata: dict[str, Any]) -> Study:
+    """A study of as many configurations, which have these metadata."""
+    study = Study()
+    for config, one in zip(fp.grid(CONFIG, n_hidden=[16, 32, 48]), metadata, strict=False):
+        study.add(made_up.result(config, [3, -1, 4]))
+        study._add_config(config, one)
+    return study
+
+
+AWKWARD = [
+    "n",
+    "m",
+    "n²/4m",
+    "null model",
+    "95 % interval",
+    "interval of it",
+    "config",
+    "_run",
+    "$\\bad$",
+    "$",
+    "two\nlines",
+    "a\x1b[31mb",
+    "\u202eright to left",
+    "<b>",
+    "index",
+    "mean ",
+    "path",
+    "level_0",
+]
+
+
+@pytest.mark.parametrize("key", AWKWARD)
+def test_any_key_of_metadata_can_be_shown(key: str, tmp_path: Path) -> None:
+    assert checked_metadata({key: "v$1$"}) == {key: "v$1$"}
+    made = labelled({key: "v$1$"}, {key: "_v\x1b[0m"}, {key: 3})
+    summary = made.summary()
+    assert summary[key].tolist() == ["v$1$", "_v\x1b[0m", "3"]
+    shown = readable(summary)
+    assert len(set(shown.columns)) == len(shown.columns)
+    assert len(shown.columns) == len(readable(labelled({}).summary()).columns) + 1
+    assert "\x1b" not in shown.to_string()
+    assert "\\x1b" in shown.to_string()
+    assert "<table>" in made._repr_html_()
+    made.seeds().to_parquet(tmp_path / "all.parquet")
+    read = pd.read_parquet(tmp_path / "all.parquet")
+    assert read[key].tolist() == ["v$1$"] * 3 + ["_v\x1b[0m"] * 3 + ["3"] * 3
+
+
+def test_any_key_of_metadata_can_be_drawn_and_reported(tmp_path: Path) -> None:
+    made = labelled({"_a": "$\\bad$"}, {"$": "two\nlines"}, {"_a\x1b": 1})
+    ax = fp.plots.collisions(made, Figure().subplots())
+    first, second, third = (text.get_text() for text in ax.get_legend().get_texts()[:3])
+    assert r"_a=\$\bad\$" in first
+    assert r"\$=two\nlines" in second
+    assert r"_a\x1b=1" in third
+    ax.figure.savefig(tmp_path / "figure.svg")  # a formula that is none raises here
+    assert "\x1b" not in fp.report.page(made)
+
+
+def test_a_series_of_a_key_that_begins_with_an_underscore_is_in_the_legend() -> None:
+    made = labelled({"_run": 1}, {"_run": 2})
+    ax = fp.plots.collisions(made, Figure().subplots())
+    texts = [text.get_text().strip() for text in ax.get_legend().get_texts()]
+    assert texts[:2] == ["_run=1", "_run=2"]
+
+
+def test_a_stored_key_never_replaces_a_column() -> None:
+    for key in sorted(study_module._TAKEN):
+        made = labelled({key: "mine"}, {key: "mine"})
+        with pytest.warns(UserWarning, match=f"{key!r} is shown as 'metadata.{key}'"):
+            summary, seeds = made.summary(), made.seeds()
+        assert summary["n_hidden"].tolist() == [16, 32]
+        assert seeds["seed"].tolist() == [0, 1, 2] * 2
+        for table in (summary, seeds):
+            assert set(table[f"metadata.{key}"]) == {"mine"}
+            assert not table.columns.duplicated().any()
+    with pytest.warns(UserWarning, match=r"'metadata\.metadata\.loss'"):
+        both = labelled({"loss": 1, "metadata.loss": 2}).summary()
+    assert both.loc[0, ["metadata.loss", "metadata.metadata.loss"]].tolist() == [2, 1]
+
+
+def test_names_of_columns_are_all_refused_as_keys() -> None:
+    made = labelled({})
+    names = {*made.seeds().columns, *(one for name in METRICS for one in made.summary(name))}
+    assert names == study_module._TAKEN
+    for name in names:
+        with pytest.raises(ValueError, match=f"must not use the names of columns, got {name}"):
+            checked_metadata({name: 1})
+
+
+def test_numbers_of_numpy_are_metadata() -> None:
+    given = {
+        "i": np.int32(3),
+        "b": np.bool_(True),
+        "f": np.float32(0.5),
+        "d": [np.float64(0.1), {"u": np.uint8(7)}],
+        "l": np.longdouble(0.25),
+    }
+    kept = checked_metadata(given)
+    assert kept == {"i": 3, "b": True, "f": 0.5, "d": [0.1, {"u": 7}], "l": 0.25}
+    assert [type(kept[name]) for name in "ibf"] == [int, bool, float]
+    for bad in (np.arange(3), np.float32("nan"), 1j, np.complex64(1), b"x", {1, 2}):
+        with pytest.raises(ValueError, match="metadata must be JSON"):
+            checked_metadata({"a": bad})
+
+
+@pytest.mark.parametrize("bad", [{"a": "\udc80"}, {"\ud800": 1}, {"a": [{"b": "x\udfff"}]}])
+def test_lone_surrogates_are_refused(bad: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"text that UTF-8 can hold, got a lone surrogate '\\ud"):
+        checked_metadata(bad)
+
+
+def test_stored_lone_surrogates_can_be_shown(tmp_path: Path) -> None:
+    made = labelled({"a": "caf\udce9", "b\udc80": 1})
+    with pytest.warns(UserWarning, match="is shown as"):
+        table = made.seeds()
+    table.to_csv(tmp_path / "all.csv")
+    table.to_parquet(tmp_path / "all.parquet")
+    assert set(table["a"]) == {"caf\\udce9"}
+    assert set(table["b\\udc80"]) == {1}
+
+
+def test_empty_keys_are_refused() -> None:
+    for key in ("", " "):
+        with pytest.raises(ValueError, match="must have names as keys, got an empty one"):
+            checked_metadata({key: 1})
+
+
+def test_a_key_given_as_none_is_removed(tmp_path: Path) -> None:
+    fp.collect(CONFIG, seeds=2, path=tmp_path, metadata={"keep": 1, "mistake": 2})
+    study = fp.collect(CONFIG, seeds=2, path=tmp_path, metadata={"mistake": None})
+    for one in (study, Study.open(tmp_path)):
+        assert "mistake" not in one.summary()
+        assert "mistake" not in one.seeds()
+        assert one.summary()["keep"].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1, "a"], ["1", "a"]),
+        ([True, 1], ["True", "1"]),
+        ([True, None], [True, None]),
+        ([2**60 + 1, None], [str(2**60 + 1), None]),
+        ([2**60 + 1, 0.5], [str(2**60 + 1), "0.5"]),
+        ([2**60 + 1, 3], [2**60 + 1, 3]),
+        ([2**70, 1], [str(2**70), "1"]),
+        ([3, 0.5], [3.0, 0.5]),
+        ([[1, 2], {"a": 1}], ["[1, 2]", "{'a': 1}"]),
+    ],
+)
+def test_columns_of_metadata_are_stored_unchanged(
+    values: list[Any], expected: list[Any], tmp_path: Path
+) -> None:
+    made = labelled(*({"key": value} for value in values))
+    found = made.summary()["key"].tolist()
+    assert [None if pd.isna(one) else one for one in found] == expected
+    made.seeds().to_parquet(tmp_path / "all.parquet")
+    read = pd.read_parquet(tmp_path / "all.parquet")["key"].tolist()[::3]
+    assert [None if pd.isna(one) else one for one in read] == expected
+
+
+@pytest.mark.extra
+def test_xarray_keeps_its_dimensions() -> None:
+    pytest.importorskip("xarray")
+    data = labelled({"config": "a"}, {"config": "b"}).to_xarray()
+    assert data["metadata.config"].values.tolist() == ["a", "b"]
+    assert data.set_index(config="n_hidden")["config"].values.tolist() == [16, 32]

@@ -72,6 +72,13 @@ def is_sparse(value: Any) -> TypeGuard[Any]:
     return hasattr(value, "tocsr") and hasattr(value, "shape")
 
 
+def printable(text: str) -> str:
+    """The text with escapes for what a terminal would obey, a reader not see or UTF-8 not hold."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text
+    )
+
+
 def shown(value: object) -> str:
     """How a refused value is printed: arrays by shape and dtype, the rest by a short repr."""
     if isinstance(value, np.generic):

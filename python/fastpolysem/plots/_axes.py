@@ -17,6 +17,13 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MARKERS = "osD^vPX"
 
 
+def plain(text: str) -> str:
+    """A label that is drawn as it reads: dollars are no formula, and what begins with an underscore
+    is not left out of legends."""
+    shown = _checks.printable(text).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
+
+
 def axes_or_new(ax: Axes | None) -> Axes:
     """The given axes, or those of a new figure."""
     if ax is not None:

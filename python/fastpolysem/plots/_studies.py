@@ -21,7 +21,7 @@ from matplotlib.ticker import (
 
 from fastpolysem import _checks, statistics, theory
 from fastpolysem.config import Config
-from fastpolysem.plots._axes import COLORS, MARKERS, axes_or_new
+from fastpolysem.plots._axes import COLORS, MARKERS, axes_or_new, plain
 from fastpolysem.studies import Study
 
 _THEORY = "#666666"
@@ -128,7 +128,7 @@ def _groups(study: Study, summary: pd.DataFrame) -> list[tuple[str, pd.DataFrame
             for name, value in zip(varying, key, strict=True)
             if name != "n_features" or len(sizes) > 1
         )
-        found.append((label, rows))
+        found.append((plain(label), rows))
     return found
 
 

@@ -6,7 +6,7 @@ import html
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -266,7 +266,9 @@ class Study:
                 data[name][i, at] = np.where(diverged, np.nan, values)
         labels = self.labels()
         coordinates: dict[str, Any] = {"seed": seeds, "digest": ("config", list(self._configs))}
-        coordinates |= {name: ("config", labels[name].to_numpy()) for name in labels.columns}
+        for name in labels.columns:  # where a key "config" would be taken for the dimension
+            free = f"metadata.{name}" if name == "config" else name
+            coordinates[free] = ("config", labels[name].to_numpy())
         return xarray.Dataset(
             {name: (("config", "seed"), values) for name, values in data.items()},
             coordinates,
@@ -470,8 +472,12 @@ class Study:
         table: dict[str, list[Any]] = {"digest": list(self._configs)}
         for name in _FIELDS:
             table[name] = [getattr(config, name) for config in self._configs.values()]
-        for key in dict.fromkeys(key for one in self._metadata.values() for key in one):
-            table[key] = [self._metadata[digest].get(key) for digest in self._configs]
+        metadata = [self._metadata[digest] for digest in self._configs]
+        keys = dict.fromkeys(key for one in metadata for key in one)
+        for key in keys:
+            values = [one.get(key) for one in metadata]
+            if any(value is not None for value in values):
+                table[_label(key, {*_TAKEN, *keys, *table})] = values
         return pd.DataFrame({name: _column(values) for name, values in table.items()})
 
 
@@ -491,7 +497,10 @@ _TAKEN |= {"collision_law", "null_mean"}
 
 
 def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Metadata as it is stored; refuses what JSON cannot hold and names of columns."""
+    """Metadata as they are stored; refuses what JSON cannot hold and names of columns.
+
+    A key whose value is None is to be forgotten: with it, `Study` shows no such column.
+    """
     if metadata is None:
         return {}
     if not isinstance(metadata, Mapping) or not all(isinstance(key, str) for key in metadata):
@@ -502,11 +511,27 @@ def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
         raise ValueError(
             f"collect: metadata must not use the names of columns, got {', '.join(taken)}"
         )
+    if not all(key.strip() for key in metadata):
+        raise ValueError("collect: metadata must have names as keys, got an empty one")
     try:
-        result: dict[str, Any] = json.loads(json.dumps(dict(metadata), allow_nan=False))
+        text = json.dumps(dict(metadata), allow_nan=False, ensure_ascii=False, default=_plain)
+        result: dict[str, Any] = json.loads(text.encode())
+    except UnicodeEncodeError as error:
+        found = error.object[error.start : error.end]
+        raise ValueError(
+            f"collect: metadata must be text that UTF-8 can hold, got a lone surrogate {found!r}"
+        ) from None
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"collect: metadata must be JSON: {error}") from None
     return result
+
+
+def _plain(value: object) -> Any:
+    """A number of numpy as Python's."""
+    for kind, plain in ((np.bool_, bool), (np.integer, int), (np.floating, float)):
+        if isinstance(value, kind):
+            return plain(value)
+    raise TypeError(f"{_checks.shown(value)} is not JSON serializable")
 
 
 def _read(
@@ -529,12 +554,39 @@ def _read(
         yield found[0][1]
 
 
+def _label(key: str, taken: Collection[str]) -> str:
+    """The column of a metadata key: itself, unless a file holds a key that `collect` refuses."""
+    name = _text(key)
+    if name != key or key in _TAKEN:
+        while name in taken:
+            name = f"metadata.{name}"
+        _checks.warn(f"the metadata key {key!r} is shown as {name!r}")
+    return name
+
+
 def _column(values: list[Any]) -> pd.Series[Any]:
-    """A column any table format can hold: numbers with None become floats, objects text."""
-    present = [value for value in values if value is not None]
-    if len(present) < len(values) and all(type(value) in (int, float) for value in present):
-        return pd.Series(values, dtype=np.float64)
-    plain = (bool, int, float, str)
-    return pd.Series(
-        [value if value is None or isinstance(value, plain) else str(value) for value in values]
+    """A column any table format can hold: of numbers, of truth values or of text.
+
+    Numbers with None become floats where these are exact; objects and mixtures become text.
+    """
+    kinds = {type(value) for value in values if value is not None}
+    numbers = {*kinds} <= {int, float} and all(
+        -(2**63) <= value < 2**63 for value in values if type(value) is int
     )
+    if numbers and None not in values and (kinds == {int} or _are_exact(values)):
+        return pd.Series(values)
+    if numbers and _are_exact(values):
+        return pd.Series(values, dtype=np.float64)
+    if len(kinds) <= 1 and kinds <= {bool, str}:
+        return pd.Series([_text(one) if isinstance(one, str) else one for one in values])
+    return pd.Series([None if value is None else _text(str(value)) for value in values])
+
+
+def _are_exact(values: list[Any]) -> bool:
+    """Whether floats hold all of the numbers."""
+    return all(value is None or float(value) == value for value in values)
+
+
+def _text(value: str) -> str:
+    """Text that UTF-8 can hold."""
+    return value.encode("utf-8", "backslashreplace").decode()

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from fastpolysem._checks import printable
+
 _HEADINGS = {
     "n_features": "n",
     "n_hidden": "m",
@@ -28,22 +30,30 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        As many rows, every entry a text; "-" for what is missing.
+        As many rows, every entry a text without control characters; "-" for what is missing. A
+        column keeps its long name where another one, of metadata, has the short heading already.
     """
-    shown = table.drop(columns="digest", errors="ignore").rename(columns=_HEADINGS)
+    shown = table.drop(columns="digest", errors="ignore")
+    taken = set(shown.columns)
+    shown = shown.rename(columns={name: _free(_HEADINGS[name], name, taken) for name in _HEADINGS})
     for name, heading in _INTERVALS.items():
         if f"{name}_low" in shown:
             low, high = shown.pop(f"{name}_low"), shown[f"{name}_high"]
             place = shown.columns.get_loc(f"{name}_high")
-            shown.insert(place, heading, [_interval(*ends) for ends in zip(low, high, strict=True)])
+            ends = [_interval(*both) for both in zip(low, high, strict=True)]
+            shown.insert(place, _free(heading, f"{name}_low … {name}_high", taken), ends)
             del shown[f"{name}_high"]
     if {"mean", "seeds", "diverged"} <= set(shown.columns):
         lost = (shown["diverged"] == shown["seeds"]) & (shown["seeds"] > 0)
         shown["mean"] = shown["mean"].astype(object).where(~lost, "all diverged")
-    return pd.DataFrame(
-        {name: [_text(value) for value in shown[name].tolist()] for name in shown.columns},
-        dtype=str,
-    )
+    columns = [[_text(value) for value in column.tolist()] for _, column in shown.items()]
+    result = pd.DataFrame(dict(enumerate(columns)), index=range(len(shown)), dtype=str)
+    result.columns = pd.Index([printable(str(name)) for name in shown.columns], dtype=object)
+    return result
+
+
+def _free(heading: str, otherwise: str, taken: set[str]) -> str:
+    return otherwise if heading in taken else heading
 
 
 def to_html(table: pd.DataFrame, most: int | None = None) -> str:
@@ -71,4 +81,4 @@ def _text(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return "-" if math.isnan(value) else f"{value:.4g}"
-    return str(value)
+    return printable(str(value))
