@@ -42,6 +42,24 @@ def write_whole(target: Path, write: Callable[[IO[bytes]], Any], *, replace: boo
     return True
 
 
+def write_output(path: str | os.PathLike[str], write: Callable[[IO[bytes]], Any]) -> None:
+    """Write a file that a user names: whole or not at all, and in place where it is a device or a
+    pipe, which a rename would replace. An OSError names the file."""
+    target = Path(path)
+    if target.exists() and not target.is_file():
+        try:
+            with open(target, "wb") as file:
+                write(file)
+        except OSError as error:
+            if error.errno is None:
+                raise
+            raise type(error)(error.errno, error.strerror, str(target)) from error
+    else:
+        # What a link points to is replaced, and not the link.
+        real = Path(os.path.realpath(target)) if target.is_symlink() else target
+        write_whole(real, write, replace=True)
+
+
 def _link(source: Path, target: Path) -> bool:
     """Give a file a second name that is free; False where the file system has no such links.
 

@@ -23,6 +23,8 @@ from matplotlib.figure import Figure
 
 import fastpolysem
 from fastpolysem import plots
+from fastpolysem._checks import printable
+from fastpolysem._files import write_output
 from fastpolysem.config import NUMERICS_VERSION, Config
 from fastpolysem.inputs import FixedBatch
 from fastpolysem.plots._studies import suspect
@@ -89,7 +91,7 @@ def write(study: Study, path: str | os.PathLike[str], *, title: str | None = Non
     study
         With at least one configuration.
     path
-        File to write; replaced if it exists.
+        File to write; replaced as a whole if it exists.
     title
         As for `page`.
 
@@ -99,7 +101,8 @@ def write(study: Study, path: str | os.PathLike[str], *, title: str | None = Non
         The file.
     """
     target = Path(path)
-    target.write_text(page(study, title=title), encoding="utf-8")
+    text = page(study, title=title).encode("utf-8")
+    write_output(target, lambda file: file.write(text))
     return target
 
 
@@ -126,6 +129,7 @@ def page(study: Study, *, title: str | None = None) -> str:
     if not study.configs:
         raise ValueError("report.page: study must hold a configuration, got none")
     name = title if title is not None else study.path.resolve().name if study.path else "study"
+    name = printable(name)
     summary = study.summary()
     sections = [
         ("What came out", _outcome(study, summary)),

@@ -12,6 +12,7 @@ from matplotlib.gridspec import GridSpecBase
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
+from fastpolysem._files import write_output
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
@@ -87,7 +88,8 @@ def save(ax: Axes, path: str | os.PathLike[str]) -> Path:
     ax
         Any axes of the figure.
     path
-        File to write, such as ``figure.png`` (200 dots per inch) or ``figure.svg``.
+        File to write, such as ``figure.png`` (200 dots per inch) or ``figure.svg``; without an
+        ending, ``.png`` is added. Replaced as a whole if it exists.
 
     Returns
     -------
@@ -95,7 +97,13 @@ def save(ax: Axes, path: str | os.PathLike[str]) -> Path:
         The file.
     """
     target = Path(path)
-    metadata = {"Date": None} if target.suffix.lower() == ".svg" else None
+    if not target.suffix and not (target.exists() and not target.is_file()):
+        target = target.with_name(f"{target.name.rstrip('.')}.png")
+    kind = target.suffix.removeprefix(".").lower() or "png"
+    metadata = {"Date": None} if kind == "svg" else None
+    figure = ax.figure.canvas.figure
     with matplotlib.rc_context({"svg.hashsalt": "fastpolysem"}):
-        ax.figure.canvas.figure.savefig(target, dpi=200, metadata=metadata)
+        write_output(
+            target, lambda file: figure.savefig(file, format=kind, dpi=200, metadata=metadata)
+        )
     return target

@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks, statistics, theory
+from fastpolysem._files import write_output
 from fastpolysem.config import NUMERICS_VERSION, Config
 from fastpolysem.objective import Weights
 from fastpolysem.studies import arrays, tables
@@ -234,7 +235,8 @@ class Study:
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write `seeds` as comma separated values; missing counts are empty."""
-        self.seeds().to_csv(path, index=False)
+        table = self.seeds()
+        write_output(path, lambda file: table.to_csv(file, index=False))
 
     def to_xarray(self) -> xarray.Dataset:
         """The results as a labelled array for each metric; needs the package xarray.
