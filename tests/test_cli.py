@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import errno
+import io
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -19,9 +22,10 @@ import pandas as pd
 import pytest
 
 import fastpolysem as fp
-from fastpolysem import cli, experiments
+from fastpolysem import _console, cli, experiments
 from fastpolysem.experiments import collisions
 
+SMALL = fp.Config(n_features=6, n_hidden=8, l1=1e-2, steps=20)
 TINY = ["--n-features", "8", "--n-hidden", "8", "16", "--steps", "200", "--l1", "0.01"]
 
 
@@ -36,6 +40,26 @@ def run(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[
         env={**os.environ, "COLUMNS": "100"},
         check=False,
     )
+
+
+def shell(line: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """A line of a shell in which $F is the program."""
+    program = f"{shlex.quote(sys.executable)} -m fastpolysem.cli"
+    return subprocess.run(
+        ["sh", "-c", line.replace("$F", program)],
+        cwd=cwd,
+        capture_output=True,
+        timeout=120,
+        env={**os.environ, "COLUMNS": "100", **environment},
+        check=False,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the study s."""
+    fp.collect(fp.grid(SMALL, n_hidden=[8, 16]), seeds=3, path=tmp_path / "s", progress=False)
+    return tmp_path
 
 
 def test_reproduce_collisions_from_start_to_end(tmp_path: Path) -> None:
@@ -361,3 +385,283 @@ def test_an_experiment_from_python() -> None:
     assert table["seeds"].tolist() == [3, 3]
     assert {"ci_low", "ci_high", "collision_law", "null_mean", "unrepresented"} <= set(table)
     assert len(collisions.rows(study)) == 6
+
+
+# What the program finds around it.
+
+COLLECT = "$F collect --n-features 6 --n-hidden 8 --steps 5 --seeds 4 --path s"
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+def test_closed_streams(tmp_path: Path, closed: str) -> None:
+    done = shell(f"{COLLECT} {closed}", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(fp.Study.open(tmp_path / "s")) == 4
+    assert b"seeds" not in done.stdout or b"4/4 configs" not in done.stdout
+    assert shell(f"$F summary nowhere {closed}", tmp_path).returncode == 2
+    assert shell(f"$F --help {closed}", tmp_path).returncode == 0
+
+
+class Shim:
+    """Stands for a standard error that a program has put its own in place of."""
+
+    def write(self, text: str) -> None:
+        pass
+
+
+class Gone(Shim):
+    """One whose reader has gone."""
+
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+    def isatty(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("stream", [None, Shim(), Gone(), "closed"])
+def test_any_standard_error(stream: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    if stream == "closed":
+        stream = io.StringIO()
+        stream.close()
+    monkeypatch.setattr(sys, "stderr", stream)
+    for progress in (None, True):
+        assert len(fp.collect(SMALL, seeds=3, progress=progress)) == 3
+    assert cli.main(["summary", "nowhere"]) == 2
+
+
+def test_no_standard_error_leaves_standard_output_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    fp.collect(SMALL, seeds=3, progress=True)
+    assert cli.main(["summary", "nowhere"]) == 2
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "ascii:strict", "latin-1"])
+def test_output_in_few_characters(folder: Path, encoding: str) -> None:
+    done = shell("$F summary s --csv t.csv", folder, PYTHONIOENCODING=encoding)
+    assert done.returncode == 0, done.stderr
+    assert len(pd.read_csv(folder / "t.csv")) == 2
+    assert (b"n\xb2/4m" if encoding == "latin-1" else b"n?/4m") in done.stdout
+    words = "reproduce collisions --preset quick --seeds 2 --steps 5 --output r"
+    done = shell(f"$F {words}", folder, PYTHONIOENCODING=encoding)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "r" / "collisions.svg").stat().st_size > 0
+    for command in ("--help", "collect --help", "reproduce collisions --help"):
+        assert shell(f"$F {command}", folder, PYTHONIOENCODING=encoding).returncode == 0
+
+
+def test_files_are_written_before_anything_is_printed(folder: Path) -> None:
+    assert shell("$F summary s --csv t.csv --seeds-csv u.csv >/dev/full", folder).returncode == 2
+    assert len(pd.read_csv(folder / "t.csv")) == 2
+    assert len(pd.read_csv(folder / "u.csv")) == 6
+    words = "reproduce collisions --preset quick --seeds 2 --steps 5 --output r"
+    assert shell(f"$F {words} >/dev/full", folder).returncode == 2
+    assert {"collisions.csv", "collisions.png", "collisions-seeds.parquet"} <= {
+        path.name for path in (folder / "r").iterdir()
+    }
+
+
+@pytest.mark.parametrize("command", ["summary s", "info", "--help"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_standard_output_on_a_full_disk(folder: Path, command: str, unbuffered: str) -> None:
+    done = shell(f"$F {command} >/dev/full", folder, PYTHONUNBUFFERED=unbuffered)
+    assert done.returncode == 2
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("fastpolysem: error: [Errno 28] No space left on device")
+
+
+def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
+    line = "{ $F summary s; echo $? >code; } | true"
+    done = shell(line.replace("$F", "sleep 0.1; $F"), folder)
+    assert done.stderr == b""
+    assert (folder / "code").read_text() == "141\n"
+
+
+def test_a_wrong_digest(folder: Path) -> None:
+    digest = SMALL.digest
+    done = run("plot", "s", "--kind", "counts", "--digest", digest[:-1] + "x", cwd=folder)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "fastpolysem: error: --digest must be the name of a configuration's folder in s, "
+        f"got '{digest[:-1]}x'; did you mean '{digest}'?\n"
+    )
+
+
+@pytest.mark.parametrize("backend", ["module://not_installed.backend", "no such backend"])
+def test_the_backend_of_a_notebook_does_not_matter(folder: Path, backend: str) -> None:
+    for command in (
+        "plot s",
+        "report s",
+        "reproduce collisions --preset quick --seeds 2 --steps 5",
+    ):
+        done = shell(f"$F {command}", folder, MPLBACKEND=backend)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["nonexistent", "empty", "other"])
+def test_a_check_of_nothing_is_no_success(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other" / "sub").mkdir(parents=True)
+    (tmp_path / "other" / "sub" / "notes.txt").write_text("notes")
+    (tmp_path / "other" / "data.csv").write_text("a,b")
+    assert cli.main(["check", str(tmp_path / name)]) == 2
+    assert f"there is no study in {tmp_path / name}" in capsys.readouterr().err
+
+
+def test_a_check_of_a_sound_study(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", str(folder / "s")]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_a_figure_without_an_ending_is_said_to_be_what_it_is(folder: Path) -> None:
+    for name, written in [("fig", "fig.png"), ("fig.", "fig.png"), ("f.PDF", "f.PDF")]:
+        done = run("plot", "s", "--output", name, cwd=folder)
+        assert done.stdout == f"wrote {written}\n"
+        assert (folder / written).stat().st_size > 1000
+    assert (folder / "f.PDF").read_bytes().startswith(b"%PDF")
+    done = run("plot", "s", "--output", "f.nope", cwd=folder)
+    assert done.returncode == 2
+    assert "Format 'nope' is not supported" in done.stderr
+    assert not (folder / "f.nope").exists()
+
+
+WRITERS = {
+    "report": "report s --output",
+    "figure": "plot s --output",
+    "csv": "summary s --csv",
+    "seeds": "summary s --seeds-csv",
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_files_are_whole_or_not_touched(
+    writer: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = folder / "out.png"
+    target.write_text("what was there")
+    link = folder / "link.png"
+    link.symlink_to(target)
+    words = WRITERS[writer].replace(" s ", f" {folder / 's'} ").split()
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        assert cli.main([*words, str(target)]) == 2
+    assert f"No space left on device: '{target}'" in capsys.readouterr().err
+    assert target.read_text() == "what was there"
+    assert sorted(path.name for path in folder.iterdir()) == ["link.png", "out.png", "s"]
+    assert cli.main([*words, str(link)]) == 0
+    assert link.is_symlink()
+    assert len(target.read_bytes()) > 200
+    assert cli.main([*words, "/dev/full"]) == 2
+    assert "No space left on device: '/dev/full'" in capsys.readouterr().err
+    assert Path("/dev/full").is_char_device()  # and no file in its place
+    assert cli.main([*words, str(folder / "none" / "x.png")]) == 2
+    assert f"No such file or directory: '{folder / 'none' / 'x.png'}'" in capsys.readouterr().err
+
+
+def test_files_can_go_to_a_pipe(folder: Path) -> None:
+    done = shell("$F summary s --csv /dev/stderr", folder)
+    assert done.returncode == 0
+    assert done.stderr.startswith(b"n_features,n_hidden,")
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "2", "10", "-3", "wide"])
+def test_help_on_a_narrow_terminal(tmp_path: Path, columns: str) -> None:
+    done = shell("$F collect --help", tmp_path, COLUMNS=columns)
+    assert done.returncode == 0
+    assert b"--n-features" in done.stdout
+    assert len(done.stdout.splitlines()) < 1000
+
+
+def test_control_characters_are_shown_and_not_obeyed(tmp_path: Path) -> None:
+    evil = "s\x1b[2J\r\x07\u202e"
+    fp.collect(SMALL, seeds=2, path=tmp_path / evil, metadata={"k\x1b[1m": "v\x1b]0;t\x07\n"})
+    (tmp_path / evil / SMALL.digest / "x\x1b[31m").write_text("")
+    (tmp_path / evil / SMALL.digest / "seeds-7-1.parquet").write_bytes(b"")
+    shown = b""
+    for command in ("check", "summary", "summary --skip-damaged", "report", "plot", "summary no"):
+        words = shlex.join([*command.split(), evil])
+        done = shell(f"$F {words}", tmp_path)
+        shown += done.stdout + done.stderr
+    text = shown.decode()
+    assert {one for one in text if not one.isprintable()} == {"\n"}
+    for part in ("\\x1b[2J", "\\x1b[31m", "k\\x1b[1m", "v\\x1b]0;t\\x07\\n", "wrote s\\x1b"):
+        assert part in text, part
+    assert "Traceback" not in text
+    assert "UserWarning" not in text
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="file names are UTF-8 there")
+def test_names_that_are_no_utf_8(folder: Path) -> None:
+    commands = {"report s --output": b"caf\xe9.html", "summary s --csv": b"caf\xe9.csv"}
+    for command, name in commands.items():
+        done = shell(f"$F {command} {os.fsdecode(name)}", folder)
+        assert done.returncode == 0, (command, done.stderr)
+        assert (folder / os.fsdecode(name)).stat().st_size > 0
+        if "report" in command:
+            assert done.stdout == b"wrote caf\\udce9.html\n"
+    page = fp.report.page(fp.Study.open(folder / "s"), title=os.fsdecode(b"caf\xe9"))
+    assert "<h1>caf\\udce9</h1>" in page
+
+
+def test_an_unknown_instruction_set_is_one_line(tmp_path: Path) -> None:
+    done = shell("$F info", tmp_path, FASTPOLYSEM_ISA="nope")
+    assert done.returncode == 2
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("fastpolysem: error: FASTPOLYSEM_ISA must be one of")
+    assert line.endswith("got 'nope'")
+
+
+@pytest.mark.parametrize("when", ["importing", "training"])
+def test_five_rapid_ctrl_c_end_without_a_traceback(tmp_path: Path, when: str) -> None:
+    # A module that the package imports says that it is being imported, and takes its time.
+    hook = tmp_path / "cyclopts" / "__init__.py"
+    if when == "importing":
+        hook.parent.mkdir()
+        hook.write_text("import time\nopen('here', 'w').close()\ntime.sleep(20)\n")
+    words = shlex.split("collect --n-features 32 --n-hidden 64 --seeds 1000000 --path s")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fastpolysem.cli", *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "here").exists() and not list(tmp_path.rglob("seeds-*.parquet")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    for _ in range(5):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
+    if when == "training":
+        assert "interrupted: " in err
+        assert len(fp.Study.open(tmp_path / "s")) > 0
+        assert "m" in out
+
+
+def test_a_ctrl_c_after_a_second_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    now = 100.0
+    monkeypatch.setattr(os, "_exit", ended.append)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    interrupts = _console.Interrupts()
+    with pytest.raises(KeyboardInterrupt):
+        interrupts(signal.SIGINT, None)
+    now = 100.9
+    interrupts(signal.SIGINT, None)
+    assert not ended
+    now = 101.1
+    interrupts(signal.SIGINT, None)
+    assert ended == [130]

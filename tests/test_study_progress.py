@@ -108,8 +108,10 @@ def test_a_log_file_gets_lines_if_asked(tmp_path: Path) -> None:
         script.write_text(script.read_text().replace(f"progress={progress}", "num_threads=1"))
 
 
-class ZMQInteractiveShell:
-    """Stands for the shell of a Jupyter kernel, which is known by its name."""
+class Shell:
+    """Stands for the shell of a notebook, whatever its name: Colab's, Spyder's, Databricks'."""
+
+    kernel = object()
 
 
 def test_a_notebook_gets_one_output_that_is_updated(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +128,7 @@ def test_a_notebook_gets_one_output_that_is_updated(monkeypatch: pytest.MonkeyPa
         return handle
 
     module = types.SimpleNamespace(
-        get_ipython=ZMQInteractiveShell, display=types.SimpleNamespace(display=display)
+        get_ipython=Shell, display=types.SimpleNamespace(display=display)
     )
     monkeypatch.setitem(sys.modules, "IPython", module)
     monkeypatch.setattr(shown, "NOTEBOOK_INTERVAL", 0.0)

@@ -11,6 +11,10 @@ Importing the package loads numpy and nothing else; tables, statistics and plots
 
 from __future__ import annotations
 
+# First of all: from here on Ctrl-C ends the command line without a traceback.
+from fastpolysem import _console  # noqa: F401
+
+# isort: split
 import importlib
 from typing import TYPE_CHECKING, Any
 

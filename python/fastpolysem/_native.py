@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from fastpolysem import _checks, _isa
+from fastpolysem import _checks, _console, _isa
 
 _SUPPORTED: tuple[str, ...] = _isa.supported()
 
@@ -15,10 +15,13 @@ _SUPPORTED: tuple[str, ...] = _isa.supported()
 def _load() -> Any:
     wanted = os.environ.get("FASTPOLYSEM_ISA")
     if wanted and wanted not in _SUPPORTED:
-        raise ImportError(
+        message = (
             f"FASTPOLYSEM_ISA must be one of {', '.join(_SUPPORTED)} on this machine, "
             f"got {wanted!r}"
         )
+        if _console.is_program():
+            _console.fail(message)
+        raise ImportError(message)
     return importlib.import_module(f"fastpolysem._core_{wanted or _SUPPORTED[0]}")
 
 

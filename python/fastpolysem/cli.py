@@ -6,18 +6,25 @@ tables or figures is imported by the commands that do, so that help and ``info``
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
+import os
 import re
+import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 from cyclopts import App, CycloptsError, Parameter
 
-from fastpolysem import _native, experiments
+from fastpolysem import _console, _native, experiments
 from fastpolysem import inputs as _inputs
+from fastpolysem._checks import nearest, printable
+from fastpolysem._console import BAD_INPUT, INTERRUPTED
+from fastpolysem._files import write_output
 from fastpolysem.config import Config
 
 if TYPE_CHECKING:
@@ -26,8 +33,8 @@ if TYPE_CHECKING:
     from fastpolysem.studies import Study
 
 _MANY_VALUES = 7
-_BAD_INPUT = 2
-_INTERRUPTED = 130
+_NARROWEST = 40
+_NO_READER = 141  # as of a process that SIGPIPE ends
 
 _HINTS = get_type_hints(Config)
 _SYNTAX = {
@@ -152,7 +159,7 @@ def info() -> int:
     """Say what runs here: version, instruction set, threads, compiler."""
     for name, value in _native.build_info().items():
         shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
-        print(f"{name + ':':<18} {shown}")
+        _print(f"{name + ':':<18} {shown}")
     return 0
 
 
@@ -211,8 +218,8 @@ def collect(
         keep_weights=keep_weights,
         progress=True,
     )
-    _print(study.summary(metric))
-    return _INTERRUPTED if study.interrupted else 0
+    _print_table(study.summary(metric))
+    return INTERRUPTED if study.interrupted else 0
 
 
 @app.command
@@ -242,10 +249,10 @@ def summary(
     study = _open(path, skip_damaged)
     table = study.summary(metric)
     if csv is not None:
-        table.to_csv(csv, index=False)
+        _write_csv(table, csv)
     if seeds_csv is not None:
         study.to_csv(seeds_csv)
-    _print(table)
+    _print_table(table)
     return 0
 
 
@@ -253,16 +260,21 @@ def summary(
 def check(path: Path) -> int:
     """Name every damaged, foreign and half-written file of a study; status 1 if there is one.
 
+    Status 2 if there is no study.
+
     Parameters
     ----------
     path
         Folder of the study. Nothing in it is changed.
     """
     from fastpolysem.studies import Study
+    from fastpolysem.studies.store import Store
 
     damages = Study.check(path)
     for damage in damages:
-        print(damage)
+        _print(printable(str(damage)))
+    if not Store(path).digests():
+        raise FileNotFoundError(f"there is no study in {path}: no folder with a config.json")
     return 1 if damages else 0
 
 
@@ -291,17 +303,23 @@ def plot(
     skip_damaged
         Move files that cannot be used out of the way instead of giving up.
     """
-    from fastpolysem import plots
-
+    plots = _plots()
     study = _open(path, skip_damaged)
     ax = _new_axes((6.4, 4.4))
     if kind == "counts":
+        held = [config.digest for config in study.configs]
+        if digest is not None and digest not in held:
+            hint = nearest(digest, held)
+            raise ValueError(
+                f"--digest must be the name of a configuration's folder in {path}, "
+                f"got {digest!r}{hint}"
+            )
         plots.counts(study, digest, ax)
     elif digest is not None:
         raise ValueError(f"--digest must be left out with --kind collisions, got {digest!r}")
     else:
         plots.collisions(study, ax)
-    print(f"wrote {plots.save(ax, output or Path(f'{kind}.png'))}")
+    _say_written(plots.save(ax, output or Path(f"{kind}.png")))
     return 0
 
 
@@ -326,11 +344,12 @@ def report(
     skip_damaged
         Move files that cannot be used out of the way instead of giving up.
     """
+    _plots()
     from fastpolysem import report as reports
 
     study = _open(path, skip_damaged)
     target = output or Path(f"{path.resolve().name}.html")
-    print(f"wrote {reports.write(study, target, title=title)}")
+    _say_written(reports.write(study, target, title=title))
     return 0
 
 
@@ -342,9 +361,8 @@ def _reproduce(
     num_threads: int | None,
     changes: dict[str, list[Any]],
 ) -> int:
-    """Run an experiment, print its table and write everything into the folder."""
-    from fastpolysem import plots
-
+    """Run an experiment, write everything into the folder and print its table."""
+    plots = _plots()
     name = experiment.NAME
     data = experiment.run(
         preset,
@@ -355,23 +373,29 @@ def _reproduce(
         **changes,
     )
     table = experiment.table(data)
-    _print(table)
     if getattr(data, "interrupted", False):
-        return _INTERRUPTED
+        _print_table(table)
+        return INTERRUPTED
     rows = experiment.rows(data)
-    table.to_csv(folder / f"{name}.csv", index=False)
-    rows.to_csv(folder / f"{name}-seeds.csv", index=False)
-    rows.to_parquet(folder / f"{name}-seeds.parquet", index=False)
+    _write_csv(table, folder / f"{name}.csv")
+    _write_csv(rows, folder / f"{name}-seeds.csv")
+    write_output(folder / f"{name}-seeds.parquet", lambda file: rows.to_parquet(file, index=False))
     ax = experiment.draw(data, _new_axes(experiment.FIGURE_SIZE))
     plots.save(ax, folder / f"{name}.png")
     plots.save(ax, folder / f"{name}.svg")
+    verdict = ""
     if judge := getattr(experiment, "verdict", None):
         verdict = f"{judge(data)}\n"
-        (folder / f"{name}-verdict.txt").write_text(verdict, encoding="utf-8")
-        print(f"\n{verdict}", end="")
-    print(
-        f"\nin {folder}: {name}.png and .svg (figure), {name}.csv (table), {name}-seeds.csv "
-        "and .parquet (one row a seed), study/ (from which the same command goes on)"
+        write_output(
+            folder / f"{name}-verdict.txt", lambda file: file.write(verdict.encode("utf-8"))
+        )
+    _print_table(table)
+    if verdict:
+        _print(f"\n{verdict.rstrip()}")
+    _print(
+        f"\nin {printable(str(folder))}: {name}.png and .svg (figure), {name}.csv (table), "
+        f"{name}-seeds.csv and .parquet (one row a seed), study/ (from which the same command "
+        "goes on)"
     )
     return 0
 
@@ -463,7 +487,7 @@ def _all(
         experiment.configs(preset)  # a wrong preset is refused before anything is run
     folder = output or Path(f"all-{preset}")
     for experiment in listed:
-        print(f"\n{experiment.NAME}: {experiment.SUMMARY}\n", flush=True)
+        _print(f"\n{experiment.NAME}: {experiment.SUMMARY}\n")
         if code := _reproduce(experiment, preset, seeds, folder, num_threads, {}):
             return code
     return 0
@@ -475,6 +499,18 @@ def _open(path: Path, skip_damaged: bool) -> Study:
     return Study.open(path, skip_damaged=skip_damaged)
 
 
+def _plots() -> Any:
+    """The module that draws. A notebook leaves its own backend in the environment of what it
+    starts; here none is needed, and it may not even be installed."""
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        from fastpolysem import plots
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    return plots
+
+
 def _new_axes(size: tuple[float, float]) -> Any:
     """Axes of a figure without a window, of this size in inches."""
     from matplotlib.figure import Figure
@@ -482,11 +518,45 @@ def _new_axes(size: tuple[float, float]) -> Any:
     return Figure(figsize=size, layout="constrained").subplots()
 
 
-def _print(table: pd.DataFrame) -> None:
+def _print_table(table: pd.DataFrame) -> None:
     """All columns of the table, whatever the terminal's width."""
     from fastpolysem.studies import tables
 
-    print(tables.readable(table).to_string(index=False))
+    _print(tables.readable(table).to_string(index=False))
+
+
+def _print(text: str) -> None:
+    with _named_output():
+        print(text, flush=True)
+
+
+@contextlib.contextmanager
+def _named_output() -> Iterator[None]:
+    """Have an error of standard output say whose it is."""
+    try:
+        yield
+    except OSError as error:
+        _abandon_output()
+        if error.errno is None or isinstance(error, BrokenPipeError):
+            raise
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
+    write_output(path, lambda file: table.to_csv(file, index=False))
+
+
+def _say_written(path: Path) -> None:
+    _print(f"wrote {printable(str(path))}")
+
+
+def _warned(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning in one line, in the place of `warnings.showwarning`."""
+    _console.say(f"fastpolysem: warning: {_in_one_line(str(message))}")
+
+
+def _in_one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -495,23 +565,64 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments
-        Words of the command line without the program's name; those of this process if not given.
+        Words of the command line without the program's name; those of this process if not given,
+        which is then taken to end afterwards.
 
     Returns
     -------
     int
-        0, 2 after a bad argument or file (one line on standard error says which), 130 after Ctrl-C.
+        0, 2 after a bad argument or file (one line on standard error says which), 130 after Ctrl-C,
+        141 if nobody reads standard output any more.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is not None:
+        return _run(list(arguments))
+    _console.heed_interrupts()
+    warnings.showwarning = _warned
     try:
-        command, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
-        return int(command(*bound.args, **bound.kwargs) or 0)
+        code = _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    _console.ignore_interrupts()
+    return code
+
+
+def _run(words: list[str]) -> int:
+    for stream, errors in ((sys.stdout, "replace"), (sys.stderr, "backslashreplace")):
+        if hasattr(stream, "reconfigure"):  # what its encoding lacks is no reason to fail
+            stream.reconfigure(errors=errors)
+    options: dict[str, Any] = {"exit_on_error": False, "print_error": False}
+    said = os.environ.get("COLUMNS", "")  # which rich believes even if it is 0
+    width = int(said) if said.isdecimal() else shutil.get_terminal_size().columns
+    if width < _NARROWEST:
+        from rich.console import Console
+
+        options["console"] = Console(width=_NARROWEST)  # the help would be wrapped for ever
+    try:
+        command, bound, _ = app.parse_args(words, **options)
+        code = int(command(*bound.args, **bound.kwargs) or 0)
+        with _named_output():  # what cyclopts printed
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        _abandon_output()
+        return _NO_READER
     except (CycloptsError, ValueError, TypeError, OSError, MemoryError) as error:
         lines = [str(error), *getattr(error, "__notes__", [])]
-        print("fastpolysem: error:", " ".join("; ".join(lines).split()), file=sys.stderr)
-        return _BAD_INPUT
+        _console.say(f"fastpolysem: error: {_in_one_line('; '.join(lines))}")
+        with contextlib.suppress(AttributeError, OSError, ValueError), _named_output():
+            sys.stdout.flush()  # or it would fail again when the interpreter ends
+        return BAD_INPUT
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
+
+
+def _abandon_output() -> None:
+    """Let nothing more go to standard output: it would fail again when the interpreter ends."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 if __name__ == "__main__":

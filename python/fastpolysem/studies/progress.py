@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from fastpolysem._console import is_terminal, say
 from fastpolysem.config import Config
 
 if TYPE_CHECKING:
@@ -117,21 +118,19 @@ def reporter(progress: bool | Report | None, metric: str) -> Iterator[Report]:
         yield lambda record: None
     elif _in_notebook():
         yield _notebook_table(metric)
-    elif sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb", "unknown"):
+    elif is_terminal() and os.environ.get("TERM", "") not in ("", "dumb", "unknown"):
         with _table(metric) as report:
             yield report
-    elif progress or sys.stderr.isatty():
+    elif progress or is_terminal():
         yield _lines()
     else:
         yield lambda record: None
 
 
 def _in_notebook() -> bool:
-    """Whether this runs in a Jupyter kernel, whose standard error is no terminal."""
-    if "IPython" not in sys.modules:
-        return False
-    shell = sys.modules["IPython"].get_ipython()
-    return type(shell).__name__ == "ZMQInteractiveShell"
+    """Whether IPython runs in a kernel, to which notebooks of all makes talk."""
+    get_shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return getattr(get_shell() if get_shell else None, "kernel", None) is not None
 
 
 def _now_and_then(report: Report, interval: float, begin: float) -> Report:
@@ -168,7 +167,7 @@ def _lines() -> Report:
     """Plain lines, the last one when all is done."""
 
     def line(record: Progress) -> None:
-        print(describe(record), file=sys.stderr, flush=True)
+        say(describe(record))
 
     return _now_and_then(line, LINE_INTERVAL, time.monotonic())
 
