@@ -22,11 +22,12 @@ from fastpolysem import metrics
 from fastpolysem._native import build_info
 from fastpolysem.config import NUMERICS_VERSION, Config
 from fastpolysem.diagnosis import Diagnosis, diagnose
+from fastpolysem.gradient_flow import gradient_flow
+from fastpolysem.grid import grid
 from fastpolysem.inputs import Basis, CorrelatedBlocks, FixedBatch, Independent
 from fastpolysem.metrics import count_polysemantic
 from fastpolysem.objective import Parameters, forward, loss_and_gradient
 from fastpolysem.training import Record, TrainingResult, train
-from fastpolysem.variants import gradient_flow, grid
 
 if TYPE_CHECKING:
     from fastpolysem import encoding, experiments, plots, report, statistics, studies, theory

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fastpolysem import _checks
 from fastpolysem.config import Config
-from fastpolysem.variants import grid
+from fastpolysem.grid import grid
 
 if TYPE_CHECKING:
     import pandas as pd

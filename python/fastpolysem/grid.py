@@ -1,0 +1,68 @@
+"""Configs made from a config: all combinations of the values of some fields."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fastpolysem import _checks
+from fastpolysem.config import DEFAULTS, Config, check_config
+
+
+def grid(config: Config, /, **values: Iterable[Any]) -> list[Config]:
+    """All combinations of the given values of fields, as changes to ``config``.
+
+    Parameters
+    ----------
+    config
+        Holds for all fields that are not named.
+    **values
+        For each field to vary, the values it takes in order; the last field varies fastest.
+
+    Returns
+    -------
+    list of Config
+        As many as the product of the numbers of values.
+
+    Raises
+    ------
+    TypeError
+        For a name that is no field, and for values that are no list.
+    ValueError
+        For a combination that :class:`Config` refuses, and for two of equal effect.
+
+    Examples
+    --------
+    >>> config = Config(n_features=64, n_hidden=64, l1=1e-3)
+    >>> [c.n_hidden for c in grid(config, n_hidden=range(64, 257, 64))]
+    [64, 128, 192, 256]
+    """
+    check_config("grid", config)
+    _checks.known_names("Config", values, DEFAULTS)
+    lists: list[list[Any]] = []
+    for name, choices in values.items():
+        if isinstance(choices, (str, bytes)) or not isinstance(choices, Iterable):
+            raise _checks.refused(f"grid: {name}", "a list of values", choices, kind=TypeError)
+        lists.append(list(choices))
+        if not lists[-1]:
+            raise ValueError(f"grid: {name} must hold at least one value, got none")
+    result: dict[str, Config] = {}
+    for combination in itertools.product(*lists):
+        changes = dict(zip(values, combination, strict=True))
+        try:
+            one = config.replace(**changes)
+        except (TypeError, ValueError) as error:
+            error.add_note(f"in the grid at {_listed(changes)}")
+            raise
+        if one.digest in result:
+            raise ValueError(
+                f"grid: {_listed(changes)} is equal in effect to {result[one.digest]!r}; "
+                "leave one of them out"
+            )
+        result[one.digest] = one
+    return list(result.values())
+
+
+def _listed(changes: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={_checks.shown(value)}" for name, value in changes.items())
