@@ -149,9 +149,10 @@ def draw(folder: Path) -> None:
     study = Study.open(folder / "collisions")
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     plots.save(plots.collisions(study, figure.subplots()), IMAGES / "published-collisions.png")
-    data = sparsity.run("large", path=folder / "sparsity")
-    figure = Figure(figsize=sparsity.FIGURE_SIZE, layout="constrained")
-    plots.save(sparsity.draw(data, figure.subplots()), IMAGES / "published-sparsity.png")
+    experiment = experiments.get("sparsity")
+    data = experiment.run("large", path=folder / "sparsity")
+    figure = Figure(figsize=experiment.FIGURE_SIZE, layout="constrained")
+    plots.save(experiment.draw(data, figure.subplots()), IMAGES / "published-sparsity.png")
 
 
 KEEP: dict[str, Callable[[Any, Any], list[tuple[str, pd.DataFrame]]]] = {

@@ -15,7 +15,6 @@ import time
 import typing
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -23,7 +22,6 @@ import pytest
 
 import fastpolysem as fp
 from fastpolysem import _console, cli, experiments
-from fastpolysem.experiments import collisions
 
 SMALL = fp.Config(n_features=6, n_hidden=8, l1=1e-2, steps=20)
 TINY = ["--n-features", "8", "--n-hidden", "8", "16", "--steps", "200", "--l1", "0.01"]
@@ -344,18 +342,25 @@ def test_every_experiment_has_what_the_command_line_needs() -> None:
 def test_an_experiment_is_added_by_adding_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "mine.py").write_text("NAME = 'mine'\n")
+    (tmp_path / "mine.py").write_text(
+        "from fastpolysem.experiments.collisions import Collisions\n"
+        "class Mine(Collisions):\n"
+        "    NAME = 'mine'\n"
+        "EXPERIMENT = Mine()\n"
+    )
     (tmp_path / "_helper.py").write_text("")
     monkeypatch.setattr(experiments, "__path__", [*experiments.__path__, str(tmp_path)])
     assert "mine" in experiments.names()
     assert "_helper" not in experiments.names()
     found = experiments.get("mine")
-    assert isinstance(found, ModuleType)
+    assert isinstance(found, experiments.Experiment)
     assert found.NAME == "mine"
+    assert len(found.configs("quick")) == 4
     del sys.modules["fastpolysem.experiments.mine"], experiments.mine  # type: ignore[attr-defined]
 
 
 def test_presets_of_collisions() -> None:
+    collisions = experiments.get("collisions")
     default = collisions.configs()
     assert [config.n_hidden for config in default] == [64, 128, 256, 512]
     assert {config.n_features for config in default} == {64}
@@ -368,6 +373,7 @@ def test_presets_of_collisions() -> None:
 
 
 def test_changes_to_a_preset() -> None:
+    collisions = experiments.get("collisions")
     configs = collisions.configs(
         "quick", optimizer=["adam", "sgd"], n_hidden=40, betas=(0.9, 0.999)
     )
@@ -380,6 +386,7 @@ def test_changes_to_a_preset() -> None:
 
 
 def test_an_experiment_from_python() -> None:
+    collisions = experiments.get("collisions")
     study = collisions.run("quick", seeds=3, n_features=8, n_hidden=[8, 16], steps=20)
     table = collisions.table(study)
     assert table["seeds"].tolist() == [3, 3]

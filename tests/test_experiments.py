@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import matplotlib
 import numpy as np
@@ -19,6 +20,7 @@ from matplotlib.figure import Figure
 import fastpolysem as fp
 import made_up
 from fastpolysem import cli, encoding, experiments, theory
+from fastpolysem._files import load_arrays, save_arrays
 from fastpolysem.experiments import (
     _encodings,
     amount,
@@ -29,7 +31,9 @@ from fastpolysem.experiments import (
     noise,
     sparsity,
 )
-from fastpolysem.experiments._measured import Measured, measure
+from fastpolysem.experiments._base import measure
+from fastpolysem.experiments._measured import Measured
+from fastpolysem.probes import Column, Probe, evaluate, trained_weights
 
 matplotlib.use("Agg")
 
@@ -183,13 +187,13 @@ def test_a_wrong_preset_of_all_runs_nothing(
 
 
 def test_published_settings() -> None:
-    paper = curves.configs("paper")
+    paper = curves.EXPERIMENT.configs("paper")
     assert sorted({config.l1 for config in paper}) == [1e-3, 1e-2, 1e-1]
     assert sorted({config.n_hidden for config in paper}) == list(range(256, 4097, 256))
-    (start,) = initialisations.configs("paper")
+    (start,) = initialisations.EXPERIMENT.configs("paper")
     assert (start.n_features, start.n_hidden, start.l1, start.steps) == (256, 4096, 1e-3, 7500)
 
-    both = noise.configs("paper")
+    both = noise.EXPERIMENT.configs("paper")
     assert [(config.noise, config.noise_std) for config in both] == [
         (kind, std) for kind in ("rademacher", "gaussian") for std in (0.07, 0.1, 0.15)
     ]
@@ -197,20 +201,20 @@ def test_published_settings() -> None:
         assert (config.n_features, config.n_hidden, config.l1) == (8, 16, 0)
         assert (config.optimizer, config.learning_rate, config.steps) == ("sgd", 0.02, 100_000)
         assert config.noise_sharing == "step"
-    (one,) = sparsity.configs("paper")
+    (one,) = sparsity.EXPERIMENT.configs("paper")
     assert one == _encodings.Encoding(n_hidden=100_000, l1=1e-5, init_scale=0.9, step=0.5)
 
 
 def test_published_settings_of_the_notebook_have_the_summed_loss() -> None:
-    first = existence.configs("paper")
+    first = existence.EXPERIMENT.configs("paper")
     assert [config.n_hidden for config in first] == [2**k for k in range(5, 17)]
     assert all(config.l1 == pytest.approx(32 * 1e-3) for config in first)
-    second = amount.configs("paper")
+    second = amount.EXPERIMENT.configs("paper")
     assert all(config.l1 == pytest.approx(256 * 5e-5) for config in second)
     for preset in ("quick", "default", "large"):
-        for config in amount.configs(preset):
+        for config in amount.EXPERIMENT.configs(preset):
             assert config.l1 == pytest.approx(config.n_features * 5e-5)
-    third = correlated.configs("paper")
+    third = correlated.EXPERIMENT.configs("paper")
     for config in (*first, *second, *third):
         assert (config.optimizer, config.learning_rate, config.steps) == ("adamw", 1e-3, 10_000)
     for config in third:
@@ -227,12 +231,19 @@ SMALL = fp.Config(n_features=6, n_hidden=8, l1=1e-2, steps=60)
 RECORD = fp.Record(("loss", "polysemantic"), [0, 10, 60])
 
 
-def halves(result: fp.TrainingResult) -> dict[str, np.ndarray]:
-    return {"half": np.asarray(result.weights)[:, 0, 0] / 2, "sum": result.seeds.sum()[np.newaxis]}
+@dataclasses.dataclass(frozen=True)
+class Halves(Probe):
+    name = "mine"
+    columns: ClassVar = {"half": Column("float32", "half of the first weight")}
+    arrays: ClassVar = {"sum": Column("uint64", "sum of the seeds")}
+
+    def __call__(self, result: fp.TrainingResult) -> dict[str, np.ndarray]:
+        half = np.asarray(result.weights)[:, 0, 0] / 2
+        return {"half": half, "sum": result.seeds.sum()[np.newaxis]}
 
 
 def measured(path: Path | None, seeds: int, **arguments: Any) -> Measured:
-    settings: dict[str, Any] = {"record": RECORD, "take": halves, "progress": False}
+    settings: dict[str, Any] = {"record": RECORD, "probe": Halves(), "progress": False}
     return measure("mine", [SMALL], seeds, path=path, **{**settings, **arguments})
 
 
@@ -318,12 +329,86 @@ def test_stored_parts_that_are_something_else_are_named(tmp_path: Path) -> None:
         measured(tmp_path, 3)
 
 
+# Probes.
+
+
+@pytest.mark.parametrize("name", sorted(TINY))
+def test_probes_are_named_after_their_experiment_and_survive_pickling(name: str) -> None:
+    probe = getattr(experiments.get(name), "PROBE", None)
+    if probe is not None:
+        assert probe.name == name
+        assert pickle.loads(pickle.dumps(probe)) == probe
+        for column in (*probe.columns.values(), *probe.arrays.values()):
+            assert np.dtype(column.dtype).name == column.dtype
+            assert column.doc
+
+
+class Odd(Halves):
+    """Computes what it is told to."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        object.__setattr__(self, "values", values)
+
+    def __call__(self, result: fp.TrainingResult) -> dict[str, np.ndarray]:
+        return self.values  # type: ignore[attr-defined, no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "probe 'mine' must compute half, sum, got nothing"),
+        ({"half": [1.0], "sum": [1], "more": [2]}, "got half, more, sum"),
+        ({"half": [1.0, 2.0], "sum": [1]}, r"half must have the shape \(3,\).*got \(2,\)"),
+        ({"half": [1j] * 3, "sum": [1]}, "half must be of type float32, got complex128"),
+        ({"half": [1.0] * 3, "sum": [0.5]}, "sum must be of type uint64, got float64"),
+    ],
+)
+def test_a_probe_that_breaks_its_word_is_refused(values: dict[str, Any], message: str) -> None:
+    result = fp.train(SMALL, 3, return_weights=True)
+    with pytest.raises(ValueError, match=message):
+        evaluate(Odd(values), result)
+
+
+def test_weights_of_diverged_seeds_are_zero_for_probes() -> None:
+    result = fp.train(SMALL, 2, return_weights=True)
+    result = dataclasses.replace(result, diverged=np.array([False, True]))
+    weights = trained_weights(result)
+    np.testing.assert_array_equal(weights[0], np.asarray(result.weights)[0])
+    assert not weights[1].any()
+    untied = fp.train(SMALL.replace(tied=False), 2, return_weights=True)
+    with pytest.raises(ValueError, match="tied=True and bias=False"):
+        trained_weights(untied)
+
+
+def test_values_stored_side_by_side_are_read_as_columns(tmp_path: Path) -> None:
+    settings = {**TINY["amount"], "n_hidden": 8}
+    experiment = amount.EXPERIMENT
+    data = experiment.run("quick", seeds=6, path=tmp_path, progress=False, **settings)
+    (file,) = tmp_path.rglob("*.values.npz")
+    values = load_arrays(file)
+    save_arrays(file, {"counts": np.stack([values[name] for name in values], axis=1)})
+    again = experiment.run("quick", seeds=6, path=tmp_path, progress=False, **settings)
+    pd.testing.assert_frame_equal(experiment.rows(again), experiment.rows(data))
+
+
 # What each experiment says.
 
 
+def test_an_optimiser_given_by_hand_is_the_only_way() -> None:
+    for name in ("baseline", "optimizers"):
+        for preset in ("quick", "paper"):
+            listed = experiments.get(name).configs(preset, optimizer="sgd", n_hidden=20)
+            assert [config.optimizer for config in listed] == ["sgd"]
+
+
+def test_sizes_of_noise_given_by_hand_are_trained_once_each() -> None:
+    listed = experiments.get("tradeoff").configs("quick", noise_std=[0.1, 0.2], l1=0.03)
+    assert [config.noise_std for config in listed] == [0.1, 0.2]
+
+
 def test_curves_shade_the_spread_between_seeds() -> None:
-    study = curves.run("quick", seeds=20, progress=False, **TINY["curves"])
-    table = curves.table(study)
+    study = curves.EXPERIMENT.run("quick", seeds=20, progress=False, **TINY["curves"])
+    table = curves.EXPERIMENT.table(study)
     for _, row in table.iterrows():
         config = next(
             one for one in study.configs if (one.n_hidden, one.l1) == (row["n_hidden"], row["l1"])
@@ -331,7 +416,7 @@ def test_curves_shade_the_spread_between_seeds() -> None:
         expected = np.percentile(study.values(config), [15, 50, 85])
         assert [row["p15"], row["p50"], row["p85"]] == expected.tolist()
     ax = Figure().subplots()
-    curves.draw(study, ax)
+    curves.EXPERIMENT.draw(study, ax)
     assert "seeds, percentiles 15 to 85" in legends(ax)
     assert [one.get_ylabel() for one in visible(ax)] == [
         "polysemantic neurons",
@@ -341,11 +426,11 @@ def test_curves_shade_the_spread_between_seeds() -> None:
 
 def test_lost_features_are_shown_and_not_taken_for_monosemantic_ones() -> None:
     settings = {"n_features": 8, "n_hidden": [128, 256], "steps": 1500, "l1": 1.5}
-    study = existence.run("quick", seeds=5, progress=False, **settings)
-    table = existence.table(study)
+    study = existence.EXPERIMENT.run("quick", seeds=5, progress=False, **settings)
+    table = existence.EXPERIMENT.table(study)
     assert (table["unrepresented"] == 8).all()
     ax = Figure().subplots()
-    existence.draw(study, ax)
+    existence.EXPERIMENT.draw(study, ax)
     lower = visible(ax)[1]
     assert lower.containers[0].lines[0].get_ydata().tolist() == [1, 1]
 
@@ -353,16 +438,16 @@ def test_lost_features_are_shown_and_not_taken_for_monosemantic_ones() -> None:
 def test_published_counts_are_shown_beside_equal_settings() -> None:
     assert list(existence.PUBLISHED.values()) == [7, 2, 1, 0, 0, 0, 2, 3, 2, 1, 2, 0]
     equal = made_up.study(
-        *(made_up.result(config, [1, 2, 3]) for config in existence.configs("paper")[:5])
+        *(made_up.result(config, [1, 2, 3]) for config in existence.EXPERIMENT.configs("paper")[:5])
     )
-    assert existence.table(equal)["published"].tolist() == [7, 2, 1, 0, 0]
+    assert existence.EXPERIMENT.table(equal)["published"].tolist() == [7, 2, 1, 0, 0]
     ax = Figure().subplots()
-    existence.draw(equal, ax)
+    existence.EXPERIMENT.draw(equal, ax)
     crosses = [line for line in visible(ax)[0].get_lines() if line.get_marker() == "x"]
     assert [list(line.get_xdata()) for line in crosses] == [[32, 64, 128], [256, 512]]
-    other = existence.configs("paper")[0].replace(l1=1e-3)
+    other = existence.EXPERIMENT.configs("paper")[0].replace(l1=1e-3)
     different = made_up.study(made_up.result(other, [1, 2, 3]))
-    assert existence.table(different)["published"].isna().all()
+    assert existence.EXPERIMENT.table(different)["published"].isna().all()
 
 
 def test_initialisations_take_ranks_of_the_start() -> None:
@@ -378,7 +463,7 @@ def test_initialisations_take_ranks_of_the_start() -> None:
     end[3, 2] *= 0.5  # not represented
     diverged = np.array([False, False, True, False])
     result = dataclasses.replace(untrained, weights=end, diverged=diverged)
-    taken = initialisations.take(result)
+    taken = initialisations.EXPERIMENT.PROBE(result)
     assert taken["rank"].tolist() == [[1, 2, 3], [2, 3, 4], [0, 0, 0], [4, 5, 0]]
     assert (taken["winner"][[0, 1]][:, [0, 2]] > 0).all()
     assert (taken["winner"][[0, 1], 1] < 0).all()
@@ -394,8 +479,8 @@ def test_initialisations_take_ranks_of_the_start() -> None:
 
 def test_initialisations_of_trained_models() -> None:
     settings = {"n_features": 16, "n_hidden": 128, "l1": 1e-2, "steps": 4000}
-    data = initialisations.run("quick", seeds=20, progress=False, **settings)
-    table = initialisations.table(data).iloc[0]
+    data = initialisations.EXPERIMENT.run("quick", seeds=20, progress=False, **settings)
+    table = initialisations.EXPERIMENT.table(data).iloc[0]
     rank = data.value(data.configs[0], "rank")
     assert table["mean"] == pytest.approx((rank == 1).mean(), abs=1e-3)
     assert table["unrepresented"] == (rank == 0).sum(axis=1).mean()
@@ -405,15 +490,23 @@ def test_initialisations_of_trained_models() -> None:
 
 
 def test_amount_counts_by_every_window() -> None:
-    data = amount.run("quick", seeds=8, progress=False, **TINY["amount"])
+    data = amount.EXPERIMENT.run("quick", seeds=8, progress=False, **TINY["amount"])
     for config in data.configs:
-        counts = data.value(config, "counts")
+        columns = [data.value(config, f"polysemantic_{window}") for window in amount.WINDOWS]
+        counts = np.stack(columns, axis=1)
         assert counts.shape == (8, len(amount.WINDOWS))
         rule = counts[:, amount.WINDOWS.index(amount.RULE)]
         np.testing.assert_array_equal(rule, data.study.values(config))
         assert (np.diff(counts, axis=1) >= 0).all()
-    rows = amount.rows(data)
+    rows = amount.EXPERIMENT.rows(data)
     assert (rows["polysemantic_0.2"] == rows["polysemantic"]).all()
+
+
+def by_window(counts: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        f"polysemantic_{window}": column
+        for window, column in zip(amount.WINDOWS, counts.T, strict=True)
+    }
 
 
 def test_amount_fits_the_slope() -> None:
@@ -424,17 +517,17 @@ def test_amount_fits_the_slope() -> None:
         counts = rng.poisson(64**2 / (4 * m), (400, 1)) + np.arange(len(amount.WINDOWS))
         counts[0] = -1  # diverged
         result = made_up.result(config, counts[:, amount.WINDOWS.index(amount.RULE)])
-        parts.append((result, {"counts": counts}))
+        parts.append((result, by_window(counts)))
     data = Measured(tuple(parts), made_up.study(*(result for result, _ in parts)))
     fits = amount.fits(data)
     first = fits[amount.WINDOWS[0]]
     assert first is not None
     assert first.exponent.low < -1 < first.exponent.high
-    table = amount.table(data)
+    table = amount.EXPERIMENT.table(data)
     assert len(table) == 4 * len(amount.WINDOWS)
     assert (table["seeds"] == 399).all()
     ax = Figure().subplots()
-    amount.draw(data, ax)
+    amount.EXPERIMENT.draw(data, ax)
     assert any(text.startswith("fit: slope -0.") for text in legends(ax))
 
 
@@ -442,9 +535,9 @@ def test_amount_without_any_counts() -> None:
     config = fp.Config(n_features=8, n_hidden=64, l1=1e-3)
     empty = np.zeros((5, len(amount.WINDOWS)), dtype=int)
     result = made_up.result(config, empty[:, 0])
-    data = Measured(((result, {"counts": empty}),), made_up.study(result))
+    data = Measured(((result, by_window(empty)),), made_up.study(result))
     assert set(amount.fits(data).values()) == {None}
-    amount.draw(data, Figure().subplots())
+    amount.EXPERIMENT.draw(data, Figure().subplots())
 
 
 def test_correlated_takes_pairs_by_block_and_sign() -> None:
@@ -465,19 +558,22 @@ def test_correlated_takes_pairs_by_block_and_sign() -> None:
         np.stack([encoder, encoder]), np.stack([decoder, encoder]), np.zeros((2, 6), np.float32)
     )
     result = dataclasses.replace(fp.train(config, 2), weights=weights)
-    taken = correlated.take(result)
+    taken = correlated.EXPERIMENT.PROBE(result)
     # Same block: (0, 2). Other block: (0, 3) and (2, 3), and with a full decoder (1, 4).
-    assert taken["pairs"].tolist() == [[1, 0, 0, 2], [1, 0, 1, 2]]
+    pairs = [taken[name].tolist() for name in correlated.PAIRS]
+    assert pairs == [[1, 1], [0, 0], [0, 1], [2, 2]]
     assert taken["sharing"].tolist() == [1, 2]
     np.testing.assert_array_equal(taken["encoder"], encoder[np.newaxis])
     np.testing.assert_array_equal(taken["decoder"], decoder[np.newaxis])
-    later = correlated.take(dataclasses.replace(result, seeds=result.seeds + np.uint64(2)))
+    later = correlated.EXPERIMENT.PROBE(
+        dataclasses.replace(result, seeds=result.seeds + np.uint64(2))
+    )
     assert later["encoder"].shape == (0, 6, 6)
 
 
 def test_correlated_features_share_across_blocks_with_opposite_signs() -> None:
-    data = correlated.run("quick", seeds=6, progress=False, init_scale=1.0)
-    row = correlated.table(data).iloc[0]
+    data = correlated.EXPERIMENT.run("quick", seeds=6, progress=False, init_scale=1.0)
+    row = correlated.EXPERIMENT.table(data).iloc[0]
     others = row["same_block_same_sign"] + row["same_block_opposite"]
     assert row["other_block_opposite"] > 5
     assert others + row["other_block_same_sign"] < 1
@@ -486,26 +582,26 @@ def test_correlated_features_share_across_blocks_with_opposite_signs() -> None:
 
 def test_correlated_refuses_other_inputs() -> None:
     with pytest.raises(ValueError, match="inputs must be correlated blocks, got Basis"):
-        correlated.run("quick", seeds=1, inputs=fp.Basis())
+        correlated.EXPERIMENT.run("quick", seeds=1, inputs=fp.Basis())
 
 
 def test_noise_kinds_get_the_shape_they_need() -> None:
-    listed = noise.configs("default")
+    listed = noise.EXPERIMENT.configs("default")
     assert len({(config.noise, config.noise_std) for config in listed}) == 18
     shapes = {config.noise: config.noise_shape for config in listed}
     assert theory.excess_kurtosis("student_t", shapes["student_t"]) == 3
     assert theory.excess_kurtosis("three_point", shapes["three_point"]) == pytest.approx(0)
     assert shapes["gaussian"] is None
-    (one,) = noise.configs("paper", noise="student_t", noise_shape=[9.0], noise_std=0.1)
+    (one,) = noise.EXPERIMENT.configs("paper", noise="student_t", noise_shape=[9.0], noise_std=0.1)
     assert one.noise_shape == 9
     with pytest.raises(ValueError, match="noise_shape must be left"):
-        noise.configs("paper", noise_shape=5.0)
+        noise.EXPERIMENT.configs("paper", noise_shape=5.0)
 
 
 def test_noise_of_negative_kurtosis_makes_features_sparse() -> None:
     settings = {"noise": ["rademacher", "gaussian", "laplace"], "noise_std": 0.15, "steps": 20_000}
-    data = noise.run("paper", seeds=60, progress=False, **settings)
-    table = noise.table(data).set_index("noise")
+    data = noise.EXPERIMENT.run("paper", seeds=60, progress=False, **settings)
+    table = noise.EXPERIMENT.table(data).set_index("noise")
     norm = table["fourth_norm"]
     assert norm["rademacher"] > 0.7
     assert norm["gaussian"] == pytest.approx(0.16, abs=0.02)
@@ -517,7 +613,7 @@ def test_noise_of_negative_kurtosis_makes_features_sparse() -> None:
     assert np.isinf(table.loc["laplace", "take_off_low"])
     # No two features of 0.8 or more ever share a neuron, unlike under l1.
     assert (table["mean"] == 0).all()
-    rows = noise.rows(data)
+    rows = noise.EXPERIMENT.rows(data)
     assert len(rows) == 3 * 60 * len(data.steps(data.configs[0]))
     last = rows[(rows["step"] == 20_000) & (rows["noise"] == "rademacher")]
     assert last["fourth_norm"].mean() == pytest.approx(norm["rademacher"])
@@ -525,22 +621,22 @@ def test_noise_of_negative_kurtosis_makes_features_sparse() -> None:
 
 def test_noise_where_everything_diverges() -> None:
     settings = {"learning_rate": 50.0, "steps": 50, "noise": "gaussian", "noise_std": 0.1}
-    data = noise.run("paper", seeds=3, progress=False, **settings)
-    row = noise.table(data).iloc[0]
+    data = noise.EXPERIMENT.run("paper", seeds=3, progress=False, **settings)
+    row = noise.EXPERIMENT.table(data).iloc[0]
     assert (row["seeds"], row["diverged"]) == (3, 3)
     assert np.isnan(row["mean"])
-    noise.draw(data, Figure().subplots())
+    noise.EXPERIMENT.draw(data, Figure().subplots())
 
 
 def test_sparsity_holds_the_laws_against_the_simulation() -> None:
-    data = sparsity.run("quick", seeds=20)
-    table = sparsity.table(data)
+    data = sparsity.EXPERIMENT.run("quick", seeds=20)
+    table = sparsity.EXPERIMENT.table(data)
     many = table[table["support"] >= sparsity.LEAST]
     assert len(many) > 10
     np.testing.assert_allclose(many["corrected"], 1, atol=0.02)
     assert many["published"].min() < 0.4
     ax = Figure().subplots()
-    sparsity.draw(data, ax)
+    sparsity.EXPERIMENT.draw(data, ax)
     assert {"corrected law", "published law", "within 5 %"} <= set(legends(ax))
 
 
@@ -571,7 +667,7 @@ def test_encodings_that_vanish_can_be_drawn() -> None:
 
 
 def test_encodings_are_shared_between_experiments(tmp_path: Path) -> None:
-    sparsity.run("quick", seeds=2, path=tmp_path, n_hidden=50)
+    sparsity.EXPERIMENT.run("quick", seeds=2, path=tmp_path, n_hidden=50)
     (file,) = tmp_path.iterdir()
     stamp = file.stat().st_mtime_ns
     data = experiments.get("encoding").run("quick", seeds=2, path=tmp_path, n_hidden=50)

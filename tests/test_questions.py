@@ -23,12 +23,13 @@ from fastpolysem.experiments import (
     optimizers,
     winners,
 )
-from fastpolysem.experiments._answers import Answers
+from fastpolysem.experiments._answers import Answers, Question
+from fastpolysem.experiments._meetings import paired_inputs
 from fastpolysem.experiments._verdicts import EFFECT, LACKS_POWER, NO_EFFECT
 
 FINDINGS = Path(__file__).parents[1] / "docs" / "findings"
 QUESTIONS = sorted(
-    name for name in experiments.names() if hasattr(experiments.get(name), "verdict")
+    name for name in experiments.names() if isinstance(experiments.get(name), Question)
 )
 
 # What each page finds without its effect: the labels or the sides of each comparison are shuffled
@@ -98,10 +99,10 @@ def page_rows(name: str) -> pd.DataFrame:
 def null_alarms(name: str, repeats: int, monkeypatch: pytest.MonkeyPatch) -> int:
     """How often the verdict speaks of an effect where there is none."""
     experiment: Any = experiments.get(name)
-    monkeypatch.setattr(experiment, "_say", lambda *_: "")  # the outcome is all that is asked for
+    monkeypatch.setattr(experiment, "say", lambda *_: "")  # the outcome is all that is asked for
     rows = page_rows(name)
     held = {"n_hidden", "l1", "sharing", "noise_std"}
-    settings = [one for one in experiment._LABELS if one in held]
+    settings = [one for one in experiment.LABELS if one in held]
     rng = np.random.default_rng(1)
     alarms = 0
     for _ in range(repeats):
@@ -134,13 +135,15 @@ def test_nothing_is_incidental_where_every_neuron_is_used() -> None:
         one[order, np.arange(12) // 2] = np.where(np.arange(12) % 2, 1.0, -1.0)
     weights += rng.uniform(-0.02, 0.02, weights.shape)
     result = dataclasses.replace(fp.train(config, 60), weights=weights)
-    taken = necessary.take(result)
+    taken = necessary.EXPERIMENT.PROBE(result)
     assert (taken["shared"] == 6).all()
     assert (taken["necessary"] == 6).all()
     assert not taken["removable"].any()
-    rows = pd.DataFrame({**necessary.label(config), **taken, "seed": range(60), "diverged": False})
+    rows = pd.DataFrame(
+        {**necessary.EXPERIMENT.labels(config), **taken, "seed": range(60), "diverged": False}
+    )
     rows = rows.assign(polysemantic=6, unrepresented=0, malign=0, dead=0, loss=0.0)
-    assert necessary.verdict(Answers(rows)).outcome == NO_EFFECT
+    assert necessary.EXPERIMENT.verdict(Answers(rows)).outcome == NO_EFFECT
 
 
 # The pages say what their data say.
@@ -158,7 +161,7 @@ def test_pages_say_what_their_data_say(name: str) -> None:
     for file in (f"{name}.parquet", f"{name}.png"):
         assert 0 < (FINDINGS / file).stat().st_size < 300_000
         assert f"]({file})" in page
-    labels = [one for one in experiment.rows(Answers(rows)).columns if one in experiment._LABELS]
+    labels = [one for one in experiment.rows(Answers(rows)).columns if one in experiment.LABELS]
     counts = rows.groupby(labels, dropna=False).size()
     assert set(counts) == {experiment.PRESETS["paper"]["seeds"]}
 
@@ -183,7 +186,9 @@ def test_quick_says_what_the_page_says_or_that_it_lacks_the_power(name: str) -> 
 @pytest.mark.slow
 def test_one_setting_under_two_names_is_no_effect() -> None:
     """Trained anew with other seeds: what remains if the effect itself is switched off."""
-    config = optimizers.configs("paper", optimizer="adamw", n_features=16, n_hidden=32)[0]
+    config = optimizers.EXPERIMENT.configs("paper", optimizer="adamw", n_features=16, n_hidden=32)[
+        0
+    ]
     config = config.replace(l1=0.03, l1_update="orthant", stop="certified")
     repeats, size = 60, 40
     result = fp.train(config, 2 * repeats * size)
@@ -201,7 +206,7 @@ def test_one_setting_under_two_names_is_no_effect() -> None:
             }
         )
         rows = rows.assign(malign=0, unrepresented=0, steps_taken=1, finished=True)
-        alarms += optimizers.verdict(Answers(rows)).outcome == EFFECT
+        alarms += optimizers.EXPERIMENT.verdict(Answers(rows)).outcome == EFFECT
     assert alarms <= stats.binom.ppf(0.999, repeats, 0.05)
 
 
@@ -210,7 +215,7 @@ def test_one_setting_under_two_names_is_no_effect() -> None:
 
 @pytest.mark.parametrize("couples", [False, True])
 def test_paired_inputs_present_each_feature_once(couples: bool) -> None:
-    batch = cooccurrence.paired_inputs(6, 0.3, couples).to_dense()
+    batch = paired_inputs(6, 0.3, couples).to_dense()
     weight = np.square(batch).sum(axis=0)
     np.testing.assert_allclose(weight, 1)
     meetings = np.square(batch).T @ (batch > 0)  # how much of i's weight comes with j
@@ -226,7 +231,7 @@ def test_paired_inputs_present_each_feature_once(couples: bool) -> None:
 def test_paired_inputs_are_the_mean_over_presentations() -> None:
     rng = np.random.default_rng(3)
     weights = rng.normal(0, 0.5, (4, 5))
-    config = fp.Config(n_features=4, n_hidden=5, inputs=cooccurrence.paired_inputs(4, 0.3))
+    config = fp.Config(n_features=4, n_hidden=5, inputs=paired_inputs(4, 0.3))
     loss, _ = fp.loss_and_gradient(weights, config)
     plain = fp.Config(n_features=4, n_hidden=5)
     alone, _ = fp.loss_and_gradient(weights, plain, np.eye(4))
@@ -236,9 +241,11 @@ def test_paired_inputs_are_the_mean_over_presentations() -> None:
 
 
 def test_kinds_of_inputs_are_recognised() -> None:
-    labels = [cooccurrence.label(one) for one in cooccurrence.configs("paper")]
+    labels = [
+        cooccurrence.EXPERIMENT.labels(one) for one in cooccurrence.EXPERIMENT.configs("paper")
+    ]
     kinds = pd.DataFrame(labels)["inputs"].value_counts()
-    settings = cooccurrence.PRESETS["paper"]
+    settings = cooccurrence.EXPERIMENT.PRESETS["paper"]
     assert kinds.to_dict() == {
         "one-hot": 1,
         "one-hot, sampled": 1,
@@ -249,7 +256,7 @@ def test_kinds_of_inputs_are_recognised() -> None:
     rates = [one["rate"] for one in labels if one["inputs"] == "all pairs"]
     np.testing.assert_allclose(rates, settings["all_pairs"], rtol=1e-6)
     other = fp.Config(n_features=4, n_hidden=4, inputs=fp.FixedBatch(2 * np.eye(4)))
-    assert cooccurrence.label(other)["inputs"] == "other"
+    assert cooccurrence.EXPERIMENT.labels(other)["inputs"] == "other"
 
 
 def test_pairs_that_share_a_favourite_are_counted() -> None:
@@ -259,7 +266,7 @@ def test_pairs_that_share_a_favourite_are_counted() -> None:
     weights[0, 4, 0] = 1  # features 3 and 5 have no weights, hence no favourite
     weights[1] = np.eye(6, 5)
     result = dataclasses.replace(fp.train(config, 2), weights=weights.astype(np.float32))
-    taken = cooccurrence.take(result)
+    taken = cooccurrence.EXPERIMENT.PROBE(result)
     assert taken["sharing"].tolist() == [3, 0]
     assert taken["coupled"].tolist() == [1, 0]
     assert taken["loss_mixed"][0] > taken["loss_mixed"][1] > 0  # feature 5 is missing from both
@@ -292,7 +299,7 @@ def test_winners_are_ranked_by_their_start() -> None:
         end[s, i, k] = np.sign(start[s, i, k])
     end[0, 2] *= -1
     end[1, 0] *= 0.5
-    taken = winners.take(dataclasses.replace(trained, weights=end))
+    taken = winners.EXPERIMENT.PROBE(dataclasses.replace(trained, weights=end))
     assert taken["features"].tolist() == [3, 2, 3]
     assert taken["rank_1"].tolist() == [1, 0, 1]
     assert taken["rank_2"].tolist() == [2, 1, 2]
@@ -352,7 +359,9 @@ def test_predicted_growth_is_that_of_descent_on_the_correction() -> None:
 
 
 def test_noise_of_equal_kurtosis_is_labelled_so() -> None:
-    labels = pd.DataFrame([kurtosis.label(one) for one in kurtosis.configs("paper")])
+    labels = pd.DataFrame(
+        [kurtosis.EXPERIMENT.labels(one) for one in kurtosis.EXPERIMENT.configs("paper")]
+    )
     found = labels[labels["sharing"] == "step"].set_index("noise")["kurtosis"]
     assert found["rademacher"] == found["three_point 1"] == -2
     assert found["gaussian"] == 0
@@ -372,7 +381,11 @@ def test_moves_without_loss_are_the_truth_of_diagnose() -> None:
 
 
 def test_every_way_of_optimizers_has_its_name() -> None:
-    names = [optimizers.label(one)["way"] for one in optimizers.configs("paper")]
+    names = [
+        optimizers.EXPERIMENT.labels(one)["way"] for one in optimizers.EXPERIMENT.configs("paper")
+    ]
     assert list(dict.fromkeys(names)) == list(optimizers.WAYS)
-    names = [baseline.label(one)["optimizer"] for one in baseline.configs("paper")]
+    names = [
+        baseline.EXPERIMENT.labels(one)["optimizer"] for one in baseline.EXPERIMENT.configs("paper")
+    ]
     assert list(dict.fromkeys(names)) == list(baseline.WAYS)

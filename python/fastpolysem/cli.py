@@ -354,7 +354,7 @@ def report(
 
 
 def _reproduce(
-    experiment: experiments.Experiment,
+    experiment: experiments.Experiment[Any, Any],
     preset: str,
     seeds: int | None,
     folder: Path,
@@ -362,7 +362,7 @@ def _reproduce(
     changes: dict[str, list[Any]],
 ) -> int:
     """Run an experiment, write everything into the folder and print its table."""
-    plots = _plots()
+    _plots()
     name = experiment.NAME
     data = experiment.run(
         preset,
@@ -376,22 +376,10 @@ def _reproduce(
     if getattr(data, "interrupted", False):
         _print_table(table)
         return INTERRUPTED
-    rows = experiment.rows(data)
-    _write_csv(table, folder / f"{name}.csv")
-    _write_csv(rows, folder / f"{name}-seeds.csv")
-    write_output(folder / f"{name}-seeds.parquet", lambda file: rows.to_parquet(file, index=False))
-    ax = experiment.draw(data, _new_axes(experiment.FIGURE_SIZE))
-    plots.save(ax, folder / f"{name}.png")
-    plots.save(ax, folder / f"{name}.svg")
-    verdict = ""
-    if judge := getattr(experiment, "verdict", None):
-        verdict = f"{judge(data)}\n"
-        write_output(
-            folder / f"{name}-verdict.txt", lambda file: file.write(verdict.encode("utf-8"))
-        )
+    verdict = experiment.write(data, folder)
     _print_table(table)
     if verdict:
-        _print(f"\n{verdict.rstrip()}")
+        _print(verdict.rstrip("\n"))
     _print(
         f"\nin {printable(str(folder))}: {name}.png and .svg (figure), {name}.csv (table), "
         f"{name}-seeds.csv and .parquet (one row a seed), study/ (from which the same command "

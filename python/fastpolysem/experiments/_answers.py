@@ -1,4 +1,4 @@
-"""Data of experiments that answer a question: a table with one row a seed, and nothing else.
+"""Experiments that answer a question: their data are a table with one row a seed, nothing else.
 
 Tables, verdicts and figures of these experiments need no more than that, so that they can be made
 from a stored table as well, and a permutation of the table is a run without the effect.
@@ -7,22 +7,26 @@ from a stored table as well, and a permutation of the table is a run without the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fastpolysem import _checks
+from fastpolysem._files import write_output
 from fastpolysem.config import Config
-from fastpolysem.experiments import measured_of
+from fastpolysem.experiments._base import TrainingExperiment, values_of, with_interval
+from fastpolysem.experiments._measured import Measured
+from fastpolysem.experiments._verdicts import Comparison, Verdict, compared, left_open, verdict_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fastpolysem.experiments._measured import Measured
     from fastpolysem.statistics import Estimate
-    from fastpolysem.training import Record, TrainingResult
 
 COUNTS = ("polysemantic", "malign", "signed_slots", "dead", "unrepresented", "loss")
 """Columns of every table of answers, with those of `fastpolysem.TrainingResult`; -1 and nan in
@@ -35,7 +39,7 @@ class Answers:
 
     rows: pd.DataFrame
     """One row a seed of a configuration: what tells configurations apart, ``seed``, ``diverged``,
-    `COUNTS` and what else was taken."""
+    `COUNTS` and what else was probed."""
     interrupted: bool = False
     """Whether it was broken off by Ctrl-C."""
 
@@ -53,76 +57,85 @@ class Answers:
 
     def where(self, **labels: Any) -> pd.DataFrame:
         """The valid rows with these labels, by ascending seed."""
-        found = self.valid
+        chosen = self.valid
         for name, value in labels.items():
-            found = found[found[name] == value]
-        return found.sort_values("seed")
+            chosen = chosen[chosen[name] == value]
+        return chosen.sort_values("seed")
 
 
-class Question(NamedTuple):
-    """The functions that experiments on a question have in common."""
+class Question(TrainingExperiment[Answers]):
+    """An experiment on a question that tests can answer."""
 
-    configs: Callable[..., list[Config]]
-    run: Callable[..., Answers]
-    rows: Callable[[Answers], pd.DataFrame]
+    LABELS: ClassVar[tuple[str, ...]]
+    """Columns that tell a configuration from the others."""
+    METRICS: ClassVar[tuple[str, ...]]
+    """Columns of which the table has the means."""
+    METHOD: ClassVar[str]
+    """Which tests the verdict goes by, and of what."""
 
+    def labels(self, config: Config) -> dict[str, Any]:
+        """What tells a configuration from the others, the columns `LABELS`: fields of `Config`, or
+        what an experiment has in their place."""
+        return {name: getattr(config, name) for name in self.LABELS if hasattr(config, name)}
 
-def question(
-    name: str,
-    presets: Mapping[str, Mapping[str, Any]],
-    label: Callable[[Config], dict[str, Any]],
-    *,
-    take: Callable[[TrainingResult], dict[str, NDArray[Any]]] | None = None,
-    record: Callable[[Sequence[Config]], Record] | None = None,
-    configs: Callable[..., list[Config]] | None = None,
-) -> Question:
-    """``configs``, ``run`` and ``rows`` of an experiment.
-
-    Parameters
-    ----------
-    name, presets
-        The experiment's ``NAME`` and ``PRESETS``.
-    label
-        What tells a configuration from the others.
-    take
-        Is given the results with weights and returns (S,) arrays, further columns of the table.
-    record
-        What to record during training; `take` finds it in the results.
-    configs
-        Its own, if they are not all combinations of a preset's settings.
-    """
-    listed_by, measured = measured_of(name, presets, take, configs=configs, record=record)
-
-    def run(preset: str = "default", **arguments: Any) -> Answers:
-        """Train what is missing in ``path``, or everything without one."""
-        data = measured(preset, **arguments)
-        return Answers(_tidy(data, label), data.interrupted)
-
-    def rows(data: Answers) -> pd.DataFrame:
+    def rows(self, data: Answers) -> pd.DataFrame:
         """One row a seed."""
         return data.rows
 
-    return Question(listed_by, run, rows)
+    def table(self, data: Answers) -> pd.DataFrame:
+        """Means with 95 % intervals, one row a configuration."""
+        return summary(data, self.LABELS, self.METRICS)
 
+    def settings(
+        self, rows: pd.DataFrame, labels: Sequence[str] | None = None
+    ) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+        """The rows of each setting, with what is the same in them: these labels, or all."""
+        names = list(self.LABELS if labels is None else labels)
+        for key, group in rows.groupby(names, sort=False, dropna=False):
+            yield dict(zip(names, key, strict=True)), group
 
-def _tidy(data: Measured, label: Callable[[Config], dict[str, Any]]) -> pd.DataFrame:
-    import pandas as pd
+    def verdict(self, data: Answers) -> Verdict:
+        """The outcome of the experiment's tests, and the sentence that it comes to."""
+        return verdict_of(self.tests(data), self.METHOD, partial(self.say, data))
 
-    frames = []
-    for result, values in data.parts:
-        columns: dict[str, Any] = dict(label(result.config))
-        columns |= {"seed": result.seeds.astype(np.int64), "diverged": result.diverged}
-        columns |= {column: getattr(result, column) for column in COUNTS}
-        frames.append(pd.DataFrame({**columns, **values}, index=range(len(result))))
-    if not frames:
-        return pd.DataFrame()
-    rows = pd.concat(frames, ignore_index=True)
-    for column in rows.columns:  # what takes place on a disk, within the precision that matters
-        if rows[column].dtype == np.float64 and column not in label(data.configs[0]):
-            rows[column] = rows[column].astype(np.float32)
-        elif rows[column].dtype == np.int64 and rows[column].abs().max() < 2**15:
-            rows[column] = rows[column].astype(np.int16)
-    return rows
+    @abstractmethod
+    def tests(self, data: Answers) -> list[Comparison]:
+        """The primary tests."""
+
+    @abstractmethod
+    def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
+        """The outcome of all tests, which are ``judged``, as a sentence."""
+
+    def write(self, data: Answers, folder: str | os.PathLike[str]) -> str:
+        """Write table, rows, figure and verdict into a folder, and return the verdict."""
+        super().write(data, folder)
+        verdict = f"{self.verdict(data)}\n"
+        path = Path(folder) / f"{self.NAME}-verdict.txt"
+        write_output(path, lambda file: file.write(verdict.encode("utf-8")))
+        return f"\n{verdict}"
+
+    def _data(self, measured: Measured) -> Answers:
+        return Answers(self._tidy(measured), measured.interrupted)
+
+    def _tidy(self, measured: Measured) -> pd.DataFrame:
+        import pandas as pd
+
+        frames = []
+        for result, values in measured.parts:
+            labels = self.labels(result.config)
+            columns: dict[str, Any] = {name: labels[name] for name in self.LABELS}
+            columns |= {"seed": result.seeds.astype(np.int64), "diverged": result.diverged}
+            columns |= {column: getattr(result, column) for column in COUNTS}
+            frames.append(pd.DataFrame({**columns, **values}, index=range(len(result))))
+        if not frames:
+            return pd.DataFrame()
+        rows = pd.concat(frames, ignore_index=True)
+        for column in rows.columns:  # what takes place on a disk, within the precision that matters
+            if rows[column].dtype == np.float64 and column not in self.LABELS:
+                rows[column] = rows[column].astype(np.float32)
+            elif rows[column].dtype == np.int64 and rows[column].abs().max() < 2**15:
+                rows[column] = rows[column].astype(np.int16)
+        return rows
 
 
 def summary(data: Answers, labels: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
@@ -132,20 +145,15 @@ def summary(data: Answers, labels: Sequence[str], metrics: Sequence[str]) -> pd.
     """
     import pandas as pd
 
-    listed = []
+    means = []
     for key, group in data.rows.groupby(list(labels), sort=False, dropna=False):
         row: dict[str, Any] = dict(zip(labels, key, strict=True))
         valid = group[~group["diverged"]]
         row |= {"seeds": len(group), "diverged": len(group) - len(valid)}
         for metric in metrics:
             row |= with_interval(metric, _mean(valid[metric]))
-        listed.append(row)
-    return pd.DataFrame(listed)
-
-
-def with_interval(name: str, estimate: Estimate) -> dict[str, float]:
-    """Three columns of a table."""
-    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+        means.append(row)
+    return pd.DataFrame(means)
 
 
 def name_of(
@@ -176,7 +184,39 @@ def _mean(column: pd.Series[Any]) -> Estimate:
     values = values[np.isfinite(values)]
     if column.dtype.kind == "i" or len(values) < 2 or np.ptp(values):
         return mean(values)
-    value, open_ = float(values[0]), 1 - 0.025 ** (1 / len(values))
+    value, half = float(values[0]), left_open(len(values))
     if not 0 <= value <= 1:
         return mean(values)
-    return Estimate(value, max(0.0, value - open_), min(1.0, value + open_))
+    return Estimate(value, max(0.0, value - half), min(1.0, value + half))
+
+
+def named_ways(
+    ways: Mapping[str, dict[str, Any]], settings: dict[str, Any], changes: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The ways to train that the setting ``ways`` names, or all; where the optimiser is given, that
+    alone."""
+    names = {"ways": list(ways), **settings, **changes}["ways"]
+    for given in (settings, changes):
+        given.pop("ways", None)
+    if "optimizer" in changes:
+        return [{}]
+    return [ways[_checks.choice("ways", name, ways)] for name in values_of(names)]
+
+
+def compared_by_seed(
+    name: str,
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    column: str,
+    margin: float,
+    *,
+    relative: bool = True,
+) -> Comparison:
+    """Whether a column has the same mean in two settings, by the seeds that both have."""
+    a, b = pairs(first, second, column)
+    return compared(name, a, b, margin, paired=True, relative=relative)
+
+
+def estimate_of(row: pd.Series[Any], name: str) -> tuple[float, float, float]:
+    """A mean of a row of a table, with the ends of its interval."""
+    return row[name], row[f"{name}_low"], row[f"{name}_high"]

@@ -1,17 +1,24 @@
-"""What the experiments on a single encoding share: their settings and their runs."""
+"""What the experiments on a single encoding share: their settings, their runs and their rows."""
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from fastpolysem import _checks
+from fastpolysem.experiments._base import Experiment, Fields, Presets, values_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
     from fastpolysem.encoding import Trajectories
 
 
@@ -26,54 +33,83 @@ class Encoding:
     step: float = 0.5
 
 
-PRESETS: dict[str, dict[str, Any]] = {
-    # A second or two, all of them, but for the last: a minute.
-    "default": {"seeds": 100, "n_hidden": 10_000, "l1": 1e-4},
-    "quick": {"seeds": 20, "n_hidden": 10_000, "l1": 1e-4},
-    # The published figure, of a single seed; the mean of twenty shows what the laws are worth.
-    "paper": {"seeds": 20, "n_hidden": 100_000, "l1": 1e-5},
-    "large": {"seeds": 1000, "n_hidden": 100_000, "l1": 1e-5},
-}
+class EncodingExperiment(Experiment[Encoding, "list[Trajectories]"]):
+    """An experiment whose data are trajectories of each setting; it runs on one core, and reports
+    no progress."""
+
+    PRESETS: ClassVar[Presets] = {
+        # A second or two, all of them, but for the last: a minute.
+        "default": {"seeds": 100, "n_hidden": 10_000, "l1": 1e-4},
+        "quick": {"seeds": 20, "n_hidden": 10_000, "l1": 1e-4},
+        # The published figure, of a single seed; the mean of twenty shows what the laws are worth.
+        "paper": {"seeds": 20, "n_hidden": 100_000, "l1": 1e-5},
+        "large": {"seeds": 1000, "n_hidden": 100_000, "l1": 1e-5},
+    }
+
+    def rows(self, data: list[Trajectories]) -> pd.DataFrame:
+        """One row for each recorded time of a seed."""
+        import pandas as pd
+
+        frames = []
+        for run in data:
+            count, times = run.support.shape
+            columns = {
+                "n_hidden": run.n_hidden,
+                "l1": run.l1,
+                "init_scale": run.init_scale,
+                "step": run.step,
+                "seed": np.repeat(run.seeds, times),
+                "t": np.tile(run.t, count),
+            }
+            for name in ("support", "l1_norm", "squared_norm", "largest", "second"):
+                columns[name] = getattr(run, name).ravel()
+            frames.append(pd.DataFrame(columns))
+        return pd.concat(frames, ignore_index=True)
+
+    def _columns(
+        self, data: list[Trajectories], ax: Axes | None, rows: int, **options: Any
+    ) -> NDArray[Any]:
+        """Axes (rows, settings) of a figure with a column for each setting."""
+        from fastpolysem import plots
+
+        size = (self.FIGURE_SIZE[0] * len(data), self.FIGURE_SIZE[1])
+        return plots.panels(ax, rows, len(data), size, sharex="col", **options)
+
+    def _expanded(self, settings: Fields, changes: Fields) -> list[Encoding]:
+        chosen = {**settings, **changes}
+        _checks.known_names("an encoding", chosen, [field.name for field in fields(Encoding)])
+        values = [values_of(value) for value in chosen.values()]
+        return [
+            Encoding(**dict(zip(chosen, each, strict=True))) for each in itertools.product(*values)
+        ]
+
+    def _collected(
+        self, configs: list[Encoding], seeds: int, *, path: str | os.PathLike[str] | None, **_: Any
+    ) -> list[Trajectories]:
+        from fastpolysem import encoding
+
+        count = _checks.integer("seeds", seeds, (">=", 1))
+        runs = []
+        for setting in configs:
+            name = "-".join(f"{key}={value}" for key, value in asdict(setting).items())
+            file = None if path is None else Path(path) / f"encoding-{name}-seeds={count}.npz"
+            if file is not None and file.exists():
+                runs.append(encoding.Trajectories.load(file))
+                continue
+            runs.append(encoding.simulate(seeds=count, **asdict(setting)))
+            if file is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                runs[-1].save(file)
+        return runs
 
 
-def settings_of(preset: str, changes: Mapping[str, Any]) -> list[Encoding]:
-    """All combinations of a preset's settings after changes, of which lists hold several."""
-    settings = {**PRESETS[_checks.choice("preset", preset, PRESETS)], **changes}
-    settings.pop("seeds", None)
-    _checks.known_names("an encoding", settings, [one.name for one in fields(Encoding)])
-    values = [value if isinstance(value, (list, range)) else [value] for value in settings.values()]
-    return [Encoding(**dict(zip(settings, one, strict=True))) for one in itertools.product(*values)]
-
-
-def simulate(
-    preset: str,
-    seeds: int | None,
-    path: str | os.PathLike[str] | None,
-    changes: Mapping[str, Any],
-) -> list[Trajectories]:
-    """The trajectories of each setting, from ``path`` where they are stored already."""
-    from fastpolysem import encoding
-
-    count = PRESETS[_checks.choice("preset", preset, PRESETS)]["seeds"] if seeds is None else seeds
-    count = _checks.integer("seeds", count, (">=", 1))
-    found = []
-    for one in settings_of(preset, changes):
-        name = "-".join(f"{key}={value}" for key, value in asdict(one).items())
-        file = None if path is None else Path(path) / f"encoding-{name}-seeds={count}.npz"
-        if file is not None and file.exists():
-            found.append(encoding.Trajectories.load(file))
-            continue
-        found.append(encoding.simulate(seeds=count, **asdict(one)))
-        if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            found[-1].save(file)
-    return found
+def table_times(run: Trajectories) -> Iterator[int]:
+    """Indices of the recorded times that have a row in a table: 25, first and last among them."""
+    yield from np.unique(np.linspace(0, len(run.t) - 1, 25).round().astype(int))
 
 
 def band(values: Any) -> tuple[Any, Any]:
     """Percentiles 5 and 95 over seeds."""
-    import numpy as np
-
     if not np.size(values):
         return [], []
     low, high = np.nanpercentile(values, (5, 95), axis=0)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from fastpolysem import _checks
 from fastpolysem._files import load_arrays, save_arrays
 from fastpolysem.config import NUMERICS_VERSION, Config
+from fastpolysem.probes import Probe, evaluate
 from fastpolysem.training import Record, TrainingResult, train
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def measure(
     seeds: int,
     *,
     record: Record | None = None,
-    take: Callable[[TrainingResult], Values] | None = None,
+    probe: Probe | None = None,
     path: str | os.PathLike[str] | None = None,
     num_threads: int | None = None,
     progress: bool | Callable[[Progress], object] | None = None,
@@ -94,13 +95,13 @@ def measure(
     Parameters
     ----------
     name
-        Start of the files' names: what is recorded and taken goes by it.
+        Start of the files' names: what is recorded and probed goes by it.
     configs, seeds
         What to train.
     record
         What to record during training.
-    take
-        Is given each part with its weights, and returns what to keep of them.
+    probe
+        Is given each part with its weights, and computes what to keep of them.
     path
         Folder of files from which the same call goes on.
     num_threads, progress
@@ -118,7 +119,7 @@ def measure(
     try:
         with reporter(progress, "polysemantic") as report:
             for config in configs:
-                stored = [] if path is None else _stored(Path(path), name, config, count, record)
+                stored = _stored(path, name, config, count, record, probe)
                 for part in stored:
                     tracker.add(*part, reused=True)
                 start = sum(len(result) for result, _ in stored)
@@ -133,11 +134,11 @@ def measure(
                         config,
                         range(start, start + size),
                         record=record,
-                        return_weights=take is not None,
+                        return_weights=probe is not None,
                         num_threads=num_threads,
                         progress=within,
                     )
-                    values = take(result) if take is not None else {}
+                    values = evaluate(probe, result) if probe is not None else {}
                     part = replace(result, weights=None), values
                     if path is not None:
                         _save(Path(path), name, *part)
@@ -245,9 +246,17 @@ def _save(folder: Path, name: str, result: TrainingResult, values: Values) -> No
 
 
 def _stored(
-    folder: Path, name: str, config: Config, count: int, record: Record | None
+    path: str | os.PathLike[str] | None,
+    name: str,
+    config: Config,
+    count: int,
+    record: Record | None,
+    probe: Probe | None,
 ) -> list[tuple[TrainingResult, Values]]:
     """Stored parts of the first ``count`` seeds, up to the first gap."""
+    if path is None:
+        return []
+    folder = Path(path)
     pattern = re.compile(rf"{re.escape(name)}-(\d+)-(\d+)\.npz")
     home = folder / config.digest
     names: Iterable[str] = os.listdir(home) if home.is_dir() else ()
@@ -271,9 +280,20 @@ def _stored(
                 "changed: move it away, or choose another folder"
             )
         try:
-            values = load_arrays(beside)
+            values = _columns_of(load_arrays(beside), probe)
         except ValueError as error:
             raise ValueError(f"{beside} is damaged ({error}); nothing was changed") from error
         found.append((result, values))
         start += size
     return found
+
+
+def _columns_of(stored: Values, probe: Probe | None) -> Values:
+    """Stored values by the probe's names: files of earlier days hold some of its columns side by
+    side in one array, (S, C), under a name of its own."""
+    missing = [name for name in probe.columns if name not in stored] if probe else []
+    values = dict(stored)
+    for name in stored.keys() - {*probe.columns, *probe.arrays} if probe else ():
+        if stored[name].shape[1:] == (len(missing),):
+            values |= zip(missing, values.pop(name).T, strict=True)
+    return values

@@ -81,16 +81,16 @@ def judged(tests: Iterable[Comparison], alpha: float = ALPHA) -> pd.DataFrame:
     """The table of a verdict: corrected p-values, and the outcome of each test."""
     import pandas as pd
 
-    listed = list(tests)
-    corrected = holm([one.p_value for one in listed])
+    comparisons = list(tests)
+    corrected = holm([test.p_value for test in comparisons])
     rows = []
-    for one, p in zip(listed, corrected, strict=True):
-        value, low, high = one.difference
-        if -one.margin <= low and high <= one.margin:
+    for test, p in zip(comparisons, corrected, strict=True):
+        value, low, high = test.difference
+        if -test.margin <= low and high <= test.margin:
             outcome = NO_EFFECT
         else:  # also where the interval is unknown
             outcome = EFFECT if p <= alpha else LACKS_POWER
-        rows.append((one.name, value, low, high, one.margin, one.p_value, p, outcome))
+        rows.append((test.name, value, low, high, test.margin, test.p_value, p, outcome))
     columns = ["test", "difference", "ci_low", "ci_high", "margin", "p_value", "p_holm", "outcome"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -110,6 +110,12 @@ def verdict_of(
     table = judged(tests)
     outcome = overall(table)
     return Verdict(outcome, say(outcome, table), table, method)
+
+
+def left_open(count: int) -> float:
+    """Share of exceptions that ``count`` seeds without any leave open: the end of the exact 95 %
+    interval of Clopper and Pearson."""
+    return float(1 - 0.025 ** (1 / count))
 
 
 def compared(
@@ -139,8 +145,8 @@ def compared(
     -------
     Comparison
         Untested (p-value nan) with fewer than two values. If nothing varies and nothing differs,
-        the interval is what whole numbers of that many seeds leave open: up to a share of
-        ``1 - 0.025^(1/S)`` of them could differ, by 1.
+        the interval is what whole numbers of that many seeds leave open: a share of up to
+        `left_open` of them could differ, by 1.
     """
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     from fastpolysem import statistics
@@ -155,8 +161,8 @@ def compared(
     gap = float(a.mean() - b.mean())
     result = statistics.compare(a, b, paired=paired)
     if math.isnan(result.p_value):
-        open_ = 1 - 0.025 ** (1 / min(a.size, b.size))
-        difference = Estimate(gap, gap - open_, gap + open_).scaled(1 / center)
+        half = left_open(min(a.size, b.size))
+        difference = Estimate(gap, gap - half, gap + half).scaled(1 / center)
         return Comparison(name, difference, float(gap == 0), margin)
     if not relative:
         return Comparison(name, result.difference, result.p_value, margin)
@@ -166,6 +172,11 @@ def compared(
         spread = statistics.mean(a)
     low, high = ((gap + end) / center for end in spread[1:])
     return Comparison(name, Estimate(gap / center, low, high), result.p_value, margin)
+
+
+def change(row: Any) -> str:
+    """The relative difference of a test, with its interval, of a row of `Verdict.tests`."""
+    return f"{row.difference:+.1%} [{row.ci_low:+.1%}, {row.ci_high:+.1%}]"
 
 
 def text(estimate: Any, digits: int = 3) -> str:

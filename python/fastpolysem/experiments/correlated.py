@@ -8,23 +8,30 @@ over 100 rows of 50 outputs where `Config` sums it, with a feature on in 26 % of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fastpolysem.config import Config
-from fastpolysem.experiments import grid_of, measured_of
+from fastpolysem.experiments._base import (
+    Fields,
+    MeasuredExperiment,
+    Presets,
+    labelled,
+    with_interval,
+)
+from fastpolysem.experiments._measured import Measured
 from fastpolysem.inputs import CorrelatedBlocks
+from fastpolysem.objective import Parameters
+from fastpolysem.probes import Column, Probe
+from fastpolysem.training import TrainingResult
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
-    from fastpolysem.experiments._measured import Measured
-    from fastpolysem.training import TrainingResult
-
-NAME = "correlated"
-SUMMARY = "Let two blocks of features take turns, and see which features come to share a neuron."
-FIGURE_SIZE = (11.0, 9.0)
 
 LEAST = 0.5
 """Features share a neuron if the products of their encoder and decoder weights there are both at
@@ -42,16 +49,6 @@ _SETTINGS: dict[str, Any] = {
     # PyTorch's Xavier initialisation of a stack (1, 50, 50) takes 1 and 50 · 50 for the fans.
     "init_scale": [1.0, 0.2],
 }
-PRESETS: dict[str, dict[str, Any]] = {
-    # About a minute and a half on two cores.
-    "default": {**_SETTINGS, "seeds": 100},
-    # Some seconds.
-    "quick": {**_SETTINGS, "seeds": 20},
-    # The notebook's.
-    "paper": {**_SETTINGS, "seeds": 1},
-    # About a quarter of an hour.
-    "large": {**_SETTINGS, "seeds": 1000},
-}
 
 PAIRS = (
     "same_block_same_sign",
@@ -61,157 +58,24 @@ PAIRS = (
 )
 
 
-def configs(preset: str = "default", **changes: Any) -> list[Config]:
-    """The configurations of a preset; a list in ``changes`` gives several values of a field."""
-    listed = grid_of(PRESETS, preset, changes)
-    for config in listed:
-        if not isinstance(config.inputs, CorrelatedBlocks):
-            raise ValueError(f"correlated: inputs must be correlated blocks, got {config.inputs!r}")
-    return listed
-
-
-def take(result: TrainingResult) -> dict[str, NDArray[Any]]:
-    """What is kept of a part's weights.
-
-    Returns
-    -------
-    dict
-        ``pairs`` (S, 4): pairs of features that share a neuron (`LEAST`), by `PAIRS`; -1 where
-        diverged. ``sharing`` (S,): neurons with such a pair. ``encoder``, ``decoder`` (1, n, m) of
-        the first seed of all, (0, n, m) in other parts.
-    """
-    import numpy as np
-
-    from fastpolysem.objective import Parameters
-
-    config, weights = result.config, result.weights
-    if isinstance(weights, Parameters):
-        encoder = weights.encoder
-        decoder = encoder if weights.decoder is None else weights.decoder
-    else:
-        encoder = decoder = np.asarray(weights)
-    own = np.where(encoder * decoder >= LEAST, np.sign(encoder), 0)  # (S, n, m)
-    block = np.arange(config.n_features) * config.inputs.blocks // config.n_features  # type: ignore[union-attr]
-    first, second = np.triu_indices(config.n_features, 1)
-    same = block[first] == block[second]
-    pairs = np.full((len(result), len(PAIRS)), -1)
-    sharing = np.full(len(result), -1)
-    for seed in np.flatnonzero(~result.diverged):
-        products = own[seed, first] * own[seed, second]  # (pairs, m)
-        agree, oppose = (products > 0).sum(axis=1), (products < 0).sum(axis=1)
-        pairs[seed] = [side[which].sum() for which in (same, ~same) for side in (agree, oppose)]
-        sharing[seed] = ((own[seed] != 0).sum(axis=0) > 1).sum()
-    shown = result.seeds == 0
-    return {
-        "pairs": pairs,
-        "sharing": sharing,
-        "encoder": encoder[shown],
-        "decoder": decoder[shown],
-    }
-
-
-_, run = measured_of(NAME, PRESETS, take, configs=configs)
-
-
-def table(data: Measured) -> pd.DataFrame:
-    """Mean numbers over seeds, one row a configuration.
-
-    ``mean`` with its 95 % interval is the number of neurons that features share, then the pairs by
-    block and sign with their intervals.
-    """
-    import pandas as pd
-
-    from fastpolysem import statistics
-
-    labels = data.study.labels()
-    listed = []
-    for index, config in enumerate(data.configs):
-        sharing = statistics.mean(_valid(data, config, "sharing"))
-        row: dict[str, Any] = {name: labels[name].iloc[index] for name in labels.columns}
-        row["seeds"] = len(data.value(config, "sharing"))
-        row["diverged"] = row["seeds"] - len(_valid(data, config, "sharing"))
-        row |= {"mean": sharing.value, "ci_low": sharing.low, "ci_high": sharing.high}
-        for name, column in zip(PAIRS, _valid(data, config, "pairs").T, strict=True):
-            pairs = statistics.mean(column)
-            row |= {name: pairs.value, f"{name}_low": pairs.low, f"{name}_high": pairs.high}
-        row["unrepresented"] = data.study.values(config, "unrepresented").mean()
-        row["polysemantic"] = data.study.values(config).mean()
-        row["loss"] = data.study.values(config, "loss").mean()
-        listed.append(row)
-    return pd.DataFrame(listed)
-
-
-def rows(data: Measured) -> pd.DataFrame:
-    """One row a seed, with the pairs by block and sign."""
-    import numpy as np
-
-    listed = data.study.seeds()
-    counts = np.concatenate([data.value(config, "pairs") for config in data.configs])
-    for name, column in zip(PAIRS, counts.T, strict=True):
-        listed[name] = np.where(column < 0, np.nan, column)
-    sharing = np.concatenate([data.value(config, "sharing") for config in data.configs])
-    listed["sharing"] = np.where(sharing < 0, np.nan, sharing)
-    return listed
-
-
-def draw(data: Measured, ax: Axes | None = None) -> Axes:
-    """Heat maps of the first configuration's first seed, and who shares neurons in all of them."""
-    import numpy as np
-
-    from fastpolysem import plots
-
-    axes = plots.panels(ax, 2, 2, FIGURE_SIZE)
-    config = data.configs[0]
-    # Zeros where it diverged.
-    encoder, decoder = (
-        np.nan_to_num(data.value(config, name)[0], posinf=0, neginf=0)
-        for name in ("encoder", "decoder")
-    )
-    n = config.n_features
-    # Neurons by the feature they stand for, so that shared ones stand out from a diagonal.
-    order = np.argsort(np.abs(encoder * decoder).argmax(axis=0), kind="stable")
-    limit = float(np.percentile(np.abs([encoder, decoder]), 99.9))
-    for each, matrix, name in (
-        (axes[0, 0], encoder, "encoder"),
-        (axes[0, 1], decoder, "decoder"),
-    ):
-        plots.heat_map(matrix[:, order], each, limit=limit or None, label="weight")
-        each.set(xlabel="neuron, by its strongest feature", ylabel="feature")
-        each.set_title(f"{name}, seed 0, {_label(data, config)}", fontsize="medium")
-    plots.heat_map(encoder @ decoder.T, axes[1, 0], label="$W_{enc} W_{dec}^T$")
-    axes[1, 0].set(xlabel="output feature", ylabel="input feature")
-    axes[1, 0].set_title("what each feature contributes to each output", fontsize="medium")
-    size = n // config.inputs.blocks  # type: ignore[union-attr]
-    for edge in range(size, n, size):
-        for each in (axes[0, 0], axes[0, 1], axes[1, 0]):
-            each.axhline(edge - 0.5, color="black", lw=0.6)
-        axes[1, 0].axvline(edge - 0.5, color="black", lw=0.6)
-    _pairs(data, axes[1, 1])
-    return ax or axes[0, 0]
-
-
 def _pairs(data: Measured, ax: Axes) -> None:
-    import numpy as np
-
     from fastpolysem import plots, statistics
 
     place = np.arange(len(PAIRS))
     width = 0.8 / len(data.configs)
     for index, config in enumerate(data.configs):
-        values = _valid(data, config, "pairs")
-        means = [statistics.mean(column) for column in values.T]
-        height = np.array([mean.value for mean in means])
-        ends = np.array([[max(mean.low, 0), mean.high] for mean in means]).T
-        bars = np.nan_to_num(np.abs(ends - height))
+        values = [_valid(data, config, name) for name in PAIRS]
+        height, low, high = np.array([statistics.mean(column) for column in values]).T
+        ends = np.array([np.maximum(low, 0), high])
         lost = data.study.values(config, "unrepresented").mean() / config.n_features
         ax.bar(
             place + (index - (len(data.configs) - 1) / 2) * width,
             height,
             width * 0.9,
-            yerr=bars,
+            yerr=np.nan_to_num(np.abs(ends - height)),
             capsize=2.5,
             color=plots.COLORS[index % len(plots.COLORS)],
-            label=f"{_label(data, config)}, {len(values)} seeds\n({lost:.0%} unrepresented)",
+            label=f"{_label(data, config)}, {len(values[0])} seeds\n({lost:.0%} unrepresented)",
         )
     ax.set_xticks(place, [name.replace("_", " ").replace("block ", "block,\n") for name in PAIRS])
     ax.set_ylim(bottom=0)
@@ -221,12 +85,150 @@ def _pairs(data: Measured, ax: Axes) -> None:
 
 
 def _label(data: Measured, config: Config) -> str:
-    labels = data.study.labels().drop(columns=["n_features", "n_hidden"])
-    row = labels.iloc[[one.digest for one in data.configs].index(config.digest)]
-    return ", ".join(f"{name}={value}" for name, value in row.items()) or "trained"
+    labels = next(labels for known, labels in labelled(data.study) if known == config)
+    shown = {name: labels[name] for name in labels if name not in ("n_features", "n_hidden")}
+    return ", ".join(f"{name}={value}" for name, value in shown.items()) or "trained"
 
 
 def _valid(data: Measured, config: Config, name: str) -> NDArray[Any]:
     values = data.value(config, name)
-    valid: NDArray[Any] = values[values.reshape(len(values), -1)[:, 0] >= 0]
+    valid: NDArray[Any] = values[values >= 0]
     return valid
+
+
+@dataclass(frozen=True)
+class SharedNeurons(Probe):
+    """Features that share a neuron, by `LEAST`."""
+
+    name = "correlated"
+    columns: ClassVar = {
+        **{name: Column("int64", "pairs that share a neuron; -1 if diverged") for name in PAIRS},
+        "sharing": Column("int64", "neurons with such a pair; -1 if diverged"),
+    }
+    arrays: ClassVar = {
+        name: Column("float64", f"the {name} of seed 0 (1, n, m); (0, n, m) in blocks without it")
+        for name in ("encoder", "decoder")
+    }
+
+    def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
+        """Pairs by `PAIRS`, ``sharing``, and the matrices of the first seed of all."""
+        config, weights = result.config, result.weights
+        if isinstance(weights, Parameters):
+            encoder = weights.encoder
+            decoder = encoder if weights.decoder is None else weights.decoder
+        else:
+            encoder = decoder = np.asarray(weights)
+        own = np.where(encoder * decoder >= LEAST, np.sign(encoder), 0)  # (S, n, m)
+        block = np.arange(config.n_features) * config.inputs.blocks // config.n_features  # type: ignore[union-attr]
+        first, second = np.triu_indices(config.n_features, 1)
+        same = block[first] == block[second]
+        counts = np.full((len(result), len(PAIRS)), -1)
+        sharing = np.full(len(result), -1)
+        for seed in np.flatnonzero(~result.diverged):
+            products = own[seed, first] * own[seed, second]  # (pairs, m)
+            agree, oppose = (products > 0).sum(axis=1), (products < 0).sum(axis=1)
+            counts[seed] = [
+                side[which].sum() for which in (same, ~same) for side in (agree, oppose)
+            ]
+            sharing[seed] = ((own[seed] != 0).sum(axis=0) > 1).sum()
+        shown = result.seeds == 0
+        pairs = dict(zip(PAIRS, counts.T, strict=True))
+        return {**pairs, "sharing": sharing, "encoder": encoder[shown], "decoder": decoder[shown]}
+
+
+class Correlated(MeasuredExperiment):
+    """Blocks of features that take turns."""
+
+    NAME = "correlated"
+    SUMMARY = (
+        "Let two blocks of features take turns, and see which features come to share a neuron."
+    )
+    FIGURE_SIZE = (11.0, 9.0)
+    PROBE = SharedNeurons()
+    PRESETS: ClassVar[Presets] = {
+        # About a minute and a half on two cores.
+        "default": {**_SETTINGS, "seeds": 100},
+        # Some seconds.
+        "quick": {**_SETTINGS, "seeds": 20},
+        # The notebook's.
+        "paper": {**_SETTINGS, "seeds": 1},
+        # About a quarter of an hour.
+        "large": {**_SETTINGS, "seeds": 1000},
+    }
+
+    def _expanded(self, settings: Fields, changes: Fields) -> list[Config]:
+        configs = super()._expanded(settings, changes)
+        for config in configs:
+            if not isinstance(config.inputs, CorrelatedBlocks):
+                raise ValueError(
+                    f"correlated: inputs must be correlated blocks, got {config.inputs!r}"
+                )
+        return configs
+
+    def table(self, data: Measured) -> pd.DataFrame:
+        """Mean numbers over seeds, one row a configuration.
+
+        ``mean`` with its 95 % interval is the number of neurons that features share, then the pairs
+        by block and sign with their intervals.
+        """
+        import pandas as pd
+
+        from fastpolysem import statistics
+
+        table = []
+        for config, labels in labelled(data.study):
+            count, sharing = data.count(config), _valid(data, config, "sharing")
+            row = {**labels, "seeds": count, "diverged": count - len(sharing)}
+            row |= with_interval("mean", statistics.mean(sharing), ends="ci")
+            for name in PAIRS:
+                row |= with_interval(name, statistics.mean(_valid(data, config, name)))
+            row["unrepresented"] = data.study.values(config, "unrepresented").mean()
+            row["polysemantic"] = data.study.values(config).mean()
+            row["loss"] = data.study.values(config, "loss").mean()
+            table.append(row)
+        return pd.DataFrame(table)
+
+    def rows(self, data: Measured) -> pd.DataFrame:
+        """One row a seed, with the pairs by block and sign."""
+        rows = data.study.seeds()
+        for name in self.PROBE.columns:
+            counts = np.concatenate([data.value(config, name) for config in data.configs])
+            rows[name] = np.where(counts < 0, np.nan, counts)
+        return rows
+
+    def draw(self, data: Measured, ax: Axes | None = None) -> Axes:
+        """Heat maps of the first configuration's first seed, and who shares neurons in all of
+        them."""
+        from fastpolysem import plots
+
+        axes = plots.panels(ax, 2, 2, self.FIGURE_SIZE)
+        config = data.configs[0]
+        # Zeros where it diverged.
+        encoder, decoder = (
+            np.nan_to_num(data.value(config, name)[0], posinf=0, neginf=0)
+            for name in ("encoder", "decoder")
+        )
+        n = config.n_features
+        # Neurons by the feature they stand for, so that shared ones stand out from a diagonal.
+        order = np.argsort(np.abs(encoder * decoder).argmax(axis=0), kind="stable")
+        limit = float(np.percentile(np.abs([encoder, decoder]), 99.9))
+        for each, matrix, name in (
+            (axes[0, 0], encoder, "encoder"),
+            (axes[0, 1], decoder, "decoder"),
+        ):
+            plots.heat_map(matrix[:, order], each, limit=limit or None, label="weight")
+            each.set(xlabel="neuron, by its strongest feature", ylabel="feature")
+            each.set_title(f"{name}, seed 0, {_label(data, config)}", fontsize="medium")
+        plots.heat_map(encoder @ decoder.T, axes[1, 0], label="$W_{enc} W_{dec}^T$")
+        axes[1, 0].set(xlabel="output feature", ylabel="input feature")
+        axes[1, 0].set_title("what each feature contributes to each output", fontsize="medium")
+        size = n // config.inputs.blocks  # type: ignore[union-attr]
+        for edge in range(size, n, size):
+            for each in (axes[0, 0], axes[0, 1], axes[1, 0]):
+                each.axhline(edge - 0.5, color="black", lw=0.6)
+            axes[1, 0].axvline(edge - 0.5, color="black", lw=0.6)
+        _pairs(data, axes[1, 1])
+        return ax or axes[0, 0]
+
+
+EXPERIMENT = Correlated()

@@ -7,10 +7,12 @@ small as those of the widest models that is a lot, and the collision law does no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from fastpolysem.config import Config
-from fastpolysem.experiments import study_of
+import numpy as np
+
+from fastpolysem.experiments._base import Presets, StudyExperiment
+from fastpolysem.experiments._drawing import counts_above_losses
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,75 +20,58 @@ if TYPE_CHECKING:
 
     from fastpolysem.studies import Study
 
-NAME = "existence"
-SUMMARY = "Look for polysemantic neurons where there are up to 2048 neurons for each feature."
-FIGURE_SIZE = (6.4, 6.4)
-
 _SETTINGS: dict[str, Any] = {"n_features": 32, "l1": 0.032, "steps": 10_000}
-PRESETS: dict[str, dict[str, Any]] = {
-    # About ten minutes on two cores.
-    "default": {"seeds": 50, "n_hidden": [2**k for k in range(5, 15)], **_SETTINGS},
-    # Some seconds.
-    "quick": {"seeds": 20, "n_hidden": [2**k for k in range(5, 12)], **_SETTINGS},
-    # The notebook's.
-    "paper": {"seeds": 1, "n_hidden": [2**k for k in range(5, 17)], **_SETTINGS},
-    # Hours.
-    "large": {
-        "seeds": 1000,
-        "n_hidden": [2**k for k in range(5, 17)],
-        "l1_update": "orthant",
-        **_SETTINGS,
-    },
-}
-
-PUBLISHED = dict(
-    zip(PRESETS["paper"]["n_hidden"], (7, 2, 1, 0, 0, 0, 2, 3, 2, 1, 2, 0), strict=True)
-)
+_PAPER = [2**k for k in range(5, 17)]
+PUBLISHED = dict(zip(_PAPER, (7, 2, 1, 0, 0, 0, 2, 3, 2, 1, 2, 0), strict=True))
 """Polysemantic neurons in the notebook's single run of each width."""
 
 
-configs, run = study_of(PRESETS)
+class Existence(StudyExperiment):
+    """Counts where neurons abound, beside the notebook's single runs."""
+
+    NAME = "existence"
+    SUMMARY = "Look for polysemantic neurons where there are up to 2048 neurons for each feature."
+    FIGURE_SIZE = (6.4, 6.4)
+    PRESETS: ClassVar[Presets] = {
+        # About ten minutes on two cores.
+        "default": {"seeds": 50, "n_hidden": [2**k for k in range(5, 15)], **_SETTINGS},
+        # Some seconds.
+        "quick": {"seeds": 20, "n_hidden": [2**k for k in range(5, 12)], **_SETTINGS},
+        # The notebook's.
+        "paper": {"seeds": 1, "n_hidden": _PAPER, **_SETTINGS},
+        # Hours.
+        "large": {"seeds": 1000, "n_hidden": _PAPER, "l1_update": "orthant", **_SETTINGS},
+    }
+
+    def table(self, data: Study) -> pd.DataFrame:
+        """Mean counts with 95 % intervals, the published single runs, the law and features lost,
+        one row a configuration."""
+        table, run = super().table(data), self.configs("paper")
+        published = [
+            PUBLISHED.get(config.n_hidden, np.nan) if config in run else np.nan
+            for config in data.configs
+        ]
+        table.insert(int(table.columns.get_loc("mean")), "published", published)
+        return table
+
+    def draw(self, data: Study, ax: Axes | None = None) -> Axes:
+        """Mean counts and the published ones, above the share of features that are lost."""
+        from fastpolysem import plots
+
+        axes = plots.panels(ax, 2, 1, self.FIGURE_SIZE, sharex=True, height_ratios=[3, 1])
+        upper, lower = axes[:, 0]
+        run = self.configs("paper")
+        widths = [config.n_hidden for config in data.configs if config in run]
+        if widths:
+            style: dict[str, Any] = {"ls": "", "marker": "x", "color": "black", "ms": 6}
+            seen = [m for m in widths if PUBLISHED[m]]
+            none = [m for m in widths if not PUBLISHED[m]]
+            label = "published, one run each (on the axis: 0)"
+            upper.plot(seen, [PUBLISHED[m] for m in seen], label=label, zorder=5, **style)
+            axis = upper.get_xaxis_transform()
+            upper.plot(none, [0] * len(none), transform=axis, clip_on=False, zorder=5, **style)
+        counts_above_losses(data, upper, lower)
+        return ax or upper
 
 
-def table(data: Study) -> pd.DataFrame:
-    """Mean counts with 95 % intervals, the published single runs, the law and features lost, one
-    row a configuration."""
-    import numpy as np
-
-    summary = data.summary()
-    published = [
-        PUBLISHED.get(config.n_hidden, np.nan) if config in _published() else np.nan
-        for config in data.configs
-    ]
-    summary.insert(int(summary.columns.get_loc("mean")), "published", published)
-    return summary.drop(columns=["loss", "benign", "malign", "digest"])
-
-
-def rows(data: Study) -> pd.DataFrame:
-    """One row a seed."""
-    return data.seeds()
-
-
-def draw(data: Study, ax: Axes | None = None) -> Axes:
-    """Mean counts and the published ones, above the share of features that are lost."""
-    from fastpolysem import plots
-
-    upper, lower = plots.panels(ax, 2, 1, FIGURE_SIZE, sharex=True, height_ratios=[3, 1])[:, 0]
-    widths = [config.n_hidden for config in data.configs if config in _published()]
-    if widths:
-        style: dict[str, Any] = {"ls": "", "marker": "x", "color": "black", "ms": 6, "zorder": 5}
-        seen = [m for m in widths if PUBLISHED[m]]
-        none = [m for m in widths if not PUBLISHED[m]]
-        label = "published, one run each (on the axis: 0)"
-        upper.plot(seen, [PUBLISHED[m] for m in seen], label=label, **style)
-        axis = upper.get_xaxis_transform()
-        upper.plot(none, [0] * len(none), transform=axis, clip_on=False, **style)
-    plots.collisions(data, upper)
-    upper.set_xlabel("")
-    plots.unrepresented(data, lower)
-    lower.get_legend().remove()
-    return ax or upper
-
-
-def _published() -> list[Config]:
-    return configs("paper")
+EXPERIMENT = Existence()

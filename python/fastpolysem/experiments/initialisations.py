@@ -7,150 +7,27 @@ won. Beside it, what it says only indirectly: the rank that the winner had.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fastpolysem.config import Config
-from fastpolysem.experiments import measured_of
+from fastpolysem.experiments._base import MeasuredExperiment, Presets, labelled, with_interval
+from fastpolysem.experiments._measured import Measured
+from fastpolysem.metrics import winner_rank
+from fastpolysem.probes import Column, Probe, start_encoders, trained_encoders
+from fastpolysem.training import TrainingResult
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
-    from fastpolysem.experiments._measured import Measured
     from fastpolysem.statistics import Estimate
-    from fastpolysem.training import TrainingResult
-
-NAME = "initialisations"
-SUMMARY = "Compare trained weights with the start, and count how often the favourite neuron wins."
-FIGURE_SIZE = (11.0, 4.6)
-
-PRESETS: dict[str, dict[str, Any]] = {
-    # About a minute on two cores.
-    "default": {"seeds": 100, "n_features": 64, "n_hidden": 1024, "l1": 1e-3},
-    # Some seconds.
-    "quick": {"seeds": 50, "n_features": 32, "n_hidden": 256, "l1": 1e-3},
-    # The published figure.
-    "paper": {"seeds": 16, "n_features": 256, "n_hidden": 4096, "l1": 1e-3},
-    # Hours.
-    "large": {
-        "seeds": 1000,
-        "n_features": 256,
-        "n_hidden": 4096,
-        "l1": 1e-3,
-        "l1_update": "orthant",
-    },
-}
-
-
-def take(result: TrainingResult) -> dict[str, NDArray[Any]]:
-    """What is kept of a part's weights, of the encoder if there is a decoder.
-
-    Returns
-    -------
-    dict
-        ``overlap`` (1, n, n): sum over seeds of ``W_start W_endᵀ``. For each seed and feature,
-        (S, n): ``rank`` of the winning neuron among the start weights by size, 1 for the favourite;
-        ``winner``, its start weight, with the sign of its end weight; ``favourite``, the size of
-        the largest start weight. A feature that is not represented at the end has rank 0 and no
-        winner (nan). Diverged seeds add nothing to the overlap and have no winners.
-    """
-    import numpy as np
-
-    from fastpolysem.metrics import winner_rank
-    from fastpolysem.objective import Parameters
-    from fastpolysem.training import train
-
-    started = train(result.config.replace(steps=0), result.seeds, return_weights=True)
-    pairs = []
-    for weights in (started.weights, result.weights):
-        pairs.append(weights.encoder if isinstance(weights, Parameters) else weights)
-    start, end = np.asarray(pairs[0]), np.asarray(pairs[1])
-    valid = ~result.diverged
-    end = np.where(valid[:, np.newaxis, np.newaxis], end, 0.0)
-    place = np.abs(end).argmax(axis=-1)[..., np.newaxis]
-    at_start = np.take_along_axis(start, place, axis=-1)[..., 0]
-    at_end = np.take_along_axis(end, place, axis=-1)[..., 0]
-    rank = winner_rank(start, end)
-    return {
-        "overlap": (start[valid] @ np.swapaxes(end[valid], -1, -2)).sum(axis=0)[np.newaxis],
-        "rank": rank,
-        "winner": np.where(rank > 0, at_start * np.sign(at_end), np.nan),
-        "favourite": np.abs(start).max(axis=-1),
-    }
-
-
-configs, run = measured_of(NAME, PRESETS, take)
-
-
-def table(data: Measured) -> pd.DataFrame:
-    """Means over seeds, one row a configuration.
-
-    ``mean`` with its 95 % interval is the share of features whose favourite wins, ``winner`` the
-    mean start weight of the winner (the diagonal of the figure), ``favourite`` that of the largest
-    and ``expected_maximum`` its theory, ``median_rank`` that of the winner, ``opposite_sign`` the
-    share of winners whose sign changed, ``off_diagonal`` the largest size off the diagonal of the
-    mean matrix.
-    """
-    import numpy as np
-    import pandas as pd
-
-    from fastpolysem import statistics, theory
-
-    labels = data.study.labels()
-    listed = []
-    for index, config in enumerate(data.configs):
-        rank, winner = data.value(config, "rank"), data.value(config, "winner")
-        row: dict[str, Any] = {name: labels[name].iloc[index] for name in labels.columns}
-        row["seeds"] = len(rank)
-        share = _share(rank, 1)
-        row |= {"mean": share.value, "ci_low": share.low, "ci_high": share.high}
-        row["median_rank"] = np.median(rank[rank > 0]) if (rank > 0).any() else np.nan
-        diagonal = statistics.mean(_rowwise(winner))
-        row |= {"winner": diagonal.value, "winner_low": diagonal.low, "winner_high": diagonal.high}
-        row["favourite"] = data.value(config, "favourite").mean()
-        row["expected_maximum"] = float(theory.initial_maximum(config.n_hidden)) * config.init_scale
-        row["opposite_sign"] = float((winner < 0).sum() / max(1, np.isfinite(winner).sum()))
-        mean = _mean_overlap(data, config)
-        row["off_diagonal"] = np.abs(mean - np.diag(np.diag(mean))).max()
-        row["unrepresented"] = (rank == 0).sum(axis=1).mean()
-        listed.append(row)
-    return pd.DataFrame(listed)
-
-
-def rows(data: Measured) -> pd.DataFrame:
-    """One row for each feature of a seed."""
-    import numpy as np
-    import pandas as pd
-
-    labels = data.study.labels()
-    frames = []
-    for index, config in enumerate(data.configs):
-        rank = data.value(config, "rank")
-        columns: dict[str, Any] = {name: labels[name].iloc[index] for name in labels.columns}
-        columns["seed"] = np.repeat(np.arange(len(rank)), config.n_features)
-        columns["feature"] = np.tile(np.arange(config.n_features), len(rank))
-        for name in ("rank", "winner", "favourite"):
-            columns[name] = data.value(config, name).ravel()
-        frames.append(pd.DataFrame(columns))
-    return pd.concat(frames, ignore_index=True)
-
-
-def draw(data: Measured, ax: Axes | None = None) -> Axes:
-    """The mean matrix, and how the winners' ranks are distributed; a row for each configuration."""
-    from fastpolysem import plots
-
-    size = (FIGURE_SIZE[0], FIGURE_SIZE[1] * len(data.configs))
-    axes = plots.panels(ax, len(data.configs), 2, size)
-    for config, (left, right) in zip(data.configs, axes, strict=True):
-        _heat_map(data, config, left)
-        _ranks(data, config, right)
-    return ax or axes[0, 0]
 
 
 def _heat_map(data: Measured, config: Config, ax: Axes) -> None:
-    import numpy as np
-
     from fastpolysem import plots, statistics
 
     mean = _mean_overlap(data, config)
@@ -168,8 +45,6 @@ def _heat_map(data: Measured, config: Config, ax: Axes) -> None:
 
 
 def _ranks(data: Measured, config: Config, ax: Axes) -> None:
-    import numpy as np
-
     from fastpolysem import plots
 
     rank = data.value(config, "rank")
@@ -203,8 +78,6 @@ def _mean_overlap(data: Measured, config: Config) -> NDArray[Any]:
 
 def _share(rank: NDArray[Any], at_most: int) -> Estimate:
     """Share of the represented features whose winner has at most this rank: the mean over seeds."""
-    import numpy as np
-
     from fastpolysem import statistics
 
     there, those = (rank > 0).sum(axis=1), ((rank > 0) & (rank <= at_most)).sum(axis=1)
@@ -217,7 +90,125 @@ def _share(rank: NDArray[Any], at_most: int) -> Estimate:
 
 def _rowwise(values: NDArray[Any]) -> NDArray[Any]:
     """Mean of each row's finite entries, of the rows that have any."""
-    import numpy as np
-
     some: NDArray[Any] = values[np.isfinite(values).any(axis=1)]
     return np.asarray(np.nanmean(some, axis=1), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Winners(Probe):
+    """Who wins each feature, by the start weights of the encoder."""
+
+    name = "initialisations"
+    columns: ClassVar = {}
+    arrays: ClassVar = {
+        "overlap": Column("float64", "sum over seeds of W_start W_endᵀ (1, n, n)"),
+        "rank": Column("int64", "the winner's rank among the start weights (S, n); 0: no winner"),
+        "winner": Column("float64", "the winner's start weight, with the sign of its end (S, n)"),
+        "favourite": Column("float64", "size of the largest start weight (S, n)"),
+    }
+
+    def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
+        """The arrays of a block.
+
+        Rank 1 is the favourite's, the largest start weight's. A feature that is not represented at
+        the end has rank 0 and no winner (nan). Diverged seeds add nothing to the overlap and have
+        no winners.
+        """
+        start, end = start_encoders(result), trained_encoders(result)
+        place = np.abs(end).argmax(axis=-1)[..., np.newaxis]
+        at_start = np.take_along_axis(start, place, axis=-1)[..., 0]
+        at_end = np.take_along_axis(end, place, axis=-1)[..., 0]
+        rank, valid = winner_rank(start, end), ~result.diverged
+        return {
+            "overlap": (start[valid] @ np.swapaxes(end[valid], -1, -2)).sum(axis=0)[np.newaxis],
+            "rank": rank,
+            "winner": np.where(rank > 0, at_start * np.sign(at_end), np.nan),
+            "favourite": np.abs(start).max(axis=-1),
+        }
+
+
+class Initialisations(MeasuredExperiment):
+    """Trained weights against their start."""
+
+    NAME = "initialisations"
+    SUMMARY = (
+        "Compare trained weights with the start, and count how often the favourite neuron wins."
+    )
+    FIGURE_SIZE = (11.0, 4.6)
+    PROBE = Winners()
+    PRESETS: ClassVar[Presets] = {
+        # About a minute on two cores.
+        "default": {"seeds": 100, "n_features": 64, "n_hidden": 1024, "l1": 1e-3},
+        # Some seconds.
+        "quick": {"seeds": 50, "n_features": 32, "n_hidden": 256, "l1": 1e-3},
+        # The published figure.
+        "paper": {"seeds": 16, "n_features": 256, "n_hidden": 4096, "l1": 1e-3},
+        # Hours.
+        "large": {
+            "seeds": 1000,
+            "n_features": 256,
+            "n_hidden": 4096,
+            "l1": 1e-3,
+            "l1_update": "orthant",
+        },
+    }
+
+    def table(self, data: Measured) -> pd.DataFrame:
+        """Means over seeds, one row a configuration.
+
+        ``mean`` with its 95 % interval is the share of features whose favourite wins, ``winner``
+        the mean start weight of the winner (the diagonal of the figure), ``favourite`` that of the
+        largest and ``expected_maximum`` its theory, ``median_rank`` that of the winner,
+        ``opposite_sign`` the share of winners whose sign changed, ``off_diagonal`` the largest size
+        off the diagonal of the mean matrix.
+        """
+        import pandas as pd
+
+        from fastpolysem import statistics, theory
+
+        table = []
+        for config, row in labelled(data.study):
+            rank, winner = data.value(config, "rank"), data.value(config, "winner")
+            mean = _mean_overlap(data, config)
+            row |= {"seeds": len(rank), **with_interval("mean", _share(rank, 1), ends="ci")}
+            row["median_rank"] = np.median(rank[rank > 0]) if (rank > 0).any() else np.nan
+            row |= with_interval("winner", statistics.mean(_rowwise(winner)))
+            row["favourite"] = data.value(config, "favourite").mean()
+            largest = float(theory.initial_maximum(config.n_hidden))
+            row["expected_maximum"] = largest * config.init_scale
+            row["opposite_sign"] = float((winner < 0).sum() / max(1, np.isfinite(winner).sum()))
+            row["off_diagonal"] = np.abs(mean - np.diag(np.diag(mean))).max()
+            row["unrepresented"] = (rank == 0).sum(axis=1).mean()
+            table.append(row)
+        return pd.DataFrame(table)
+
+    def rows(self, data: Measured) -> pd.DataFrame:
+        """One row for each feature of a seed."""
+        import pandas as pd
+
+        frames = []
+        for config, labels in labelled(data.study):
+            count, n = data.value(config, "rank").shape
+            features = {
+                "seed": np.repeat(np.arange(count), n),
+                "feature": np.tile(np.arange(n), count),
+            }
+            for name in ("rank", "winner", "favourite"):
+                features[name] = data.value(config, name).ravel()
+            frames.append(pd.DataFrame({**labels, **features}))
+        return pd.concat(frames, ignore_index=True)
+
+    def draw(self, data: Measured, ax: Axes | None = None) -> Axes:
+        """The mean matrix, and how the winners' ranks are distributed; a row for each
+        configuration."""
+        from fastpolysem import plots
+
+        size = (self.FIGURE_SIZE[0], self.FIGURE_SIZE[1] * len(data.configs))
+        axes = plots.panels(ax, len(data.configs), 2, size)
+        for config, (left, right) in zip(data.configs, axes, strict=True):
+            _heat_map(data, config, left)
+            _ranks(data, config, right)
+        return ax or axes[0, 0]
+
+
+EXPERIMENT = Initialisations()

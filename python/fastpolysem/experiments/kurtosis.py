@@ -8,41 +8,31 @@ which the theory's correction predicts without a free constant.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem import _checks
 from fastpolysem.config import Config
-from fastpolysem.experiments import grid_of
-from fastpolysem.experiments._answers import Answers, pairs, question, summary
-from fastpolysem.experiments._verdicts import (
-    EFFECT,
-    LACKS_POWER,
-    Verdict,
-    compared,
-    text,
-    verdict_of,
-)
-from fastpolysem.training import Record
+from fastpolysem.experiments._answers import Answers, Question, compared_by_seed
+from fastpolysem.experiments._base import Fields, Presets, recorded
+from fastpolysem.experiments._drawing import points
+from fastpolysem.experiments._verdicts import EFFECT, LACKS_POWER, Comparison, text
+from fastpolysem.metrics import fourth_norm
+from fastpolysem.probes import Column, Probe, trained_weights
+from fastpolysem.training import Record, TrainingResult, train
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from fastpolysem.training import TrainingResult
-
-NAME = "kurtosis"
-SUMMARY = "Move the noise through excess kurtosis at one size, and follow sparsity and counts."
-FIGURE_SIZE = (10.5, 8.0)
 
 MARGIN = 0.05
 """Difference of fourth norms, relative to the Gaussian's, that would not matter."""
 PLATEAU, WINDOW = 1000, 400
 """Steps of Gaussian noise to the common weights, and steps over which the fourth norm grows."""
-
 _KINDS: list[tuple[str, float | None]] = [
     ("rademacher", None),
     ("three_point", 1.0),
@@ -66,54 +56,7 @@ _SETTINGS: dict[str, Any] = {
     "steps": 20_000,
     "kinds": _KINDS,
 }
-PRESETS: dict[str, dict[str, Any]] = {
-    # A minute on two cores.
-    "default": {**_SETTINGS, "seeds": 300},
-    # Some seconds.
-    "quick": {
-        **_SETTINGS,
-        "seeds": 100,
-        "noise_sharing": "step",
-        "kinds": [*_KINDS[:2], *_KINDS[3:6], _KINDS[8]],
-    },
-    # The page of findings.
-    "paper": {**_SETTINGS, "seeds": 1000},
-    # A quarter of an hour.
-    "large": {**_SETTINGS, "seeds": 2000, "noise_std": [0.1, 0.15], "steps": 50_000},
-}
-
-
-def _all_configs(preset: str = "default", **changes: Any) -> list[Config]:
-    settings = {**PRESETS[_checks.choice("preset", preset, PRESETS)], **changes}
-    kinds = settings.pop("kinds")
-    if "noise" in changes:
-        return grid_of({preset: settings}, preset, {})
-    listed: list[Config] = []
-    for kind, shape in kinds:
-        listed += grid_of({preset: settings}, preset, {"noise": kind, "noise_shape": shape})
-    return listed
-
-
-def label(config: Config) -> dict[str, Any]:
-    """Sizes, l1 and noise."""
-    from fastpolysem import theory
-
-    shape = config.noise_shape
-    return {
-        "n_features": config.n_features,
-        "n_hidden": config.n_hidden,
-        "l1": config.l1,
-        "noise_std": config.noise_std,
-        "sharing": config.noise_sharing,
-        "noise": config.noise + (f" {shape:.3g}" if shape else ""),
-        "kurtosis": theory.excess_kurtosis(config.noise, shape),
-    }
-
-
-def _record(configs: Sequence[Config]) -> Record:
-    last = min(config.steps for config in configs)
-    at = np.unique(np.round(np.geomspace(1, max(last, 1), 80)).astype(int))
-    return Record("fourth_norm", [0, *at[at <= last].tolist()])
+_SETTING = ("n_features", "n_hidden", "l1", "noise_std", "sharing")
 
 
 def along_rotations(weights: NDArray[Any], direction: NDArray[Any]) -> NDArray[np.float64]:
@@ -157,196 +100,7 @@ def predicted_growth(weights: NDArray[Any], config: Config) -> NDArray[np.float6
     return result
 
 
-def take(result: TrainingResult) -> dict[str, NDArray[Any]]:
-    """Fourth norm, take-off, and growth from common weights.
-
-    ``fourth_norm`` at the end; ``take_off``, the first recorded step after `PLATEAU` at which it is
-    twice what it was then (nan: never), and ``taken_off``; ``growth`` by a step over `WINDOW` steps
-    from the weights that `PLATEAU` steps of Gaussian noise lead to, and ``slope``, by theory, for
-    each unit of excess kurtosis.
-    """
-    from fastpolysem import metrics
-    from fastpolysem.training import train
-
-    config = result.config
-    steps, history = result.history["step"], result.history["fourth_norm"]
-    plateau = int(np.searchsorted(steps, PLATEAU, side="right")) - 1
-    off = (history >= 2 * history[:, plateau, np.newaxis]) & (steps > PLATEAU)
-    taken = np.where(off.any(axis=1), steps[off.argmax(axis=1)], np.nan)
-    before = config.replace(noise="gaussian", noise_shape=None, noise_sharing="step", steps=PLATEAU)
-    start = np.asarray(train(before, result.seeds, return_weights=True).weights)
-    lost = ~np.isfinite(start).all(axis=(1, 2))
-    start = np.where(lost[:, np.newaxis, np.newaxis], 0.0, start)
-    after = train(
-        config.replace(steps=WINDOW),
-        result.seeds + np.uint64(2**32),  # noise that the start has not seen
-        initial_weights=start,
-        return_weights=True,
-    )
-    end = np.where(after.diverged[:, np.newaxis, np.newaxis], 0.0, np.asarray(after.weights))
-    grown = metrics.fourth_norm(end).mean(axis=1) - metrics.fourth_norm(start).mean(axis=1)
-    bad = lost | after.diverged
-    return {
-        "fourth_norm": history[:, -1],
-        "take_off": taken,
-        "taken_off": np.asarray(off.any(axis=1)),
-        "growth": np.where(bad, np.nan, grown / WINDOW),
-        "slope": np.where(bad, np.nan, predicted_growth(start, config)),
-    }
-
-
-_LABELS = ("n_features", "n_hidden", "l1", "noise_std", "sharing", "noise", "kurtosis")
-_SETTING = _LABELS[:5]
-configs, run, rows = question(NAME, PRESETS, label, take=take, record=_record, configs=_all_configs)
-
-
-def table(data: Answers) -> pd.DataFrame:
-    """Means with 95 % intervals, one row a kind of noise.
-
-    ``taken_off`` is the share of seeds whose fourth norm doubled after the plateau, ``take_off``
-    the mean step of those where it did; ``growth`` and ``predicted`` are the growth of the fourth
-    norm by a step from common weights, measured and by the theory's correction (``κ · slope``).
-    """
-    metrics = ["fourth_norm", "taken_off", "take_off", "growth", "slope"]
-    counts = ["polysemantic", "signed_slots", "malign", "unrepresented", "loss"]
-    means = summary(data, _LABELS, [*metrics, *counts])
-    means.insert(means.columns.get_loc("slope"), "predicted", means["kurtosis"] * means["slope"])
-    return means
-
-
-def verdict(data: Answers) -> Verdict:
-    """Does the fourth norm at the end depend on κ, and on anything else of the noise?"""
-    tests = []
-    for key, group in data.rows.groupby(list(_SETTING), sort=False):
-        same = dict(zip(_SETTING, key, strict=True))
-        where = f"std {same['noise_std']:g}, by {same['sharing']}: "
-        kinds = group[["noise", "kurtosis"]].drop_duplicates()
-        gaussian = data.where(**same, noise="gaussian")
-        for noise, kurtosis in kinds.itertuples(index=False, name=None):
-            if noise == "gaussian":
-                continue
-            here = data.where(**same, noise=noise)
-            a, b = pairs(here, gaussian, "fourth_norm")
-            name = f"{where}{noise} (κ = {kurtosis:.3g}) against gaussian"
-            tests.append(compared(name, a, b, MARGIN, paired=True, relative=True))
-        for kurtosis in sorted(kinds["kurtosis"].unique()):
-            equal = kinds.loc[kinds["kurtosis"].round(9) == round(kurtosis, 9), "noise"].tolist()
-            for other in equal[1:] if kurtosis else ():
-                a, b = pairs(
-                    data.where(**same, noise=other),
-                    data.where(**same, noise=equal[0]),
-                    "fourth_norm",
-                )
-                name = f"{where}{other} against {equal[0]}, both κ = {kurtosis:.3g}"
-                tests.append(compared(name, a, b, MARGIN, paired=True, relative=True))
-    method = "Paired t tests of the fourth norm at the end, relative to the second kind of noise"
-    return verdict_of(tests, method, lambda outcome, judged: _say(data, outcome, judged))
-
-
-def _say(data: Answers, outcome: str, judged: pd.DataFrame) -> str:
-    if outcome == LACKS_POWER:
-        return f"Whether kurtosis decides over sparsity: {outcome}."
-    against = judged[judged["test"].str.endswith("against gaussian")]
-    kurtosis = against["test"].str.extract(r"κ = (-?[\d.]+)")[0].astype(float)
-    sparser = against[(against["outcome"] == EFFECT) & (against["difference"] > 0)]
-    flatter = against[(against["outcome"] == EFFECT) & (against["difference"] < 0)]
-    negative, positive = kurtosis < -1e-6, kurtosis > 1e-6
-    parts = [
-        f"noise of negative κ ends sparser than Gaussian noise in "
-        f"{sparser.index.isin(kurtosis.index[negative]).sum()} of {negative.sum()} comparisons",
-        f"of positive κ flatter in {flatter.index.isin(kurtosis.index[positive]).sum()} "
-        f"of {positive.sum()}",
-    ]
-    zero = against[~negative & ~positive]
-    if len(zero):
-        parts.append(
-            f"of κ = 0 but another shape differently in {(zero['outcome'] == EFFECT).sum()} "
-            f"of {len(zero)}"
-        )
-    equal = judged[judged["test"].str.contains("both")]
-    if len(equal):
-        parts.append(
-            f"kinds of equal κ differ in {(equal['outcome'] == EFFECT).sum()} of {len(equal)}"
-        )
-    return "By the fourth norm, " + ", ".join(parts) + f"; {_growth(data)}."
-
-
-def _growth(data: Answers) -> str:
-    """The slope of the growth against κ, measured over predicted."""
-    from fastpolysem import statistics
-
-    listed = []
-    for key, group in data.valid.groupby(list(_SETTING), sort=False):
-        used = group[(group["kurtosis"].abs() <= 1.2) & np.isfinite(group["growth"])]
-        wide = used.pivot_table(index="seed", columns=["noise", "kurtosis"], values="growth")
-        wide = wide.dropna()
-        kurtosis = np.array([column[1] for column in wide.columns])
-        if len(wide) < 2 or not np.ptp(kurtosis):
-            continue
-        centered = kurtosis - kurtosis.mean()
-        slopes = wide.to_numpy() @ centered / (centered @ centered)
-        expected = float(used["slope"].mean())
-        ends = sorted(end / expected for end in statistics.mean(slopes)[1:])
-        ratio = (float(slopes.mean()) / expected, *ends)
-        listed.append(f"{text(ratio)} (noise by {key[-1]})")
-    if not listed:
-        return "the growth against κ cannot be told"
-    return (
-        "the early growth of the fourth norm against κ (|κ| ≤ 1.2) is "
-        f"{' and '.join(listed)} times the predicted one"
-    )
-
-
-def draw(data: Answers, ax: Axes | None = None) -> Axes:
-    """Sparsity, take-off, growth and counts against the excess kurtosis."""
-    from fastpolysem import plots
-
-    means = table(data)
-    means = means[means["noise_std"] == means["noise_std"].iloc[0]]
-    axes = plots.panels(ax, 2, 2, FIGURE_SIZE, sharex=True)
-    panels = {
-        "fourth_norm": "fourth norm at the end",
-        "take_off": "take-off, steps\n(mean of seeds that did)",
-        "growth": "early growth of the\nfourth norm by a step",
-        "signed_slots": "neurons that several\nfeatures favour",
-    }
-    families = list(dict.fromkeys(name.split()[0] for name in means["noise"]))
-    for each, (metric, what) in zip(axes.flat, panels.items(), strict=True):
-        for (sharing, noise), part in means.groupby(["sharing", "noise"], sort=False):
-            family = families.index(noise.split()[0])
-            bars = [part[metric] - part[f"{metric}_low"], part[f"{metric}_high"] - part[metric]]
-            shift = 0.04 if sharing == "input" else -0.04
-            each.errorbar(
-                part["kurtosis"] + shift,
-                part[metric],
-                np.maximum(np.nan_to_num(bars), 0),
-                fmt="s" if sharing == "input" else "o",
-                mfc="white" if sharing == "input" else None,
-                color=plots.COLORS[family % len(plots.COLORS)],
-                ms=5,
-                capsize=2,
-            )
-        each.set_ylabel(what)
-    _theory(axes[1, 0], means)
-    axes[0, 0].set_ylim(0, 1)
-    axes[1, 1].set_ylim(bottom=0)
-    if (axes[0, 1].get_ylim()[0] > 0) and np.isfinite(means["take_off"]).any():
-        axes[0, 1].set_yscale("log")
-    for each in axes[1]:
-        each.set_xlabel("excess kurtosis of the noise")
-    for index, family in enumerate(families):
-        color = plots.COLORS[index % len(plots.COLORS)]
-        axes[0, 0].plot([], [], "o", color=color, label=family.replace("_", " "))
-    for sharing in means["sharing"].unique():
-        face = "white" if sharing == "input" else "#444444"
-        mark = "s" if sharing == "input" else "o"
-        name = f"noise shared by a {sharing}" if sharing == "step" else "each input its own"
-        axes[0, 0].plot([], [], mark, color="#444444", mfc=face, label=name)
-    axes[0, 0].legend(frameon=False, fontsize="small")
-    std, count = means["noise_std"].iloc[0], int(means["seeds"].min())
-    title = f"noise of standard deviation {std:g}, {count} seeds, 95 % intervals"
-    axes[0, 0].set_title(title, fontsize="medium")
-    return ax or axes[0, 0]
+_MARKS: dict[str, dict[str, Any]] = {"step": {"fmt": "o"}, "input": {"fmt": "s", "mfc": "white"}}
 
 
 def _theory(ax: Axes, means: pd.DataFrame) -> None:
@@ -358,3 +112,240 @@ def _theory(ax: Axes, means: pd.DataFrame) -> None:
         ax.plot(at, offset + slope * at, color="#666666", label="theory, from the Gaussian's")
     ax.axhline(0, color="#BBBBBB", lw=0.8, zorder=0)
     ax.legend(frameon=False, fontsize="small")
+
+
+@dataclass(frozen=True)
+class Growth(Probe):
+    """Fourth norm, take-off, and growth from common weights."""
+
+    name = "kurtosis"
+    plateau: int = PLATEAU
+    """Steps of Gaussian noise to the common weights, after which a doubling counts."""
+    window: int = WINDOW
+    """Steps over which the growth is measured."""
+    columns: ClassVar = {
+        "fourth_norm": Column("float64", "fourth norm at the end"),
+        "take_off": Column("float64", "first recorded step at which it has doubled; nan: never"),
+        "taken_off": Column("bool", "whether it ever has"),
+        "growth": Column("float64", "growth by a step from common weights"),
+        "slope": Column("float64", "growth by theory, for each unit of excess kurtosis"),
+    }
+
+    def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
+        """The columns of a block, whose history has the fourth norm."""
+        steps, history = result.history["step"], result.history["fourth_norm"]
+        before = int(np.searchsorted(steps, self.plateau, side="right")) - 1
+        off = (history >= 2 * history[:, before, np.newaxis]) & (steps > self.plateau)
+        growth, slope = self._from_common_weights(result)
+        return {
+            "fourth_norm": history[:, -1],
+            "take_off": np.where(off.any(axis=1), steps[off.argmax(axis=1)], np.nan),
+            "taken_off": np.asarray(off.any(axis=1)),
+            "growth": growth,
+            "slope": slope,
+        }
+
+    def _from_common_weights(self, result: TrainingResult) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Growth by a step over the window, measured and by theory."""
+        config = result.config
+        gaussian: dict[str, Any] = {"noise": "gaussian", "noise_shape": None}
+        before = config.replace(**gaussian, noise_sharing="step", steps=self.plateau)
+        start = np.asarray(train(before, result.seeds, return_weights=True).weights)
+        lost = ~np.isfinite(start).all(axis=(1, 2))
+        start = np.where(lost[:, np.newaxis, np.newaxis], 0.0, start)
+        after = train(
+            config.replace(steps=self.window),
+            result.seeds + np.uint64(2**32),  # noise that the start has not seen
+            initial_weights=start,
+            return_weights=True,
+        )
+        grown = fourth_norm(trained_weights(after)).mean(axis=1) - fourth_norm(start).mean(axis=1)
+        bad = lost | after.diverged
+        measured = np.where(bad, np.nan, grown / self.window)
+        return measured, np.where(bad, np.nan, predicted_growth(start, config))
+
+
+class Kurtosis(Question):
+    """Noise of several shapes at one size."""
+
+    NAME = "kurtosis"
+    SUMMARY = "Move the noise through excess kurtosis at one size, and follow sparsity and counts."
+    FIGURE_SIZE = (10.5, 8.0)
+    PRESETS: ClassVar[Presets] = {
+        # A minute on two cores.
+        "default": {**_SETTINGS, "seeds": 300},
+        # Some seconds.
+        "quick": {
+            **_SETTINGS,
+            "seeds": 100,
+            "noise_sharing": "step",
+            "kinds": [*_KINDS[:2], *_KINDS[3:6], _KINDS[8]],
+        },
+        # The page of findings.
+        "paper": {**_SETTINGS, "seeds": 1000},
+        # A quarter of an hour.
+        "large": {**_SETTINGS, "seeds": 2000, "noise_std": [0.1, 0.15], "steps": 50_000},
+    }
+    PROBE = Growth()
+    LABELS = (*_SETTING, "noise", "kurtosis")
+    METRICS = (
+        *("fourth_norm", "taken_off", "take_off", "growth", "slope"),
+        *("polysemantic", "signed_slots", "malign", "unrepresented", "loss"),
+    )
+    METHOD = "Paired t tests of the fourth norm at the end, relative to the second kind of noise"
+
+    def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
+        """Kinds of noise with their shapes, unless one is given."""
+        kinds = settings.pop("kinds")
+        kinds = changes.pop("kinds", kinds)
+        if "noise" in changes:
+            return [{}]
+        return [{"noise": kind, "noise_shape": shape} for kind, shape in kinds]
+
+    def record(self, configs: Sequence[Config]) -> Record:
+        """The fourth norm at about 80 steps that all configurations have."""
+        last = min(config.steps for config in configs)
+        return recorded("fourth_norm", last, last)
+
+    def labels(self, config: Config) -> dict[str, Any]:
+        """Sizes, l1 and noise."""
+        from fastpolysem import theory
+
+        shape = config.noise_shape
+        return super().labels(config) | {
+            "sharing": config.noise_sharing,
+            "noise": config.noise + (f" {shape:.3g}" if shape else ""),
+            "kurtosis": theory.excess_kurtosis(config.noise, shape),
+        }
+
+    def table(self, data: Answers) -> pd.DataFrame:
+        """Means with 95 % intervals, one row a kind of noise.
+
+        ``taken_off`` is the share of seeds whose fourth norm doubled after the plateau,
+        ``take_off`` the mean step of those where it did; ``growth`` and ``predicted`` are the
+        growth of the fourth norm by a step from common weights, measured and by the theory's
+        correction (``κ · slope``).
+        """
+        means = super().table(data)
+        predicted = means["kurtosis"] * means["slope"]
+        means.insert(means.columns.get_loc("slope"), "predicted", predicted)
+        return means
+
+    def tests(self, data: Answers) -> list[Comparison]:
+        """Does the fourth norm at the end depend on κ, and on anything else of the noise?"""
+        tests = []
+        for same, group in self.settings(data.rows, _SETTING):
+            where = f"std {same['noise_std']:g}, by {same['sharing']}: "
+            kinds = group[["noise", "kurtosis"]].drop_duplicates()
+            named = [
+                (f"{noise} (κ = {kurtosis:.3g}) against gaussian", noise, "gaussian")
+                for noise, kurtosis in kinds.itertuples(index=False, name=None)
+                if noise != "gaussian"
+            ]
+            for kurtosis in sorted(kinds["kurtosis"].unique()):
+                alike = kinds["kurtosis"].round(9) == round(kurtosis, 9)
+                first, *others = kinds.loc[alike, "noise"]
+                for noise in others if kurtosis else ():
+                    name = f"{noise} against {first}, both κ = {kurtosis:.3g}"
+                    named.append((name, noise, first))
+            for name, noise, other in named:
+                here, there = data.where(**same, noise=noise), data.where(**same, noise=other)
+                tests.append(compared_by_seed(where + name, here, there, "fourth_norm", MARGIN))
+        return tests
+
+    def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
+        """How the fourth norm goes with κ, and its early growth beside the predicted."""
+        if outcome == LACKS_POWER:
+            return f"Whether kurtosis decides over sparsity: {outcome}."
+        against = judged[judged["test"].str.endswith("against gaussian")]
+        kurtosis = against["test"].str.extract(r"κ = (-?[\d.]+)")[0].astype(float)
+        sparser = against[(against["outcome"] == EFFECT) & (against["difference"] > 0)]
+        flatter = against[(against["outcome"] == EFFECT) & (against["difference"] < 0)]
+        negative, positive = kurtosis < -1e-6, kurtosis > 1e-6
+        parts = [
+            f"noise of negative κ ends sparser than Gaussian noise in "
+            f"{sparser.index.isin(kurtosis.index[negative]).sum()} of {negative.sum()} comparisons",
+            f"of positive κ flatter in {flatter.index.isin(kurtosis.index[positive]).sum()} "
+            f"of {positive.sum()}",
+        ]
+        zero = against[~negative & ~positive]
+        if len(zero):
+            parts.append(
+                f"of κ = 0 but another shape differently in {(zero['outcome'] == EFFECT).sum()} "
+                f"of {len(zero)}"
+            )
+        equal = judged[judged["test"].str.contains("both")]
+        if len(equal):
+            parts.append(
+                f"kinds of equal κ differ in {(equal['outcome'] == EFFECT).sum()} of {len(equal)}"
+            )
+        return "By the fourth norm, " + ", ".join(parts) + f"; {self._growth(data)}."
+
+    def _growth(self, data: Answers) -> str:
+        """The slope of the growth against κ, measured over predicted."""
+        from fastpolysem import statistics
+
+        ratios = []
+        for setting, group in self.settings(data.valid, _SETTING):
+            used = group[(group["kurtosis"].abs() <= 1.2) & np.isfinite(group["growth"])]
+            wide = used.pivot_table(index="seed", columns=["noise", "kurtosis"], values="growth")
+            wide = wide.dropna()
+            kurtosis = np.array([column[1] for column in wide.columns])
+            if len(wide) < 2 or not np.ptp(kurtosis):
+                continue
+            centered = kurtosis - kurtosis.mean()
+            slopes = wide.to_numpy() @ centered / (centered @ centered)
+            expected = float(used["slope"].mean())
+            ends = sorted(end / expected for end in statistics.mean(slopes)[1:])
+            ratio = (float(slopes.mean()) / expected, *ends)
+            ratios.append(f"{text(ratio)} (noise by {setting['sharing']})")
+        if not ratios:
+            return "the growth against κ cannot be told"
+        return (
+            "the early growth of the fourth norm against κ (|κ| ≤ 1.2) is "
+            f"{' and '.join(ratios)} times the predicted one"
+        )
+
+    def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
+        """Sparsity, take-off, growth and counts against the excess kurtosis."""
+        from fastpolysem import plots
+
+        means = self.table(data)
+        means = means[means["noise_std"] == means["noise_std"].iloc[0]]
+        axes = plots.panels(ax, 2, 2, self.FIGURE_SIZE, sharex=True)
+        panels = {
+            "fourth_norm": "fourth norm at the end",
+            "take_off": "take-off, steps\n(mean of seeds that did)",
+            "growth": "early growth of the\nfourth norm by a step",
+            "signed_slots": "neurons that several\nfeatures favour",
+        }
+        families = list(dict.fromkeys(name.split()[0] for name in means["noise"]))
+        colors = [plots.COLORS[index % len(plots.COLORS)] for index in range(len(families))]
+        for each, (metric, what) in zip(axes.flat, panels.items(), strict=True):
+            for (sharing, noise), part in means.groupby(["sharing", "noise"], sort=False):
+                shift = 0.04 if sharing == "input" else -0.04
+                style: dict[str, Any] = {"ms": 5, "capsize": 2, **_MARKS[sharing]}
+                style["color"] = colors[families.index(noise.split()[0])]
+                points(each, part["kurtosis"] + shift, part, metric, **style)
+            each.set_ylabel(what)
+        _theory(axes[1, 0], means)
+        axes[0, 0].set_ylim(0, 1)
+        axes[1, 1].set_ylim(bottom=0)
+        if (axes[0, 1].get_ylim()[0] > 0) and np.isfinite(means["take_off"]).any():
+            axes[0, 1].set_yscale("log")
+        for each in axes[1]:
+            each.set_xlabel("excess kurtosis of the noise")
+        for family, color in zip(families, colors, strict=True):
+            axes[0, 0].plot([], [], "o", color=color, label=family.replace("_", " "))
+        for sharing in means["sharing"].unique():
+            name = "noise shared by a step" if sharing == "step" else "each input its own"
+            mark = {"mfc": "#444444", **_MARKS[sharing]}
+            axes[0, 0].plot([], [], mark.pop("fmt"), color="#444444", label=name, **mark)
+        axes[0, 0].legend(frameon=False, fontsize="small")
+        std, count = means["noise_std"].iloc[0], int(means["seeds"].min())
+        title = f"noise of standard deviation {std:g}, {count} seeds, 95 % intervals"
+        axes[0, 0].set_title(title, fontsize="medium")
+        return ax or axes[0, 0]
+
+
+EXPERIMENT = Kurtosis()

@@ -9,42 +9,32 @@ inputs of several.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem import _checks
 from fastpolysem.config import Config
-from fastpolysem.experiments import grid_of
-from fastpolysem.experiments._answers import Answers, pairs, question, summary
-from fastpolysem.experiments._verdicts import (
-    EFFECT,
-    LACKS_POWER,
-    NO_EFFECT,
-    Comparison,
-    Verdict,
-    compared,
-    verdict_of,
-)
-from fastpolysem.experiments.cooccurrence import loss_on_mixed, paired_inputs
+from fastpolysem.experiments._answers import Answers, Question, compared_by_seed
+from fastpolysem.experiments._base import Fields, Presets, values_of
+from fastpolysem.experiments._drawing import bars
+from fastpolysem.experiments._meetings import LOSS_MIXED, loss_on_mixed, paired_inputs
+from fastpolysem.experiments._verdicts import EFFECT, LACKS_POWER, NO_EFFECT, Comparison
+from fastpolysem.probes import Column, Probe, trained_weights
+from fastpolysem.training import TrainingResult
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from fastpolysem.training import TrainingResult
-
-NAME = "tradeoff"
-SUMMARY = "Weigh performance against polysemanticity, over a grid and for one remedy at a time."
-FIGURE_SIZE = (11.5, 5.6)
 
 MARGIN = 0.02
 """Difference of the share of features with a neuron of their own that would not matter."""
 CONCENTRATED = 0.8
 """A feature is on a neuron if its |weight| there is at least this share of its norm."""
 NONE = "none"
-
 _SETTINGS: dict[str, Any] = {
     "n_features": 16,
     "n_hidden": [16, 32, 64],
@@ -54,23 +44,6 @@ _SETTINGS: dict[str, Any] = {
     "learning_rate": 4e-3,
     "steps": 2000,
 }
-PRESETS: dict[str, dict[str, Any]] = {
-    # A minute on two cores.
-    "default": {**_SETTINGS, "seeds": 200},
-    # Some seconds.
-    "quick": {**_SETTINGS, "seeds": 60, "n_hidden": 32, "l1": [0.01, 0.03, 0.1]},
-    # The page of findings.
-    "paper": {**_SETTINGS, "seeds": 1000},
-    # An hour.
-    "large": {
-        **_SETTINGS,
-        "seeds": 1000,
-        "n_features": 64,
-        "n_hidden": [64, 128, 256],
-        "steps": 7500,
-        "learning_rate": 1e-3,
-    },
-}
 
 
 def remedies(config: Config) -> dict[str, Config]:
@@ -79,11 +52,11 @@ def remedies(config: Config) -> dict[str, Config]:
 
     def schedule(*points: tuple[float, float]) -> list[tuple[int, float]]:
         """Constant pieces: each factor holds from its time on."""
-        listed: list[tuple[int, float]] = []
+        pieces: list[tuple[int, float]] = []
         for (time, factor), after in zip(points, [*points[1:], (1.0, 0.0)], strict=True):
             first, end = round(time * last), round(after[0] * last)
-            listed += [(first, factor), (max(first, end - 1), factor)]
-        return [one for i, one in enumerate(listed) if i == 0 or one[0] > listed[i - 1][0]]
+            pieces += [(first, factor), (max(first, end - 1), factor)]
+        return [point for i, point in enumerate(pieces) if i == 0 or point[0] > pieces[i - 1][0]]
 
     n = config.n_features
     changes: dict[str, dict[str, Any]] = {
@@ -104,92 +77,21 @@ def remedies(config: Config) -> dict[str, Config]:
     return {name: config.replace(**change) for name, change in changes.items()}
 
 
-def _all_configs(preset: str = "default", **changes: Any) -> list[Config]:
-    settings = {**PRESETS[_checks.choice("preset", preset, PRESETS)], **changes}
-    sizes = settings.pop("noise_std")
-    listed: list[Config] = []
-    for std in sizes if isinstance(sizes, list) else [sizes]:
-        noise = {"noise": "rademacher", "noise_std": std} if std else {}
-        listed += grid_of({preset: settings}, preset, {**noise, **changes} if std else changes)
-    plain = [one for one in listed if one.noise == "none"]
-    for one in plain:
-        if one is _middle(plain):
-            known = {config.digest for config in listed}
-            listed += [c for c in remedies(one).values() if c.digest not in known]
-    return listed
-
-
-def _middle(listed: list[Config]) -> Config:
+def _middle(configs: list[Config]) -> Config:
     """The configuration of the middle width and, in it, the middle l1."""
-    widths = sorted({one.n_hidden for one in listed})
-    there = [one for one in listed if one.n_hidden == widths[len(widths) // 2]]
-    there.sort(key=lambda one: one.l1)
+    widths = sorted({config.n_hidden for config in configs})
+    there = [config for config in configs if config.n_hidden == widths[len(widths) // 2]]
+    there.sort(key=lambda config: config.l1)
     return there[len(there) // 2]
 
 
-def label(config: Config) -> dict[str, Any]:
-    """Sizes, l1, noise and remedy."""
-    bare = Config(
-        n_features=config.n_features,
-        n_hidden=config.n_hidden,
-        l1=config.l1,
-        l1_update=config.l1_update,
-        learning_rate=config.learning_rate,
-        optimizer=config.optimizer,
-        steps=config.steps,
-    )
-    known = {one.digest: name for name, one in remedies(bare).items()}
-    remedy = known.get(config.digest, NONE)
-    return {
-        "n_features": config.n_features,
-        "n_hidden": config.n_hidden,
-        "l1": config.l1,
-        "noise_std": config.noise_std if remedy == NONE else 0.0,
-        "remedy": remedy,
-    }
-
-
-def take(result: TrainingResult) -> dict[str, NDArray[Any]]:
-    """``alone``, the share of features with a neuron of their own; ``shared``, neurons that several
-    features concentrate on; ``loss_mixed``, the loss where each feature is on with probability 1/8.
-    """
-    weights = np.asarray(result.weights, dtype=np.float64)
-    weights = np.where(result.diverged[:, np.newaxis, np.newaxis], 0.0, weights)
-    norm = np.linalg.norm(weights, axis=-1, keepdims=True)
-    on = (np.abs(weights) >= CONCENTRATED * norm) & (norm > 1e-6)
-    features = on.sum(axis=1)
-    alone = (on & (features == 1)[:, np.newaxis, :]).any(axis=-1)
-    return {
-        "alone": alone.mean(axis=-1),
-        "shared": (features >= 2).sum(axis=-1),
-        "loss_mixed": loss_on_mixed(weights, result.config),
-    }
-
-
-_LABELS = ("n_features", "n_hidden", "l1", "noise_std", "remedy")
-configs, run, rows = question(NAME, PRESETS, label, take=take, configs=_all_configs)
-
-
-def table(data: Answers) -> pd.DataFrame:
-    """Means with 95 % intervals, one row a setting.
-
-    ``alone`` is the share of features with a neuron of their own, ``shared`` counts neurons that
-    several concentrate on; ``loss`` and ``loss_mixed`` are without l1 and noise, on inputs of one
-    feature and where each is on with probability 1/8. ``front`` and ``front_mixed`` are how often a
-    setting is on the Pareto front of ``alone`` against these losses in resamples of the seeds.
-    """
-    metrics = ["alone", "shared", "polysemantic", "malign", "loss", "loss_mixed", "unrepresented"]
-    means = summary(data, _LABELS, metrics)
-    for name, losses in (("front", "loss"), ("front_mixed", "loss_mixed")):
-        means[name] = _on_front(data, losses)
-    return means
-
-
-def _on_front(data: Answers, losses: str, repeats: int = 200) -> NDArray[np.float64]:
+def _on_front(
+    groups: Iterable[pd.DataFrame], losses: str, repeats: int = 200
+) -> NDArray[np.float64]:
     """How often no other setting is better in both means, each mean drawn anew by resampling."""
     rng = np.random.default_rng(0)
     drawn = []
-    for _, group in data.rows.groupby(list(_LABELS), sort=False, dropna=False):
+    for group in groups:
         values = group.loc[~group["diverged"], ["alone", losses]].to_numpy(float)
         if not len(values):
             drawn.append(np.full((repeats, 2), np.nan))
@@ -203,109 +105,194 @@ def _on_front(data: Answers, losses: str, repeats: int = 200) -> NDArray[np.floa
     return result
 
 
-def verdict(data: Answers) -> Verdict:
-    """Which remedies give more features a neuron of their own?"""
-    tests: list[Comparison] = []
-    for (same, remedy), here in _treated(data):
-        base = data.where(**same, remedy=NONE)
-        a, b = pairs(here, base, "alone")
-        tests.append(compared(remedy, a, b, MARGIN, paired=True))
-    method = (
+def _points(ax: Axes, means: pd.DataFrame, losses: str, style: dict[str, Any]) -> None:
+    x, y = 1 - means["alone"], means[losses]
+    yerr = bars(means, losses)
+    yerr[0] = np.minimum(yerr[0], y - y / 10)  # a logarithmic axis
+    ax.errorbar(x, y, yerr, bars(means, "alone")[::-1], ms=5, lw=1, capsize=2, **style)
+
+
+@dataclass(frozen=True)
+class Alone(Probe):
+    """Features with a neuron of their own, and the loss where features meet."""
+
+    name = "tradeoff"
+    columns: ClassVar = {
+        "alone": Column("float64", "share of the features with a neuron of their own"),
+        "shared": Column("int64", "neurons that several features concentrate on"),
+        "loss_mixed": LOSS_MIXED,
+    }
+
+    def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
+        """``alone``, ``shared`` and ``loss_mixed``."""
+        weights = trained_weights(result).astype(np.float64)
+        norm = np.linalg.norm(weights, axis=-1, keepdims=True)
+        on = (np.abs(weights) >= CONCENTRATED * norm) & (norm > 1e-6)
+        features = on.sum(axis=1)
+        alone = (on & (features == 1)[:, np.newaxis, :]).any(axis=-1)
+        return {
+            "alone": alone.mean(axis=-1),
+            "shared": (features >= 2).sum(axis=-1),
+            "loss_mixed": loss_on_mixed(weights, result.config),
+        }
+
+
+class Tradeoff(Question):
+    """Remedies, and their price."""
+
+    NAME = "tradeoff"
+    SUMMARY = "Weigh performance against polysemanticity, over a grid and for one remedy at a time."
+    FIGURE_SIZE = (11.5, 5.6)
+    PRESETS: ClassVar[Presets] = {
+        # A minute on two cores.
+        "default": {**_SETTINGS, "seeds": 200},
+        # Some seconds.
+        "quick": {**_SETTINGS, "seeds": 60, "n_hidden": 32, "l1": [0.01, 0.03, 0.1]},
+        # The page of findings.
+        "paper": {**_SETTINGS, "seeds": 1000},
+        # An hour.
+        "large": {
+            **_SETTINGS,
+            "seeds": 1000,
+            "n_features": 64,
+            "n_hidden": [64, 128, 256],
+            "steps": 7500,
+            "learning_rate": 1e-3,
+        },
+    }
+    PROBE = Alone()
+    LABELS = ("n_features", "n_hidden", "l1", "noise_std", "remedy")
+    METRICS = (
+        *("alone", "shared", "polysemantic", "malign", "loss", "loss_mixed", "unrepresented"),
+    )
+    METHOD = (
         "Paired t tests of the share of features with a neuron of their own, each remedy against "
         "none, seed by seed"
     )
-    return verdict_of(tests, method, lambda outcome, judged: _say(data, outcome, judged))
 
+    def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
+        """Without noise, and with noise of each size."""
+        sizes = settings.pop("noise_std")
+        for std in values_of(changes.pop("noise_std", sizes)):
+            yield {"noise": "rademacher", "noise_std": std} if std else {}
 
-def _treated(data: Answers) -> list[tuple[tuple[dict[str, Any], str], pd.DataFrame]]:
-    """The rows of each remedy, with what it has in common with those without."""
-    listed = []
-    for key, group in data.valid.groupby(list(_LABELS), sort=False):
-        labels = dict(zip(_LABELS, key, strict=True))
-        remedy = labels.pop("remedy")
-        if remedy != NONE:
-            listed.append(((labels, remedy), group))
-    return listed
+    def _expanded(self, settings: Fields, changes: Fields) -> list[Config]:
+        configs = super()._expanded(settings, changes)
+        plain = [config for config in configs if config.noise == "none"]
+        known = {config.digest for config in configs}
+        treated = remedies(_middle(plain)).values() if plain else ()
+        return [*configs, *(config for config in treated if config.digest not in known)]
 
+    def labels(self, config: Config) -> dict[str, Any]:
+        """Sizes, l1, noise and remedy."""
+        kept = ("n_features", "n_hidden", "l1", "l1_update", "learning_rate", "optimizer", "steps")
+        bare = Config(**{name: getattr(config, name) for name in kept})
+        known = {treated.digest: name for name, treated in remedies(bare).items()}
+        remedy = known.get(config.digest, NONE)
+        noise_std = config.noise_std if remedy == NONE else 0.0
+        return super().labels(config) | {"noise_std": noise_std, "remedy": remedy}
 
-def _say(data: Answers, outcome: str, judged: pd.DataFrame) -> str:
-    if outcome == LACKS_POWER:
-        return f"Whether a remedy makes features monosemantic: {outcome}."
-    listed: dict[str, list[str]] = {"more": [], "fewer": [], NO_EFFECT: [], LACKS_POWER: []}
-    for ((same, remedy), here), row in zip(_treated(data), judged.itertuples(), strict=True):
-        kind = str(row.outcome)
-        if kind == EFFECT:
-            kind = "more" if row.difference > 0 else "fewer"
-        base = data.where(**same, remedy=NONE)["loss"].mean()
-        price = here["loss"].mean() / base if base > 0 else np.nan
-        share = f"{here['alone'].mean():.1%} alone, {price:.3g} times the loss"
-        listed[kind].append(f"{remedy} ({share})" if kind in ("more", "fewer") else remedy)
-    base_share = np.mean(
-        [data.where(**same, remedy=NONE)["alone"].mean() for (same, _), _ in _treated(data)]
-    )
-    parts = [
-        f"{said} {', '.join(listed[kind])}"
-        for kind, said in (
-            ("more", "more have one with"),
-            ("fewer", "fewer with"),
-            (NO_EFFECT, "no different with"),
-            (LACKS_POWER, "undecided with"),
+    def table(self, data: Answers) -> pd.DataFrame:
+        """Means with 95 % intervals, one row a setting.
+
+        ``alone`` is the share of features with a neuron of their own, ``shared`` counts neurons
+        that several concentrate on; ``loss`` and ``loss_mixed`` are without l1 and noise, on inputs
+        of one feature and where each is on with probability 1/8. ``front`` and ``front_mixed`` are
+        how often a setting is on the Pareto front of ``alone`` against these losses in resamples of
+        the seeds.
+        """
+        means = super().table(data)
+        for name, losses in (("front", "loss"), ("front_mixed", "loss_mixed")):
+            means[name] = _on_front((group for _, group in self.settings(data.rows)), losses)
+        return means
+
+    def tests(self, data: Answers) -> list[Comparison]:
+        """Which remedies give more features a neuron of their own?"""
+        return [
+            compared_by_seed(remedy, treated, without, "alone", MARGIN, relative=False)
+            for remedy, treated, without in self._treated(data)
+        ]
+
+    def _treated(self, data: Answers) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
+        """The rows of each remedy, and those of the same setting without one."""
+        for setting, group in self.settings(data.valid):
+            remedy = setting.pop("remedy")
+            if remedy != NONE:
+                yield remedy, group, data.where(**setting, remedy=NONE)
+
+    def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
+        """Which remedies help, and what they cost."""
+        if outcome == LACKS_POWER:
+            return f"Whether a remedy makes features monosemantic: {outcome}."
+        found: dict[str, list[str]] = {"more": [], "fewer": [], NO_EFFECT: [], LACKS_POWER: []}
+        shares = []
+        for (remedy, treated, without), row in zip(
+            self._treated(data), judged.itertuples(), strict=True
+        ):
+            kind = str(row.outcome)
+            if kind == EFFECT:
+                kind = "more" if row.difference > 0 else "fewer"
+            base = without["loss"].mean()
+            price = treated["loss"].mean() / base if base > 0 else np.nan
+            share = f"{treated['alone'].mean():.1%} alone, {price:.3g} times the loss"
+            found[kind].append(f"{remedy} ({share})" if kind in ("more", "fewer") else remedy)
+            shares.append(without["alone"].mean())
+        base_share = np.mean(shares)
+        parts = [
+            f"{said} {', '.join(found[kind])}"
+            for kind, said in (
+                ("more", "more have one with"),
+                ("fewer", "fewer with"),
+                (NO_EFFECT, "no different with"),
+                (LACKS_POWER, "undecided with"),
+            )
+            if found[kind]
+        ]
+        return (
+            f"Without a remedy {base_share:.1%} of the features have a neuron of their own; "
+            f"{'; '.join(parts)}."
         )
-        if listed[kind]
-    ]
-    return (
-        f"Without a remedy {base_share:.1%} of the features have a neuron of their own; "
-        f"{'; '.join(parts)}."
-    )
 
+    def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
+        """Loss against the share of features that share a neuron or have none, for each setting."""
+        from fastpolysem import plots
 
-def draw(data: Answers, ax: Axes | None = None) -> Axes:
-    """Loss against the share of features that share a neuron or have none, for each setting."""
-    from fastpolysem import plots
-
-    means = table(data)
-    axes = plots.panels(ax, 1, 2, FIGURE_SIZE, sharex=True)[0]
-    panels = {
-        "loss": ("loss, inputs of one feature", "front"),
-        "loss_mixed": ("loss, each feature on with probability 1/8", "front_mixed"),
-    }
-    names = [name for name in means["remedy"].unique() if name != NONE]
-    for each, (losses, (what, front)) in zip(axes, panels.items(), strict=True):
-        for noisy, mark in ((False, "o"), (True, "D")):
-            grid = means[(means["remedy"] == NONE) & ((means["noise_std"] > 0) == noisy)]
-            name = "grid of λ and m" + (", noise of ±0.1" if noisy else "")
-            if len(grid):
-                _points(each, grid, losses, {"fmt": mark, "color": "#999999", "label": name})
-        for index, name in enumerate(names):
-            color = plots.COLORS[index % len(plots.COLORS)]
-            mark = "s" if index < len(plots.COLORS) else "^"
-            part = means[means["remedy"] == name]
-            _points(each, part, losses, {"fmt": mark, "color": color, "label": name})
-        best = means[means[front] >= 0.5].sort_values("alone")
-        each.step(
-            1 - best["alone"], best[losses], where="pre", color="#222222", lw=1, label="front"
+        means = self.table(data)
+        axes = plots.panels(ax, 1, 2, self.FIGURE_SIZE, sharex=True)[0]
+        panels = {
+            "loss": ("loss, inputs of one feature", "front"),
+            "loss_mixed": ("loss, each feature on with probability 1/8", "front_mixed"),
+        }
+        names = [name for name in means["remedy"].unique() if name != NONE]
+        for each, (losses, (what, front)) in zip(axes, panels.items(), strict=True):
+            for noisy, mark in ((False, "o"), (True, "D")):
+                grid = means[(means["remedy"] == NONE) & ((means["noise_std"] > 0) == noisy)]
+                name = "grid of λ and m" + (", noise of ±0.1" if noisy else "")
+                if len(grid):
+                    _points(each, grid, losses, {"fmt": mark, "color": "#999999", "label": name})
+            for index, name in enumerate(names):
+                color = plots.COLORS[index % len(plots.COLORS)]
+                mark = "s" if index < len(plots.COLORS) else "^"
+                part = means[means["remedy"] == name]
+                _points(each, part, losses, {"fmt": mark, "color": color, "label": name})
+            _front(each, means, losses, front)
+            each.set(xlabel="share of features without a neuron of their own", ylabel=what)
+            each.set_yscale("log")
+        n, count = int(means["n_features"].iloc[0]), int(means["seeds"].min())
+        axes[0].set_title(f"n = {n}, {count} seeds, 95 % intervals", fontsize="medium")
+        axes[1].legend(
+            frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.02, 0.5)
         )
-        sure = means[means[front] >= 0.95]
-        each.plot(
-            1 - sure["alone"],
-            sure[losses],
-            "o",
-            ms=11,
-            mfc="none",
-            mec="#222222",
-            label="on it in 95 % of resamples",
-        )
-        each.set(xlabel="share of features without a neuron of their own", ylabel=what)
-        each.set_yscale("log")
-    n, count = int(means["n_features"].iloc[0]), int(means["seeds"].min())
-    axes[0].set_title(f"n = {n}, {count} seeds, 95 % intervals", fontsize="medium")
-    axes[1].legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.02, 0.5))
-    return ax or axes[0]
+        return ax or axes[0]
 
 
-def _points(ax: Axes, means: pd.DataFrame, losses: str, style: dict[str, Any]) -> None:
-    x, y = 1 - means["alone"], means[losses]
-    xerr = [means["alone_high"] - means["alone"], means["alone"] - means["alone_low"]]
-    low = np.maximum(means[f"{losses}_low"], means[losses] / 10)  # a logarithmic axis
-    yerr = [means[losses] - low, means[f"{losses}_high"] - means[losses]]
-    ax.errorbar(x, y, yerr, xerr, ms=5, lw=1, capsize=2, **style)
+def _front(ax: Axes, means: pd.DataFrame, losses: str, front: str) -> None:
+    """The settings that are on the Pareto front in most resamples, and in nearly all."""
+    best = means[means[front] >= 0.5].sort_values("alone")
+    ax.step(1 - best["alone"], best[losses], where="pre", color="#222222", lw=1, label="front")
+    sure = means[means[front] >= 0.95]
+    ring: dict[str, Any] = {"ms": 11, "mfc": "none", "mec": "#222222"}
+    ax.plot(1 - sure["alone"], sure[losses], "o", label="on it in 95 % of resamples", **ring)
+
+
+EXPERIMENT = Tradeoff()

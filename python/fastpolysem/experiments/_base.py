@@ -1,0 +1,260 @@
+"""What all experiments have in common: presets and changes to them, the run, the files.
+
+An experiment's module defines a class with its question, settings, probe, table and drawing. All
+that is the same for several experiments happens here, once.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+
+from fastpolysem import _checks
+from fastpolysem._files import write_output
+from fastpolysem.config import Config
+from fastpolysem.experiments import _measured
+from fastpolysem.experiments._measured import Measured
+from fastpolysem.grid import grid
+from fastpolysem.training import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from fastpolysem.probes import Probe
+    from fastpolysem.statistics import Estimate
+    from fastpolysem.studies import Progress, Study
+
+Fields = dict[str, Any]
+"""Values of fields by name, of which a list or range holds several."""
+Presets = dict[str, Fields]
+"""Settings by the preset's name: fields, and a number of ``seeds``."""
+
+Setting = TypeVar("Setting")
+Data = TypeVar("Data")
+
+
+class Experiment(ABC, Generic[Setting, Data]):
+    """A figure or a question: its settings, its run, its numbers and its drawing.
+
+    Importing its module must be quick: tables and plots are imported where they are used.
+    """
+
+    NAME: ClassVar[str]
+    """The module's name."""
+    SUMMARY: ClassVar[str]
+    """One sentence for the command line."""
+    FIGURE_SIZE: ClassVar[tuple[float, float]]
+    """Width and height of the figure in inches."""
+    PRESETS: ClassVar[Presets]
+    """Settings by name, "default", "quick", "paper" and "large" among them: a number of ``seeds``
+    and fields of `Config`, or of what the experiment has in its place."""
+
+    def configs(self, preset: str = "default", **changes: Any) -> list[Setting]:
+        """The configurations of a preset; a list in ``changes`` gives several values of a field."""
+        settings = dict(self.PRESETS[_checks.choice("preset", preset, self.PRESETS)])
+        settings.pop("seeds", None)
+        changes.pop("seeds", None)
+        return self._expanded(settings, changes)
+
+    def run(
+        self,
+        preset: str = "default",
+        *,
+        seeds: int | None = None,
+        path: str | os.PathLike[str] | None = None,
+        num_threads: int | None = None,
+        progress: bool | Callable[[Progress], object] | None = None,
+        **changes: Any,
+    ) -> Data:
+        """Train what is missing in ``path``, or everything without one, and return the data that
+        the other functions take."""
+        configs = self.configs(preset, **changes)
+        count = self.PRESETS[preset]["seeds"] if seeds is None else seeds
+        return self._collected(
+            configs, count, path=path, num_threads=num_threads, progress=progress
+        )
+
+    @abstractmethod
+    def table(self, data: Data) -> pd.DataFrame:
+        """The numbers of the figure with their intervals, one row a point."""
+
+    @abstractmethod
+    def rows(self, data: Data) -> pd.DataFrame:
+        """The raw data, one row a seed."""
+
+    @abstractmethod
+    def draw(self, data: Data, ax: Axes | None = None) -> Axes:
+        """The figure, on axes of a figure's subplots or, with several panels, in their place."""
+
+    def write(self, data: Data, folder: str | os.PathLike[str]) -> str:
+        """Write table, rows and figure into a folder, under the experiment's name.
+
+        Returns
+        -------
+        str
+            What the command line prints of it besides the table: nothing here.
+        """
+        from matplotlib.figure import Figure
+
+        from fastpolysem import plots
+
+        stem = Path(folder) / self.NAME
+        table, rows = self.table(data), self.rows(data)
+        write_output(f"{stem}.csv", lambda file: table.to_csv(file, index=False))
+        write_output(f"{stem}-seeds.csv", lambda file: rows.to_csv(file, index=False))
+        write_output(f"{stem}-seeds.parquet", lambda file: rows.to_parquet(file, index=False))
+        figure = Figure(figsize=self.FIGURE_SIZE, layout="constrained")
+        ax = self.draw(data, figure.subplots())
+        plots.save(ax, f"{stem}.png")
+        plots.save(ax, f"{stem}.svg")
+        return ""
+
+    @abstractmethod
+    def _expanded(self, settings: Fields, changes: Fields) -> list[Setting]:
+        """All configurations of a preset's settings after changes."""
+
+    @abstractmethod
+    def _collected(
+        self,
+        configs: list[Setting],
+        seeds: int,
+        *,
+        path: str | os.PathLike[str] | None,
+        num_threads: int | None,
+        progress: bool | Callable[[Progress], object] | None,
+    ) -> Data:
+        """The data of so many seeds of each configuration."""
+
+
+class TrainingExperiment(Experiment[Config, Data]):
+    """An experiment that trains models."""
+
+    PROBE: ClassVar[Probe | None] = None
+    """What it needs of a seed beside the columns of a study."""
+
+    def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
+        """Fields to set together, for each way to train; changes prevail over them.
+
+        May take out of ``settings`` and ``changes`` what is no field of `Config`.
+        """
+        return [{}]
+
+    def record(self, configs: Sequence[Config]) -> Record | None:
+        """What to record during training."""
+        return None
+
+    def _expanded(self, settings: Fields, changes: Fields) -> list[Config]:
+        ways = list(self.ways(settings, changes))
+        # Fields vary in the order of settings and changes; those of a way come last.
+        return [
+            config
+            for way in ways
+            for config in combinations({**settings, **changes, **way, **changes})
+        ]
+
+    def _collected(self, configs: list[Config], seeds: int, **options: Any) -> Data:
+        return self._data(
+            measure(
+                self.NAME, configs, seeds, probe=self.PROBE, record=self.record(configs), **options
+            )
+        )
+
+    @abstractmethod
+    def _data(self, measured: Measured) -> Data:
+        """The experiment's data, of all that was trained."""
+
+
+class StudyExperiment(TrainingExperiment["Study"]):
+    """An experiment whose data are a study."""
+
+    def _data(self, measured: Measured) -> Study:
+        return measured.study
+
+    def table(self, data: Study) -> pd.DataFrame:
+        """Mean counts with 95 % intervals, the law and the null model, one row a configuration."""
+        return data.summary().drop(columns=["loss", "benign", "malign", "digest"])
+
+    def rows(self, data: Study) -> pd.DataFrame:
+        """One row a seed."""
+        return data.seeds()
+
+
+class MeasuredExperiment(TrainingExperiment[Measured]):
+    """An experiment whose data are a study, and what was recorded or probed besides."""
+
+    def _data(self, measured: Measured) -> Measured:
+        return measured
+
+
+def measure(
+    name: str,
+    configs: Sequence[Config],
+    seeds: int,
+    *,
+    probe: Probe | None = None,
+    record: Record | None = None,
+    **options: Any,
+) -> Measured:
+    """Train the seeds 0 to ``seeds - 1`` of each configuration: all experiments train here.
+
+    Parameters
+    ----------
+    name
+        The experiment's.
+    configs, seeds
+        What to train.
+    probe, record
+        What to keep of a seed beside the columns of a study.
+    **options
+        ``path``, ``num_threads`` and ``progress``, as in `fastpolysem.collect`.
+    """
+    if probe is None and record is None:
+        from fastpolysem.studies import collect
+
+        study = collect(configs, seeds=seeds, **options)
+        return Measured((), study, study.interrupted)
+    return _measured.measure(name, configs, seeds, probe=probe, record=record, **options)
+
+
+def combinations(settings: Mapping[str, Any]) -> list[Config]:
+    """All combinations of settings, of which a list or range holds several values of a field."""
+    values = {name: values_of(value) for name, value in settings.items()}
+    for name, choices in values.items():
+        if not choices:
+            raise ValueError(f"{name} must hold at least one value, got none")
+    base = Config(**{name: choices[0] for name, choices in values.items()})
+    return grid(base, **values)
+
+
+def values_of(value: Any) -> list[Any]:
+    """The values that a setting stands for: those of a list or range, or itself."""
+    return list(value) if isinstance(value, (list, range)) else [value]
+
+
+def labelled(study: Study) -> list[tuple[Config, dict[str, Any]]]:
+    """Each configuration of a study, with what tells it from the others."""
+    labels = study.labels()
+    return [
+        (config, {name: labels[name].iloc[index] for name in labels.columns})
+        for index, config in enumerate(study.configs)
+    ]
+
+
+def with_interval(name: str, estimate: Estimate, ends: str | None = None) -> dict[str, float]:
+    """Three columns of a table: the value under its name, ``_low`` and ``_high`` after that of the
+    ends or, without one, after the same."""
+    ends = name if ends is None else ends
+    return {name: estimate.value, f"{ends}_low": estimate.low, f"{ends}_high": estimate.high}
+
+
+def recorded(metrics: str | Sequence[str], longest: int, shortest: int) -> Record:
+    """The start and about 80 steps that grow in proportion up to the longest training's last, as
+    far as the shortest goes."""
+    at = np.unique(np.round(np.geomspace(1, max(longest, 1), 80)).astype(int))
+    return Record(metrics, [0, *at[at <= shortest].tolist()])
