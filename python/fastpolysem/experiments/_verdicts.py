@@ -69,6 +69,7 @@ class Verdict:
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """P-values corrected for their number by Holm's (1979) step-down method; nan counts as 1."""
+    # SciPy corrects for the rate of false discoveries alone.
     p = np.nan_to_num(np.asarray(p_values, dtype=np.float64), nan=1.0)
     order = np.argsort(p, kind="stable")
     corrected = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
