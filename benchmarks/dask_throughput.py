@@ -39,8 +39,8 @@ def bytes_of_blocks() -> dict[str, Any]:
         count = block_size(full)
         config = full.replace(steps=1)  # their bytes do not depend on it
         for kept in (blocks.Kept(), blocks.Kept(weights=True)):
-            there = len(pickle.dumps((config.to_dict(), 0, count, 1, kept)))
-            back = len(pickle.dumps(blocks.train_block(config.to_dict(), 0, count, 1, kept)))
+            there = len(pickle.dumps((config.to_dict(), range(count), 1, kept)))
+            back = len(pickle.dumps(blocks.train_block(config.to_dict(), range(count), 1, kept)))
             name = f"n={config.n_features}, m={config.n_hidden}, {count} seeds"
             sizes[f"{name}{', weights' if kept.weights else ''}"] = {"there": there, "back": back}
     return sizes

@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import fastpolysem as fp
 from fastpolysem import statistics
 from fastpolysem.studies import Progress, Study, block_size, blocks
+from fastpolysem.studies.arguments import checked_seeds
 from fastpolysem.studies.seedsets import SeedSet
 from studying import CONFIG, CONFIGS, SPEED, assert_same, files, small_blocks  # noqa: F401
 
@@ -42,8 +45,128 @@ def test_ranges_do_not_cross_multiples_of_the_block_size() -> None:
     seeds = np.array([1, 2, 3, 4, 5, 9, 10, 2**64 - 2, 2**64 - 1], dtype=np.uint64)
     cut = list(SeedSet.of(seeds).cut(4))
     assert cut == [(1, 4), (4, 6), (9, 11), (2**64 - 2, 2**64)]
-    together = [blocks.seeds_in(block) for block in cut]
+    together = [SeedSet([block]).array() for block in cut]
     np.testing.assert_array_equal(np.concatenate(together), seeds)
+
+
+@given(
+    st.sets(st.integers(0, 60) | st.integers(2**64 - 20, 2**64 - 1)),
+    st.sets(st.integers(0, 60) | st.integers(2**64 - 20, 2**64 - 1)),
+    st.sampled_from([1, 2, 8]),
+)
+def test_sets_of_seeds_are_sets(one: set[int], other: set[int], size: int) -> None:
+    def made(seeds: set[int]) -> SeedSet:
+        return SeedSet.of(np.array(sorted(seeds, reverse=True), dtype=np.uint64))
+
+    def held(seeds: SeedSet) -> list[int]:
+        assert seeds.count == len(seeds.array())
+        assert seeds == SeedSet(seeds.ranges)
+        assert all(stop < first for (_, stop), (first, _) in itertools.pairwise(seeds.ranges))
+        return seeds.array().tolist()
+
+    a, b = made(one), made(other)
+    assert held(a) == sorted(one)
+    assert held(a - b) == sorted(one - other)
+    assert held(a & b) == sorted(one & other)
+    assert held(a | b) == sorted(one | other)
+    everything = np.array(sorted(one | other), dtype=np.uint64)
+    assert a.contains(everything).tolist() == [seed in one for seed in everything.tolist()]
+    pieces = [held(block) for block in a.blocks(size)]
+    assert list(itertools.chain(*pieces)) == sorted(one)
+    for before, after in itertools.pairwise(pieces):
+        assert len(before) <= size
+        if after[0] == before[-1] + 1:
+            assert after[0] % size == 0
+        else:  # what comes next, to the next gap or multiple, would have been too much
+            first, stop = next(made(set(after)).cut(size))
+            assert len(before) + stop - first > size
+
+
+def test_scattered_seeds_share_blocks(tmp_path: Path) -> None:
+    seeds = range(3, 123, 3)
+    options: dict[str, Any] = {"keep_weights": True, "record": ("loss", [0, 50])}
+    study = fp.collect(CONFIG, seeds=seeds, path=tmp_path, **options)
+    for kind in ("seeds", "weights", "history"):
+        assert len(list(tmp_path.rglob(f"{kind}-*.parquet"))) == len(seeds) / block_size(CONFIG)
+    consecutive = fp.collect(CONFIG, seeds=range(3, 123), **options)
+    rows = consecutive.seeds()
+    wanted = rows[rows["seed"].isin(seeds)]["loss"]
+    for one in (study, Study.open(tmp_path)):
+        assert one.seeds()["seed"].tolist() == list(seeds)
+        np.testing.assert_array_equal(one.seeds()["loss"], wanted)
+        np.testing.assert_array_equal(
+            one.weights(CONFIG, [6, 120]), consecutive.weights(CONFIG, [6, 120])
+        )
+        assert sorted(set(one.history(CONFIG)["seed"])) == list(seeds)
+    assert Study.check(tmp_path) == []
+    before = files(tmp_path)
+    again = fp.collect(CONFIG, seeds=range(3, 123), path=tmp_path, **options)
+    assert_same(again, consecutive)
+    assert files(tmp_path).items() >= before.items()
+    assert len(files(tmp_path)) < len(before) + 120 / block_size(CONFIG) + 2
+
+
+@pytest.mark.parametrize("pool", [False, True])
+def test_scattered_seeds_take_no_more_tasks(pool: bool) -> None:
+    with concurrent.futures.ThreadPoolExecutor(2) as executor:
+        options: dict[str, Any] = {"executor": executor} if pool else {"num_threads": 1}
+        records = list(fp.iter_collect(CONFIG, seeds=range(0, 240, 6), **options))
+    assert records[-1].seeds == 40
+    assert len(records) == 1 + 40 / block_size(CONFIG)
+
+
+def test_sets_of_seeds_that_begin_and_end_alike_have_files_of_their_own(tmp_path: Path) -> None:
+    for seeds in ([0, 1, 5], [0, 2, 5], [0, 3, 5]):
+        fp.collect(CONFIG, seeds=seeds, path=tmp_path / str(seeds[1]))
+        for file in files(tmp_path / str(seeds[1])):
+            copy = tmp_path / "all" / CONFIG.digest / file.name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            assert not copy.exists()
+            copy.write_bytes(file.read_bytes())
+            (copy.parent / "config.json").write_bytes((file.parent / "config.json").read_bytes())
+    names = [file.name for file in files(tmp_path / "all")]
+    assert len(names) == 3
+    assert all(name.startswith("seeds-0-6-") for name in names)
+    assert_same(Study.open(tmp_path / "all"), fp.collect(CONFIG, seeds=[0, 1, 2, 3, 5]))
+
+
+def test_the_name_of_a_scattered_block_is_compared_with_its_seeds(tmp_path: Path) -> None:
+    fp.collect(CONFIG, seeds=[0, 2, 4], path=tmp_path, keep_weights=True)
+    for kind in ("seeds", "weights"):
+        (file,) = tmp_path.rglob(f"{kind}-*.parquet")
+        for wrong in (f"{kind}-0-5", f"{kind}-0-5-0123456789abcdef", f"{kind}-0-3"):
+            renamed = file.rename(file.with_name(f"{wrong}.parquet"))
+            (damage,) = Study.check(tmp_path)
+            assert damage.path == renamed
+            assert "seeds from 0 on that its name says" in damage.reason
+            renamed.rename(file)
+
+
+def test_where_blocks_end_does_not_depend_on_what_is_stored(tmp_path: Path) -> None:
+    fp.collect(CONFIG, seeds=[5], path=tmp_path)
+    fp.collect(CONFIG, seeds=10, path=tmp_path)
+    names = {file.name for file in files(tmp_path)}
+    assert {"seeds-0-4.parquet", "seeds-5-1.parquet", "seeds-8-2.parquet"} < names
+    assert len(names) == 4
+    assert_same(Study.open(tmp_path), fp.collect(CONFIG, seeds=10))
+
+
+@pytest.mark.parametrize(
+    ("seeds", "first", "last", "count"),
+    [
+        (range(2**64), 0, 2**64 - 1, 2**64),
+        (range(2**64 - 1, -1, -1), 0, 2**64 - 1, 2**64),
+        (range(9, 0, -4), 1, 9, 3),
+        (range(0, 2**64, 2**62), 0, 3 * 2**62, 4),
+        (range(7, 8, 2**70), 7, 7, 1),
+        (np.array([5, 3], dtype=np.int8), 3, 5, 2),
+        (np.array([2**64 - 1, 0], dtype=np.uint64), 0, 2**64 - 1, 2),
+    ],
+)
+def test_seeds_as_ranges_and_arrays(seeds: Any, first: int, last: int, count: int) -> None:
+    checked = checked_seeds(seeds)
+    assert checked.count == count
+    assert (checked.ranges[0][0], checked.ranges[-1][1]) == (first, last + 1)
 
 
 # What collecting gives.
@@ -202,6 +325,13 @@ def test_no_event_is_never_precise() -> None:
         ({"seeds": 10**15, "path": None}, "needs about .* of memory .* ask for fewer seeds"),
         ({"target": 0.1, "max_seeds": 10**15, "path": None}, "needs about .* of memory .* path"),
         ({"seeds": range(2**64 - 2, 2**64 + 1)}, "seeds must be integers < 18446744073709551616"),
+        ({"seeds": range(0, 2**65, 2)}, "seeds must be integers < 18446744073709551616"),
+        ({"seeds": range(3, -2, -1)}, r"seeds must be integers >= 0, got range\(3, -2, -1\)"),
+        ({"seeds": range(5, 5)}, "seeds must hold at least one seed, got range"),
+        ({"seeds": range(0, 2**48, 2)}, "memory .* a list of 140737488355328 seeds.* need no list"),
+        ({"seeds": range(0, 2**64, 2)}, "memory .* a list of 9223372036854775808 seeds"),
+        ({"seeds": np.array([1, -1])}, r"seeds\[1\] must be an integer >= 0, got -1"),
+        ({"seeds": np.array([1, 5, 1])}, "seeds must be different, got 1 more than once"),
         ({"seeds": 1, "keep_weights": 1}, "keep_weights must be True or False, got 1"),
         ({"seeds": 1, "record": "loss"}, "record must be a Record or a pair"),
         (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +10,9 @@ import numpy as np
 from fastpolysem import _checks
 from fastpolysem.config import Config
 from fastpolysem.studies.seedsets import SeedSet
+
+# A seed whose neighbours are not asked for, with the copies that are made on the way.
+_SEED_BYTES = 64
 
 
 def checked_configs(configs: Config | Iterable[Config]) -> list[Config]:
@@ -35,14 +37,48 @@ def checked_seeds(seeds: Any) -> SeedSet:
     """The seeds asked for."""
     if isinstance(seeds, (int, np.integer)):
         return SeedSet([(0, _checks.integer("collect: seeds", seeds, (">=", 1), ("<=", 2**64)))])
-    if isinstance(seeds, range) and seeds.step == 1 and len(seeds) and seeds.start >= 0:
-        if seeds.stop > 2**64:
-            raise _checks.refused("collect: seeds", "integers < 18446744073709551616", seeds)
-        return SeedSet([(seeds.start, seeds.stop)])
-    listed = sorted(_checks.integers("collect: seeds", seeds, (">=", 0), ("<", 2**64)))
-    if not listed:
+    if isinstance(seeds, range):
+        return _seeds_of_range(seeds)
+    if isinstance(seeds, np.ndarray) and seeds.ndim == 1 and seeds.dtype.kind in "iu":
+        _check_memory(seeds.size)
+        if seeds.size and seeds.min() < 0:
+            at = int(np.argmin(seeds))
+            raise _checks.refused(f"collect: seeds[{at}]", "an integer >= 0", seeds[at])
+        given = seeds.astype(np.uint64)
+    else:
+        listed = _checks.integers("collect: seeds", seeds, (">=", 0), ("<", 2**64))
+        given = np.array(listed, dtype=np.uint64)
+    if not given.size:
         raise ValueError("collect: seeds must hold at least one seed, got none")
-    twice = [one for one, other in itertools.pairwise(listed) if one == other]
-    if twice:
+    ordered = np.sort(given)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if twice.size:
         raise ValueError(f"collect: seeds must be different, got {twice[0]} more than once")
-    return SeedSet.of(np.array(listed, dtype=np.uint64))
+    return SeedSet.of(ordered)
+
+
+def _seeds_of_range(seeds: range) -> SeedSet:
+    """A range's seeds, in constant memory if its step is 1."""
+    if not seeds:
+        raise ValueError(f"collect: seeds must hold at least one seed, got {seeds!r}")
+    first, last = sorted((seeds[0], seeds[-1]))
+    if first < 0:
+        raise _checks.refused("collect: seeds", "integers >= 0", seeds)
+    if last >= 2**64:
+        raise _checks.refused("collect: seeds", "integers < 18446744073709551616", seeds)
+    step = abs(seeds.step)
+    count = (last - first) // step + 1  # len() stops at 2**63 - 1
+    if step == 1 or count == 1:
+        return SeedSet([(first, last + 1)])
+    _check_memory(count)
+    each = np.arange(count, dtype=np.uint64) * np.uint64(step) + np.uint64(first)
+    return SeedSet.of(each)
+
+
+def _check_memory(count: int) -> None:
+    """Refuse lists of seeds that would not fit, before they are made."""
+    _checks.memory(
+        "collect",
+        {f"a list of {count} seeds": count * _SEED_BYTES},
+        "ask for fewer seeds at a time; consecutive ones, as in range(10**9), need no list",
+    )

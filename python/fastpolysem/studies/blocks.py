@@ -1,8 +1,9 @@
 """Blocks: the one unit of a study's work, and the task that trains one.
 
-A *block* is an aligned range of seeds of one configuration, about a second of work for one core. It
-is one task for an executor, one file of the store and one tick of progress. Its size follows from
-the configuration alone, so that machines working on the same folder cut it alike.
+A *block* is a set of seeds of one configuration, about a second of work for one core. It is one
+task for an executor, one file of the store and one tick of progress. Its size follows from the
+configuration alone, so that machines working on the same folder cut it alike: consecutive seeds at
+the multiples of that size, while scattered ones are gathered until a block is full.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from numpy.typing import NDArray
 from fastpolysem.config import Config
 from fastpolysem.studies.arrays import history_table, weights_table
 from fastpolysem.studies.rows import rows_of
-from fastpolysem.studies.seedsets import Range
 from fastpolysem.training import Record, TrainingResult, train
 
 MAX_BLOCK = 4096
@@ -66,7 +66,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of consecutive seeds."""
+    """What came of some seeds."""
 
     rows: pd.DataFrame
     weights: pa.Table | None = None
@@ -94,15 +94,11 @@ class Trained:
         )
 
 
-def seeds_in(block: Range) -> NDArray[np.uint64]:
-    """The seeds of a block."""
-    first, stop = block
-    # Not np.arange(first, stop): the end may be 2**64.
-    return np.uint64(first) + np.arange(stop - first, dtype=np.uint64)
-
-
 def train_block(
-    config: dict[str, Any], first: int, count: int, num_threads: int, kept: Kept | None = None
+    config: dict[str, Any],
+    seeds: range | NDArray[np.uint64],
+    num_threads: int,
+    kept: Kept | None = None,
 ) -> dict[str, Any]:
     """Train one block: the task that executors run.
 
@@ -112,7 +108,7 @@ def train_block(
     checked, kept = Config.from_dict(config), kept or Kept()
     result = train(
         checked,
-        seeds_in((first, first + count)),
+        np.array(seeds, dtype=np.uint64),
         record=kept.record,
         return_weights=kept.weights,
         num_threads=num_threads,

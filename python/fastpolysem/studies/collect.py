@@ -25,12 +25,11 @@ from fastpolysem.studies.blocks import (
     Kept,
     Trained,
     block_size,
-    seeds_in,
     train_block,
 )
 from fastpolysem.studies.progress import Progress
 from fastpolysem.studies.rows import METRICS, frame, union
-from fastpolysem.studies.seedsets import Range, SeedSet
+from fastpolysem.studies.seedsets import SeedSet
 from fastpolysem.studies.store import DamagedStudyError, Store
 from fastpolysem.studies.study import Study, checked_metadata
 from fastpolysem.studies.tasks import Stored, Task, Tasks
@@ -290,7 +289,7 @@ class _Collector:
         files = store.files(config.digest)
         may_be_wanted = self.first if self.cap is None else SeedSet([(0, self.cap)])
         complete = may_be_wanted
-        held: list[Range] = []
+        held: list[SeedSet] = []
         count = 0
         parts = [Stored()]
         for file in files:
@@ -298,13 +297,13 @@ class _Collector:
             if damages:
                 raise DamagedStudyError(store.tables(files, config)[1])
             rows = frame(table for _, table in tables)
-            held += SeedSet.of(rows["seed"].to_numpy()).ranges
+            held.append(SeedSet.of(rows["seed"].to_numpy()))
             count += len(rows)
             inside = may_be_wanted.contains(rows["seed"].to_numpy())
             parts.append(self._stored_part(rows[inside]))
             if inside.any():
                 self.study._add(config.digest, file)
-        if SeedSet(held).count < count:  # some are there more than once and have to agree
+        if SeedSet.union(held).count < count:  # some are there more than once and have to agree
             tables, _ = store.tables(files, config)
             rows = union([frame(table for _, table in tables)], config.digest)
             inside = may_be_wanted.contains(rows["seed"].to_numpy())
@@ -327,11 +326,8 @@ class _Collector:
         tables, damages = store.tables(files, config, ["digest", "seed", "numerics_version"])
         if damages:
             raise DamagedStudyError(damages)
-        ranges: list[Range] = []
-        for file, table in tables:
-            ranges += SeedSet.of(table["seed"].to_numpy()).ranges
-            self.study._arrays()[kind][config.digest].append(file)
-        return SeedSet(ranges)
+        self.study._arrays()[kind][config.digest] += [file for file, _ in tables]
+        return SeedSet.union(SeedSet.of(table["seed"].to_numpy()) for _, table in tables)
 
     def _aim_at(self, task: Task, seeds: SeedSet) -> None:
         """Add seeds to the goal: take what is stored, cut the rest into blocks."""
@@ -343,8 +339,10 @@ class _Collector:
         valid = here & ~stored.diverged
         task.reused += int(here.sum())
         task.take_in(stored.values[valid], int((here & stored.diverged).sum()))
+        # Cut as if nothing were there, so that what is stored does not change where blocks end.
         missing = seeds - SeedSet.of(stored.seeds[here])
-        task.pending = missing.cut(block_size(task.config))
+        parts = (block & missing for block in seeds.blocks(block_size(task.config)))
+        task.pending = (part for part in parts if part.count)
         task.next_block()
         self._judge(task)
 
@@ -391,8 +389,8 @@ class _Collector:
         while task := self.tasks.take():
             # As many blocks as there are threads: enough seeds for each of them, also where a block
             # is one seed.
-            blocks: list[Range] = []
-            while len(blocks) < self.num_threads and (block := task.next_block()):
+            blocks: list[SeedSet] = []
+            while len(blocks) < self.num_threads and (block := task.next_block()) is not None:
                 blocks.append(block)
 
             def within(done: int, _: int, task: Task = task) -> None:
@@ -405,7 +403,7 @@ class _Collector:
             with task.named_in_errors(blocks):
                 result = train(
                     task.config,
-                    np.concatenate([seeds_in(block) for block in blocks]),
+                    np.concatenate([block.array() for block in blocks]),
                     record=self.kept.record,
                     return_weights=self.kept.weights,
                     num_threads=self.num_threads,
@@ -414,22 +412,22 @@ class _Collector:
                 trained = Trained.of(result)
             task.within = 0
             start = 0
-            for first, stop in blocks:
-                self._finish(task, trained.part(start, stop - first))
-                start += stop - first
+            for block in blocks:
+                self._finish(task, trained.part(start, block.count))
+                start += block.count
             self.tasks.put_back(task)
             yield self._record()
 
     def _on(self, executor: Executor) -> Iterator[Progress]:
-        handed_out: dict[Future[dict[str, Any]], tuple[Task, Range]] = {}
+        handed_out: dict[Future[dict[str, Any]], tuple[Task, SeedSet]] = {}
         ready: queue.SimpleQueue[Future[dict[str, Any]]] = queue.SimpleQueue()
         try:
             while True:
                 while len(handed_out) < _MAX_HANDED_OUT and (task := self.tasks.take()):
-                    first, stop = block = task.next_block() or (0, 0)
-                    plain = task.config.to_dict(), first, stop - first, self.num_threads, self.kept
+                    block = task.next_block() or SeedSet()
+                    plain = task.config.to_dict(), block.listed(), self.num_threads, self.kept
                     future = executor.submit(train_block, *plain)
-                    task.running += stop - first
+                    task.running += block.count
                     self.tasks.put_back(task)
                     handed_out[future] = task, block
                     future.add_done_callback(ready.put)
@@ -440,9 +438,9 @@ class _Collector:
                 except queue.Empty:
                     yield self._record()
                     continue
-                task, (first, stop) = handed_out.pop(future)
-                task.running -= stop - first
-                with task.named_in_errors([(first, stop)]):
+                task, block = handed_out.pop(future)
+                task.running -= block.count
+                with task.named_in_errors([block]):
                     trained = _received(future, task)
                 waits = task.upcoming is not None
                 self._finish(task, trained)

@@ -1,7 +1,8 @@
 """The folder of a study: immutable Parquet files that appear whole or not at all.
 
 For each configuration there is ``<digest>/config.json`` and any number of Parquet files, normally
-``seeds-<first seed>-<count>.parquet`` with one row a seed, beside it ``weights-….parquet`` and
+``seeds-<first seed>-<count>.parquet`` with one row a seed, or, where seeds have gaps between them,
+``seeds-<first seed>-<span>-<hash>.parquet``; beside it ``weights-….parquet`` and
 ``history-….parquet`` if they were asked for. What a study says is the union of all rows of all
 files, so folders written by several machines may be copied into each other. docs/studies.md
 describes the columns.
@@ -38,7 +39,11 @@ _READABLE = (1, 2)
 _SCHEMA_1 = pa.schema([field for field in SCHEMA if field.name not in ("isa", "host")])
 
 SET_ASIDE = "set-aside"
-_BLOCK_NAME = re.compile(r"(seeds|weights|history)-(\d+)-(\d+)(?:-[0-9a-f]{8})?\.parquet")
+# Kind, first seed, how many numbers from there to the last; a hash of seeds with gaps between them;
+# the key of a history.
+_BLOCK_NAME = re.compile(
+    r"(seeds|weights|history)-(\d+)-(\d+)(?:-([0-9a-f]{16}))?(?:-[0-9a-f]{8})?\.parquet"
+)
 _KINDS = ("weights", "history")  # files whose name does not begin so hold rows
 _LEFTOVER = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
 
@@ -177,7 +182,7 @@ class Store:
         _write(target, lambda file: file.write(text.encode()), replace=True)
 
     def write_rows(self, config: Config, rows: pd.DataFrame) -> Path:
-        """Write rows of consecutive seeds to a new file; files that exist stay as they are."""
+        """Write the rows of a block to a new file; files that exist stay as they are."""
         table = table_of(rows, config.digest)
         target = self.path / config.digest / f"{_stem('seeds', table)}.parquet"
         if not _write_table(target, table):
@@ -186,7 +191,7 @@ class Store:
         return target
 
     def write_array(self, config: Config, kind: str, table: pa.Table, key: str = "") -> Path:
-        """Write weights or a history of consecutive seeds to a new file."""
+        """Write the weights or the history of a block to a new file."""
         ending = f"-{key}" if key else ""
         target = self.path / config.digest / f"{_stem(kind, table)}{ending}.parquet"
         if not _write_table(target, table):
@@ -243,14 +248,24 @@ def _kind(file: Path) -> str:
 
 
 def named_range(file: Path) -> Range | None:
-    """The seeds that a file's name says it holds, if it says any."""
+    """From the first to the last seed that a file's name says it holds, if it says any."""
     match = _BLOCK_NAME.fullmatch(file.name)
     return (int(match[2]), int(match[2]) + int(match[3])) if match else None
 
 
 def _stem(kind: str, table: pa.Table) -> str:
-    first, last = table["seed"][0].as_py(), table["seed"][-1].as_py()
-    return f"{kind}-{first}-{last - first + 1}"
+    first, span, gaps = _said(SeedSet.of(table["seed"].to_numpy()))
+    return f"{kind}-{first}-{span}-{gaps}".rstrip("-")
+
+
+def _said(held: SeedSet) -> tuple[int, int, str]:
+    """What the name of a file says of its seeds: the first, how far they reach, a hash of gaps.
+
+    The hash tells sets apart that begin and end alike; consecutive seeds have none.
+    """
+    ranges = held.ranges
+    gaps = hashlib.sha256(json.dumps(ranges).encode()).hexdigest()[:16] if len(ranges) > 1 else ""
+    return ranges[0][0], ranges[-1][1] - ranges[0][0], gaps
 
 
 def _wrong_version(name: str, found: object, expected: int) -> _UnusableError:
@@ -364,12 +379,13 @@ def _check_columns(schema: pa.Schema, kind: str, version: int, config: Config) -
 
 def _check_seeds(file: Path, table: pa.Table) -> None:
     """Whether the seeds are those that the file's name says."""
-    if said := named_range(file):
-        count = said[1] - said[0]
+    if match := _BLOCK_NAME.fullmatch(file.name):
         held = SeedSet.of(table["seed"].to_numpy())
-        if held.ranges != [said] or (_kind(file) != "history" and len(table) != count):
+        right = held.count > 0 and _said(held) == (int(match[2]), int(match[3]), match[4] or "")
+        if not right or (_kind(file) != "history" and len(table) != held.count):
+            count = "" if match[4] else f"{match[3]} "
             raise _UnusableError(
-                f"does not hold the {count} seeds from {said[0]} on that its name says"
+                f"does not hold the {count}seeds from {match[2]} on that its name says"
             )
 
 

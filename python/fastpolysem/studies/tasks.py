@@ -16,7 +16,7 @@ from fastpolysem import statistics
 from fastpolysem.config import Config
 from fastpolysem.studies.blocks import flops_of_seed
 from fastpolysem.studies.progress import ConfigProgress
-from fastpolysem.studies.seedsets import Range, SeedSet
+from fastpolysem.studies.seedsets import SeedSet
 
 
 @dataclass(eq=False)
@@ -39,8 +39,8 @@ class Task:
     wanted: SeedSet  # the seeds aimed at for now
     cap: int | None  # with a target: how many there may be at most
     stored: Stored
-    pending: Iterator[Range] = field(default_factory=lambda: iter(()))
-    upcoming: Range | None = None
+    pending: Iterator[SeedSet] = field(default_factory=lambda: iter(()))
+    upcoming: SeedSet | None = None
     running: int = 0  # seeds that are handed out
     within: int = 0  # of them, those that are known to be trained
     done: int = 0  # seeds of the goal whose rows are there
@@ -56,7 +56,7 @@ class Task:
         """Number of seeds aimed at."""
         return self.wanted.count
 
-    def next_block(self) -> Range | None:
+    def next_block(self) -> SeedSet | None:
         """Take the next block that is to be trained, if there is one."""
         block, self.upcoming = self.upcoming, next(self.pending, None)
         return block
@@ -105,14 +105,14 @@ class Task:
         )
 
     @contextlib.contextmanager
-    def named_in_errors(self, blocks: list[Range]) -> Iterator[None]:
+    def named_in_errors(self, blocks: list[SeedSet]) -> Iterator[None]:
         """Say of an error what was being trained."""
         try:
             yield
         except Exception as error:
             error.add_note(
-                f"while training {sum(stop - first for first, stop in blocks)} seeds from "
-                f"{blocks[0][0]} on, of {self.config!r}; finished blocks are kept"
+                f"while training {sum(block.count for block in blocks)} seeds from "
+                f"{blocks[0].ranges[0][0]} on, of {self.config!r}; finished blocks are kept"
             )
             raise
 
@@ -162,7 +162,7 @@ class Tasks:
 
     def put_back(self, task: Task) -> None:
         """Let a task that `take` gave, or a new one, wait for its turn, if it has a block left."""
-        if task.upcoming:
+        if task.upcoming is not None:
             share = (task.done + task.running) / task.goal
             heapq.heappush(self._waiting, (share, self._places[task.digest]))
 
