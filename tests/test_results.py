@@ -18,6 +18,11 @@ VARIANTS = {
     "untied": (CONFIG.replace(tied=False, dtype="float64"), {"return_weights": True}),
     "bias": (CONFIG.replace(bias=True), {"return_weights": True}),
     "history": (CONFIG, {"record": (["loss", "polysemantic"], [0, 2, 5])}),
+    "given weights": (CONFIG, {"initial_weights": np.ones((3, 4))}),
+    "given noise": (
+        CONFIG.replace(noise="gaussian", noise_std=0.1),
+        {"noise_sequence": np.zeros((5, 4))},
+    ),
     "batch": (CONFIG.replace(inputs=fp.FixedBatch(np.eye(3)[:2])), {}),
 }
 
@@ -138,6 +143,45 @@ def test_repr():
     assert "no counts" in repr(fp.train(CONFIG, 0))
 
 
+def test_a_result_knows_what_it_was_given(tmp_path):
+    noisy = CONFIG.replace(noise="gaussian", noise_std=0.1)
+    weights, noise = np.ones((3, 4)), np.zeros((5, 4))
+    for options, given in [
+        ({}, ()),
+        ({"initial_weights": weights}, ("initial_weights",)),
+        ({"noise_sequence": noise}, ("noise_sequence",)),
+        (
+            {"noise_sequence": noise, "initial_weights": weights},
+            ("initial_weights", "noise_sequence"),
+        ),
+    ]:
+        result = fp.train(noisy, 2, **options)
+        assert result.given == given
+        for text in (repr(result), result._repr_html_()):
+            assert (f", given {' and '.join(given)}" in text) == bool(given)
+        result.save(tmp_path / "result")
+        loaded = fp.TrainingResult.load(tmp_path / "result")
+        assert loaded.given == given
+        for one in (result, loaded, dataclasses.replace(loaded, kernel="")):
+            study = fp.Study()
+            if given:
+                with pytest.raises(ValueError, match=f"was given {' and '.join(given)}"):
+                    study.add(one)
+                assert len(study) == len(study.configs) == 0
+            else:
+                study.add(one)
+                assert len(study) == 2
+
+
+def test_a_file_without_what_was_given_is_read(tmp_path):
+    path = tmp_path / "result.npz"
+    fp.train(CONFIG, 2).save(path)
+    with np.load(path) as archive:
+        arrays = {name: values for name, values in archive.items() if name != "given"}
+    np.savez(path, **arrays)
+    assert fp.TrainingResult.load(path).given == ()
+
+
 def test_progress_ends_with_the_total():
     calls = []
     fp.train(CONFIG, 4, progress=lambda done, total: calls.append((done, total)))
@@ -206,6 +250,9 @@ def test_a_missing_file_is_just_that(tmp_path):
         {"polysemantic": np.zeros(3)},
         {"seeds": np.zeros((3, 1), dtype=np.uint64)},
         {"loss": None},
+        {"given": np.array(["initial_weight"])},
+        {"given": np.array(["noise_sequence", "initial_weights"])},
+        {"given": np.zeros(2)},
         {"history.loss": np.zeros((3, 1))},
         {"history.step": None},
         {"weights.encoder": np.zeros((3, 4, 3), dtype=np.float32)},

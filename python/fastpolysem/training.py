@@ -29,6 +29,9 @@ Kernel = Literal["auto", "generic", "dense", "sparse", "lanes"]
 
 _FORMAT = "fastpolysem.TrainingResult 1"
 
+# What a result may have been given in place of what its seeds determine.
+_GIVABLE = ("initial_weights", "noise_sequence")
+
 # What is known about each seed after training, (S,) arrays of these types.
 _RESULTS: dict[str, type[np.generic]] = {
     "polysemantic": np.int64,
@@ -131,6 +134,9 @@ class TrainingResult:
     """The kernel that was used."""
     numerics_version: int = NUMERICS_VERSION
     """The :data:`fastpolysem.NUMERICS_VERSION` the numbers were computed with."""
+    given: tuple[str, ...] = ()
+    """Which of "initial_weights" and "noise_sequence" were given to `train`. If any, config and
+    seeds alone do not reproduce the numbers."""
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -140,9 +146,10 @@ class TrainingResult:
         summary = f"polysemantic {counts.mean():.4g}" if len(counts) else "no counts"
         if len(counts) > 1:
             summary += f" ± {counts.std(ddof=1) / len(counts) ** 0.5:.2g} (standard error)"
+        given = f", given {' and '.join(self.given)}" if self.given else ""
         return (
             f"<TrainingResult: {len(self)} seeds, {summary}, {self.diverged.sum()} diverged, "
-            f"kernel {self.kernel!r}, {self.config!r}>"
+            f"kernel {self.kernel!r}, {self.config!r}{given}>"
         )
 
     def _repr_html_(self) -> str:
@@ -164,6 +171,7 @@ class TrainingResult:
                 rows.append((name, *ends))
         table = "\n".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in rows)
         head = f"{len(self)} seeds, {self.diverged.sum()} diverged, kernel {self.kernel!r}"
+        head += f", given {' and '.join(self.given)}" if self.given else ""
         return (
             f"<p>{html.escape(head)}<br><code>{html.escape(repr(self.config))}</code></p>\n"
             f"<table>\n{table}\n</table>"
@@ -179,6 +187,7 @@ class TrainingResult:
             "config": json.dumps(self.config.to_dict()),
             "kernel": self.kernel,
             "numerics_version": self.numerics_version,
+            "given": np.array(self.given, dtype=np.str_),
             "seeds": self.seeds,
         }
         arrays |= {name: getattr(self, name) for name in _RESULTS}
@@ -192,6 +201,8 @@ class TrainingResult:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TrainingResult:
         """Read a file that :meth:`save` wrote.
+
+        In a file of a version that did not keep ``given`` it is taken to be empty.
 
         Raises
         ------
@@ -240,6 +251,9 @@ class TrainingResult:
             decoder = None if config.tied else checked("weights.decoder", config.dtype, matrix)
             bias = checked("weights.bias", config.dtype, matrix[:2]) if config.bias else None
             weights = unstacked(config, (encoder, decoder, bias), single=False)
+        given = tuple(arrays["given"].tolist()) if "given" in arrays else ()
+        if given not in [(), _GIVABLE, *((name,) for name in _GIVABLE)]:
+            raise ValueError(f"given is {given!r}, not some of {_GIVABLE}")
         return cls(
             config=config,
             seeds=checked("seeds", np.uint64, count),
@@ -248,6 +262,7 @@ class TrainingResult:
             history=history,
             kernel=str(arrays["kernel"]),
             numerics_version=int(arrays["numerics_version"]),
+            given=given,
         )
 
 
@@ -370,6 +385,11 @@ def train(
         weights=weights,
         history=history,
         kernel=out["kernel"],
+        given=tuple(
+            name
+            for name, value in zip(_GIVABLE, (initial_weights, noise_sequence), strict=True)
+            if value is not None
+        ),
     )
 
 

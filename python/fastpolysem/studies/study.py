@@ -179,7 +179,7 @@ class Study:
         Raises
         ------
         ValueError
-            If the result was trained by another numerics version.
+            If the result was given weights or noise, or trained by another numerics version.
         ConflictError
             If a configuration and seed are there already with a different result; nothing is taken
             in then.
@@ -192,6 +192,11 @@ class Study:
                 raise ValueError(
                     f"Study.add: other must have numerics version {NUMERICS_VERSION}, "
                     f"got {other.numerics_version}"
+                )
+            if other.given:
+                raise ValueError(
+                    "Study.add: other must come from its config and seeds alone, "
+                    f"got a result that was given {' and '.join(other.given)}"
                 )
             digest = other.config.digest
             new, configs = {digest: rows_of(other)}, {digest: other.config}
