@@ -347,6 +347,7 @@ def test_no_event_is_never_precise() -> None:
         ({"seeds": 1, "executor": 4}, "executor must be None or a"),
         ({"seeds": 1, "num_threads": 0}, "num_threads must be an integer >= 1"),
         ({"seeds": 1, "progress": "yes"}, "progress must be True, False, None or a function"),
+        ({"seeds": 1, "on_interrupt": "rise"}, "on_interrupt must be .*; did you mean 'raise'"),
         ({"seeds": 1, "metadata": {"a": object()}}, "metadata must be JSON"),
         ({"seeds": 1, "metadata": {"seed": 1}}, "metadata must not use the names of columns"),
         ({"seeds": 1, "metadata": [1]}, "metadata must be a mapping"),

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import fastpolysem as fp
 from fastpolysem.studies import Study
+from fastpolysem.studies.store import Store
 from studying import (
     CHILD,
     CHILD_CONFIG,
@@ -82,6 +86,150 @@ def test_ctrl_c_from_outside(tmp_path: Path) -> None:
     assert int(count) == len(Study.open(path))
     assert "the same call goes on" in err
     assert "Traceback" not in err
+
+
+def test_ctrl_c_can_end_a_loop_of_calls(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    begun = []
+
+    def loop() -> None:
+        for config in CONFIGS:
+            begun.append(config)
+            report = after(2, KeyboardInterrupt())
+            fp.collect(config, seeds=30, path=tmp_path, progress=report, on_interrupt="raise")
+
+    with pytest.raises(KeyboardInterrupt):
+        loop()
+    assert begun == CONFIGS[:1]
+    assert "the same call goes on" in capsys.readouterr().err
+    assert 8 < len(Study.open(tmp_path)) < 30
+    assert_same(fp.collect(CONFIG, seeds=30, path=tmp_path), fp.collect(CONFIG, seeds=30))
+
+
+@pytest.mark.parametrize("pool", [False, True])
+@pytest.mark.parametrize("owner", [Store, Study])
+def test_a_block_that_ctrl_c_hits_as_it_is_kept_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: bool, owner: type
+) -> None:
+    """In all: in its file, in the study that comes back, and in what the message says."""
+    name = "write_rows" if owner is Store else "_add"
+    original = getattr(owner, name)
+
+    def hit(*arguments: Any) -> Any:
+        result = original(*arguments)
+        hit.calls += 1
+        if hit.calls == 3:
+            signal.raise_signal(signal.SIGINT)
+        return result
+
+    hit.calls = 0
+    monkeypatch.setattr(owner, name, hit)
+    with ThreadPoolExecutor(2) as executor:
+        study = fp.collect(CONFIG, seeds=40, path=tmp_path, executor=executor if pool else None)
+    assert study.interrupted
+    assert len(study) >= 12
+    assert_same(study, Study.open(tmp_path))
+
+
+# SIGTERM and SIGHUP.
+
+POOL = """
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+import fastpolysem as fp
+from fastpolysem.studies import blocks
+
+if __name__ == "__main__":
+    blocks._SPEED = {speed}
+    config = fp.Config(n_features=8, n_hidden=64, l1=1e-2, steps={steps})
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
+        def report(record):
+            if record.seeds:
+                print(*executor._processes, flush=True)
+        fp.collect(config, seeds=100_000, path=sys.argv[1], executor=executor, progress=report)
+    print("went on")
+"""
+
+
+def lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sigterm_keeps_what_is_finished_and_ends_workers(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    path, script = tmp_path / "study", tmp_path / "child.py"
+    script.write_text(POOL.format(speed=CHILD_SPEED, steps=CHILD_CONFIG.steps))
+    with start(script, path) as process:
+        wait_for_blocks(process, path, 3)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "the same call goes on" in err
+    assert "Traceback" not in err
+    last = out.splitlines()[-1]
+    assert last != "went on"
+    workers = [int(word) for word in last.split()]
+    assert len(workers) == 2
+    assert not any(map(lives, workers))
+    assert Study.check(path) == []
+    assert f"interrupted: {len(Study.open(path))} seeds are finished" in err
+
+
+FORK = """
+import os, signal
+from fastpolysem.studies import signals
+
+with signals.raised():
+    assert callable(signal.getsignal(signal.SIGTERM))
+    if not (child := os.fork()):
+        os._exit(signal.getsignal(signal.SIGTERM) != signal.SIG_DFL)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_forked_workers_die_of_signals_as_ever() -> None:
+    subprocess.run([sys.executable, "-c", FORK], check=True)
+
+
+def test_sigterm_ends_the_command_line_the_same_way(tmp_path: Path) -> None:
+    path = tmp_path / "study"
+    settings = "--n-features 8 --n-hidden 64 --l1 1e-2 --steps 20000 --seeds 1000000"
+    command = [sys.executable, "-m", "fastpolysem.cli", "collect", "--path", path]
+    with subprocess.Popen(
+        [*command, *settings.split()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        wait_for_blocks(process, path, 1)
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert err == (
+        f"interrupted: {len(Study.open(path))} seeds are finished; "
+        f"they are kept in {path}, the same call goes on\n"
+    )
+
+
+def test_signals_that_the_program_handles_are_left_to_it(tmp_path: Path) -> None:
+    seen = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+    try:
+        study = fp.collect(
+            CONFIG, seeds=30, progress=lambda record: os.kill(os.getpid(), signal.SIGTERM)
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert len(study) == 30
+    assert set(seen) == {signal.SIGTERM}
+    fp.collect(CONFIG, seeds=1)
+    assert signal.getsignal(signal.SIGTERM) == before == signal.SIG_DFL
 
 
 # Sends itself a signal in each phase, several times, and says how long it took to stop.

@@ -6,12 +6,15 @@ import os
 import subprocess
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import fastpolysem as fp
+from fastpolysem import statistics
+from fastpolysem.studies import Progress, blocks
 from fastpolysem.studies import progress as shown
 from studying import CHILD, CONFIG, CONFIGS, small_blocks  # noqa: F401
 
@@ -35,6 +38,74 @@ def test_plain_lines_come_seldom(
     monkeypatch.setattr(shown, "LINE_INTERVAL", 10.0)
     fp.collect(CONFIG, seeds=40, progress=True)
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+class Clock:
+    """In place of the clock by which reports are paced."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(shown, "time", types.SimpleNamespace(monotonic=lambda: self.now))
+
+    def report(self, seconds: float, calls: list[Progress]) -> Callable[[Progress], None]:
+        def report(record: Progress) -> None:
+            self.now += seconds
+            calls.append(record)
+
+        return report
+
+
+def test_a_slow_progress_function_takes_a_tenth_of_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    records = list(fp.iter_collect(CONFIG, seeds=9, num_threads=1))
+    for seconds in (1e-3, 0.03, 3.0):
+        clock, calls = Clock(monkeypatch), list[Progress]()
+        with shown.reporter(clock.report(seconds, calls), "dead") as report:
+            trained = 0.0
+            while clock.now < 1000:
+                report(records[1])
+                trained += 0.02
+                clock.now += 0.02
+        assert seconds * (len(calls) - 1) <= 0.1 * clock.now + 0.1 + 1e-6
+        # As often as may be: at each step, or a tenth of the time.
+        assert len(calls) >= min(trained / 0.02, 0.095 * clock.now / seconds) - 1
+
+
+def test_a_progress_function_slower_than_training_sees_the_start_and_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, calls = Clock(monkeypatch), list[Progress]()
+    fp.collect(CONFIGS, seeds=40, num_threads=1, progress=clock.report(0.2, calls))
+    assert [record.seeds for record in calls] == [0, 80]
+    assert [record.finished for record in calls] == [False, True]
+
+
+def test_a_slow_terminal_takes_a_tenth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = list(fp.iter_collect(CONFIG, seeds=9, num_threads=1))
+    clock, calls = Clock(monkeypatch), list[Progress]()
+    report = shown._now_and_then(clock.report(2.0, calls), shown.TABLE_INTERVAL, 0.0)
+    while clock.now < 1000:
+        report(records[1])
+        clock.now += 0.02
+    assert 40 < len(calls) <= 51
+
+
+def test_intervals_are_computed_once_for_the_same_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is progress every few milliseconds, of configurations that have not changed."""
+    original, calls = statistics.mean_from_moments, list[int]()
+
+    def counted(count: int, *rest: Any) -> Any:
+        calls.append(count)
+        return original(count, *rest)
+
+    monkeypatch.setattr(statistics, "mean_from_moments", counted)
+    monkeypatch.setattr(blocks, "_SPEED", 1.5e11)
+    config = CONFIG.replace(n_hidden=64, steps=3000)
+    records: list[Progress] = []
+    fp.collect(config, seeds=300, progress=records.append, num_threads=1)
+    assert len(records) > 4
+    assert calls == [0, 300]
 
 
 def test_the_table_shows_where_it_stands() -> None:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,14 @@ from numpy.typing import ArrayLike
 from fastpolysem import _checks, statistics
 from fastpolysem._native import default_threads
 from fastpolysem.config import Config
-from fastpolysem.studies import arrays
+from fastpolysem.studies import arrays, signals
 from fastpolysem.studies import progress as _progress
-from fastpolysem.studies.arguments import checked_configs, checked_seeds
+from fastpolysem.studies.arguments import (
+    checked_configs,
+    checked_executor,
+    checked_job,
+    checked_seeds,
+)
 from fastpolysem.studies.blocks import (
     Kept,
     Trained,
@@ -34,6 +39,8 @@ from fastpolysem.studies.store import DamagedStudyError, Store
 from fastpolysem.studies.study import Study, checked_metadata
 from fastpolysem.studies.tasks import Stored, Task, Tasks
 from fastpolysem.training import RecordLike, checked_record, train
+
+OnInterrupt = Literal["return", "raise"]
 
 FIRST_CHECKPOINT = 64
 """Seeds after which ``target`` is judged first, then at each doubling."""
@@ -62,6 +69,7 @@ def collect(
     keep_weights: bool = False,
     progress: bool | Callable[[Progress], object] | None = None,
     metadata: Mapping[str, Any] | None = None,
+    on_interrupt: OnInterrupt = "return",
 ) -> Study:
     """Train the seeds of configurations, except those that a folder holds already.
 
@@ -101,16 +109,21 @@ def collect(
     progress
         None: a live table on a terminal or in a notebook, plain lines on a terminal that cannot
         move its cursor, otherwise nothing. True: also plain lines, now and then, where standard
-        error is a file or a pipe. False: nothing. Or a function that is given `Progress` records.
+        error is a file or a pipe. False: nothing. Or a function that is given `Progress` records:
+        at the start, now and then, and when all is done; seldom enough to take about a tenth of the
+        time at most.
     metadata
         Names and values, as JSON can hold them, kept with the configurations; they become columns
         of the tables.
+    on_interrupt
+        What Ctrl-C does after a message on standard error: "return" what there is, with
+        ``interrupted=True``, or "raise" KeyboardInterrupt, which also ends a loop of calls.
+        Finished blocks are kept either way.
 
     Returns
     -------
     Study
-        Of ``configs`` in their order. After Ctrl-C: what there is, with ``interrupted=True``, and a
-        message on standard error; finished blocks are kept.
+        Of ``configs`` in their order.
 
     Raises
     ------
@@ -123,7 +136,14 @@ def collect(
         If files of these configurations in ``path`` cannot be used. They are left as they are.
     ConflictError
         If stored rows contradict each other.
+    KeyboardInterrupt
+        On Ctrl-C with ``on_interrupt="raise"``.
+    SystemExit
+        On SIGTERM and SIGHUP where they would kill the process (in the main thread, if nothing else
+        handles them): after the same message, with status 128 + the signal's number. Finished
+        blocks are kept, and an executor can end its workers.
     """
+    _checks.choice("collect: on_interrupt", on_interrupt, get_args(OnInterrupt))
     if not (progress is None or isinstance(progress, bool) or callable(progress)):
         raise _checks.refused(
             "collect: progress", "True, False, None or a function", progress, kind=TypeError
@@ -142,20 +162,23 @@ def collect(
         metadata=metadata,
     )
     try:
-        with _progress.reporter(progress, metric) as report:
+        with signals.raised(), _progress.reporter(progress, metric) as report:
             # Within a block, too, there is something to report: the generator cannot yield from in
             # there.
             collector.within_block = report
             with contextlib.closing(collector.run()) as records:
                 for one in records:
                     report(one)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         collector.study.interrupted = True
-    study = collector.study
-    if study.interrupted:
         kept = f"; they are kept in {path}, the same call goes on" if path is not None else ""
-        print(f"interrupted: {collector.done} seeds are finished{kept}", file=sys.stderr)
-    return study
+        with contextlib.suppress(OSError):  # after SIGHUP the terminal is gone
+            print(f"interrupted: {collector.done} seeds are finished{kept}", file=sys.stderr)
+        if isinstance(error, signals.Ended):
+            raise SystemExit(128 + error.number) from None
+        if on_interrupt == "raise":
+            raise
+    return collector.study
 
 
 def iter_collect(
@@ -344,6 +367,7 @@ class _Collector:
         parts = (block & missing for block in seeds.blocks(block_size(task.config)))
         task.pending = (part for part in parts if part.count)
         task.next_block()
+        self.tasks.update(task)
         self._judge(task)
 
     def _take_in(self, task: Task, trained: Trained, files: dict[str, Any]) -> None:
@@ -363,6 +387,7 @@ class _Collector:
             return
         if task.cap is None or task.goal >= task.cap or self._precise(task):
             task.finished = True
+            self.tasks.update(task)
         else:
             # With a target the seeds are 0, 1, …, and their number doubles.
             self._aim_at(task, SeedSet([(task.goal, min(2 * task.goal, task.cap))]))
@@ -379,7 +404,6 @@ class _Collector:
             task = self._task(config)
             self.tasks.add(task)
             self._aim_at(task, self.first)
-            self.tasks.update(task)
             self.tasks.put_back(task)
         self.started = time.perf_counter()
         yield self._record()
@@ -411,10 +435,12 @@ class _Collector:
                 )
                 trained = Trained.of(result)
             task.within = 0
-            start = 0
-            for block in blocks:
-                self._finish(task, trained.part(start, block.count))
-                start += block.count
+            with signals.held():
+                start = 0
+                for block in blocks:
+                    self._keep(task, trained.part(start, block.count))
+                    start += block.count
+            self._judge(task)
             self.tasks.put_back(task)
             yield self._record()
 
@@ -438,12 +464,15 @@ class _Collector:
                 except queue.Empty:
                     yield self._record()
                     continue
-                task, block = handed_out.pop(future)
-                task.running -= block.count
+                task, block = handed_out[future]
                 with task.named_in_errors([block]):
                     trained = _received(future, task)
+                with signals.held():
+                    del handed_out[future]
+                    task.running -= block.count
+                    self._keep(task, trained)
                 waits = task.upcoming is not None
-                self._finish(task, trained)
+                self._judge(task)
                 if not waits:  # unless it has a new goal, it has no block left
                     self.tasks.put_back(task)
                 yield self._record()
@@ -454,20 +483,14 @@ class _Collector:
             for future, (task, _) in handed_out.items():
                 if future.done() and not future.cancelled() and future.exception() is None:
                     # What goes wrong now, such as a disk that is full, is wrong already.
-                    with contextlib.suppress(Exception):
-                        self._finish(task, _received(future, task))
+                    with contextlib.suppress(Exception), signals.held():
+                        self._keep(task, _received(future, task))
             raise
 
-    def _finish(self, task: Task, trained: Trained) -> None:
-        files: dict[str, Any] = {}
-        if self.store is not None:
-            try:
-                files = self._write(self.store, task.config, trained)
-            except KeyboardInterrupt:
-                self._finish(task, trained)  # it is trained, and keeping it takes milliseconds
-                raise
+    def _keep(self, task: Task, trained: Trained) -> None:
+        """Write a block, if there is a folder, and count it: to be done as one."""
+        files = {} if self.store is None else self._write(self.store, task.config, trained)
         self._take_in(task, trained, files)
-        self._judge(task)
         self.tasks.update(task)
 
     def _write(self, store: Store, config: Config, trained: Trained) -> dict[str, Any]:

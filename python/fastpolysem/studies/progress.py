@@ -26,6 +26,11 @@ NOTEBOOK_INTERVAL = 0.5
 LINE_INTERVAL = 10.0
 """Seconds between two updates of the table, here and in a notebook, and of lines, at least."""
 
+MOST_OF_TIME = 0.1
+"""Share of the time that reporting may take: what is slow to report is reported less often."""
+
+_ALLOWANCE = 0.1  # seconds that may be used up at once
+
 _MAX_ROWS = 30
 
 
@@ -102,7 +107,8 @@ class Progress:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do."""
-        return all(config.finished for config in self.configs)
+        # The last ones usually finish last: of ten thousand one is enough to know.
+        return all(config.finished for config in reversed(self.configs))
 
 
 @contextlib.contextmanager
@@ -113,7 +119,7 @@ def reporter(progress: bool | Report | None, metric: str) -> Iterator[Report]:
     cursor and in a notebook; else plain lines, if progress was asked for.
     """
     if progress is not None and not isinstance(progress, bool):
-        yield progress
+        yield _now_and_then(progress, 0.0, -math.inf)
     elif progress is False:
         yield lambda record: None
     elif _in_notebook():
@@ -134,15 +140,24 @@ def _in_notebook() -> bool:
 
 
 def _now_and_then(report: Report, interval: float, begin: float) -> Report:
-    """Reports a record if the last one is so many seconds ago, and the one when all is done."""
-    last = begin
+    """Reports a record if the last one is so many seconds ago, and the one when all is done.
+
+    Those in between are left out, too, while reporting has taken more than `MOST_OF_TIME`.
+    """
+    last = begin  # when a record was reported
+    credit, counted = _ALLOWANCE, time.monotonic()  # seconds that reporting may take, as of when
 
     def seldom(record: Progress) -> None:
-        nonlocal last
+        nonlocal last, credit, counted
         now = time.monotonic()
-        if record.finished or now - last >= interval:
+        credit = min(_ALLOWANCE, credit + MOST_OF_TIME * (now - counted))
+        counted = now
+        if (credit >= 0 and now - last >= interval) or record.finished:
             last = now
-            report(record)
+            try:
+                report(record)
+            finally:
+                credit -= time.monotonic() - now
 
     return seldom
 

@@ -50,6 +50,7 @@ class Task:
     count: int = 0  # values of the metric, of seeds that did not diverge
     mean: float = math.nan
     squares: float = 0.0  # sum of their squared distances from the mean
+    _estimate: statistics.Estimate | None = None  # of these values, once it was asked for
 
     @property
     def goal(self) -> int:
@@ -63,8 +64,10 @@ class Task:
 
     @property
     def estimate(self) -> statistics.Estimate:
-        variance = self.squares / (self.count - 1) if self.count > 1 else math.nan
-        return statistics.mean_from_moments(self.count, self.mean, variance)
+        if self._estimate is None:
+            variance = self.squares / (self.count - 1) if self.count > 1 else math.nan
+            self._estimate = statistics.mean_from_moments(self.count, self.mean, variance)
+        return self._estimate
 
     @property
     def trained(self) -> int:
@@ -79,6 +82,7 @@ class Task:
         self.done += len(values) + diverged
         self.diverged += diverged
         if len(values):
+            self._estimate = None
             values = values.astype(np.float64)
             mean, squares = float(values.mean()), float(values.var() * len(values))
             old = self.count
