@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
+import multiprocessing.pool
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import fastpolysem as fp
@@ -65,6 +67,139 @@ def test_an_interrupted_executor_keeps_what_it_finished(tmp_path: Path) -> None:
     )
     assert study.interrupted
     assert len(study) == len(Study.open(tmp_path)) == 26
+
+
+# What only looks like an executor, and workers that send something else.
+
+
+class Job:
+    """A job that cannot be cancelled."""
+
+    def result(self) -> None: ...
+    def done(self) -> bool: ...
+    def exception(self) -> None: ...
+    def cancelled(self) -> bool: ...
+    def add_done_callback(self, fn: Any) -> None: ...
+
+
+class LooksLikeOne:
+    def __init__(self) -> None:
+        self.submitted: list[Any] = []
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Job:
+        self.submitted.append(fn)
+        return Job()
+
+
+class GivesNoFutures(LooksLikeOne, concurrent.futures.Executor):  # type: ignore[misc]
+    pass
+
+
+def test_what_only_looks_like_an_executor_is_given_nothing(tmp_path: Path) -> None:
+    one = LooksLikeOne()
+    with multiprocessing.pool.ThreadPool(1) as pool:
+        for executor in (one, pool, concurrent.futures.ThreadPoolExecutor, "processes"):
+            with pytest.raises(TypeError, match="executor must be None or an instance of"):
+                fp.collect(CONFIG, seeds=30, path=tmp_path / "study", executor=executor)  # type: ignore[arg-type]
+    assert one.submitted == []
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_client_is_asked_for_its_executor() -> None:
+    class Client(LooksLikeOne):
+        def get_executor(self) -> None: ...
+
+    with pytest.raises(TypeError, match=r"; pass its get_executor\(\)"):
+        fp.collect(CONFIG, seeds=1, executor=Client())  # type: ignore[arg-type]
+
+
+def test_an_executor_without_futures_loses_nothing(tmp_path: Path) -> None:
+    fp.collect(CONFIG, seeds=8, path=tmp_path)
+    executor = GivesNoFutures()
+    with pytest.raises(TypeError, match=r"must give futures .*, got <.*> without cancel$"):
+        fp.collect(CONFIG, seeds=30, path=tmp_path, executor=executor)
+    assert len(executor.submitted) == 1
+    assert len(Study.open(tmp_path)) == 8
+
+
+KEPT: dict[str, Any] = {"keep_weights": True, "record": ("loss", [0, 50])}
+
+
+def changed(name: str, change: Callable[[Any], Any]) -> Callable[[dict[str, Any]], Any]:
+    """A worker that alters a column of its rows."""
+    return lambda sent: {**sent, "rows": {**sent["rows"], name: change(sent["rows"][name])}}
+
+
+def each(change: Callable[[Any], Any]) -> Callable[[dict[str, Any]], Any]:
+    """A worker that alters every column of its rows."""
+    return lambda sent: {
+        **sent,
+        "rows": {name: change(column) for name, column in sent["rows"].items()},
+    }
+
+
+def without(name: str) -> Callable[[dict[str, Any]], Any]:
+    """A worker that leaves out a column of its rows."""
+    return lambda sent: {
+        **sent,
+        "rows": {key: column for key, column in sent["rows"].items() if key != name},
+    }
+
+
+FAULTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "nothing": (lambda sent: None, "None in place of a block"),
+    "another config": (lambda sent: sent | {"digest": "0" * 64}, "a block of config 0000"),
+    "other seeds": (changed("seed", lambda seeds: seeds + np.uint64(100)), "rows of the seed 10"),
+    "signed seeds": (changed("seed", lambda seeds: -1.0 - seeds), "rows of the seed -"),
+    "too few": (each(lambda column: column[:-1]), "rows without the seed"),
+    "none": (each(lambda column: column[:0]), "rows without the seed"),
+    "another order": (each(lambda column: column[::-1]), "in another order"),
+    "duplicates": (each(lambda column: np.append(column, column[-1:])), "more than once"),
+    "numerics": (changed("numerics_version", lambda one: one + 1), "numerics version 2"),
+    "a column less": (without("dead"), "rows without dead"),
+    "unequal columns": (changed("dead", lambda column: column[:-1]), "rows that make no table"),
+    "text": (changed("dead", lambda column: column.astype(str)), "dead of type"),
+    "fractions": (changed("dead", lambda column: column / 2), "dead of type float64"),
+    "no weights": (lambda sent: sent | {"weights": None}, "no weights"),
+    "fewer weights": (
+        lambda sent: sent | {"weights": sent["weights"].slice(1)},
+        "weights without the seed",
+    ),
+    "no history": (lambda sent: sent | {"history": sent["weights"]}, "no history, or history with"),
+    "less history": (
+        lambda sent: sent | {"history": sent["history"].slice(1)},
+        "history with a seed",
+    ),
+}
+
+
+class Faulty(concurrent.futures.Executor):
+    """Runs tasks at once and alters what they give, from the third on."""
+
+    def __init__(self, fault: Callable[[dict[str, Any]], Any]) -> None:
+        self.fault, self.calls = fault, 0
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        self.calls += 1
+        sent = fn(*args, **kwargs)
+        future.set_result(self.fault(sent) if self.calls > 2 else sent)
+        return future
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("stored", [False, True])
+def test_what_was_not_asked_for_is_not_kept(tmp_path: Path, fault: str, stored: bool) -> None:
+    change, message = FAULTS[fault]
+    path = tmp_path if stored else None
+    with pytest.raises(RuntimeError, match=f"a worker of the executor sent .*?{message}") as caught:
+        fp.collect(CONFIG, seeds=30, path=path, executor=Faulty(change), **KEPT)
+    assert "finished blocks are kept" in caught.value.__notes__[0]
+    if stored:
+        assert Study.check(tmp_path) == []
+        assert len(Study.open(tmp_path)) == 8
+        again = fp.collect(CONFIG, seeds=30, path=tmp_path, **KEPT)
+        assert_same(again, fp.collect(CONFIG, seeds=30))
 
 
 # Dask.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Executor, Future
 from typing import Any
 
 import numpy as np
@@ -82,3 +83,30 @@ def _check_memory(count: int) -> None:
         {f"a list of {count} seeds": count * _SEED_BYTES},
         "ask for fewer seeds at a time; consecutive ones, as in range(10**9), need no list",
     )
+
+
+def checked_executor(executor: Any) -> Executor | None:
+    """An executor, known by its class: a look-alike would take blocks before it shows."""
+    if executor is None or isinstance(executor, Executor):
+        return executor
+    hints = {"get_executor": "its get_executor()", "executor": "its executor()"}
+    names = (
+        []
+        if isinstance(executor, type)
+        else [name for name in hints if callable(getattr(executor, name, None))]
+    )
+    hint = f"; pass {hints[names[0]]}" if names else ""
+    allowed = "None or an instance of a concurrent.futures.Executor"
+    raise _checks.refused("collect: executor", allowed, executor, hint, kind=TypeError)
+
+
+def checked_job(job: Any) -> Future[Any]:
+    """What ``submit`` gave, if it is a future."""
+    needed = ("add_done_callback", "cancel", "cancelled", "done", "exception", "result")
+    if missing := [name for name in needed if not callable(getattr(job, name, None))]:
+        raise TypeError(
+            "collect: executor must give futures when something is submitted, "
+            f"got {_checks.shown(job)} without {', '.join(missing)}"
+        )
+    future: Future[Any] = job
+    return future

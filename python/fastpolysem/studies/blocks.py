@@ -17,9 +17,11 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fastpolysem.config import Config
-from fastpolysem.studies.arrays import history_table, weights_table
-from fastpolysem.studies.rows import rows_of
+from fastpolysem import _checks
+from fastpolysem.config import NUMERICS_VERSION, Config
+from fastpolysem.studies.arrays import history_schema, history_table, weights_schema, weights_table
+from fastpolysem.studies.rows import METRICS, frame, rows_of
+from fastpolysem.studies.seedsets import SeedSet
 from fastpolysem.training import Record, TrainingResult, train
 
 MAX_BLOCK = 4096
@@ -120,3 +122,67 @@ def train_block(
         "weights": trained.weights,
         "history": trained.history,
     }
+
+
+class WrongBlockError(Exception):
+    """What a worker sent is not what `train_block` gives; says what it is."""
+
+
+def received(sent: Any, config: Config, block: SeedSet, kept: Kept) -> Trained:
+    """What `train_block` gave for these seeds, after every check that can be made here.
+
+    Raises
+    ------
+    WrongBlockError
+        For anything else, which must not be kept.
+    """
+    if not isinstance(sent, dict) or not {"digest", "rows", "weights", "history"} <= sent.keys():
+        raise WrongBlockError(f"{_checks.shown(sent)} in place of a block")
+    if sent["digest"] != config.digest:
+        raise WrongBlockError(f"a block of config {sent['digest']}")
+    try:
+        rows = pd.DataFrame(sent["rows"])
+    except (ValueError, TypeError) as error:
+        raise WrongBlockError(f"rows that make no table ({error})") from None
+    wanted = block.array()
+    right = frame()
+    if missing := sorted(set(right.columns) - set(rows.columns)):
+        raise WrongBlockError(f"rows without {', '.join(missing)}")
+    for name in METRICS:
+        if rows[name].dtype.kind != right[name].dtype.kind:
+            raise WrongBlockError(f"{name} of type {rows[name].dtype}")
+    if rows["diverged"].dtype != bool:
+        raise WrongBlockError(f"diverged of type {rows['diverged'].dtype}")
+    _check_identity("rows", rows["seed"], rows["numerics_version"], wanted)
+    schemas: dict[str, tuple[pa.Schema, int]] = {}
+    if kept.weights:
+        schemas["weights"] = weights_schema(config), 1
+    if kept.record:
+        schemas["history"] = history_schema(kept.record.metrics), len(kept.record.steps)
+    for kind, (schema, repeats) in schemas.items():
+        table = sent[kind]
+        if not isinstance(table, pa.Table) or not table.schema.equals(schema):
+            raise WrongBlockError(f"no {kind}, or {kind} with other columns")
+        if set(table["digest"].to_pylist()) != {config.digest}:
+            raise WrongBlockError(f"{kind} of another config")
+        _check_identity(kind, table["seed"], table["numerics_version"], np.repeat(wanted, repeats))
+    kinds = {kind: sent[kind] for kind in schemas}
+    return Trained(rows[list(right.columns)], **kinds)
+
+
+def _check_identity(what: str, seeds: Any, numerics: Any, wanted: NDArray[np.uint64]) -> None:
+    """Whether there is something of each seed once, in order, and of this numerics version."""
+    found = np.asarray(seeds)
+    if not np.array_equal(found, wanted):
+        extra = np.setdiff1d(found, wanted)
+        lacking = np.setdiff1d(wanted, found)
+        if len(extra):
+            said = f"{what} of the seed {extra[0]}"
+        elif len(lacking):
+            said = f"{what} without the seed {lacking[0]}"
+        else:
+            said = f"{what} with a seed more than once, or in another order"
+        raise WrongBlockError(said)
+    for version in np.unique(np.asarray(numerics)):
+        if version != NUMERICS_VERSION:
+            raise WrongBlockError(f"{what} of numerics version {version}")

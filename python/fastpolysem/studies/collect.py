@@ -29,7 +29,9 @@ from fastpolysem.studies.arguments import (
 from fastpolysem.studies.blocks import (
     Kept,
     Trained,
+    WrongBlockError,
     block_size,
+    received,
     train_block,
 )
 from fastpolysem.studies.progress import Progress
@@ -250,10 +252,7 @@ class _Collector:
             given = DEFAULT_MAX_SEEDS if max_seeds is None else max_seeds
             self.cap = _checks.integer("collect: max_seeds", given, (">=", 2), ("<=", 2**64))
             self.first = SeedSet([(0, min(FIRST_CHECKPOINT, self.cap))])
-        if executor is not None and not callable(getattr(executor, "submit", None)):
-            allowed = "None or a concurrent.futures.Executor"
-            raise _checks.refused("collect: executor", allowed, executor, kind=TypeError)
-        self.executor = executor
+        self.executor = checked_executor(executor)
         if num_threads is not None:
             num_threads = _checks.integer("collect: num_threads", num_threads, (">=", 1))
         self.num_threads = num_threads or (default_threads() if executor is None else 1)
@@ -452,7 +451,7 @@ class _Collector:
                 while len(handed_out) < _MAX_HANDED_OUT and (task := self.tasks.take()):
                     block = task.next_block() or SeedSet()
                     plain = task.config.to_dict(), block.listed(), self.num_threads, self.kept
-                    future = executor.submit(train_block, *plain)
+                    future = checked_job(executor.submit(train_block, *plain))
                     task.running += block.count
                     self.tasks.put_back(task)
                     handed_out[future] = task, block
@@ -466,7 +465,7 @@ class _Collector:
                     continue
                 task, block = handed_out[future]
                 with task.named_in_errors([block]):
-                    trained = _received(future, task)
+                    trained = _received(future, task, block, self.kept)
                 with signals.held():
                     del handed_out[future]
                     task.running -= block.count
@@ -480,11 +479,11 @@ class _Collector:
             # Also when the generator is closed: keep what is done, give up the rest.
             for future in handed_out:
                 future.cancel()
-            for future, (task, _) in handed_out.items():
+            for future, (task, block) in handed_out.items():
                 if future.done() and not future.cancelled() and future.exception() is None:
                     # What goes wrong now, such as a disk that is full, is wrong already.
                     with contextlib.suppress(Exception), signals.held():
-                        self._keep(task, _received(future, task))
+                        self._keep(task, _received(future, task, block, self.kept))
             raise
 
     def _keep(self, task: Task, trained: Trained) -> None:
@@ -515,12 +514,14 @@ class _Collector:
         )
 
 
-def _received(future: Future[dict[str, Any]], task: Task) -> Trained:
-    """The block that a worker sent."""
+def _received(future: Future[dict[str, Any]], task: Task, block: SeedSet, kept: Kept) -> Trained:
+    """The block that a worker sent, if it is the one that was asked for, all of it."""
     sent = future.result()
-    if sent["digest"] != task.digest:
+    try:
+        return received(sent, task.config, block, kept)
+    except WrongBlockError as error:
         raise RuntimeError(
-            f"a worker of the executor trained config {sent['digest']} in place of {task.digest}: "
-            "does it have the same version of fastpolysem?"
-        )
-    return Trained(pd.DataFrame(sent["rows"]), sent["weights"], sent["history"])
+            f"a worker of the executor sent {error}, when asked for {block.count} seeds from "
+            f"{block.ranges[0][0]} on, of config {task.digest}: does it have the same version of "
+            "fastpolysem?"
+        ) from None
