@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import itertools
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,15 @@ from fastpolysem import statistics
 from fastpolysem.studies import Progress, Study, block_size, blocks
 from fastpolysem.studies.arguments import checked_seeds
 from fastpolysem.studies.seedsets import SeedSet
-from studying import CONFIG, CONFIGS, SPEED, assert_same, files, small_blocks  # noqa: F401
+from studying import (
+    CONFIG,
+    CONFIGS,
+    DIVERGING,
+    SPEED,
+    assert_same,
+    files,
+    small_blocks,  # noqa: F401
+)
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
 
@@ -300,15 +309,69 @@ def test_target_is_judged_alike_on_executors(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_target_ends_at_the_cap() -> None:
-    assert len(fp.collect(CONFIG, target=1e-6, max_seeds=100)) == 100
-    assert len(fp.collect(CONFIG, target=1e-6, max_seeds=10)) == 10
+    with pytest.warns(UserWarning, match="target=1e-06 was not reached by 1 of 1 configs"):
+        assert len(fp.collect(CONFIG, target=1e-6, max_seeds=100)) == 100
+    with pytest.warns(UserWarning, match="target=1e-06 was not reached by 1 of 1 configs"):
+        assert len(fp.collect(CONFIG, target=1e-6, max_seeds=10)) == 10
 
 
 def test_no_event_is_never_precise() -> None:
     config = CONFIG.replace(steps=0)  # nothing is polysemantic at the start
-    study = fp.collect(config, target=0.5, max_seeds=128)
+    with pytest.warns(UserWarning, match="polysemantic is 0 in all 128 seeds"):
+        study = fp.collect(config, target=0.5, max_seeds=128)
     assert study.values(config).max() == 0
     assert len(study) == 128
+
+
+@pytest.mark.parametrize("pool", [False, True])
+def test_a_study_says_which_targets_were_met(
+    pool: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "_SPEED", 100 * SPEED)
+    lost = DIVERGING.replace(learning_rate=5.0, steps=200)
+    configs = [CONFIG, CONFIG.replace(steps=0), lost]
+    options: dict[str, Any] = {"target": 0.5, "metric": "dead", "path": tmp_path}
+    with concurrent.futures.ThreadPoolExecutor(2) as executor:
+        options["executor"] = executor if pool else None
+        with pytest.warns(UserWarning, match="was not reached by 1 of 3 configs") as caught:
+            study = fp.collect(configs, **options)
+    assert f"{lost!r}: all 64 seeds diverged" in str(caught[0].message)
+    summary = study.summary("dead")
+    assert summary["target_met"].tolist() == [True, True, False]
+    assert summary["seeds"].tolist() == [64, 64, 64]
+    # A run of given seeds had no target; what is added keeps its verdict, unless its rows change.
+    assert "target_met" not in fp.collect(CONFIG, seeds=64, path=tmp_path).summary()
+    study.add(fp.train(CONFIG, 70))
+    study.add(fp.collect(CONFIGS[1], target=0.5, metric="dead"))
+    assert study.summary()["target_met"].tolist() == [None, True, False, True]
+
+
+def test_a_mean_of_zero_ends_early_unless_seeds_are_insisted_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(blocks, "_SPEED", 1e12)
+    config = CONFIG.replace(steps=0, n_hidden=64)  # nothing is polysemantic at the start
+    with pytest.warns(UserWarning, match="polysemantic is 0 in all 1024 seeds"):
+        study = fp.collect(config, target=0.1)
+    assert len(study) == 1024
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        study = fp.collect(config, target=0.1, max_seeds=3000)
+    assert len(study) == 3000
+    early, last = [str(one.message) for one in said]
+    assert early.startswith("collect: no target can be reached so far by ")
+    assert early.endswith("training goes on up to max_seeds=3000")
+    assert "0 in all 1024 seeds" in early
+    assert "0 in all 3000 seeds" in last
+
+
+def test_an_interrupted_target_is_not_met() -> None:
+    def stop(record: Progress) -> None:
+        raise KeyboardInterrupt
+
+    study = fp.collect(CONFIG, target=0.5, progress=stop)
+    assert study.interrupted
+    assert study.summary()["target_met"].tolist() == [False]
 
 
 # Arguments.

@@ -7,6 +7,7 @@ import os
 import queue
 import sys
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from typing import Any, Literal, get_args
@@ -49,6 +50,9 @@ FIRST_CHECKPOINT = 64
 
 DEFAULT_MAX_SEEDS = 2**16
 
+NO_EVENT_CHECKPOINT = 2**10
+"""Seeds after which a metric that is 0 in all of them is taken to be too rare for a ``target``."""
+
 # A row in memory, with room for a copy while tables are put together.
 _ROW_BYTES = 300
 
@@ -88,11 +92,15 @@ def collect(
     target
         Relative half-width of the 95 % interval of the mean of ``metric`` at which a configuration
         has enough seeds. Judged on its first 64, 128, 256, … seeds, so that every machine stops at
-        the same number.
+        the same number. ``summary`` says in ``target_met`` where it was reached, and a warning
+        where it was not. Of a mean of 0 there is no relative half-width: unless ``max_seeds`` is
+        given, a configuration ends after 64 seeds if all diverged, and after 1024 if the metric is
+        0 in all that did not.
     metric
         Result column that ``target`` and the shown means are about.
     max_seeds
-        The most seeds of a configuration with ``target``; 65536 if not given.
+        The most seeds of a configuration with ``target``, trained as far as the target asks for
+        them whatever the first ones give; 65536 if not given.
     path
         Folder that keeps every finished block and from which collecting goes on; made if missing.
         Rows then stay there, and the study that comes back reads them when asked. None: in memory.
@@ -252,6 +260,8 @@ class _Collector:
             given = DEFAULT_MAX_SEEDS if max_seeds is None else max_seeds
             self.cap = _checks.integer("collect: max_seeds", given, (">=", 2), ("<=", 2**64))
             self.first = SeedSet([(0, min(FIRST_CHECKPOINT, self.cap))])
+        self.insists = max_seeds is not None
+        self.warned: set[str] = set()
         self.executor = checked_executor(executor)
         if num_threads is not None:
             num_threads = _checks.integer("collect: num_threads", num_threads, (">=", 1))
@@ -294,6 +304,8 @@ class _Collector:
     def _task(self, config: Config) -> Task:
         digest, metadata = config.digest, self.metadata
         self.study._add_config(config, metadata)
+        if self.cap is not None:
+            self.study._target_met[digest] = False
         stored = Stored()
         if self.store is not None:
             self.store.write_config(config, metadata)
@@ -384,12 +396,50 @@ class _Collector:
         """Once all seeds aimed at are there: is that enough?"""
         if task.done < task.goal:
             return
-        if task.cap is None or task.goal >= task.cap or self._precise(task):
+        if task.cap is None or self._ends(task, task.cap):
             task.finished = True
             self.tasks.update(task)
         else:
             # With a target the seeds are 0, 1, …, and their number doubles.
             self._aim_at(task, SeedSet([(task.goal, min(2 * task.goal, task.cap))]))
+
+    def _ends(self, task: Task, cap: int) -> bool:
+        """With a target: whether these seeds, and they alone, say that no more are needed."""
+        met = self.study._target_met[task.digest] = self._precise(task)
+        if met or task.goal >= cap:
+            return True
+        hopeless = task.count == 0 or (task.mean == 0 and task.goal >= NO_EVENT_CHECKPOINT)
+        if hopeless and self.insists and task.digest not in self.warned:
+            self.warned.add(task.digest)
+            warnings.warn(
+                f"collect: no target can be reached so far by {self._outcome(task)}; "
+                f"training goes on up to max_seeds={cap}",
+                stacklevel=2,
+            )
+        return hopeless and not self.insists
+
+    def _outcome(self, task: Task) -> str:
+        """What became of a configuration that did not reach its target."""
+        estimate = task.estimate
+        if task.count == 0:
+            found = f"all {task.done} seeds diverged"
+        elif task.mean == 0:
+            found = f"{self.metric} is 0 in all {task.count} seeds that did not diverge"
+        else:
+            share = estimate.half_width / abs(estimate.value)
+            found = f"the half-width is {share:.3g} of the mean after {task.done} seeds"
+        return f"{task.config!r}: {found}"
+
+    def _warn_of_missed_targets(self) -> None:
+        missed = [one for one in self.tasks.all if not self.study._target_met.get(one.digest, True)]
+        if missed:
+            shown = "; ".join(map(self._outcome, missed[:3]))
+            more = f"; and {len(missed) - 3} more" if len(missed) > 3 else ""
+            warnings.warn(
+                f"collect: target={self.target:g} was not reached by {len(missed)} of "
+                f"{len(self.tasks.all)} configs: {shown}{more}",
+                stacklevel=2,
+            )
 
     def _precise(self, task: Task) -> bool:
         # From the rows by ascending seed, not from the running moments, whose last bits depend on
@@ -407,6 +457,7 @@ class _Collector:
         self.started = time.perf_counter()
         yield self._record()
         yield from self._in_this_process() if self.executor is None else self._on(self.executor)
+        self._warn_of_missed_targets()
 
     def _in_this_process(self) -> Iterator[Progress]:
         while task := self.tasks.take():

@@ -57,6 +57,7 @@ class Study:
         self._history: dict[str, list[pa.Table | Path]] = {}
         self._wanted: dict[str, SeedSet] = {}  # seeds of files that hold others as well
         self._read_rows: dict[str, pd.DataFrame] = {}
+        self._target_met: dict[str, bool] = {}  # of configurations that had one
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, skip_damaged: bool = False) -> Study:
@@ -205,6 +206,8 @@ class Study:
                 "Study.add: other", "a TrainingResult or a Study", other, kind=TypeError
             )
         merged = {}
+        verdicts = other._target_met if isinstance(other, Study) else {}
+        verdicts = {key: met for key, met in verdicts.items() if key not in self._configs}
         for digest, rows in new.items():
             own = [self._rows(digest)] if digest in self._configs else []
             merged[digest] = union([*own, rows], digest)
@@ -214,10 +217,12 @@ class Study:
             self._parts[digest] = [rows]
             self._read_rows.pop(digest, None)
             self._wanted.pop(digest, None)
+            self._target_met.pop(digest, None)  # it was judged on other rows
         if isinstance(other, Study):
             for kind, by_digest in self._arrays().items():
                 for digest, parts in other._arrays()[kind].items():
                     by_digest[digest] += parts
+        self._target_met |= verdicts
 
     def seeds(self) -> pd.DataFrame:
         """One row per configuration and seed.
@@ -380,9 +385,10 @@ class Study:
         pandas.DataFrame
             ``n_features``, ``n_hidden``, the fields that vary and metadata; ``seeds`` (all) and how
             many ``diverged``; over the others ``mean`` with ``ci_low`` and ``ci_high``
-            (`statistics.mean`); for counts of polysemantic neurons also ``collision_law``,
-            ``null_mean`` and ``ratio`` (mean over law) with its interval; then the means of
-            ``loss``, ``unrepresented``, ``dead``, ``benign`` and ``malign``, and ``digest``.
+            (`statistics.mean`); after `collect` with a target ``target_met``; for counts of
+            polysemantic neurons also ``collision_law``, ``null_mean`` and ``ratio`` (mean over law)
+            with its interval; then the means of ``loss``, ``unrepresented``, ``dead``, ``benign``
+            and ``malign``, and ``digest``.
         """
         _checks.choice("summary: metric", metric, METRICS)
         labels = self.labels()
@@ -394,6 +400,8 @@ class Study:
             row: dict[str, Any] = {name: labels[name].iloc[index] for name in labels.columns}
             row |= {"seeds": len(rows), "diverged": len(rows) - len(valid)}
             row |= {"mean": mean.value, "ci_low": mean.low, "ci_high": mean.high}
+            if self._target_met:
+                row["target_met"] = self._target_met.get(config.digest)
             if metric in ("polysemantic", "signed_slots"):
                 law = float(theory.collision_law(config.n_features, config.n_hidden))
                 ratio = mean.scaled(1 / law)
@@ -500,7 +508,7 @@ _TAKEN = {
     "ratio_low",
     "ratio_high",
 }
-_TAKEN |= {"collision_law", "null_mean"}
+_TAKEN |= {"collision_law", "null_mean", "target_met"}
 
 
 def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
