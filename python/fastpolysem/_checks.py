@@ -11,6 +11,7 @@ import math
 import numbers
 import operator
 import os
+import re
 import reprlib
 import sys
 import warnings
@@ -500,8 +501,34 @@ def memory(where: str, parts: Mapping[str, int], advice: str) -> None:
         )
 
 
+# As a string a URL has two slashes, which a Path has made one.
+_URL = re.compile(
+    r"[a-z][a-z0-9+.-]+://|"
+    r"(?:abfss?|az|adl|file|ftp|gcs|gs|hdfs|https?|memory|s3|s3a|s3n|sftp|smb|ssh|webhdfs):/",
+    re.IGNORECASE,
+)
+
+
 def file_path(label: str, value: object) -> Path:
-    """A path to a file."""
-    if not isinstance(value, (str, os.PathLike)):
+    """A path to a file or folder; a leading ``~`` is a home directory, as in a shell."""
+    text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(text, str):
         raise refused(label, "a path", value, kind=TypeError)
-    return Path(value)
+    if not text or "\0" in text:
+        raise refused(label, "a path that is not empty and has no null character", value)
+    if _URL.match(text):
+        raise refused(label, "a path on a mounted file system, not a URL", value)
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise refused(
+            label, "a path that begins with the home directory of a user or is absolute", value
+        ) from None
+
+
+def shown_path(path: Path) -> str:
+    """A path as short as it can be said now: from the current folder if it lies in there."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except (OSError, ValueError):
+        return str(path)

@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import fastpolysem
-from fastpolysem import plots
+from fastpolysem import _checks, plots
 from fastpolysem._checks import printable
 from fastpolysem._files import write_output
 from fastpolysem.config import NUMERICS_VERSION, Config
@@ -100,7 +100,7 @@ def write(study: Study, path: str | os.PathLike[str], *, title: str | None = Non
     pathlib.Path
         The file.
     """
-    target = Path(path)
+    target = _checks.file_path("report.write: path", path)
     text = page(study, title=title).encode("utf-8")
     write_output(target, lambda file: file.write(text))
     return target
@@ -276,7 +276,7 @@ def _again(study: Study) -> str:
     if found := commands(study):
         code = "\n".join([*found, "fastpolysem report again"])
     else:
-        folder = str(study.path) if study.path else "study"
+        folder = _checks.shown_path(study.path) if study.path else "study"
         code = (
             "import fastpolysem as fp\n\n"
             f"study = fp.Study.open({folder!r})\n"

@@ -6,7 +6,6 @@ import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -89,10 +88,11 @@ class EncodingExperiment(Experiment[Encoding, "list[Trajectories]"]):
         from fastpolysem import encoding
 
         count = _checks.integer("seeds", seeds, (">=", 1))
+        home = None if path is None else _checks.file_path("path", path)
         runs = []
         for setting in configs:
             name = "-".join(f"{key}={value}" for key, value in asdict(setting).items())
-            file = None if path is None else Path(path) / f"encoding-{name}-seeds={count}.npz"
+            file = None if home is None else home / f"encoding-{name}-seeds={count}.npz"
             if file is not None and file.exists():
                 runs.append(encoding.Trajectories.load(file))
                 continue

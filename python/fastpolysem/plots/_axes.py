@@ -96,7 +96,7 @@ def save(ax: Axes, path: str | os.PathLike[str]) -> Path:
     pathlib.Path
         The file.
     """
-    target = Path(path)
+    target = _checks.file_path("plots.save: path", path)
     if not target.suffix and not (target.exists() and not target.is_file()):
         target = target.with_name(f"{target.name.rstrip('.')}.png")
     kind = target.suffix.removeprefix(".").lower() or "png"
