@@ -1,29 +1,61 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and what reading one can tell of it."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import math
 import os
 import secrets
-from collections.abc import Callable, Mapping
+import stat
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastpolysem import _checks
+
+if sys.platform != "win32":
+    import fcntl
+
+# What file systems answer that cannot flush a folder. One that can, and fails, says EIO.
+_NO_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
+_LONGEST_STEM = 40  # characters of a name, at most four bytes each, that fit beside the rest
+
+
+class ContentError(ValueError):
+    """What a file holds cannot be right; the message says why, without the file's name."""
+
+
+def named(error: OSError, path: Path) -> OSError:
+    """The same error with the name of the file that it is about."""
+    return OSError(error.errno, error.strerror, str(path))
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, short enough for a list of them."""
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+
 
 def write_whole(target: Path, write: Callable[[IO[bytes]], Any], *, replace: bool = False) -> bool:
     """Write beside the target, flush to the disk and rename: readers see all of it or nothing.
 
-    False if the target exists and is not to be replaced. An OSError is one of the target, not of
-    the file beside it.
+    A file that is replaced leaves its owner, group and mode to the new one, as far as the user may
+    give them. False if the target exists and is not to be replaced. An OSError is one of the
+    target, not of the file beside it.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    stem = target.name[:_LONGEST_STEM]
+    temporary = target.with_name(f".{stem}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
             write(file)
             file.flush()
+            if replace:
+                _take_over(target, file.fileno())
             os.fsync(file.fileno())
         if replace or not _link(temporary, target):
             os.replace(temporary, target)
@@ -36,7 +68,7 @@ def write_whole(target: Path, write: Callable[[IO[bytes]], Any], *, replace: boo
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno is not None:
-            raise type(error)(error.errno, error.strerror, str(target)) from error
+            raise named(error, target) from error
         raise
     flush_folder(target.parent)
     return True
@@ -60,6 +92,22 @@ def write_output(path: str | os.PathLike[str], write: Callable[[IO[bytes]], Any]
         write_whole(real, write, replace=True)
 
 
+def _take_over(target: Path, handle: int) -> None:
+    """Give a file that takes the place of another its owner, group and mode."""
+    try:
+        before = os.stat(target)
+    except FileNotFoundError:
+        return
+    if hasattr(os, "fchown"):
+        # Only the superuser gives files away; a member of the group may give them to it. The mode
+        # comes last, since a change of owner may take bits of it away.
+        for owner in (before.st_uid, -1):
+            with contextlib.suppress(PermissionError):
+                os.fchown(handle, owner, before.st_gid)
+                break
+        os.fchmod(handle, stat.S_IMODE(before.st_mode))
+
+
 def _link(source: Path, target: Path) -> bool:
     """Give a file a second name that is free; False where the file system has no such links.
 
@@ -75,13 +123,98 @@ def _link(source: Path, target: Path) -> bool:
 
 
 def flush_folder(folder: Path) -> None:
-    """Have new names in a folder reach the disk."""
-    if hasattr(os, "O_DIRECTORY"):
+    """Have new names in a folder reach the disk, where its file system can be asked to.
+
+    An OSError names the folder.
+    """
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
+    except PermissionError:
+        return  # a folder that may be written to and not be listed
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FLUSH:
+            raise named(error, folder) from error
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Keep other processes and threads that ask for this folder's lock out.
+
+    False where there is no lock to be had: the file system has none, or the folder cannot be
+    written to. A process that dies lets go of its lock.
+    """
+    path = folder / ".lock"
+    handle = _lock(path)
+    try:
+        yield handle is not None
+    finally:
+        if handle is not None:
+            with contextlib.suppress(OSError):  # before it is let go: see below
+                path.unlink()
             os.close(handle)
+
+
+def _lock(path: Path) -> int | None:
+    if sys.platform == "win32":
+        return None
+    while True:
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:
+            return None
+        held = False
+        try:
+            # Whoever may write in the folder may take its lock, whatever the umask of the first.
+            with contextlib.suppress(OSError):
+                os.fchmod(handle, os.stat(path.parent).st_mode & 0o666)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            # The one before has deleted the file: others may hold a new one.
+            held = os.path.samestat(os.fstat(handle), os.stat(path))
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+        finally:
+            if not held:
+                os.close(handle)
+        if held:
+            return handle
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[IO[bytes]]:
+    """A file to read from, whose errors tell a bad file from a bad moment.
+
+    Raises
+    ------
+    ContentError
+        For whatever goes wrong because of what the file holds.
+    OSError, MemoryError
+        For all else, with the name of the file: it says nothing about the content.
+    """
+    try:
+        # Opening a pipe would wait for a writer.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ContentError("it is no regular file")
+        with open(path, "rb") as file:
+            yield file
+    except ContentError:
+        raise
+    except OSError as error:
+        # Decoders raise it without a number, and EINVAL comes of seeking to where nothing can be.
+        if error.errno in (None, errno.EINVAL):
+            raise ContentError(first_line(error)) from error
+        raise named(error, path) from error
+    except MemoryError as error:
+        raise MemoryError(f"{path}: not enough memory to read it ({first_line(error)})") from error
+    except Exception as error:  # damaged bytes surface as nearly anything
+        raise ContentError(first_line(error)) from error
 
 
 def save_arrays(target: Path, arrays: Mapping[str, Any]) -> None:
@@ -89,24 +222,100 @@ def save_arrays(target: Path, arrays: Mapping[str, Any]) -> None:
     write_whole(target, lambda file: np.savez(file, **arrays), replace=True)
 
 
-def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read all of a .npz file; nothing in it is ever unpickled.
+# Deflate cannot do better; bytes on top are what a header may take.
+_DEFLATE_RATIO, _HEADER = 1032, 2**10
+_MOST_HEADER = 2**14
+_MOST_TEXT = 2**26
 
-    Raises
-    ------
-    ValueError
-        With the reason, if it is damaged or something else.
-    OSError
-        If it cannot be opened.
+
+class Archive:
+    """The arrays in a .npz file, none unpacked before it is asked for; nothing is unpickled.
+
+    What an array claims to be is known before, and a size that cannot be true is refused: one that
+    differs between the array's header and the archive, or that the packed bytes cannot give.
     """
-    with open(path, "rb") as file:
-        try:
-            # numpy takes what is no archive for a pickle, and would advise to allow these.
-            if file.read(2) != b"PK":
-                raise ValueError("it is no .npz archive")
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
-        except Exception as error:  # damaged bytes surface as nearly anything
-            reason = "it holds objects" if "allow_pickle" in str(error) else str(error)
-            raise ValueError(reason) from error
+
+    def __init__(self, file: IO[bytes]) -> None:
+        if file.read(2) != b"PK":
+            raise ContentError("it is no .npz archive")
+        self._bytes = file.seek(0, os.SEEK_END)
+        self._zip = zipfile.ZipFile(file)
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        for member in self._zip.infolist():
+            name = member.filename.removesuffix(".npy")
+            if name in self._members:
+                raise ContentError(f"it holds {name} twice")
+            self._zip.open(member).close()  # compares the two places where the name is written
+            self._members[name] = member
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def described(self, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+        """Type and shape of an array; KeyError if there is no such array."""
+        member = self._members[name]
+        packed = member.compress_size
+        stored = member.compress_type == zipfile.ZIP_STORED
+        if not stored and member.compress_type != zipfile.ZIP_DEFLATED:
+            raise ContentError(f"{name} is packed in a way that no .npz file is")
+        most = packed if stored else _DEFLATE_RATIO * packed + _HEADER
+        if packed > self._bytes or member.file_size > most:
+            raise ContentError(f"{name} cannot have {member.file_size} bytes")
+        with self._zip.open(member) as file:
+            shape, _, dtype = _header(file)
+            start = file.tell()
+        if dtype.hasobject:
+            raise ContentError("it holds objects")
+        if start + math.prod(shape) * dtype.itemsize != member.file_size:
+            raise ContentError(
+                f"{name} says to be {dtype} {shape} but has {member.file_size} bytes"
+            )
+        return dtype, shape
+
+    def array(self, name: str, kind: object, shape: tuple[int, ...]) -> NDArray[Any]:
+        """An array of this type, or kind of type such as `numpy.floating`, and shape."""
+        dtype, found = self.described(name)
+        fits = np.issubdtype(dtype, kind) and dtype.isnative  # type: ignore[arg-type]
+        if not fits or found != shape:
+            wanted = getattr(kind, "__name__", kind)
+            raise ContentError(f"{name} is {dtype} {found}, not {wanted} {shape}")
+        _checks.memory("reading it", {name: math.prod(shape) * dtype.itemsize}, "free some")
+        with self._zip.open(self._members[name]) as file:
+            array: NDArray[Any] = np.lib.format.read_array(
+                file, allow_pickle=False, max_header_size=_MOST_HEADER
+            )
+            file.read(1)  # the checksum is compared at the end
+        return array
+
+    def unpacked(self, name: str) -> NDArray[Any]:
+        """An array that may be anything, so it has to be there in full, as `save_arrays` writes."""
+        if self._members[name].compress_type != zipfile.ZIP_STORED:
+            raise ContentError(f"{name} is compressed")
+        _, shape = self.described(name)
+        return self.array(name, np.generic, shape)
+
+    def text(self, name: str) -> str:
+        """A text. A long one has to be there in full, as it always is where `save_arrays` wrote."""
+        member = self._members[name]
+        if member.compress_type != zipfile.ZIP_STORED and member.file_size > _MOST_TEXT:
+            raise ContentError(f"{name} cannot have {member.file_size} bytes")
+        return str(self.array(name, np.str_, ()))
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(file)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[version]
+    return read(file, max_header_size=_MOST_HEADER)
+
+
+@contextlib.contextmanager
+def open_arrays(path: Path) -> Iterator[Archive]:
+    """The arrays of a .npz file, to be read within; errors are those of `reading`."""
+    with reading(path) as file:
+        yield Archive(file)

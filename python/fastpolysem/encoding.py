@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks
-from fastpolysem._files import load_arrays, save_arrays
+from fastpolysem._files import Archive, open_arrays, save_arrays
 from fastpolysem._native import core
 from fastpolysem.training import seed_array, seed_count
 
@@ -115,17 +115,34 @@ class Trajectories:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trajectories:
-        """Read a file that `save` wrote; ValueError if it is damaged or something else."""
+        """Read a file that `save` wrote; what else is in it is left alone.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged or something else; the message names the path.
+        OSError, MemoryError
+            If it cannot be read, which says nothing about what it holds.
+        """
         path = _checks.file_path("Trajectories.load: path", path)
         try:
-            archive = load_arrays(path)
-            found: dict[str, Any] = {one.name: archive[one.name] for one in fields(cls)}
-        except (KeyError, ValueError) as error:
+            with open_arrays(path) as archive:
+                return cls._from_arrays(archive)
+        except ValueError as error:
             raise ValueError(
                 f"Trajectories.load: {os.fspath(path)!r} is no complete file written by "
                 f"Trajectories.save: {error}"
             ) from error
-        return cls(**{name: one if one.ndim else one.item() for name, one in found.items()})
+
+    @classmethod
+    def _from_arrays(cls, archive: Archive) -> Trajectories:
+        seeds, times = archive.described("seeds")[1][:1], archive.described("t")[1][:1]
+        kinds = {"seeds": (np.uint64, seeds), "t": (np.float64, times)}
+        kinds |= {name: (kind, seeds + times) for name, kind in _COLUMNS.items()}
+        found: dict[str, Any] = {name: archive.array(name, *kind) for name, kind in kinds.items()}
+        for name, kind in _SETTINGS.items():
+            found[name] = archive.array(name, kind, ()).item()
+        return cls(**found)
 
 
 def simulate(
@@ -203,7 +220,20 @@ def simulate(
     )
 
 
-_COLUMNS = ("support", "l1_norm", "squared_norm", "largest", "second")
+# By their types in a file, and the trajectories as (S, R) arrays.
+_SETTINGS: dict[str, Any] = {
+    "n_hidden": np.int64,
+    "l1": np.float64,
+    "step": np.float64,
+    "init_scale": np.float64,
+}
+_COLUMNS: dict[str, Any] = {
+    "support": np.int64,
+    "l1_norm": np.float64,
+    "squared_norm": np.float64,
+    "largest": np.float64,
+    "second": np.float64,
+}
 
 
 def _start(seed: np.uint64, n_hidden: int, init_scale: float) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks
-from fastpolysem._files import load_arrays, save_arrays
+from fastpolysem._files import Archive, open_arrays, save_arrays
 from fastpolysem._native import MAX_THREADS, core, default_threads
 from fastpolysem.config import NUMERICS_VERSION, Config, check_config, core_settings
 from fastpolysem.objective import (
@@ -187,7 +187,7 @@ class TrainingResult:
             "config": json.dumps(self.config.to_dict()),
             "kernel": self.kernel,
             "numerics_version": self.numerics_version,
-            "given": np.array(self.given, dtype=np.str_),
+            "given": ",".join(self.given),
             "seeds": self.seeds,
         }
         arrays |= {name: getattr(self, name) for name in _RESULTS}
@@ -200,7 +200,7 @@ class TrainingResult:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TrainingResult:
-        """Read a file that :meth:`save` wrote.
+        """Read a file that :meth:`save` wrote; what else is in it is left alone.
 
         In a file of a version that did not keep ``given`` it is taken to be empty.
 
@@ -208,42 +208,39 @@ class TrainingResult:
         ------
         ValueError
             If the file is damaged or something else; the message names the path.
-        OSError
-            If it cannot be opened.
+        OSError, MemoryError
+            If it cannot be read, which says nothing about what it holds.
         """
         path = _checks.file_path("TrainingResult.load: path", path)
         try:
-            return cls._from_arrays(load_arrays(path))
-        except OSError:
-            raise
-        except Exception as error:  # what is damaged may surface as nearly anything
+            with open_arrays(path) as arrays:
+                return cls._from_arrays(arrays)
+        except ValueError as error:
             raise ValueError(
                 f"TrainingResult.load: {os.fspath(path)!r} is no complete file written by "
                 f"TrainingResult.save: {error}"
             ) from error
 
     @classmethod
-    def _from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> TrainingResult:
-        if str(arrays["format"]) != _FORMAT:
-            raise ValueError(f"its format is {str(arrays['format'])!r}, not {_FORMAT!r}")
-        config = Config.from_dict(json.loads(str(arrays["config"])))
-        count = arrays["seeds"].shape[:1]
-
-        def checked(name: str, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-            found = arrays[name]
-            if found.dtype != dtype or found.shape != shape:
-                raise ValueError(f"{name} is {_checks.shown(found)}, not {dtype} {shape}")
-            return found
-
-        history = {
-            name.removeprefix("history."): values
-            for name, values in arrays.items()
-            if name.startswith("history.")
-        }
-        if history:
-            points = checked("history.step", np.int64, history["step"].shape[:1]).shape
-            for name in history.keys() - {"step"}:
-                checked(f"history.{name}", np.float64, count + points)
+    def _from_arrays(cls, arrays: Archive) -> TrainingResult:
+        if (written := arrays.text("format")) != _FORMAT:
+            raise ValueError(f"its format is {written!r}, not {_FORMAT!r}")
+        config = Config.from_dict(json.loads(arrays.text("config")))
+        count = arrays.described("seeds")[1][:1]
+        checked = arrays.array
+        history = {}
+        if "history.step" in arrays:
+            points = arrays.described("history.step")[1][:1]
+            for name in arrays:
+                if name.startswith("history."):
+                    kind, shape = (
+                        (np.int64, points)
+                        if name == "history.step"
+                        else (np.float64, count + points)
+                    )
+                    history[name.removeprefix("history.")] = checked(name, kind, shape)
+        elif any(name.startswith("history.") for name in arrays):
+            raise ValueError("it has a history without steps")
         weights: Weights | None = None
         if "weights.encoder" in arrays:
             matrix = (*count, config.n_features, config.n_hidden)
@@ -251,7 +248,8 @@ class TrainingResult:
             decoder = None if config.tied else checked("weights.decoder", config.dtype, matrix)
             bias = checked("weights.bias", config.dtype, matrix[:2]) if config.bias else None
             weights = unstacked(config, (encoder, decoder, bias), single=False)
-        given = tuple(arrays["given"].tolist()) if "given" in arrays else ()
+        text = arrays.text("given") if "given" in arrays else ""
+        given = tuple(text.split(",")) if text else ()
         if given not in [(), _GIVABLE, *((name,) for name in _GIVABLE)]:
             raise ValueError(f"given is {given!r}, not some of {_GIVABLE}")
         return cls(
@@ -260,8 +258,8 @@ class TrainingResult:
             **{name: checked(name, dtype, count) for name, dtype in _RESULTS.items()},
             weights=weights,
             history=history,
-            kernel=str(arrays["kernel"]),
-            numerics_version=int(arrays["numerics_version"]),
+            kernel=arrays.text("kernel"),
+            numerics_version=int(checked("numerics_version", np.int64, ())),
             given=given,
         )
 

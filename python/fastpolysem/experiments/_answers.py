@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fastpolysem import _checks
-from fastpolysem._files import write_output
+from fastpolysem._files import reading, write_output
 from fastpolysem.config import Config
 from fastpolysem.experiments._base import TrainingExperiment, values_of, with_interval
 from fastpolysem.experiments._measured import Measured
@@ -46,9 +46,10 @@ class Answers:
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Answers:
         """The answers whose rows were written to a Parquet file."""
-        import pandas as pd
+        from fastpolysem._parquet import read_table
 
-        return cls(pd.read_parquet(path))
+        with reading(_checks.file_path("Answers.read: path", path)) as file:
+            return cls(read_table(file).to_pandas())
 
     @property
     def valid(self) -> pd.DataFrame:

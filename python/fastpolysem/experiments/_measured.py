@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
-from fastpolysem._files import load_arrays, save_arrays
+from fastpolysem._files import open_arrays, save_arrays
 from fastpolysem.config import NUMERICS_VERSION, Config
 from fastpolysem.probes import Probe, evaluate
 from fastpolysem.training import Record, TrainingResult, train
@@ -75,8 +75,9 @@ class Measured:
 
     def save(self, folder: str | os.PathLike[str], name: str) -> None:
         """Write every part to files that `measure` takes up, under the name it was measured by."""
+        home = _checks.file_path("Measured.save: folder", folder)
         for part in self.parts:
-            _save(Path(folder), name, *part)
+            _save(home, name, *part)
 
 
 def measure(
@@ -115,11 +116,12 @@ def measure(
     from fastpolysem.studies.progress import reporter
 
     count = _checks.integer(f"{name}: seeds", seeds, (">=", 1))
+    home = None if path is None else _checks.file_path(f"{name}: path", path).absolute()
     tracker = _Tracker(dict.fromkeys(configs, count))
     try:
         with reporter(progress, "polysemantic") as report:
             for config in configs:
-                stored = _stored(path, name, config, count, record, probe)
+                stored = [] if home is None else _stored(home, name, config, count, record, probe)
                 for part in stored:
                     tracker.add(*part, reused=True)
                 start = sum(len(result) for result, _ in stored)
@@ -140,8 +142,8 @@ def measure(
                     )
                     values = evaluate(probe, result) if probe is not None else {}
                     part = replace(result, weights=None), values
-                    if path is not None:
-                        _save(Path(path), name, *part)
+                    if home is not None:
+                        _save(home, name, *part)
                     tracker.add(*part)
                     start += size
                     report(tracker.record())
@@ -246,7 +248,7 @@ def _save(folder: Path, name: str, result: TrainingResult, values: Values) -> No
 
 
 def _stored(
-    path: str | os.PathLike[str] | None,
+    folder: Path,
     name: str,
     config: Config,
     count: int,
@@ -254,9 +256,6 @@ def _stored(
     probe: Probe | None,
 ) -> list[tuple[TrainingResult, Values]]:
     """Stored parts of the first ``count`` seeds, up to the first gap."""
-    if path is None:
-        return []
-    folder = Path(path)
     pattern = re.compile(rf"{re.escape(name)}-(\d+)-(\d+)\.npz")
     home = folder / config.digest
     names: Iterable[str] = os.listdir(home) if home.is_dir() else ()
@@ -280,7 +279,9 @@ def _stored(
                 "changed: move it away, or choose another folder"
             )
         try:
-            values = _columns_of(load_arrays(beside), probe)
+            with open_arrays(beside) as archive:
+                stored = {one: archive.unpacked(one) for one in archive}
+            values = _columns_of(stored, probe)
         except ValueError as error:
             raise ValueError(f"{beside} is damaged ({error}); nothing was changed") from error
         found.append((result, values))

@@ -1,0 +1,103 @@
+"""Reading Parquet files that may not be what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fastpolysem import _checks
+from fastpolysem._files import ContentError
+
+_LONGEST_TEXT = 1000  # bytes: names of machines, kernels, versions and settings
+
+# What a value takes at the most in a file: itself, once more in a dictionary, and its levels.
+_WIDTHS = {"string": 2 * _LONGEST_TEXT + 12}
+_WIDTH = 20
+_PAGE = 2**16
+
+
+def read_table(
+    source: IO[bytes],
+    check: Callable[[pa.Schema, pq.FileMetaData], None] | None = None,
+    columns: list[str] | None = None,
+    *,
+    most_listed: int = 0,
+) -> pa.Table:
+    """The table in a file, or some of its columns, unpacked only once its size is known.
+
+    Parameters
+    ----------
+    source
+        From `fastpolysem._files.reading`, which tells the errors apart.
+    check
+        Looks at what the file says to hold before anything is unpacked, and raises if it cannot be.
+    columns
+        Those to read; None for all.
+    most_listed
+        How long lists can be, where a column holds any.
+
+    Raises
+    ------
+    ContentError
+        If columns say to take more than their values can, a list is longer than it can be, or a
+        text longer than any here.
+    MemoryError
+        If the table would not fit into the available memory.
+    """
+    described = pq.read_metadata(source)
+    schema = described.schema.to_arrow_schema()
+    if check is not None:
+        check(schema, described)
+    wanted = [schema.field(name) for name in columns or schema.names]
+    lists = [field.name for field in wanted if pa.types.is_large_list(field.type)]
+    needed = 0
+    for group in map(described.row_group, range(described.num_row_groups)):
+        if columns is None:
+            needed += group.total_byte_size
+            if not lists and group.total_byte_size > _most_bytes(schema, group.num_rows):
+                raise ContentError(
+                    f"{group.num_rows} rows cannot take {group.total_byte_size} bytes"
+                )
+        needed += 8 * group.num_rows * len(wanted)
+    _checks.memory("reading it", {"its columns": needed}, "free some")
+    # One text in a file may stand for as many copies of it as there are rows.
+    texts = [field.name for field in schema if pa.types.is_string(field.type)]
+    with pq.ParquetFile(source, metadata=described, read_dictionary=texts) as parquet:
+        if lists:
+            _check_lists(parquet, lists, most_listed)
+        table = parquet.read(columns=columns)
+    for name in texts:
+        at = table.schema.get_field_index(name)
+        if at >= 0:
+            table = table.set_column(at, schema.field(name), _short(name, table.column(at)))
+    return table
+
+
+def _most_bytes(schema: pa.Schema, rows: int) -> int:
+    return sum(_PAGE + rows * _WIDTHS.get(str(field.type), _WIDTH) for field in schema)
+
+
+def _check_lists(parquet: pq.ParquetFile, lists: list[str], most: int) -> None:
+    """Refuse lists that are too long: a few bytes may stand for any number of equal values."""
+    # What is said of a column is only safe to look at after it has been read through: a C++ error
+    # at a damaged one would end the process.
+    parquet.scan_contents([f"{name}.list.element" for name in lists])
+    for group in map(parquet.metadata.row_group, range(parquet.metadata.num_row_groups)):
+        for chunk in map(group.column, range(group.num_columns)):
+            if chunk.num_values > group.num_rows * max(most, 1):
+                raise ContentError(
+                    f"{group.num_rows} rows cannot hold {chunk.num_values} values of "
+                    f"{chunk.path_in_schema}"
+                )
+
+
+def _short(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts in full, if each is short."""
+    for chunk in column.chunks:
+        if (pc.max(pc.binary_length(chunk.dictionary)).as_py() or 0) > _LONGEST_TEXT:
+            raise ContentError(f"a text in {name} has more than {_LONGEST_TEXT} bytes")
+    return column.cast(pa.string())
