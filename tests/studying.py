@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import subprocess
 import sys
 import time
@@ -57,6 +58,17 @@ def files(path: Path) -> dict[Path, tuple[int, bytes]]:
     return {
         file: (file.stat().st_mtime_ns, file.read_bytes()) for file in path.rglob("seeds-*.parquet")
     }
+
+
+class Failing(io.BytesIO):
+    """A file that can be opened, and then fails."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(b"PAR1" * 10)
+        self.error = error
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise self.error
 
 
 class Stop(Exception):  # noqa: N818

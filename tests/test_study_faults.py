@@ -8,8 +8,9 @@ import os
 import random
 import shutil
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,15 @@ import pyarrow as pa
 import pytest
 
 import fastpolysem as fp
+from fastpolysem import _files
 from fastpolysem.studies import Study
+from fastpolysem.studies import store as store_module
 from fastpolysem.studies.store import Store, _read_table, _UnusableError
 from studying import (
     CONFIG,
     CONFIGS,
     DIVERGING,
+    Failing,
     assert_same,
     digest_of,
     files,
@@ -336,3 +340,222 @@ def test_a_million_seeds(tmp_path: Path) -> None:
     assert told["again"][1] < warm + 120
     assert told["list"][0] < 0.5
     assert told["open"][0] < 60
+
+
+# What passes is no damage: a server that does not answer, rights, too little memory.
+
+BAD_MOMENTS = [
+    OSError(errno.ESTALE, "Stale file handle"),
+    OSError(errno.EACCES, "Permission denied"),
+    pa.ArrowMemoryError("malloc of size 4096 failed"),
+]
+
+
+@pytest.fixture
+def fail(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Have files of a name fail on opening or on reading, a number of times."""
+    real = open
+
+    def prepare(name: str, error: BaseException, moment: str, times: int = 1000) -> None:
+        left = [times]
+
+        def opening(path: Any, mode: str) -> Any:
+            if name in Path(path).name and mode == "rb" and left[0]:
+                left[0] -= 1
+                if moment == "open":
+                    raise error
+                return Failing(error)
+            return real(path, mode)
+
+        monkeypatch.setattr(_files, "open", opening, raising=False)
+
+    yield prepare
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("moment", ["open", "read"])
+@pytest.mark.parametrize("error", BAD_MOMENTS, ids=repr)
+@pytest.mark.parametrize("name", ["seeds-4-4", "weights-4-4", "history-4-4", "config.json"])
+def test_a_bad_moment_is_no_damage(
+    tmp_path: Path, fail: Callable[..., None], name: str, error: Exception, moment: str
+) -> None:
+    fp.collect(CONFIG, seeds=12, path=tmp_path, **KEPT)
+    before = files(tmp_path)
+    kind = MemoryError if isinstance(error, MemoryError) else type(error)
+    fail(name, error, moment)
+    with pytest.raises(kind, match=name) as caught:
+        Study.open(tmp_path, skip_damaged=True)
+    assert getattr(caught.value, "errno", None) == getattr(error, "errno", None)
+    with pytest.raises(kind, match=name):
+        fp.collect(CONFIG, seeds=12, path=tmp_path, **KEPT)
+    named = [damage for damage in Study.check(tmp_path) if "cannot be read now" in damage.reason]
+    assert len(named) == 1
+    assert str(error.args[-1]) in named[0].reason
+    assert not (tmp_path / "set-aside").exists()
+    assert files(tmp_path) == before
+
+
+def test_damage_that_heals_is_named_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fp.collect(CONFIG, seeds=12, path=tmp_path)
+    times = [0]
+
+    def once(file: Path, *arguments: Any) -> pa.Table:
+        times[0] += 1
+        if times[0] == 2:
+            raise _UnusableError("is corrupt or truncated")
+        return _read_table(file, *arguments)
+
+    monkeypatch.setattr(store_module, "_read_table", once)
+    with pytest.raises(fp.studies.DamagedStudyError, match=r"seeds-4-4\.parquet: is corrupt"):
+        fp.collect(CONFIG, seeds=12, path=tmp_path)
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder that every user may look into."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def without_rights() -> Iterator[None]:
+    """As a user whom the rights of files concern."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="no users here")
+def test_what_may_not_be_read_is_named_and_the_rest_is_checked(public: Path) -> None:
+    path = public / "study"
+    fp.collect(CONFIGS, seeds=4, path=path)
+    (path / "lost+found").mkdir()
+    locked, other = path / CONFIG.digest, path / CONFIGS[1].digest
+    (other / "seeds-0-2.parquet").write_bytes(b"")
+    unreadable = [locked, path / "lost+found"]
+    for folder in unreadable:
+        folder.chmod(0)
+    try:
+        with without_rights():
+            named = {damage.path: damage.reason for damage in Study.check(path)}
+            with pytest.raises(PermissionError, match=CONFIG.digest):
+                Study.open(path, skip_damaged=True)
+            locked_up = dict.fromkeys(unreadable, "cannot be read now (Permission denied)")
+            assert named == locked_up | {other / "seeds-0-2.parquet": "is empty (0 bytes)"}
+    finally:
+        for folder in unreadable:
+            folder.chmod(0o755)
+    (other / "seeds-0-2.parquet").unlink()
+    (path / "lost+found").chmod(0)
+    try:
+        with without_rights():
+            assert len(Study.open(path)) == 6  # it is not the study's
+    finally:
+        (path / "lost+found").chmod(0o755)
+
+
+# The process moves to another folder.
+
+
+def test_changing_the_folder_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    study = fp.collect(
+        CONFIGS, seeds=12, path="study", progress=lambda _: os.chdir(tmp_path / "b"), **KEPT
+    )
+    assert len(study) == 24
+    assert np.shape(study.weights(CONFIG)) == (12, 8, 16)
+    assert len(study.history(CONFIG)) == 24
+    assert list((tmp_path / "b").iterdir()) == []
+    monkeypatch.chdir(tmp_path / "a")
+    opened = Study.open("study")
+    records = fp.iter_collect(CONFIGS, seeds=14, path="study", **KEPT)
+    monkeypatch.chdir(tmp_path)
+    assert len(list(records)) > 1
+    assert np.shape(opened.weights(CONFIG)) == (12, 8, 16)
+    assert len(Study.open(tmp_path / "a" / "study")) == 28
+
+
+# Several processes at once.
+
+WRITERS = """
+import sys, time
+from pathlib import Path
+import fastpolysem as fp
+from fastpolysem.studies.store import Store
+
+path, me, others = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+store = Store(path / "study")
+configs = fp.grid(fp.Config(n_features=2, n_hidden=2, steps=1), n_hidden=list(range(2, 42)))
+for step, config in enumerate(configs):
+    (path / f"{step}-{me}").touch()
+    while len(list(path.glob(f"{step}-*"))) < others:
+        pass
+    store.write_config(config, {f"key{me}": int(me)})
+"""
+
+
+def test_no_writer_loses_the_metadata_of_another(tmp_path: Path) -> None:
+    script = tmp_path / "writers.py"
+    script.write_text(WRITERS)
+    with contextlib.ExitStack() as stack:
+        writers = [stack.enter_context(start(script, tmp_path, me, 4)) for me in range(4)]
+        for process in writers:
+            _, err = process.communicate(timeout=120)
+            assert process.returncode == 0, err
+    store = Store(tmp_path / "study")
+    for digest in store.digests():
+        assert store.config(digest)[1] == {f"key{me}": me for me in range(4)}
+    assert len(store.digests()) == 40
+    assert not list((tmp_path / "study").rglob(".*"))
+
+
+OPENERS = """
+import sys, time, warnings
+from pathlib import Path
+from fastpolysem.studies import Study
+
+warnings.simplefilter("ignore")
+path, me, others = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+for study in sorted(path.glob("study*")):
+    (path / f"{study.name[5:]}-{me}").touch()
+    while len(list(path.glob(f"{study.name[5:]}-*"))) < others:
+        pass
+    assert len(Study.open(study, skip_damaged=True)) == 2
+"""
+
+
+def test_files_are_set_aside_by_several_at_once(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    fp.collect(CONFIGS, seeds=8, path=made, **KEPT)
+    (made / CONFIGS[1].digest / "config.json").write_bytes(b"{")
+    for file in (made / CONFIG.digest).glob("*-4-4*.parquet"):
+        file.write_bytes(b"")
+    (made / CONFIG.digest / "seeds-0-4.parquet").unlink()
+    fp.collect(CONFIG, seeds=2, path=tmp_path / "two")
+    (tmp_path / "two" / CONFIG.digest / "seeds-0-2.parquet").rename(
+        made / CONFIG.digest / "seeds-0-2.parquet"
+    )
+    for step in range(20):
+        shutil.copytree(made, tmp_path / f"study{step}")
+    script = tmp_path / "openers.py"
+    script.write_text(OPENERS)
+    with contextlib.ExitStack() as stack:
+        openers = [stack.enter_context(start(script, tmp_path, me, 4)) for me in range(4)]
+        for process in openers:
+            _, err = process.communicate(timeout=120)
+            assert process.returncode == 0, err
+    for step in range(20):
+        aside = tmp_path / f"study{step}" / "set-aside"
+        assert len(list(aside.rglob("*-4-4*.parquet"))) == 3
+        assert len(list(aside.glob(f"{CONFIGS[1].digest}*"))) == 1

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import platform
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -519,6 +520,163 @@ def test_files_beside_are_left_alone_but_stray_blocks_are_named(tmp_path: Path) 
     assert named.keys() == {stray.name, "seeds-0-4.csv", ".seeds-4-4.parquet.123-0a1b2c3d.tmp"}
     assert "is half-written" in named[".seeds-4-4.parquet.123-0a1b2c3d.tmp"]
     assert "is no file of a study" in named["seeds-0-4.csv"]
+
+
+def test_files_of_the_user_are_listed_and_left_alone(tmp_path: Path) -> None:
+    study = fp.collect(CONFIG, seeds=12, path=tmp_path)
+    folder = tmp_path / CONFIG.digest
+    own = [tmp_path / "all.parquet", tmp_path / "tables" / "all.parquet", folder / "all.parquet"]
+    for file in own:
+        file.parent.mkdir(exist_ok=True)
+        study.seeds().to_parquet(file)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"editor": "mine"}')
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / ".cache" / "all.parquet").write_bytes(b"")
+    assert_same(Study.open(tmp_path), study)
+    truncate(folder / "seeds-4-4.parquet")
+    with pytest.warns(UserWarning, match="moved to") as warned:
+        assert len(Study.open(tmp_path, skip_damaged=True)) == 8
+    assert len(warned) == 1
+    assert all(file.exists() for file in own)
+    assert_same(fp.collect(CONFIG, seeds=12, path=tmp_path), study)
+    named = [damage.path for damage in Study.check(tmp_path)]
+    assert sorted(named) == sorted([own[0], own[1].parent, own[2], tmp_path / "other"])
+
+
+def test_the_folder_around_a_study_points_to_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = fp.collect(CONFIG, seeds=4, path=tmp_path / "study")
+    hint = re.escape(f"there is one in {tmp_path / 'study'}")
+    for look in (Study.open, Study.check):
+        with pytest.raises(FileNotFoundError, match=hint):
+            look(tmp_path)
+    study.seeds().to_parquet(tmp_path / "collisions-seeds.parquet")
+    for skip in (False, True):
+        with pytest.raises(FileNotFoundError, match=hint):
+            Study.open(tmp_path, skip_damaged=skip)
+    (found,) = Study.check(tmp_path)
+    assert found.path == tmp_path / "collisions-seeds.parquet"
+    assert re.search(hint, found.reason)
+    assert cli.main(["report", str(tmp_path)]) == 2
+    assert re.search(hint, capsys.readouterr().err)
+
+
+def test_checking_names_rows_that_contradict_each_other(tmp_path: Path) -> None:
+    fp.collect(CONFIGS, seeds=4, path=tmp_path)
+    folder = tmp_path / CONFIG.digest
+    table = pq.read_table(folder / "seeds-0-4.parquet").slice(2, 1)
+    other = pa.array([99], pa.int32())
+    index = table.schema.get_field_index("dead")
+    assert _write_table(
+        folder / "x.parquet", table.set_column(index, table.schema.field("dead"), other)
+    )
+    truncate(tmp_path / CONFIGS[1].digest / "seeds-0-2.parquet")
+    named = {damage.path.name: damage.reason for damage in Study.check(tmp_path)}
+    assert named.keys() == {CONFIG.digest, "seeds-0-2.parquet"}
+    assert "seed 2: dead is" in named[CONFIG.digest]
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_metadata_of_another_type_is_other_metadata(tmp_path: Path, text: bool) -> None:
+    fp.collect(CONFIG, seeds=1, path=tmp_path, metadata={"run": 1})
+    fp.collect(CONFIG, seeds=1, path=tmp_path, metadata={"run": "1" if text else True})
+    stored = json.loads((tmp_path / CONFIG.digest / "config.json").read_text())["metadata"]
+    assert repr(stored) == ("{'run': '1'}" if text else "{'run': True}")
+
+
+def test_no_flipped_bit_of_a_config_goes_unnoticed(tmp_path: Path) -> None:
+    fp.collect(CONFIG, seeds=1, path=tmp_path, metadata={"a": 1, "label": "x", "share": 0.5})
+    store = Store(tmp_path)
+    file = tmp_path / CONFIG.digest / "config.json"
+    pristine = file.read_bytes()
+    expected = repr(store.config(CONFIG.digest))
+    named = 0
+    for bit in range(8 * len(pristine)):
+        damaged = bytearray(pristine)
+        damaged[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(damaged)
+        try:
+            found = store.config(CONFIG.digest)
+        except DamagedStudyError:
+            named += 1
+        else:  # the checksum's own name, or e and E in a number
+            assert repr(found) == expected
+    assert named > 0.98 * 8 * len(pristine)
+
+
+def test_configs_without_a_checksum_are_read(tmp_path: Path) -> None:
+    study = fp.collect(CONFIG, seeds=4, path=tmp_path, metadata={"run": 1})
+    file = tmp_path / CONFIG.digest / "config.json"
+    content = json.loads(file.read_text())
+    del content["sha256"]
+    file.write_text(json.dumps(content, indent=2))
+    assert_same(Study.open(tmp_path), study)
+    fp.collect(CONFIG, seeds=4, path=tmp_path, metadata={"more": 2})
+    assert json.loads(file.read_text())["metadata"] == {"run": 1, "more": 2}
+    content = json.loads(file.read_text())
+    content["metadata"]["run"] = 3
+    file.write_text(json.dumps(content))
+    with pytest.raises(DamagedStudyError, match="take out the line"):
+        Study.open(tmp_path)
+
+
+def many_rows(file: Path) -> None:
+    """A few bytes of Parquet that stand for ten million equal rows."""
+    table = pq.read_table(file).slice(0, 1)
+    many = table.take(pa.array(np.zeros(10**7, np.int32))).replace_schema_metadata(
+        table.schema.metadata
+    )
+    pq.write_table(many, file)
+
+
+def long_texts(file: Path) -> None:
+    table = pq.read_table(file)
+    at = table.schema.get_field_index("host")
+    pq.write_table(table.set_column(at, "host", pa.array(["a" * 5000] * len(table))), file)
+
+
+def large_pages(file: Path) -> None:
+    table = pq.read_table(file)
+    at = table.schema.get_field_index("host")
+    pq.write_table(
+        table.set_column(at, "host", pa.array(["a" * 10**8] * len(table))), file, compression="gzip"
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (many_rows, "says to hold 10000000 rows"),
+        (long_texts, "a text in host has more than 1000 bytes"),
+        (large_pages, "4 rows cannot take .* bytes"),
+    ],
+)
+def test_blocks_that_unpack_to_what_cannot_be_are_refused(
+    tmp_path: Path, damage: Callable[[Path], None], reason: str
+) -> None:
+    fp.collect(CONFIG, seeds=12, path=tmp_path)
+    file = tmp_path / CONFIG.digest / "seeds-4-4.parquet"
+    damage(file)
+    assert file.stat().st_size < 2**20
+    with pytest.raises(DamagedStudyError, match=f"seeds-4-4.parquet: .*{reason}"):
+        Study.open(tmp_path)
+
+
+def test_weights_that_unpack_to_what_cannot_be_are_refused(tmp_path: Path) -> None:
+    fp.collect(CONFIG, seeds=4, path=tmp_path, keep_weights=True)
+    (file,) = Store(tmp_path).files(CONFIG.digest, "weights")
+    table = pq.read_table(file)
+    at = table.schema.get_field_index("encoder")
+    size = 10**6
+    values = pa.LargeListArray.from_arrays(
+        pa.array(np.arange(5) * size, pa.int64()), pa.array(np.zeros(4 * size, np.float32))
+    )
+    pq.write_table(table.set_column(at, table.schema.field("encoder"), values), file)
+    assert file.stat().st_size < 2**20
+    with pytest.raises(DamagedStudyError, match="4 rows cannot hold 4000000 values"):
+        Study.open(tmp_path).weights(CONFIG)
 
 
 def test_a_folder_without_a_study(tmp_path: Path) -> None:

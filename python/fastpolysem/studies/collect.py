@@ -274,7 +274,7 @@ class _Collector:
         self.metadata = checked_metadata(metadata)
         if path is None:
             self._check_memory()
-        self.store = None if path is None else Store(path)
+        self.store = None if path is None else Store(path, "collect: path")
         self.study = Study()
         self.study.path = self.store.path if self.store else None
         self.within_block: Callable[[Progress], object] | None = None
@@ -326,10 +326,10 @@ class _Collector:
         held: list[SeedSet] = []
         count = 0
         parts = [Stored()]
-        for file in files:
+        for at, file in enumerate(files):
             tables, damages = store.tables([file], config)
             if damages:
-                raise DamagedStudyError(store.tables(files, config)[1])
+                raise DamagedStudyError(damages + store.tables(files[at + 1 :], config)[1])
             rows = frame(table for _, table in tables)
             held.append(SeedSet.of(rows["seed"].to_numpy()))
             count += len(rows)

@@ -10,10 +10,14 @@ describes the columns.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
+import operator
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +29,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import fastpolysem
-from fastpolysem._files import flush_folder, write_whole
+from fastpolysem import _checks
+from fastpolysem._files import (
+    ContentError,
+    first_line,
+    flush_folder,
+    locked,
+    reading,
+    write_whole,
+)
+from fastpolysem._parquet import read_table
 from fastpolysem.config import NUMERICS_VERSION, Config
 from fastpolysem.studies import arrays
 from fastpolysem.studies.rows import SCHEMA, frame, table_of, union
@@ -45,6 +58,8 @@ _BLOCK_NAME = re.compile(
     r"(seeds|weights|history)-(\d+)-(\d+)(?:-([0-9a-f]{16}))?(?:-[0-9a-f]{8})?\.parquet"
 )
 _KINDS = ("weights", "history")  # files whose name does not begin so hold rows
+_DIGEST = re.compile(r"[0-9a-f]{20}")
+_MOST_MERGES = 10
 _LEFTOVER = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
 
 
@@ -56,7 +71,7 @@ class Damage:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return f"{_checks.shown_path(self.path)}: {self.reason}"
 
 
 class DamagedStudyError(ValueError):
@@ -84,26 +99,66 @@ class DamagedStudyError(ValueError):
 class Store:
     """The folder of a study."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        if self.path.exists() and not self.path.is_dir():
-            raise NotADirectoryError(f"{self.path} must be the folder of a study, but is a file")
+    def __init__(self, path: str | os.PathLike[str], label: str = "path") -> None:
+        # Absolute once, so that it stays the same folder when the process moves.
+        self.path = _checks.file_path(label, path).absolute()
+        if _type(self.path) not in (None, stat.S_IFDIR):
+            shown = _checks.shown_path(self.path)
+            raise NotADirectoryError(f"{shown} must be the folder of a study, but is a file")
 
     def digests(self) -> list[str]:
-        """Names of the sub-folders that hold a configuration or results."""
-        found = []
-        if self.path.is_dir():
+        """Names of the sub-folders of configurations: a digest, or what a config.json makes one.
+
+        Those that cannot be looked into are named as well.
+        """
+        return [
+            folder.name
+            for folder in self._folders()
+            if (_holds_results(folder) if _DIGEST.fullmatch(folder.name) else _claims(folder))
+        ]
+
+    def _folders(self) -> Iterator[Path]:
+        if _type(self.path) is not None:
             for folder in sorted(self.path.iterdir()):
-                if folder.name != SET_ASIDE and folder.is_dir() and any(_own_files(folder)):
-                    found.append(folder.name)
+                hidden = folder.name == SET_ASIDE or folder.name.startswith(".")
+                if not hidden and _may_be_folder(folder):
+                    yield folder
+
+    def within(self) -> list[Path]:
+        """Sub-folders that are studies of their own."""
+        found = []
+        for folder in self._folders():
+            with contextlib.suppress(OSError):
+                if Store(folder).digests():
+                    found.append(folder)
         return found
 
+    def missing(self) -> FileNotFoundError:
+        """The error that there is no study, and where there is one."""
+        shown = _checks.shown_path(self.path)
+        return FileNotFoundError(
+            f"there is no study in {shown}: no folder with a config.json{self._hint()}"
+        )
+
+    def _hint(self) -> str:
+        found = [_checks.shown_path(folder) for folder in self.within()[:3]]
+        return f"; there is one in {' and '.join(found)}" if found else ""
+
     def strays(self) -> list[Damage]:
-        """Parquet files that lie beside the configurations' folders instead of in one."""
-        return [
-            Damage(path, "lies outside of the folder of a configuration")
-            for path in sorted(self.path.glob("*.parquet"))
-        ]
+        """What looks like results and lies beside the configurations' folders: it is not read."""
+        configs = self.digests()
+        reason = "lies outside of the folder of a configuration, and is not read"
+        if not configs:
+            reason += self._hint()
+        found = [Damage(path, reason) for path in sorted(self.path.glob("*.parquet"))]
+        for folder in self._folders():
+            if folder.name not in configs and not _DIGEST.fullmatch(folder.name):
+                try:
+                    if any(_own_files(folder)):
+                        found.append(Damage(folder, reason))
+                except OSError as error:
+                    found.append(unreadable(folder, error))
+        return found
 
     def remains(self, digest: str) -> list[Damage]:
         """Files in a configuration's folder that are not read: half-written or not a study's."""
@@ -115,14 +170,15 @@ class Store:
                     "collects into this folder it can be deleted"
                 )
                 found.append(Damage(file, reason))
-            elif not file.name.startswith(".") and not _is_own(file):
+            elif not file.name.startswith(".") and (not _is_own(file) or _is_foreign(file)):
                 found.append(Damage(file, "is no file of a study, and is not read"))
         return found
 
     def config(self, digest: str) -> tuple[Config, dict[str, Any]]:
         """Configuration and metadata of one sub-folder; DamagedStudyError if there is no telling.
 
-        Without its configuration nothing in a folder can be interpreted.
+        Without its configuration nothing in a folder can be interpreted. OSError and MemoryError
+        are those of reading: there may be nothing wrong with the file.
         """
         folder = self.path / digest
         try:
@@ -145,15 +201,18 @@ class Store:
     def tables(
         self, files: Iterable[Path], config: Config, columns: list[str] | None = None
     ) -> tuple[list[tuple[Path, pa.Table]], list[Damage]]:
-        """The tables of files, each checked, and what cannot be used.
+        """The tables of files, each checked, and what cannot be used; what is foreign is left out.
 
         With ``columns`` only these are read of files that are not rows, and not all of their
-        content is checked.
+        content is checked. OSError and MemoryError are those of reading: there may be nothing wrong
+        with the file.
         """
         tables, damages = [], []
         for file in files:
             try:
                 tables.append((file, _read_table(file, config, columns)))
+            except _ForeignError:
+                continue
             except _UnusableError as error:
                 damages.append(Damage(file, str(error)))
         return tables, damages
@@ -165,21 +224,30 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             flush_folder(self.path)
         target = folder / "config.json"
-        known: dict[str, Any] | None = None
-        if target.exists():
-            _, known = self.config(config.digest)
-            if known == known | dict(metadata):
-                return
-        content = {
-            "fastpolysem_schema": SCHEMA_VERSION,
-            "digest": config.digest,
-            "numerics_version": NUMERICS_VERSION,
-            "version": fastpolysem.__version__,
-            "config": config.to_dict(),
-            "metadata": (known or {}) | dict(metadata),
-        }
-        text = json.dumps(content, indent=2) + "\n"
-        _write(target, lambda file: file.write(text.encode()), replace=True)
+        given = dict(metadata)
+
+        def merged() -> dict[str, Any] | None:
+            """All metadata, or None if the file has them already."""
+            if not os.path.lexists(target):
+                return given
+            known = self.config(config.digest)[1]
+            both = known | given
+            # As text, which tells True from 1.
+            return None if json.dumps(both) == json.dumps(known) else both
+
+        if merged() is None:  # as in a folder that cannot be written to
+            return
+        with locked(folder) as alone:
+            # Without a lock look again until nobody has written over it.
+            for _ in range(_MOST_MERGES):
+                exists = os.path.lexists(target)
+                all_ = merged()
+                if all_ is None:
+                    return
+                text = _config_text(config, all_).encode()
+                write = operator.methodcaller("write", text)
+                if _write(target, write, replace=exists) and alone:
+                    return
 
     def write_rows(self, config: Config, rows: pd.DataFrame) -> Path:
         """Write the rows of a block to a new file; files that exist stay as they are."""
@@ -207,20 +275,77 @@ class Store:
         except _UnusableError as error:
             raise DamagedStudyError([Damage(file, str(error))]) from None
 
-    def set_aside(self, damage: Damage) -> Path:
-        """Move a damaged file or folder out of the way, never onto something that exists."""
+    def set_aside(self, damage: Damage) -> Path | None:
+        """Move a damaged file or folder out of the way, never onto something that exists.
+
+        None if another process has moved it already.
+        """
         base = self.path / SET_ASIDE / damage.path.relative_to(self.path)
-        target, copy = base, 0
-        while target.exists():
-            copy += 1
-            target = base.with_name(f"{base.name}.{copy}")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        damage.path.rename(target)
+        base.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self.path / SET_ASIDE):
+            target, copy = base, 0
+            while os.path.lexists(target):
+                copy += 1
+                target = base.with_name(f"{base.name}.{copy}")
+            try:
+                damage.path.rename(target)
+            except FileNotFoundError:
+                if os.path.lexists(damage.path):
+                    raise
+                return None
         return target
 
 
-class _UnusableError(Exception):
+class _UnusableError(ContentError):
     """Why a file cannot be used."""
+
+
+class _ForeignError(_UnusableError):
+    """A file is a table of somebody else, under a name that blocks do not have."""
+
+
+def _type(path: Path) -> int | None:
+    """What a path leads to, such as `stat.S_IFDIR`; None for nothing. OSError if there is no
+    telling, where `Path.is_dir` may say no."""
+    try:
+        return stat.S_IFMT(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return None
+        raise
+
+
+def _may_be_folder(path: Path) -> bool:
+    """Also where there is no telling: it is named then when it is read."""
+    try:
+        return _type(path) == stat.S_IFDIR
+    except OSError:
+        return True
+
+
+def _holds_results(folder: Path) -> bool:
+    """Also where there is no telling: it is named then when it is read."""
+    try:
+        return any(_own_files(folder))
+    except OSError:
+        return True
+
+
+def _claims(folder: Path) -> bool:
+    """Whether a folder, whatever its name, holds what says to be the config.json of a study."""
+    try:
+        with reading(folder / "config.json") as file:
+            return "fastpolysem_schema" in json.load(file)
+    except (OSError, MemoryError, ContentError):
+        return False
+
+
+def unreadable(path: Path, error: OSError | MemoryError) -> Damage:
+    """What to say of a file or folder that cannot be read now."""
+    said = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
+    return Damage(path, f"cannot be read now ({said})")
 
 
 def _is_own(file: Path) -> bool:
@@ -232,13 +357,30 @@ def _is_own(file: Path) -> bool:
 
 def _own_files(folder: Path) -> Iterator[Path]:
     """The files of a configuration, by seeds."""
-    if not folder.is_dir():
+    if _type(folder) != stat.S_IFDIR:
         return
 
     def order(file: Path) -> tuple[int, int, str]:
         return (*(named_range(file) or (-1, 0)), file.name)
 
     yield from sorted(filter(_is_own, folder.iterdir()), key=order)
+
+
+def _is_foreign(file: Path) -> bool:
+    """Whether a file under a name of its own is a table that is none of a study."""
+    if file.suffix != ".parquet" or named_range(file) is not None or _type(file) != stat.S_IFREG:
+        return False
+    try:
+        with reading(file) as source:
+            return _is_foreign_table(file, pq.read_schema(source))
+    except (OSError, MemoryError, ContentError):
+        return False
+
+
+def _is_foreign_table(file: Path, schema: pa.Schema) -> bool:
+    said = schema.metadata or {}
+    own = b"fastpolysem_schema" in said or schema.names == SCHEMA.names
+    return named_range(file) is None and not own
 
 
 def _kind(file: Path) -> str:
@@ -274,17 +416,43 @@ def _wrong_version(name: str, found: object, expected: int) -> _UnusableError:
     )
 
 
+# The object that json makes of a list in a list of brackets takes some thirty times their room.
+_JSON_MEMORY = 30
+
+
+def _config_text(config: Config, metadata: Mapping[str, Any]) -> str:
+    content = {
+        "fastpolysem_schema": SCHEMA_VERSION,
+        "digest": config.digest,
+        "numerics_version": NUMERICS_VERSION,
+        "version": fastpolysem.__version__,
+        "config": config.to_dict(),
+        "metadata": dict(metadata),
+    }
+    return json.dumps(content | {"sha256": _checksum_of_json(content)}, indent=2) + "\n"
+
+
+def _checksum_of_json(content: Mapping[str, Any]) -> str:
+    """SHA-256 of what a JSON object says, however it is laid out, but for the checksum in it."""
+    said = {name: value for name, value in content.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
 def _read_config(folder: Path) -> tuple[Config, dict[str, Any]]:
     file = folder / "config.json"
     try:
-        _check_regular(file)
-        content = json.loads(file.read_bytes())
-        schema, numerics = content["fastpolysem_schema"], content["numerics_version"]
-        metadata = dict(content["metadata"])
+        size = _check_regular(file)
+        with reading(file) as source:
+            _checks.memory("config.json", {"its content": _JSON_MEMORY * size}, "free some")
+            content = json.loads(source.read())
+            schema, numerics = content["fastpolysem_schema"], content["numerics_version"]
+            metadata = dict(content["metadata"])
     except FileNotFoundError:
-        raise _UnusableError("has no config.json") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _UnusableError(f"config.json is not one of a study ({_first_line(error)})") from None
+        if os.path.lexists(folder):
+            raise _UnusableError("has no config.json") from None
+        raise
+    except ContentError as error:
+        raise _UnusableError(f"config.json is not one of a study ({error})") from None
     if schema not in _READABLE or isinstance(schema, bool):
         raise _wrong_version("schema version", schema, SCHEMA_VERSION)
     if numerics != NUMERICS_VERSION:
@@ -292,30 +460,45 @@ def _read_config(folder: Path) -> tuple[Config, dict[str, Any]]:
     try:
         config = Config.from_dict(content["config"])
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise _UnusableError(f"config.json holds no valid config ({_first_line(error)})") from None
+        raise _UnusableError(f"config.json holds no valid config ({first_line(error)})") from None
     if not folder.name == content.get("digest") == config.digest:
         raise _UnusableError(f"config.json holds the config {config.digest}, not {folder.name}")
+    # Earlier files have no checksum; without its line an edited one is read as well.
+    if schema > 1 and "sha256" in content and content["sha256"] != _checksum_of_json(content):
+        raise _UnusableError(
+            "config.json is corrupt: its content does not have the checksum that was written (if "
+            'you edited it, take out the line "sha256")'
+        )
     return config, metadata
 
 
 def _read_table(file: Path, config: Config, columns: list[str] | None = None) -> pa.Table:
     """The table in a file, after every check that its kind allows."""
+    _check_regular(file)
     try:
-        return _checked_table(file, config, columns)
-    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
-        raise _UnusableError(f"is corrupt or truncated ({_first_line(error)})") from None
+        with reading(file) as source:
+            return _checked_table(source, file, config, columns)
+    except _UnusableError:
+        raise
+    except ContentError as error:
+        raise _UnusableError(f"is corrupt or truncated ({error})") from None
 
 
-def _checked_table(file: Path, config: Config, columns: list[str] | None) -> pa.Table:
+def _checked_table(
+    source: IO[bytes], file: Path, config: Config, columns: list[str] | None
+) -> pa.Table:
     kind = _kind(file)
     partly = columns is not None and kind != "seeds"
-    _check_regular(file)
-    with pq.ParquetFile(file) as parquet:
-        schema = parquet.schema_arrow
-        said = schema.metadata or {}
-        version = _known_version(said.get(b"fastpolysem_schema"))
-        _check_columns(schema, kind, version, config)
-        table = parquet.read(columns=columns if partly else None)
+
+    def check(schema: pa.Schema, described: pq.FileMetaData) -> None:
+        if _is_foreign_table(file, schema):
+            raise _ForeignError("is no table of a study")
+        _check_columns(schema, kind, _known_version(schema), config)
+        _check_count(described, file, config)
+
+    most = config.n_features * config.n_hidden
+    table = read_table(source, check, columns if partly else None, most_listed=most)
+    version, said = _known_version(table.schema), table.schema.metadata
     table.validate(full=True)
     if not partly and version > 1 and said.get(b"fastpolysem_sha256") != _checksum(table):
         raise _UnusableError("is corrupt: its content does not have the checksum that was written")
@@ -349,16 +532,34 @@ def _as_of_now(table: pa.Table) -> pa.Table:
     return table
 
 
-def _check_regular(file: Path) -> None:
-    """Refuse what can hold nothing, and pipes, which would have a reader wait for ever."""
-    size = file.stat().st_size
-    if not file.is_file():
+def _check_regular(file: Path) -> int:
+    """Refuse what can hold nothing, and pipes, which would have a reader wait for ever.
+
+    Returns its size in bytes.
+    """
+    kind = _type(file)
+    if kind is None and not os.path.lexists(file):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
+    if kind is None:
+        raise _UnusableError("is a link to nothing")
+    if kind != stat.S_IFREG:
         raise _UnusableError("is no regular file")
+    size = file.stat().st_size
     if size == 0:
         raise _UnusableError("is empty (0 bytes)")
+    return size
 
 
-def _known_version(said: bytes | None) -> int:
+def _check_count(described: pq.FileMetaData, file: Path, config: Config) -> None:
+    """Refuse more rows than a file of this name can hold."""
+    said = named_range(file)
+    most = config.steps + 1 if _kind(file) == "history" else 1
+    if said and described.num_rows > (said[1] - said[0]) * most:
+        raise _UnusableError(f"says to hold {described.num_rows} rows, which its name does not")
+
+
+def _known_version(schema: pa.Schema) -> int:
+    said: bytes | None = (schema.metadata or {}).get(b"fastpolysem_schema")
     if said is None:
         raise _UnusableError("is a Parquet file, but not one of a study")
     if said not in [str(version).encode() for version in _READABLE]:
@@ -387,10 +588,6 @@ def _check_seeds(file: Path, table: pa.Table) -> None:
             raise _UnusableError(
                 f"does not hold the {count}seeds from {match[2]} on that its name says"
             )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
 def _checksum(table: pa.Table) -> bytes:
@@ -428,5 +625,7 @@ def _write(target: Path, write: Callable[[IO[bytes]], Any], *, replace: bool = F
     try:
         return write_whole(target, write, replace=replace)
     except OSError as error:
-        error.add_note(f"while writing {target}; all files written before are complete")
+        error.add_note(
+            f"while writing {_checks.shown_path(target)}; all files written before are complete"
+        )
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import os
@@ -23,13 +24,44 @@ from fastpolysem.objective import Weights
 from fastpolysem.studies import arrays, tables
 from fastpolysem.studies.rows import COUNTS, METRICS, SCHEMA, ConflictError, frame, rows_of, union
 from fastpolysem.studies.seedsets import SeedSet
-from fastpolysem.studies.store import Damage, DamagedStudyError, Store, named_range
+from fastpolysem.studies.store import (
+    SET_ASIDE,
+    Damage,
+    DamagedStudyError,
+    Store,
+    named_range,
+    unreadable,
+)
 from fastpolysem.training import TrainingResult
 
 if TYPE_CHECKING:
     import xarray
 
 _MOST_SHOWN = 30
+
+
+class _Noted(contextlib.AbstractContextManager["_Noted"]):
+    """Passes over what another process has moved away since it was listed, and, with a list, adds
+    to it what cannot be read now or contradicts itself."""
+
+    def __init__(self, unread: list[Damage] | None, path: Path) -> None:
+        self.unread, self.path = unread, path
+        self.gone = False
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, FileNotFoundError):
+            self.gone = not os.path.lexists(self.path)
+        if self.gone:
+            return True
+        if self.unread is None:
+            return False
+        if isinstance(error, ConflictError):
+            self.unread.append(Damage(self.path, str(error)))
+        elif isinstance(error, (OSError, MemoryError)):
+            self.unread.append(unreadable(self.path, error))
+        else:
+            return False
+        return True
 
 
 class Study:
@@ -41,7 +73,7 @@ class Study:
     Attributes
     ----------
     path : pathlib.Path or None
-        Folder of the study.
+        Folder of the study, absolute.
     interrupted : bool
         Whether collecting was broken off before every seed was there.
     """
@@ -76,24 +108,32 @@ class Study:
         ------
         FileNotFoundError
             If there is no study at ``path``.
+        OSError, MemoryError
+            If a file or folder cannot be read now; names it. Nothing is moved for that.
         DamagedStudyError
             If files cannot be used and ``skip_damaged`` is False; names each with the reason.
         ConflictError
             If one configuration and seed have two different results.
         """
-        store = Store(path)
+        store = Store(path, "Study.open: path")
         study, damages = cls._read(store)
         if skip_damaged:
             damages += study._damaged_arrays(store)
         elif damages:
             raise DamagedStudyError(damages)
-        if not study._configs and not damages:
-            raise FileNotFoundError(
-                f"there is no study in {store.path}: no folder with a config.json"
-            )
+        # Another process may have set aside all of it.
+        if (
+            not study._configs
+            and not damages
+            and not (skip_damaged and (store.path / SET_ASIDE).exists())
+        ):
+            raise store.missing()
         for damage in damages:
             target = store.set_aside(damage)
-            warnings.warn(f"{damage}; moved to {target}", stacklevel=2)
+            moved = (
+                f"moved to {_checks.shown_path(target)}" if target else "moved by another process"
+            )
+            warnings.warn(f"{damage}; {moved}", stacklevel=2)
             study._forget(damage.path)
         return study
 
@@ -102,48 +142,72 @@ class Study:
         """Every file of a study that is damaged, foreign or half-written, with the reason.
 
         Reads all of every file. Nothing is changed. Half-written files of writers that were killed
-        and files that are not a study's do no harm; all others `Study.open` refuses.
+        and files that are not a study's do no harm; all others `Study.open` refuses. What cannot be
+        read now is named, too, and the rest is checked.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no study at ``path``, nor anything that looks like a part of one.
         """
-        store = Store(path)
-        study, damages = Study._read(store)
-        damages += study._damaged_arrays(store)
-        for digest in store.digests():
-            damages += store.remains(digest)
-        return damages
+        store = Store(path, "Study.check: path")
+        found: list[Damage] = []
+        with _Noted(found, store.path):
+            study, damages = Study._read(store, found)
+            found += store.strays() + damages
+            found += study._damaged_arrays(store, found)
+            for digest in store.digests():
+                with _Noted(found, store.path / digest):
+                    found += store.remains(digest)
+        if not found and not study._configs:
+            raise store.missing()
+        return list(dict.fromkeys(found))
 
     @classmethod
-    def _read(cls, store: Store) -> tuple[Study, list[Damage]]:
+    def _read(cls, store: Store, unread: list[Damage] | None = None) -> tuple[Study, list[Damage]]:
+        """All that can be used, and what cannot; with ``unread`` what cannot be read now, and rows
+        that contradict each other, are added to it instead of raised."""
         study = cls()
         study.path = store.path
-        damages = store.strays()
+        damages: list[Damage] = []
         found: list[tuple[tuple[Any, ...], Config, dict[str, Any], pd.DataFrame]] = []
         for digest in store.digests():
-            try:
-                config, metadata = store.config(digest)
-            except DamagedStudyError as error:
-                damages += error.damages
-                continue
-            tables, damaged = store.tables(store.files(digest), config)
-            damages += damaged
-            rows = union([frame(table for _, table in tables)], digest)
-            order = (config.n_features, config.n_hidden, repr(config))
-            found.append((order, config, metadata, rows))
+            folder = store.path / digest
+            with _Noted(unread, folder):
+                try:
+                    config, metadata = store.config(digest)
+                except DamagedStudyError as error:
+                    damages += error.damages
+                    continue
+                tables: list[pa.Table] = []
+                for file in store.files(digest):
+                    with _Noted(unread, file):
+                        read, damaged = store.tables([file], config)
+                        tables += [table for _, table in read]
+                        damages += damaged
+                rows = union([frame(tables)], digest)
+                order = (config.n_features, config.n_hidden, repr(config))
+                found.append((order, config, metadata, rows))
         for _, config, metadata, rows in sorted(found, key=lambda one: one[0]):
             study._add_config(config, metadata)
             study._add(config.digest, rows)
             for kind, parts in study._arrays().items():
-                parts[config.digest] += store.files(config.digest, kind)
+                with _Noted(unread, store.path / config.digest):
+                    parts[config.digest] += store.files(config.digest, kind)
         return study, damages
 
     def _arrays(self) -> dict[str, dict[str, list[pa.Table | Path]]]:
         return {"weights": self._weights, "history": self._history}
 
-    def _damaged_arrays(self, store: Store) -> list[Damage]:
+    def _damaged_arrays(self, store: Store, unread: list[Damage] | None = None) -> list[Damage]:
         damages = []
-        for digest, config in self._configs.items():
-            for kind in self._arrays():
-                for file in store.files(digest, kind):
-                    damages += store.tables([file], config)[1]
+        for by_digest in self._arrays().values():
+            for digest, parts in by_digest.items():
+                for file in [part for part in parts if isinstance(part, Path)]:
+                    with _Noted(unread, file) as noted:
+                        damages += store.tables([file], self._configs[digest])[1]
+                    if noted.gone:
+                        self._forget(file)
         return damages
 
     def _forget(self, path: Path) -> None:
@@ -161,7 +225,7 @@ class Study:
         return sum(len(self._rows(digest)) for digest in self._configs)
 
     def __repr__(self) -> str:
-        where = f" in {self.path}" if self.path else ""
+        where = f" in {_checks.shown_path(self.path)}" if self.path else ""
         state = ", interrupted" if self.interrupted else ""
         return f"<Study of {len(self._configs)} configs, {len(self)} seeds{where}{state}>"
 
@@ -245,8 +309,8 @@ class Study:
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write `seeds` as comma separated values; missing counts are empty."""
-        table = self.seeds()
-        write_output(path, lambda file: table.to_csv(file, index=False))
+        target, table = _checks.file_path("Study.to_csv: path", path), self.seeds()
+        write_output(target, lambda file: table.to_csv(file, index=False))
 
     def to_xarray(self) -> xarray.Dataset:
         """The results as a labelled array for each metric; needs the package xarray.
@@ -566,7 +630,7 @@ def _read(
         found, damages = Store(part.parents[1]).tables([part], config)
         if damages:
             raise DamagedStudyError(damages)
-        yield found[0][1]
+        yield from (table for _, table in found)
 
 
 def _label(key: str, taken: Collection[str]) -> str:
