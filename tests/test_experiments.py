@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 import fastpolysem as fp
 import made_up
 from fastpolysem import cli, encoding, experiments, theory
-from fastpolysem._files import load_arrays, save_arrays
+from fastpolysem._files import open_arrays, save_arrays
 from fastpolysem.experiments import (
     _encodings,
     amount,
@@ -385,7 +385,8 @@ def test_values_stored_side_by_side_are_read_as_columns(tmp_path: Path) -> None:
     experiment = amount.EXPERIMENT
     data = experiment.run("quick", seeds=6, path=tmp_path, progress=False, **settings)
     (file,) = tmp_path.rglob("*.values.npz")
-    values = load_arrays(file)
+    with open_arrays(file) as archive:
+        values = {name: archive.unpacked(name) for name in archive}
     save_arrays(file, {"counts": np.stack([values[name] for name in values], axis=1)})
     again = experiment.run("quick", seeds=6, path=tmp_path, progress=False, **settings)
     pd.testing.assert_frame_equal(experiment.rows(again), experiment.rows(data))

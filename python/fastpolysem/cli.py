@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hi
 
 from cyclopts import App, CycloptsError, Parameter
 
-from fastpolysem import _console, _native, experiments
+from fastpolysem import _checks, _console, _native, experiments
 from fastpolysem import inputs as _inputs
 from fastpolysem._checks import nearest, printable
 from fastpolysem._console import BAD_INPUT, INTERRUPTED
@@ -268,13 +268,10 @@ def check(path: Path) -> int:
         Folder of the study. Nothing in it is changed.
     """
     from fastpolysem.studies import Study
-    from fastpolysem.studies.store import Store
 
     damages = Study.check(path)
     for damage in damages:
         _print(printable(str(damage)))
-    if not Store(path).digests():
-        raise FileNotFoundError(f"there is no study in {path}: no folder with a config.json")
     return 1 if damages else 0
 
 
@@ -363,6 +360,7 @@ def _reproduce(
 ) -> int:
     """Run an experiment, write everything into the folder and print its table."""
     _plots()
+    folder = _checks.file_path("--output", folder).absolute()
     name = experiment.NAME
     data = experiment.run(
         preset,
