@@ -522,12 +522,12 @@ def slopes(data: Data) -> str:
                     n_features=256, n_hidden=m, l1=0.0128, steps=10_000, l1_update=update
                 )
                 counts = models[f"polysemantic_{window:g}"].dropna().to_numpy(dtype=float)
-                if len(counts) > 1 and counts.std() > 0:
+                if len(counts) > 3 and counts.std() > 0:
                     points.append((m, counts.mean(), counts.std(ddof=1) / np.sqrt(len(counts))))
                     seeds.append(len(counts))
             if len(points) < 3:
                 continue
-            fit = statistics.power_law(*zip(*points, strict=True))
+            fit = statistics.power_law(*zip(*points, strict=True), seeds=seeds)
             widths = ", ".join(str(point[0]) for point in points)
             rows.append(
                 [

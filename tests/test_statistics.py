@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +13,23 @@ from scipy import stats
 
 from fastpolysem import statistics, theory
 
+SCRIPT = Path(__file__).parents[1] / "docs" / "intervals.py"
+
+
+@pytest.fixture(scope="module")
+def intervals() -> Any:
+    """The simulation behind the tables of coverage."""
+    spec = importlib.util.spec_from_file_location("intervals", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
 
 def test_mean_by_t_known_value() -> None:
     # t quantile 2.776445 for 4 degrees of freedom, standard error sqrt(2.5 / 5).
-    estimate = statistics.mean([1, 2, 3, 4, 5])
+    estimate = statistics.mean([1, 2, 3, 4, 5], method="t")
     assert estimate.value == 3
     assert estimate.half_width == pytest.approx(2.7764451052 * math.sqrt(0.5))
     assert estimate.low == pytest.approx(3 - estimate.half_width)
@@ -22,7 +38,7 @@ def test_mean_by_t_known_value() -> None:
 def test_mean_by_t_is_scipys() -> None:
     values = np.random.default_rng(1).poisson(3.2, 500)
     low, high = stats.t.interval(0.9, 499, values.mean(), stats.sem(values))
-    estimate = statistics.mean(values, confidence=0.9)
+    estimate = statistics.mean(values, confidence=0.9, method="t")
     assert estimate == pytest.approx((values.mean(), low, high))
 
 
@@ -59,8 +75,133 @@ def test_interval_of_a_mean_covers_as_often_as_it_says() -> None:
 
 def test_moments_give_the_same_as_values() -> None:
     values = np.array([3.0, 4, 8, 1])
-    of_moments = statistics.mean_from_moments(4, values.mean(), values.var(ddof=1))
+    third = np.mean((values - values.mean()) ** 3)
+    moments = 4, values.mean(), values.var(ddof=1), third
+    of_moments = statistics.mean_from_moments(*moments, bounds=(0, None))
     assert of_moments == pytest.approx(statistics.mean(values))
+
+
+# Intervals of rare, bounded and unevenly distributed counts.
+
+
+@pytest.mark.parametrize(
+    ("mean", "seeds"), [(0.007, 1000), (0.05, 128), (0.3, 64), (1.0, 8), (0.001, 10**5), (100, 8)]
+)
+@pytest.mark.parametrize("law", ["Poisson", "binomial, variance 0.6 of the mean or more"])
+def test_intervals_of_counts_cover_as_often_as_they_say(
+    intervals: Any, law: str, mean: float, seeds: int
+) -> None:
+    rng = np.random.default_rng(12)
+    covered = intervals.coverage(intervals.LAWS[law], seeds, mean, 3000, rng)
+    assert 0.94 - 0.012 < covered < 0.965 + 0.01  # three standard errors
+
+
+@pytest.mark.parametrize(("mean", "seeds"), [(0.003, 1000), (0.05, 64), (0.001, 64), (0.01, 8)])
+def test_intervals_of_hardly_any_event_are_on_the_safe_side(
+    intervals: Any, mean: float, seeds: int
+) -> None:
+    rng = np.random.default_rng(13)
+    assert intervals.coverage(intervals.LAWS["Poisson"], seeds, mean, 3000, rng) > 0.95
+
+
+def test_overdispersed_counts_are_covered_once_there_are_clusters_enough(intervals: Any) -> None:
+    law = intervals.LAWS["negative binomial, variance 3 times the mean"]
+    rng = np.random.default_rng(14)
+    assert 0.93 < intervals.coverage(law, 1000, 0.3, 3000, rng) < 0.97
+
+
+@pytest.mark.parametrize("share", [0.03, 0.2, 0.5, 0.9])
+def test_shares_of_zeros_and_ones_are_covered(intervals: Any, share: float) -> None:
+    def law(mean: Any, k: Any) -> Any:
+        return stats.binom.pmf(k, 1, np.minimum(mean, 0.99))
+
+    rng = np.random.default_rng(15)
+    covered = intervals.coverage(law, 256, share, 2000, rng, bounds=(0, 1))
+    if share < 0.9:  # beyond, some means of the neighbourhood would be above 1
+        assert 0.935 < covered < 0.965
+    values = np.arange(64) < 64 * share
+    found = statistics.mean(values, bounds=(0, 1))
+    wilson = statistics.proportion(int(values.sum()), 64)
+    assert (found.low, found.high) == pytest.approx((wilson.low, wilson.high))
+
+
+@pytest.mark.slow
+def test_the_tables_of_coverage_are_what_the_simulation_says(intervals: Any) -> None:
+    assert intervals.main(["check"]) == 0
+
+
+def test_the_tables_keep_their_promise(intervals: Any) -> None:
+    """Poisson and less spread, from five expected events on: 94 to 96.5 %."""
+    page = intervals.PAGE.read_text(encoding="utf-8")
+    checked = 0
+    for name in intervals.LAWS:
+        if name.startswith("negative"):
+            continue
+        part = page.split(f"<!-- {name} -->")[1].split("<!-- end -->")[0]
+        for row in part.strip().splitlines()[2:]:
+            for cell in row.strip("| ").split(" | ")[1:]:
+                if "(" not in cell:
+                    checked += 1
+                    assert 94 - 0.7 < float(cell) < 96.5 + 0.6  # two standard errors
+    assert checked > 60
+
+
+@pytest.mark.parametrize(
+    ("values", "bounds"),
+    [
+        ([64] * 8, (0, 64)),
+        ([64] * 63 + [63], (0, 64)),
+        ([0] * 63 + [1], (0, 64)),
+        ([1] * 15 + [0], (0, 1)),
+        ([0.5] * 4, (0, 1)),
+        ([0.1, 0.9, 0.95, 1.0, 0.99], (0, 1)),
+        ([3, 0, 0, 0, 12], (0, None)),
+        ([3, 0, 0, 0, 12], None),
+    ],
+)
+@pytest.mark.parametrize("method", ["corrected", "t", "bootstrap"])
+def test_intervals_stay_within_bounds(values: list[float], bounds: Any, method: Any) -> None:
+    found = statistics.mean(values, bounds=bounds, method=method)
+    low, high = bounds or (0, None)
+    assert low <= found.low <= found.value <= found.high
+    assert found.low < found.high
+    assert high is None or found.high <= high
+
+
+def test_counts_that_are_all_the_same_vary_less_than_poissons() -> None:
+    found = statistics.mean([64] * 8, bounds=(0, 64))
+    assert found == pytest.approx((64, 64 + math.log(0.025) / 8, 64))
+    assert statistics.mean([64] * 8).high == pytest.approx(64 - math.log(0.025) / 8)
+    few = statistics.mean([4, 4])  # what Poisson counts often are
+    low, high = stats.chi2.ppf(0.025, 16) / 4, stats.chi2.ppf(0.975, 18) / 4
+    assert (few.low, few.high) == pytest.approx((low, high))
+
+
+def test_a_value_at_a_bound_of_a_share_has_an_interval_of_some_length() -> None:
+    found = statistics.mean([0.25] * 10, bounds=(0, 1))
+    share = 1 - 0.025 ** (1 / 10)
+    assert found == pytest.approx((0.25, 0.25 - share * 0.25, 0.25 + share * 0.75))
+
+
+def test_skewed_values_are_the_mirror_image_of_their_mirror_image() -> None:
+    values = np.array([0.0, 0.1, 0.0, 0.9, 0.3, 0.0])
+    found = statistics.mean(values, bounds=(0, 1))
+    other = statistics.mean(1 - values, bounds=(0, 1))
+    assert (1 - found.high, 1 - found.low) == pytest.approx((other.low, other.high))
+    assert found.value - found.low < found.high - found.value
+
+
+def test_an_interval_of_hardly_any_skewness_is_that_of_none() -> None:
+    spread = np.linspace(-1, 1, 50)
+    plain = statistics.mean(spread, method="t")
+    assert statistics.mean(spread) == pytest.approx(plain)
+    # Where the formula changes, the interval does not.
+    ends = [
+        statistics.mean_from_moments(1000, 0.0, 1.0, third, bounds=None)
+        for third in (0.1022, 0.1026, 0.103)  # 1000 / slope² passes 10⁵
+    ]
+    steps = np.diff([one.low for one in ends])
+    assert steps[0] == pytest.approx(steps[1], abs=2e-6)
 
 
 def test_wilson_and_exact_proportions_known_values() -> None:
@@ -114,6 +255,55 @@ def test_interval_of_a_difference_covers_as_often_as_it_says(paired: bool) -> No
         significant += same.p_value < 0.1
     assert 0.85 < covered / 400 < 0.95
     assert 0.05 < significant / 400 < 0.15
+
+
+def test_settings_without_spread_that_differ_are_told_apart() -> None:
+    paired = statistics.compare([3] * 20, [2] * 20, paired=True)
+    assert paired.difference.low < paired.difference.value == 1 < paired.difference.high
+    assert paired.p_value == 2.0**-19  # of 20 differences with one sign
+    assert math.isnan(paired.effect_size)
+    welch = statistics.compare([3] * 5, [2] * 4)
+    assert welch.p_value == pytest.approx(1 / math.comb(9, 4))
+    assert welch.difference.low < 1 < welch.difference.high
+    assert statistics.compare([3] * 5, [2] * 5).p_value == pytest.approx(2 / math.comb(10, 5))
+    zeros = statistics.compare([0] * 50, [0] * 50)
+    assert math.isnan(zeros.p_value)
+    assert zeros.difference.high == pytest.approx(-math.log(0.025) / 50)
+
+
+def test_pairs_are_matched_by_seed() -> None:
+    rng = np.random.default_rng(16)
+    shared = rng.normal(0, 10, 50)
+    a, b = shared + rng.normal(0.5, 0.5, 50), shared + rng.normal(0, 0.5, 50)
+    seeds = np.arange(50)
+    one, other = seeds != 7, seeds != 31  # one diverged in each
+    order = rng.permutation(49)
+    found = statistics.compare(
+        a[one], b[other][order], seeds=(seeds[one], seeds[other][order].astype(np.uint64))
+    )
+    both = one & other
+    assert found == statistics.compare(a[both], b[both], paired=True)
+    assert found.p_value < 1e-3 < statistics.compare(a[one], b[other], paired=True).p_value
+
+
+def test_large_seeds_are_not_confused() -> None:
+    seeds = np.array([2**64 - 3, 2**64 - 2, 2**64 - 1], dtype=np.uint64)
+    found = statistics.compare([1, 2, 4], [4, 2, 1], seeds=(seeds, seeds[::-1]))
+    assert found.difference.value == 0
+    assert math.isnan(found.p_value)
+
+
+def test_p_values_are_never_zero() -> None:
+    tiny = np.finfo(float).tiny
+    rng = np.random.default_rng(17)
+    far = rng.normal(0, 1, 2000), rng.normal(100, 1, 2000)
+    assert statistics.compare(*far).p_value == tiny
+    assert statistics.compare(*far, paired=True).p_value == tiny
+    assert statistics.compare([3] * 2000, [2] * 2000).p_value == tiny
+    assert statistics.compare([3] * 2000, [2] * 2000, paired=True).p_value == tiny
+    assert statistics.power_law([1, 2, 4], [1, 5, 1], [1e-3] * 3).p_value == tiny
+    found = statistics.dispersion([5] * 3000 + [6] * 3000, 64, 128)
+    assert found.poisson_p == found.null_p == tiny
 
 
 # Likelihood intervals.
@@ -202,8 +392,9 @@ def test_dispersion_of_degenerate_counts() -> None:
     assert math.isnan(statistics.dispersion([0, 0, 0]).index.value)
     constant = statistics.dispersion([3, 3, 3, 3], 8, 8)
     assert constant.index.value == 0
-    assert constant.poisson_p == 0
-    assert 0 <= constant.null_p < 0.05
+    # Of the 12!/(3! 3! 3! 3!) equally likely ways to spread 12 over 4 places, given their sum.
+    assert constant.poisson_p == pytest.approx(math.factorial(12) / 6**4 / 4**12)
+    assert constant.null_p == pytest.approx((theory.null_distribution(8, 8) ** 4).sum())
     assert math.isnan(statistics.dispersion([1, 0], 1, 5).null_p)  # the null model never varies
 
 
@@ -238,6 +429,33 @@ def test_power_law_weights_precise_points_more() -> None:
     x, y = [1, 2, 4, 8], [8, 4, 2, 5]
     fit = statistics.power_law(x, y, [0.01, 0.01, 0.01, 50])
     assert fit.exponent.value == pytest.approx(-1, abs=1e-3)
+
+
+@pytest.mark.parametrize("seeds", [4, 8, 32])
+def test_power_law_with_errors_from_few_seeds_covers(seeds: int) -> None:
+    rng = np.random.default_rng(18)
+    x = np.array([64, 128, 256, 512, 1024.0])
+    covered = exact = misfit = 0
+    for counts in rng.poisson(3200 / x, (1200, seeds, 5)):
+        error = counts.std(axis=0, ddof=1) / math.sqrt(seeds)
+        y = counts.mean(axis=0)
+        error = np.where(error > 0, error, np.sqrt(y / seeds))
+        fit = statistics.power_law(x, y, error, seeds=seeds)
+        covered += fit.exponent.low < -1 < fit.exponent.high
+        misfit += fit.p_value < 0.05
+        fit = statistics.power_law(x, y, error)
+        exact += fit.exponent.low < -1 < fit.exponent.high
+    assert 0.935 < covered / 1200 < 0.985
+    assert 0.025 < misfit / 1200 < 0.07
+    assert exact < covered
+
+
+def test_power_law_with_errors_from_many_seeds_is_that_with_exact_ones() -> None:
+    x, y, error = [1, 2, 4, 8], [8, 4.1, 2, 0.98], [0.1, 0.1, 0.05, 0.02]
+    exact = statistics.power_law(x, y, error)
+    many = statistics.power_law(x, y, error, seeds=[10**7] * 4)
+    assert many.exponent == pytest.approx(exact.exponent, rel=1e-5)
+    assert many.p_value == pytest.approx(exact.p_value, rel=1e-5)
 
 
 def test_welch_is_scipys() -> None:
@@ -276,6 +494,25 @@ def test_settings_that_do_not_vary_cannot_be_compared() -> None:
         (lambda: statistics.mean([[1, 2]]), "mean: values must be a 1-d array"),
         (lambda: statistics.mean([1, 2], confidence=1.0), "confidence must be a finite number > 0"),
         (lambda: statistics.mean([1, 2], method="boot"), "did you mean 'bootstrap'"),
+        (lambda: statistics.mean([1, 2], bounds=(0, 1)), r"mean: values must be .*\(0, 1\)"),
+        (lambda: statistics.mean([1, 2], bounds=(5, 1)), "mean: bounds must be a pair"),
+        (lambda: statistics.mean([1, 2], bounds=(math.nan, 1)), "mean: bounds must be a pair"),
+        (
+            lambda: statistics.power_law([1, 2, 3], [1, 1, 1], [1, 1, 1], seeds=3),
+            "power_law: seeds must be a number >= 4 or 3 of them",
+        ),
+        (
+            lambda: statistics.power_law([1, 2, 3], [1, 1, 1], seeds=8),
+            "power_law: seeds must be None without standard_error",
+        ),
+        (
+            lambda: statistics.compare([1, 2], [1, 2], seeds=([0, 1], [0, 0])),
+            "compare: seeds must be 2 different seeds for the values of second",
+        ),
+        (
+            lambda: statistics.compare([1, 2], [1, 2], seeds=([0, 1], [2, 3])),
+            "must hold two or more values of the same seeds",
+        ),
         (lambda: statistics.proportion(5, 4), "proportion: successes must be an integer >= 0"),
         (lambda: statistics.proportion(0, 0), "proportion: trials must be an integer >= 1"),
         (lambda: statistics.fit_proportion(5, 4), "fit_proportion: successes must be an integer"),

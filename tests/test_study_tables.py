@@ -57,7 +57,10 @@ def test_summary() -> None:
     row = table.loc[0]
     assert table["n_hidden"].tolist() == [16, 32]
     assert (row["seeds"], row["diverged"], row["mean"]) == (6, 1, 3)
-    assert row["ci_high"] - row["mean"] == pytest.approx(2.7764451052 * np.sqrt(0.5))
+    interval = fp.statistics.mean([1, 2, 3, 4, 5], bounds=(0, 16))
+    assert (row["ci_low"], row["ci_high"]) == (interval.low, interval.high)
+    full = made_up.study(made_up.result(CONFIG, [16] * 8)).summary().loc[0]
+    assert full["ci_low"] < 16 == full["ci_high"]  # there are no more neurons
     assert row["collision_law"] == 1
     assert row["null_mean"] == pytest.approx(8 * 7 / (2 * 31))
     assert (row["ratio"], row["ratio_low"]) == (row["mean"] / 1, row["ci_low"] / 1)

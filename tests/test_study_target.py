@@ -12,7 +12,7 @@ from scipy import stats
 import fastpolysem as fp
 import made_up
 
-CONFIG = fp.Config(n_features=8, n_hidden=16, l1=1e-2, steps=10)
+CONFIG = fp.Config(n_features=8, n_hidden=64, l1=1e-2, steps=10)
 
 # The probability that a law fails though the coverage is 95 %.
 FALSE_ALARM = 1e-4

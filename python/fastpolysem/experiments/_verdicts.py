@@ -169,8 +169,10 @@ def compared(
         return Comparison(name, result.difference, result.p_value, margin)
     # a - ratio b has the mean 0, and the error of the ratio to first order.
     spread = statistics.compare(a, (1 + gap / center) * b, paired=paired).difference
-    if math.isnan(spread.low):  # all of a is 0: what so many seeds leave open
+    if not a.any():  # what so many seeds leave open
         spread = statistics.mean(a)
+    elif not (np.ptp(a) or np.ptp(b)):
+        spread = Estimate(0.0, *(end - gap for end in result.difference[1:]))
     low, high = ((gap + end) / center for end in spread[1:])
     return Comparison(name, Estimate(gap / center, low, high), result.p_value, margin)
 

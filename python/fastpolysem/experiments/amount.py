@@ -71,7 +71,7 @@ def _part(weights: Any, seeds: NDArray[np.bool_]) -> Any:
 
 def fits(data: Measured) -> dict[float, PowerLaw | None]:
     """The power law of the mean counts in the number of neurons for each window; None where fewer
-    than three widths have any spread."""
+    than three widths have four or more seeds and any spread."""
     from fastpolysem import statistics
 
     laws: dict[float, PowerLaw | None] = {}
@@ -79,11 +79,13 @@ def fits(data: Measured) -> dict[float, PowerLaw | None]:
         points = []
         for config in data.configs:
             counts = _counts(data, config, window)
-            if len(counts) > 1 and counts.std() > 0:
+            if len(counts) > 3 and counts.std() > 0:
                 error = counts.std(ddof=1) / np.sqrt(len(counts))
-                points.append((config.n_hidden, counts.mean(), error))
-        different = len({point[0] for point in points}) > 2
-        laws[window] = statistics.power_law(*zip(*points, strict=True)) if different else None
+                points.append((config.n_hidden, counts.mean(), error, len(counts)))
+        laws[window] = None
+        if len({point[0] for point in points}) > 2:
+            widths, means, errors, seeds = zip(*points, strict=True)
+            laws[window] = statistics.power_law(widths, means, errors, seeds=seeds)
     return laws
 
 

@@ -36,7 +36,7 @@ from fastpolysem.studies.blocks import (
     train_block,
 )
 from fastpolysem.studies.progress import Progress
-from fastpolysem.studies.rows import METRICS, frame, union
+from fastpolysem.studies.rows import METRICS, bounds, frame, union
 from fastpolysem.studies.seedsets import SeedSet
 from fastpolysem.studies.store import DamagedStudyError, Store
 from fastpolysem.studies.study import Study, checked_metadata
@@ -311,7 +311,7 @@ class _Collector:
             self.store.write_config(config, metadata)
             self.study._add_config(config, self.store.config(digest)[1])
             stored = self._read_stored(self.store, config)
-        return Task(config, digest, SeedSet(), self.cap, stored)
+        return Task(config, digest, SeedSet(), self.cap, stored, bounds=bounds(self.metric, config))
 
     def _stored_part(self, rows: pd.DataFrame) -> Stored:
         seeds, diverged = rows["seed"].to_numpy(), rows["diverged"].to_numpy()
@@ -444,7 +444,8 @@ class _Collector:
     def _precise(self, task: Task) -> bool:
         # From the rows by ascending seed, not from the running moments, whose last bits depend on
         # the order in which blocks finished: every machine has to come to the same verdict.
-        estimate = statistics.mean(self.study.values(task.digest, self.metric))
+        values = self.study.values(task.digest, self.metric)
+        estimate = statistics.mean(values, bounds=task.bounds)
         return self.target is not None and estimate.half_width <= self.target * abs(estimate.value)
 
     def run(self) -> Generator[Progress, None, None]:

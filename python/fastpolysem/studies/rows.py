@@ -11,7 +11,9 @@ import pandas as pd
 import pyarrow as pa
 
 import fastpolysem
+from fastpolysem import statistics
 from fastpolysem._native import build_info
+from fastpolysem.config import Config
 from fastpolysem.training import TrainingResult
 
 COUNTS = {
@@ -43,6 +45,18 @@ IDENTITY = {"digest": pa.string(), "seed": pa.uint64(), "numerics_version": pa.i
 """What every stored row begins with."""
 
 SCHEMA = pa.schema({**IDENTITY, **RESULTS, **FACTS})
+
+
+def bounds(metric: str, config: Config) -> statistics.Bounds | None:
+    """What a value of a result column can lie between; None for columns that are not counts."""
+    most = {
+        "polysemantic": config.n_hidden,
+        "dead": config.n_hidden,
+        "signed_slots": config.n_hidden,
+        "signed_slots_benign": config.n_hidden,
+        "unrepresented": config.n_features,
+    }
+    return (0, most.get(metric)) if metric in COUNTS else None
 
 
 class ConflictError(ValueError):

@@ -22,7 +22,16 @@ from fastpolysem._files import write_output
 from fastpolysem.config import NUMERICS_VERSION, Config
 from fastpolysem.objective import Weights
 from fastpolysem.studies import arrays, tables
-from fastpolysem.studies.rows import COUNTS, METRICS, SCHEMA, ConflictError, frame, rows_of, union
+from fastpolysem.studies.rows import (
+    COUNTS,
+    METRICS,
+    SCHEMA,
+    ConflictError,
+    bounds,
+    frame,
+    rows_of,
+    union,
+)
 from fastpolysem.studies.seedsets import SeedSet
 from fastpolysem.studies.store import (
     SET_ASIDE,
@@ -460,7 +469,9 @@ class Study:
         for index, config in enumerate(self._configs.values()):
             rows = self._rows(config.digest)
             valid = rows[~rows["diverged"]]
-            mean = statistics.mean(valid[metric], confidence=confidence)
+            mean = statistics.mean(
+                valid[metric], confidence=confidence, bounds=bounds(metric, config)
+            )
             row: dict[str, Any] = {name: labels[name].iloc[index] for name in labels.columns}
             row |= {"seeds": len(rows), "diverged": len(rows) - len(valid)}
             row |= {"mean": mean.value, "ci_low": mean.low, "ci_high": mean.high}

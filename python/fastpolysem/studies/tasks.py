@@ -39,6 +39,7 @@ class Task:
     wanted: SeedSet  # the seeds aimed at for now
     cap: int | None  # with a target: how many there may be at most
     stored: Stored
+    bounds: statistics.Bounds | None = None  # of values of the metric
     pending: Iterator[SeedSet] = field(default_factory=lambda: iter(()))
     upcoming: SeedSet | None = None
     running: int = 0  # seeds that are handed out
@@ -50,6 +51,7 @@ class Task:
     count: int = 0  # values of the metric, of seeds that did not diverge
     mean: float = math.nan
     squares: float = 0.0  # sum of their squared distances from the mean
+    cubes: float = 0.0  # and of the cubes
     _estimate: statistics.Estimate | None = None  # of these values, once it was asked for
 
     @property
@@ -66,7 +68,10 @@ class Task:
     def estimate(self) -> statistics.Estimate:
         if self._estimate is None:
             variance = self.squares / (self.count - 1) if self.count > 1 else math.nan
-            self._estimate = statistics.mean_from_moments(self.count, self.mean, variance)
+            third = self.cubes / max(1, self.count)
+            self._estimate = statistics.mean_from_moments(
+                self.count, self.mean, variance, third, bounds=self.bounds
+            )
         return self._estimate
 
     @property
@@ -77,7 +82,7 @@ class Task:
     def take_in(self, values: NDArray[Any], diverged: int) -> None:
         """Count further seeds: values of the metric, and how many diverged besides.
 
-        Mean and spread are merged by the formula of Chan, Golub & LeVeque (1983).
+        Moments are merged by the formulas of Chan, Golub & LeVeque (1983) and Pébay (2008).
         """
         self.done += len(values) + diverged
         self.diverged += diverged
@@ -85,13 +90,16 @@ class Task:
             self._estimate = None
             values = values.astype(np.float64)
             mean, squares = float(values.mean()), float(values.var() * len(values))
-            old = self.count
-            self.count += len(values)
+            cubes = float(np.sum((values - mean) ** 3))
+            old, new = self.count, len(values)
+            self.count += new
             if old:
                 gap = mean - self.mean
-                squares += self.squares + gap**2 * old * len(values) / self.count
-                mean = self.mean + gap * len(values) / self.count
-            self.mean, self.squares = mean, squares
+                cubes += self.cubes + 3 * gap * (old * squares - new * self.squares) / self.count
+                cubes += gap**3 * old * new * (old - new) / self.count**2
+                squares += self.squares + gap**2 * old * new / self.count
+                mean = self.mean + gap * new / self.count
+            self.mean, self.squares, self.cubes = mean, squares, cubes
 
     def record(self) -> ConfigProgress:
         """How far this configuration is."""
