@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib
 import importlib.util
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 import fastpolysem as fp
+import known_runs
 from cases import (
     label,
     products,
@@ -19,6 +19,7 @@ from cases import (
 )
 from fastpolysem._native import core
 from fastpolysem.config import core_settings
+from known_runs import KNOWN_RUNS, SAME_BITS, digest
 from runs import (
     OPTIMIZERS,
     assert_same,
@@ -26,136 +27,7 @@ from runs import (
     configure,
 )
 
-SAME_BITS = [
-    # the paper's two experiments, small
-    {"n_features": 24, "n_hidden": 40, "l1": 1e-2, "learning_rate": 0.01, "steps": 150},
-    {
-        "n_features": 8,
-        "n_hidden": 16,
-        "optimizer": "sgd",
-        "learning_rate": 0.02,
-        "steps": 150,
-        "noise": "rademacher",
-        "noise_std": 0.15,
-    },
-    {
-        "n_features": 8,
-        "n_hidden": 16,
-        "l1": 0.01,
-        "l1_update": "orthant",
-        "learning_rate": 0.01,
-        "steps": 300,
-    },
-    {
-        "n_features": 24,
-        "n_hidden": 40,
-        "l1": 0.02,
-        "l1_update": "orthant",
-        "learning_rate": 0.01,
-        "steps": 800,
-        "stop": "certified",
-    },
-    {
-        "n_features": 10,
-        "n_hidden": 7,
-        "l1": 0.1,
-        "tied": False,
-        "bias": True,
-        "steps": 40,
-        "inputs": fp.CorrelatedBlocks(2, 3, batch_size=17),
-    },
-    {
-        "n_features": 10,
-        "n_hidden": 33,
-        "l1": 0.1,
-        "l1_update": "orthant",
-        "steps": 40,
-        "dtype": "float64",
-        "inputs": fp.Independent(0.2, batch_size=17, magnitude="uniform"),
-        "noise": "laplace",
-        "noise_std": 0.1,
-        "noise_sharing": "input",
-    },
-    {
-        "n_features": 3,
-        "n_hidden": 5,
-        "optimizer": "sgd",
-        "momentum": 0.5,
-        "learning_rate": 0.01,
-        "steps": 60,
-        "noise": "student_t",
-        "noise_shape": 4.0,
-        "noise_std": 0.1,
-        "init": "orthogonal",
-        "dtype": "float64",
-    },
-    {
-        "n_features": 17,
-        "n_hidden": 100,
-        "l1": 0.1,
-        "l1_target": "activations",
-        "steps": 40,
-        "init": "xavier",
-    },
-    {
-        "n_features": 24,
-        "n_hidden": 40,
-        "l1": 0.2,
-        "l1_update": "orthant",
-        "l1_schedule": ((0, 0), (20, 1), (40, 1), (41, 0), (49, 0), (60, 0.3)),
-        "learning_rate": 0.02,
-        "steps": 120,
-    },
-    {
-        "n_features": 12,
-        "n_hidden": 20,
-        "l1": 0.05,
-        "l1_update": "orthant",
-        "repulsion": 0.7,
-        "learning_rate": 0.01,
-        "steps": 150,
-    },
-    {
-        "n_features": 12,
-        "n_hidden": 20,
-        "tied": False,
-        "bias": True,
-        "dropout": 0.2,
-        "noise": "gaussian",
-        "noise_std": 0.1,
-        "steps": 60,
-    },
-    {
-        "n_features": 10,
-        "n_hidden": 33,
-        "l1": 0.01,
-        "repulsion": 0.3,
-        "dropout": 0.4,
-        "dropout_sharing": "step",
-        "steps": 60,
-        "inputs": fp.Independent(0.2, batch_size=17),
-        "dtype": "float64",
-    },
-]
-
-
 PLAIN = fp.Config(n_features=8, n_hidden=16, l1=0.01, l1_update="orthant")
-
-
-KNOWN_RUNS = [
-    "40a482942bd3cbce",
-    "bae855fab9bc4f35",
-    "32d937b25146e814",
-    "26f441877891e36b",
-    "195d714bf9b04ee3",
-    "ae5dbe2745671037",
-    "3245cb3efceaf8e8",
-    "51610dc776826825",
-    "164e283ef9d3973c",
-    "2a6bd2e0ae34aaf9",
-    "71b0dffb7672771b",
-    "05c3cf1799c3f019",
-]
 
 
 @pytest.mark.parametrize("options", SAME_BITS, ids=label)
@@ -218,15 +90,17 @@ def test_known_runs():
     """The bits of numerics version 1. Other bits need another version: stored studies carry it."""
     if fp.NUMERICS_VERSION != 1:
         pytest.skip("other numerics: write down the new known answers")
-    told = []
-    for options in SAME_BITS:
-        weights = fp.train(fp.Config(**options), 3, return_weights=True).weights
-        digest = hashlib.sha256()
-        for array in unpack(weights):
-            if array is not None:
-                digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
-        told.append(digest.hexdigest()[:16])
-    assert told == KNOWN_RUNS
+    assert [digest(fp.Config(**options)) for options in SAME_BITS] == KNOWN_RUNS
+
+
+def test_the_program_fails_on_other_bits(monkeypatch, capsys):
+    """`portability.sh` goes by its exit code."""
+    monkeypatch.setattr(known_runs, "SAME_BITS", SAME_BITS[:1])
+    monkeypatch.setattr(known_runs, "KNOWN_RUNS", KNOWN_RUNS[:1])
+    assert known_runs.main() == 0
+    monkeypatch.setattr(known_runs, "KNOWN_RUNS", KNOWN_RUNS[1:2])
+    assert known_runs.main() == 1
+    assert f"instead of {KNOWN_RUNS[1]}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kernel", ["dense", "sparse", "lanes"])
