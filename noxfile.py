@@ -15,6 +15,21 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *session.posargs)
 
 
+@nox.session(python="3.11")
+def lowest(session: nox.Session) -> None:
+    """The test suite with the lowest versions that the package allows."""
+    session.install(".[test]", "--constraint", "tests/lowest.txt")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def portability(session: nox.Session) -> None:
+    """The same bits by other compilers and processors: `-- gcc`, `clang` or `arm64`."""
+    session.install("numpy", "pybind11>=3", "cmake", "ninja")
+    for kind in session.posargs or ["gcc", "clang"]:
+        session.run("tests/portability.sh", kind, external=True, env={"PYTHON": "python"})
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style and types."""

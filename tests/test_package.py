@@ -45,6 +45,16 @@ def test_versions_agree(capsys: pytest.CaptureFixture[str]) -> None:
     assert int(newest[2]) == fp.NUMERICS_VERSION == core.NUMERICS_VERSION
 
 
+def test_the_lowest_versions_are_the_ones_tested() -> None:
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    tested = dict(re.findall(r"^([\w-]+)==(\S+)$", text("tests/lowest.txt"), re.MULTILINE))
+    for line in project["dependencies"] + project["optional-dependencies"]["test"]:
+        name, bound = line.split(">=")
+        given = bound.split(".")
+        assert tested[name].split(".")[: len(given)] == given, line
+        assert set(tested[name].split(".")[len(given) :]) <= {"0"}, line
+
+
 def stubs() -> ModuleType:
     path = ROOT / "cpp" / "bindings" / "stubs.py"
     if not path.exists():

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyarrow import parquet as pq
 
 import fastpolysem as fp
 from fastpolysem import _files
@@ -180,6 +181,16 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path: Path, kind: str, flips: int) ->
     pristine = file.read_bytes()
     expected = content(_read_table(file, CONFIG))
     bits = np.random.default_rng(flips).integers(0, 8 * len(pristine), flips)
+    # pyarrow < 15 describes each column a second time behind it, which no reader looks at.
+    metadata = pq.read_metadata(file)
+    columns = [metadata.row_group(0).column(index) for index in range(metadata.num_columns)]
+    starts = [c.dictionary_page_offset or c.data_page_offset for c in columns]
+    stops = [a + c.total_compressed_size for a, c in zip(starts, columns, strict=True)]
+    footer = len(pristine) - 8 - int.from_bytes(pristine[-8:-4], "little")
+    unread = sum(
+        np.count_nonzero((stop <= np.unique(bits) // 8) & (np.unique(bits) // 8 < start))
+        for stop, start in zip(stops, [*starts[1:], footer], strict=True)
+    )
     named = 0
     for bit in np.unique(bits):
         damaged = bytearray(pristine)
@@ -191,7 +202,7 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path: Path, kind: str, flips: int) ->
             named += 1
         else:  # padding, statistics and the like: what is read is what was written
             assert content(found) == expected
-    assert named > len(np.unique(bits)) // 2
+    assert named > (len(np.unique(bits)) - unread) // 2
 
 
 @pytest.mark.parametrize("kind", ["seeds", "weights", "history"])

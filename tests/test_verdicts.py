@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from fastpolysem.experiments._answers import Answers, name_of, pairs, summary
 from fastpolysem.experiments._verdicts import (
@@ -136,7 +136,7 @@ def test_roc_by_counting() -> None:
     yes, no = score[truth], score[~truth]
     wins = (yes[:, None] > no).mean() + (yes[:, None] == no).mean() / 2
     assert found.area.value == pytest.approx(wins)
-    assert np.trapezoid(found.found, found.false_alarms) == pytest.approx(wins)
+    assert integrate.trapezoid(found.found, found.false_alarms) == pytest.approx(wins)
     assert (found.false_alarms[-1], found.found[-1]) == (1, 1)
     perfect = roc(truth.astype(float), truth)
     assert perfect.area.value == perfect.area.high == 1

@@ -104,7 +104,7 @@ app = App(
     name="fastpolysem",
     help="Train thousands of tiny ReLU autoencoders and count their polysemantic neurons.",
     version=lambda: str(_native.build_info()["version"]),
-    default_parameter=Parameter(negative=()),
+    default_parameter=Parameter(negative=(), negative_iterable=()),
 )
 reproduce = App(
     name="reproduce",

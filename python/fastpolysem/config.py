@@ -228,7 +228,8 @@ class Config:
         object.__setattr__(self, name, value)
 
     def _is_default(self, name: str) -> bool:
-        return bool(getattr(self, name) == DEFAULTS[name])
+        same = getattr(self, name) == DEFAULTS[name]
+        return np.size(same) == 1 and bool(same)  # an array is no default
 
     def _refuse(self, name: str, reason: str) -> None:
         """Refuse a field that differs from its default where it can have no effect."""

@@ -243,7 +243,7 @@ class Kurtosis(Question):
                 if noise != "gaussian"
             ]
             for kurtosis in sorted(kinds["kurtosis"].unique()):
-                alike = kinds["kurtosis"].round(9) == round(kurtosis, 9)
+                alike = kinds["kurtosis"].astype(float).round(9) == round(kurtosis, 9)
                 first, *others = kinds.loc[alike, "noise"]
                 for noise in others if kurtosis else ():
                     name = f"{noise} against {first}, both κ = {kurtosis:.3g}"
