@@ -152,10 +152,12 @@ def _series(ax: Axes, rows: pd.DataFrame, shift: float, index: int, label: str) 
     x = seen["n_hidden"] * shift
     # A logarithmic axis cannot show 0 or less: there the bar reaches down to the edge.
     low = seen["ci_low"].clip(lower=seen["mean"] * 1e-3)
-    bars = [
-        seen["mean"] - low.fillna(seen["mean"]),
-        seen["ci_high"].fillna(seen["mean"]) - seen["mean"],
-    ]
+    bars = np.array(
+        [
+            seen["mean"] - low.fillna(seen["mean"]),
+            seen["ci_high"].fillna(seen["mean"]) - seen["mean"],
+        ]
+    )
     marker = MARKERS[index % len(MARKERS)]
     ax.errorbar(x, seen["mean"], bars, fmt=marker, label=label, lw=1.2, zorder=3, **style)
     hollow = seen[suspect(seen)]
@@ -239,7 +241,7 @@ def unrepresented(study: Study, ax: Axes | None = None) -> Axes:
         ax.errorbar(
             rows["n_hidden"] * shift,
             share,
-            [share - low, high.clip(upper=1) - share],
+            np.array([share - low, high.clip(upper=1) - share]),
             fmt=MARKERS[index % len(MARKERS)],
             color=COLORS[index % len(COLORS)],
             label=label or "trained, mean and 95 % interval",
