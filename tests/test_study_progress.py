@@ -95,9 +95,9 @@ def test_intervals_are_computed_once_for_the_same_seeds(monkeypatch: pytest.Monk
     """There is progress every few milliseconds, of configurations that have not changed."""
     original, calls = statistics.mean_from_moments, list[int]()
 
-    def counted(count: int, *rest: Any) -> Any:
+    def counted(count: int, *rest: Any, **options: Any) -> Any:
         calls.append(count)
-        return original(count, *rest)
+        return original(count, *rest, **options)
 
     monkeypatch.setattr(statistics, "mean_from_moments", counted)
     monkeypatch.setattr(blocks, "_SPEED", 1.5e11)

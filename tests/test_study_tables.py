@@ -249,7 +249,7 @@ def test_a_stored_key_never_replaces_a_column() -> None:
 
 def test_names_of_columns_are_all_refused_as_keys() -> None:
     made = labelled({})
-    made.add(fp.collect(CONFIG.replace(steps=1), target=1.0, metric="loss", max_seeds=2))
+    made.add(fp.collect(CONFIG.replace(steps=1), target=100, metric="loss", max_seeds=2))
     names = {*made.seeds().columns, *(one for name in METRICS for one in made.summary(name))}
     assert names == study_module._TAKEN
     for name in names:
