@@ -56,8 +56,10 @@ def tidy(session: nox.Session) -> None:
         *("-DSKBUILD_PROJECT_VERSION=0", "-DSKBUILD_PROJECT_VERSION_FULL=0"),
         "-DFASTPOLYSEM_OPENMP=OFF",  # whose header comes with compilers only
     )
-    sources = ("cpp/fastpolysem/trainer.cpp", "cpp/bindings/core.cpp", "cpp/bindings/isa.cpp")
-    session.run("clang-tidy", "-p", "build/tidy", "--quiet", *sources)
+    sources = session.run(
+        "git", "ls-files", "cpp/bindings/*.cpp", "cpp/fastpolysem/*.cpp", external=True, silent=True
+    )
+    session.run("clang-tidy", "-p", "build/tidy", "--quiet", *sources.split())
 
 
 @nox.session

@@ -67,6 +67,8 @@ def stub(core: Any) -> str:
             lines.append(f"def {_signature(value)}: ...")
         elif name == "METRICS":
             lines.append(f"{name}: tuple[str, ...]")
+        elif name == "testing":
+            lines.append(f"{name}: Any")
         elif isinstance(value, (int, str)) and name in ("NUMERICS_VERSION", "__version__"):
             lines.append(f"{name}: {type(value).__name__}")
     return "\n".join(lines) + "\n"

@@ -347,8 +347,9 @@ def train(
         raise ValueError(f"train: kernel {kernel!r} cannot serve this config: {reason}")
 
     count = seed_count("train", seeds)
+    model_bytes = core.model_bytes(settings, kernel, min(count, 2**32))
     _check_memory(
-        config, settings, count, threads, wanted, return_weights, initial_weights, noise_sequence
+        config, model_bytes, count, threads, wanted, return_weights, initial_weights, noise_sequence
     )
     chosen = seed_array("train", seeds)
     start: tuple[Any, Any, Any] = (None, None, None)
@@ -359,7 +360,7 @@ def train(
     out = core.train(
         settings,
         chosen,
-        *start,
+        {name: part for name, part in zip(Parameters._fields, start, strict=True) if part is not None},
         noise,
         list(wanted.metrics) if wanted else [],
         np.array(wanted.steps if wanted else (), dtype=np.int64),
@@ -375,7 +376,8 @@ def train(
         history = {"step": np.array(wanted.steps, dtype=np.int64), **out["history"]}
     weights = None
     if return_weights:
-        weights = unstacked(config, (out["encoder"], out["decoder"], out["bias"]), single=False)
+        parts = out["weights"]
+        weights = unstacked(config, tuple(map(parts.get, Parameters._fields)), single=False)
     return TrainingResult(
         config=config,
         seeds=chosen,
@@ -439,7 +441,7 @@ def _noise_axes(config: Config) -> int:
 
 def _check_memory(
     config: Config,
-    settings: Any,
+    model_bytes: int,
     count: int,
     threads: int,
     record: Record | None,
@@ -454,7 +456,7 @@ def _check_memory(
     _checks.memory(
         "train",
         {
-            f"{busy} models in training": busy * core.model_bytes(settings),
+            f"{busy} models in training": busy * model_bytes,
             "the results": count * (8 + sum(np.dtype(t).itemsize for t in _RESULTS.values())),
             "the initial weights": 0 if initial_weights is None else count * per_seed,
             "the returned weights": count * per_seed if return_weights else 0,

@@ -1,0 +1,68 @@
+// NumPy arrays as the core takes and gives them: contiguous, of the right dtype. Python sees to that; what is wrong all
+// the same is refused.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "fastpolysem/models/autoencoder/model/settings.hpp"
+
+namespace fastpolysem::bindings {
+
+namespace py = pybind11;
+using namespace pybind11::literals;
+
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+using Shape = std::vector<py::ssize_t>;
+
+// The entries of an array that lives as long as `array` does.
+template <class T>
+const T* entries(const py::handle& array) {
+    if (!py::isinstance<Array<T>>(array))
+        throw py::type_error("the core takes contiguous arrays of " + std::string(py::str(py::dtype::of<T>())) +
+                             ", got " + std::string(py::str(py::type::handle_of(array))));
+    return static_cast<const T*>(py::reinterpret_borrow<py::array>(array).data());
+}
+template <class T>
+const T* entries_or_null(const py::object& array) {
+    return array.is_none() ? nullptr : entries<T>(array);
+}
+
+// ... and of an array that was just made here.
+template <class T>
+T* fresh_or_null(const py::object& array) {
+    return array.is_none() ? nullptr : static_cast<T*>(py::reinterpret_borrow<py::array>(array).mutable_data());
+}
+
+// Calls body(T{}) with the settings' number type.
+template <class Settings, class Body>
+auto with_dtype(const Settings& s, Body body) {
+    return s.dtype == autoencoder::Dtype::float32 ? body(float{}) : body(double{});
+}
+
+// get(row) of each row.
+template <class Row, class Get>
+auto column_of(std::vector<Row>& rows, Get get) {
+    using V = std::decay_t<decltype(get(rows[0]))>;
+    Array<V> column(py::ssize_t(rows.size()));
+    std::transform(rows.begin(), rows.end(), column.mutable_data(), get);
+    return column;
+}
+
+// (row_start, feature, value)
+inline SparseBatch batch_of(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+                            const Array<double>& values) {
+    SparseBatch b;
+    b.row_start.assign(indptr.data(), indptr.data() + indptr.size());
+    b.feature.assign(indices.data(), indices.data() + indices.size());
+    b.value.assign(values.data(), values.data() + values.size());
+    return b;
+}
+
+}  // namespace fastpolysem::bindings

@@ -1,0 +1,89 @@
+// The autoencoder's settings as a class of Python. Names are checked here, numbers in Python.
+#include "arrays.hpp"
+#include "module.hpp"
+
+namespace fastpolysem::bindings {
+namespace {
+
+using autoencoder::Settings;
+
+// A property whose values are an enumeration's names; member(settings) is the enumerator.
+template <class Member>
+void add_choice(py::class_<Settings>& c, const char* name, Member member) {
+    c.def_property(
+        name, [member](const Settings& s) { return name_of(member(s)); },
+        [name, member](Settings& s, const std::string& value) {
+            using E = std::decay_t<decltype(member(s))>;
+            member(s) = parse<E>(name, value);
+        });
+}
+
+void add_real(py::class_<Settings>& c, const char* name, double NoiseSettings::* member) {
+    c.def_property(
+        name, [member](const Settings& s) { return s.noise.*member; },
+        [member](Settings& s, double value) { s.noise.*member = value; });
+}
+
+}  // namespace
+
+void add_settings(py::module_& m) {
+    py::class_<Settings> c(m, "Settings", py::module_local());
+    c.def(py::init<>());
+    c.def_readwrite("n_features", &Settings::n_features)
+        .def_readwrite("n_hidden", &Settings::n_hidden)
+        .def_readwrite("l1", &Settings::l1)
+        .def_readwrite("repulsion", &Settings::repulsion)
+        .def_readwrite("dropout", &Settings::dropout)
+        .def_readwrite("learning_rate", &Settings::learning_rate)
+        .def_readwrite("weight_decay", &Settings::weight_decay)
+        .def_readwrite("momentum", &Settings::momentum)
+        .def_readwrite("beta1", &Settings::beta1)
+        .def_readwrite("beta2", &Settings::beta2)
+        .def_readwrite("epsilon", &Settings::epsilon)
+        .def_readwrite("steps", &Settings::steps)
+        .def_readwrite("init_scale", &Settings::init_scale)
+        .def_readwrite("tied", &Settings::tied)
+        .def_readwrite("bias", &Settings::bias)
+        .def_readwrite("probability", &Settings::probability)
+        .def_readwrite("batch_size", &Settings::batch_size)
+        .def_readwrite("blocks", &Settings::blocks)
+        .def_readwrite("active", &Settings::active)
+        .def_readwrite("low", &Settings::low)
+        .def_readwrite("high", &Settings::high);
+    add_choice(c, "l1_target", [](auto& s) -> auto& { return s.l1_target; });
+    add_choice(c, "l1_update", [](auto& s) -> auto& { return s.l1_update; });
+    add_choice(c, "noise_sharing", [](auto& s) -> auto& { return s.noise_sharing; });
+    add_choice(c, "dropout_sharing", [](auto& s) -> auto& { return s.dropout_sharing; });
+    add_choice(c, "optimizer", [](auto& s) -> auto& { return s.optimizer; });
+    add_choice(c, "stop", [](auto& s) -> auto& { return s.stop; });
+    add_choice(c, "init", [](auto& s) -> auto& { return s.init; });
+    add_choice(c, "activation", [](auto& s) -> auto& { return s.activation; });
+    add_choice(c, "inputs", [](auto& s) -> auto& { return s.inputs; });
+    add_choice(c, "magnitude", [](auto& s) -> auto& { return s.magnitude; });
+    add_choice(c, "dtype", [](auto& s) -> auto& { return s.dtype; });
+    add_choice(c, "noise", [](auto& s) -> auto& { return s.noise.kind; });
+    add_real(c, "noise_std", &NoiseSettings::deviation);
+    add_real(c, "noise_shape", &NoiseSettings::shape);
+    c.def_property(
+        "l1_schedule", [](const Settings& s) { return s.l1_schedule.points(); },
+        [](Settings& s, const Schedule::Points& points) { s.l1_schedule = Schedule(points); });
+    c.def_property(
+        "importance",
+        [](const Settings& s) -> py::object {
+            return s.importance.empty() ? py::object(py::none()) : py::cast(s.importance);
+        },
+        [](Settings& s, const std::optional<std::vector<double>>& value) {
+            s.importance = value.value_or(std::vector<double>{});
+        });
+    c.def(
+        "set_fixed_batch",
+        [](Settings& s, const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+           const Array<double>& values) {
+            s.fixed_batch = std::make_shared<SparseBatch>(batch_of(indptr, indices, values));
+            s.batch_size = s.fixed_batch->rows();
+            s.inputs = Inputs::fixed;
+        },
+        "indptr"_a, "indices"_a, "values"_a);
+}
+
+}  // namespace fastpolysem::bindings

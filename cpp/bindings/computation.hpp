@@ -1,0 +1,55 @@
+// A call's work in the core: without Python's lock, in the standard floating-point environment, ended by signals.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <exception>
+
+#include "fastpolysem/infra/float_environment.hpp"
+#include "fastpolysem/infra/stop_token.hpp"
+
+namespace fastpolysem::bindings {
+
+class Computation {
+  public:
+    // Gives the lock up. progress: called with what is done, or None.
+    explicit Computation(pybind11::handle progress);
+    Computation(const Computation&) = delete;
+    Computation& operator=(const Computation&) = delete;
+
+    // Takes the lock again; nothing but the destructor may follow. What Python raised meanwhile is set.
+    void end();
+
+    StopSource source;
+
+  private:
+    template <class Body>
+    bool with_python(Body body);
+    [[noreturn]] void wait_for_the_end();
+
+    PyThreadState* state_;
+    FloatEnvironment environment_;
+};
+
+// Calls body(source), and raises what it threw or what Python raised.
+template <class Body>
+void compute(pybind11::handle progress, Body body) {
+    std::exception_ptr thrown;
+    {
+        Computation computation(progress);
+        try {
+            body(computation.source);
+        } catch (...) {
+            thrown = std::current_exception();
+        }
+        computation.end();
+    }
+    if (PyErr_Occurred()) throw pybind11::error_already_set();
+    if (thrown) std::rethrow_exception(thrown);
+}
+template <class Body>
+void compute(Body body) {
+    compute(pybind11::none(), [&](StopSource&) { body(); });
+}
+
+}  // namespace fastpolysem::bindings

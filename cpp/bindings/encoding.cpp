@@ -1,0 +1,44 @@
+// The dynamics of a single encoding.
+#include "fastpolysem/encoding/encoding.hpp"
+
+#include "arrays.hpp"
+#include "computation.hpp"
+#include "module.hpp"
+
+namespace fastpolysem::bindings {
+namespace {
+
+py::array encoding_start(std::uint64_t seed, std::int64_t m, float deviation) {
+    Array<float> w(m);
+    float* to = w.mutable_data();
+    compute([&] { draw_encoding(seed, m, deviation, to); });
+    return w;
+}
+
+py::dict encoding_run(const Array<float>& start, double l1, double step, double end, const std::vector<double>& times) {
+    std::vector<EncodingRecord> records;
+    std::vector<float> weights(start.data(), start.data() + start.size());
+    compute(py::none(), [&](StopSource& source) {
+        StopToken stop(source, true);
+        records = Encoding(std::move(weights), l1).run(step, end, times, stop);
+    });
+    py::dict result;
+    const auto column = [&](const char* name, auto EncodingRecord::* member) {
+        result[name] = column_of(records, [member](const EncodingRecord& r) { return r.*member; });
+    };
+    column("support", &EncodingRecord::support);
+    column("l1_norm", &EncodingRecord::l1_norm);
+    column("squared_norm", &EncodingRecord::squared_norm);
+    column("largest", &EncodingRecord::largest);
+    column("second", &EncodingRecord::second);
+    return result;
+}
+
+}  // namespace
+
+void add_encoding(py::module_& m) {
+    m.def("encoding_start", &encoding_start, "seed"_a, "m"_a, "deviation"_a);
+    m.def("encoding_run", &encoding_run, "start"_a, "l1"_a, "step"_a, "end"_a, "times"_a);
+}
+
+}  // namespace fastpolysem::bindings

@@ -1,0 +1,20 @@
+// How often to do something whose duration nobody knows: often, but not for more than a tenth of the time.
+#pragma once
+
+#include <algorithm>
+
+namespace fastpolysem {
+
+class Pace {
+  public:
+    // At most every `least` seconds; however long it takes, at least every `most` seconds.
+    Pace(double least, double most, double now) : least_(least), most_(most), next_(now + least) {}
+
+    bool due(double now) const { return now >= next_; }
+    void ran(double begin, double end) { next_ = end + std::clamp(9 * (end - begin), least_, most_); }
+
+  private:
+    double least_, most_, next_;
+};
+
+}  // namespace fastpolysem

@@ -1,0 +1,111 @@
+// What a run is: a plain struct, checked and completed by Python before it comes here.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "fastpolysem/infra/names.hpp"
+#include "fastpolysem/optimizers/schedule.hpp"
+#include "fastpolysem/optimizers/step_constants.hpp"
+#include "fastpolysem/sampling/dropout.hpp"
+#include "fastpolysem/sampling/inputs.hpp"
+#include "fastpolysem/sampling/noise.hpp"
+
+namespace fastpolysem::autoencoder {
+
+// Raised when the same settings and seed would give other bits than before; every stored row carries it.
+inline constexpr int numerics_version = 1;
+
+enum class L1Target { weights, activations };
+enum class Stop { steps, certified };
+enum class Init { normal, xavier, orthogonal, uniform };
+enum class Activation { relu, linear };
+enum class Dtype { float32, float64 };
+enum class KernelName { automatic, generic, dense, sparse, lanes };
+
+struct Settings : OptimizerSettings, InputSettings {
+    std::int64_t n_hidden = 1;
+    double l1 = 0;
+    Schedule l1_schedule;  // factor on l1
+    L1Target l1_target = L1Target::weights;
+    double repulsion = 0;
+    NoiseSettings noise;
+    Sharing noise_sharing = Sharing::step;
+    double dropout = 0;  // probability
+    Sharing dropout_sharing = Sharing::input;
+    std::int64_t steps = 7500;
+    Stop stop = Stop::steps;
+    Init init = Init::normal;
+    double init_scale = 1;
+    bool tied = true, bias = false;
+    Activation activation = Activation::relu;
+    std::shared_ptr<const SparseBatch> fixed_batch;
+    std::vector<double> importance;  // empty: all ones
+    Dtype dtype = Dtype::float32;
+    double low = 0.8, high = 1.2;  // window of the polysemantic count
+
+    double l1_at(std::int64_t step) const { return l1 * l1_schedule.at(step); }
+    double final_l1() const { return l1 * l1_schedule.last(); }
+    // Of a step with this l1: what weights pay.
+    double weight_l1(double step_l1) const { return l1_target == L1Target::weights ? step_l1 : 0; }
+    bool penalises_activations() const { return l1 != 0 && l1_target == L1Target::activations; }
+
+    bool basis() const { return inputs == Inputs::basis; }
+    // Rows of a step's input, and of its noise or dropout.
+    std::int64_t rows() const { return basis() ? n_features : batch_size; }
+    std::int64_t rows(Sharing sharing) const { return sharing == Sharing::step ? 1 : rows(); }
+    // The factor that lets each feature appear once a step in expectation.
+    double scale() const {
+        if (inputs == Inputs::independent) return 1.0 / (double(batch_size) * probability);
+        if (inputs == Inputs::correlated_blocks) return double(n_features) / (double(batch_size) * double(active));
+        return 1.0;
+    }
+};
+
+// What is drawn, each from a stream of its own; the numbers never change.
+enum Kind : std::uint32_t {
+    encoder_start = 0,
+    decoder_start = 1,
+    noise_kind = 2,
+    inputs_kind = 3,
+    magnitudes_kind = 4,
+    dropout_kind = 5
+};
+inline std::uint32_t stream_word(Kind kind) { return random::stream_word(random::Family::autoencoder, 0, kind); }
+inline random::StreamPosition stream(const Settings& s, std::uint64_t seed, Kind kind, std::int64_t step,
+                                     StopToken* stop = nullptr) {
+    return {seed, std::uint32_t(step), stream_word(kind),
+            random::shape_word(std::uint32_t(s.n_features), std::uint32_t(s.n_hidden)), stop};
+}
+
+}  // namespace fastpolysem::autoencoder
+
+namespace fastpolysem {
+
+template <>
+struct Names<autoencoder::L1Target> {
+    static constexpr const char* all[] = {"weights", "activations"};
+};
+template <>
+struct Names<autoencoder::Stop> {
+    static constexpr const char* all[] = {"steps", "certified"};
+};
+template <>
+struct Names<autoencoder::Init> {
+    static constexpr const char* all[] = {"normal", "xavier", "orthogonal", "uniform"};
+};
+template <>
+struct Names<autoencoder::Activation> {
+    static constexpr const char* all[] = {"relu", "linear"};
+};
+template <>
+struct Names<autoencoder::Dtype> {
+    static constexpr const char* all[] = {"float32", "float64"};
+};
+template <>
+struct Names<autoencoder::KernelName> {
+    static constexpr const char* all[] = {"auto", "generic", "dense", "sparse", "lanes"};
+};
+
+}  // namespace fastpolysem

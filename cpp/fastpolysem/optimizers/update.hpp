@@ -1,0 +1,108 @@
+// One update of a vector of weights, PyTorch's formulas, with l1 by subgradient or orthant-wise.
+#pragma once
+
+#include "fastpolysem/infra/matrix.hpp"
+#include "fastpolysem/optimizers/parameter_list.hpp"
+#include "fastpolysem/optimizers/step_constants.hpp"
+
+namespace fastpolysem {
+
+// How weights move: the optimiser and its l1 update, fixed at compile time.
+enum class Rule { sgd, momentum, adam };
+
+template <Rule which, bool orthant, bool with_l1 = true>
+struct Update {
+    using WithoutL1 = Update<which, false, false>;  // for the bias
+    static constexpr Rule rule = which;
+    static constexpr bool is_orthant = orthant;
+    static constexpr bool has_first = rule != Rule::sgd;    // keeps a first moment (or momentum buffer)
+    static constexpr bool has_second = rule == Rule::adam;  // keeps a second moment
+
+    // g: the gradient of the smooth part. The l1 term and decay are added here.
+    template <class T>
+    FASTPOLYSEM_INLINE static void apply(simd::Pack<T>& w, simd::Pack<T> g, simd::Pack<T>& first, simd::Pack<T>& second,
+                                         const StepConstants<T>& c) {
+        using P = simd::Pack<T>;
+        const P l1 = P::all(c.l1);
+        if (rule == Rule::adam && c.coupled_decay != 0) g = simd::fma(P::all(c.coupled_decay), w, g);
+        if constexpr (!orthant) {
+            if (with_l1) g = g + simd::with_sign_of(l1, w);
+            move(w, g, first, second, c);
+        } else {
+            // After Andrew & Gao 2007: a weight moves within its orthant and stops at zero; a zero leaves only against
+            // |g| > l1.
+            const P zero = P::zero();
+            const auto non_zero = w != zero;
+            const P size = simd::abs(g);
+            const auto free = non_zero | (size > l1);
+            const P p = simd::select<T>(non_zero, g + simd::with_sign_of(l1, w), simd::with_sign_of(size - l1, g));
+            P moved = w, moved_first = first, moved_second = second;
+            move(moved, p, moved_first, moved_second, c);
+            // NaN is no crossing: a run that overflows must end as diverged, not as a model of zeros.
+            const auto clamp =
+                non_zero & ((moved == zero) | ((moved > zero) & (w < zero)) | ((moved < zero) & (w > zero)));
+            const auto keep = free & ~clamp;
+            w = simd::select<T>(keep, moved, zero);  // a weight that is not free is zero already
+            first = simd::select<T>(clamp, zero, simd::select<T>(free, moved_first, first));
+            second = simd::select<T>(free, moved_second, second);
+        }
+    }
+
+  private:
+    template <class T>
+    FASTPOLYSEM_INLINE static void move(simd::Pack<T>& w, simd::Pack<T> g, simd::Pack<T>& first, simd::Pack<T>& second,
+                                        const StepConstants<T>& c) {
+        using P = simd::Pack<T>;
+        if constexpr (rule == Rule::sgd) {
+            w = simd::fma(P::all(-c.learning_rate), g, w);
+        } else if constexpr (rule == Rule::momentum) {
+            first = simd::fma(P::all(c.momentum), first, g);
+            w = simd::fma(P::all(-c.learning_rate), first, w);
+        } else {
+            first = simd::fma(P::all(c.one_minus_beta1), g - first, first);
+            second = simd::fma(P::all(c.one_minus_beta2) * g, g, P::all(c.beta2) * second);
+            const P denominator = simd::fma(simd::sqrt(second), P::all(c.inverse_sqrt_correction), P::all(c.epsilon));
+            w = simd::fma(P::all(-c.step_size), first / denominator, w * P::all(c.decay_factor));
+        }
+    }
+};
+
+// One step for a matrix whose gradient is there.
+template <class U, class T>
+void update_matrix(Matrix<T>& w, const Matrix<T>& gradient, Matrix<T>& first, Matrix<T>& second,
+                   const StepConstants<T>& c) {
+    using P = simd::Pack<T>;
+    for (std::ptrdiff_t i = 0; i < w.rows; ++i)
+        for (std::ptrdiff_t k = 0; k < w.stride; k += P::width) {
+            P weight = P::load(w.row(i) + k), m = P::zero(), v = P::zero();
+            if (U::has_first) m = P::load(first.row(i) + k);
+            if (U::has_second) v = P::load(second.row(i) + k);
+            U::apply(weight, P::load(gradient.row(i) + k), m, v, c);
+            weight.store(w.row(i) + k);
+            if (U::has_first) m.store(first.row(i) + k);
+            if (U::has_second) v.store(second.row(i) + k);
+        }
+}
+
+// ... and for all of a model's parameters. first, second: lists of the same shapes; what the rule has no use for may be
+// of no size.
+template <class U, class T>
+void update_all(const ParameterList<T>& weights, const ParameterList<T>& gradient, const ParameterList<T>& first,
+                const ParameterList<T>& second, const StepConstants<T>& c) {
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+        Matrix<T>&w = *weights[i].matrix, &m = *first[i].matrix, &v = *second[i].matrix;
+        if (weights[i].penalised) update_matrix<U>(w, *gradient[i].matrix, m, v, c);
+        else update_matrix<typename U::WithoutL1>(w, *gradient[i].matrix, m, v, c);
+    }
+}
+
+// Calls body(Update<...>{}) for the settings' optimiser and l1 update.
+template <class Body>
+void with_update(const OptimizerSettings& s, Body body) {
+    const bool orthant = s.l1_update == L1Update::orthant;
+    if (s.is_adam()) return orthant ? body(Update<Rule::adam, true>{}) : body(Update<Rule::adam, false>{});
+    if (s.has_momentum()) return orthant ? body(Update<Rule::momentum, true>{}) : body(Update<Rule::momentum, false>{});
+    return orthant ? body(Update<Rule::sgd, true>{}) : body(Update<Rule::sgd, false>{});
+}
+
+}  // namespace fastpolysem

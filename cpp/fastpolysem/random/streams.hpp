@@ -1,0 +1,77 @@
+// Seed streams. Every random number of a run is a function of its position, never of what was drawn before:
+//
+//     block   = Philox4x32-10(counter, key)                      four 32-bit words
+//     key     = the 64-bit seed                                  (low word, high word)
+//     counter = (element / 4, step, stream, shape_word(n, m))
+//     stream  = family 2^24 + layer 2^8 + kind                   which family of models, which layer, what is drawn
+//
+// An element is a row-major index into what is drawn; word element % 4 of its block is its word. Kinds that
+// use another number of words for an element say so where they are defined (sampling/noise.hpp). Draws are made in
+// float32; float64 widens them.
+#pragma once
+
+#include "fastpolysem/infra/stop_token.hpp"
+#include "fastpolysem/random/philox.hpp"
+
+namespace fastpolysem::random {
+
+// Each family of models has a number of its own, for ever, so that no two share a stream.
+enum class Family : std::uint32_t { autoencoder = 0, network = 1 };
+
+constexpr std::uint32_t stream_word(Family family, std::uint32_t layer, std::uint32_t kind) {
+    return (std::uint32_t(family) << 24) + (layer << 8) + kind;
+}
+
+// A fixed mix of the model's shape, so that different widths draw independent numbers (the finaliser is MurmurHash3's).
+inline std::uint32_t shape_word(std::uint32_t n, std::uint32_t m) {
+    std::uint32_t h = n * 0x9E3779B1u;
+    h ^= h >> 15;
+    h += m * 0x85EBCA77u;
+    h ^= h >> 16;
+    h *= 0x85EBCA6Bu;
+    h ^= h >> 13;
+    h *= 0xC2B2AE35u;
+    h ^= h >> 16;
+    return h;
+}
+
+// Where a run's draws of one stream and step come from: one seed in every lane, consecutive blocks in consecutive
+// lanes.
+struct StreamPosition {
+    std::uint64_t seed;
+    std::uint32_t step, stream, shape;
+    StopToken* stop = nullptr;  // asked now and then by long draws whether to go on
+
+    // Asked at element 0 and every 2^16 after; true: the draws will not be used.
+    bool given_up(std::int64_t element) const { return stop && element % 65536 == 0 && stop->stopped(); }
+    FASTPOLYSEM_INLINE std::array<Word, 4> blocks(std::uint32_t first) const {
+        return philox({Word::iota() + Word::all(first), Word::all(step), Word::all(stream), Word::all(shape)},
+                      Word::all(std::uint32_t(seed)), Word::all(std::uint32_t(seed >> 32)));
+    }
+};
+
+// The same block of the streams of several seeds, one in each lane.
+struct LanesPosition {
+    Word key_low, key_high;  // of the seeds
+    std::uint32_t step, stream, shape;
+
+    FASTPOLYSEM_INLINE std::array<Word, 4> block(std::int64_t index) const {
+        return philox({Word::all(std::uint32_t(index)), Word::all(step), Word::all(stream), Word::all(shape)}, key_low,
+                      key_high);
+    }
+};
+
+// Calls use(element, value) for elements 0 .. count-1 in order; make(words) gives each block's four values, packs of
+// any type.
+template <class Make, class Use>
+void for_each_element(const StreamPosition& from, std::int64_t count, Make make, Use use) {
+    constexpr int width = Word::width;
+    for (std::int64_t first = 0; first < count; first += 4 * width) {
+        if (from.given_up(first)) return;
+        const auto values = make(from.blocks(std::uint32_t(first / 4)));
+        const std::int64_t end = count - first < 4 * width ? count - first : 4 * width;
+        for (std::int64_t e = 0; e < end; ++e) use(first + e, values[std::size_t(e % 4)][int(e / 4)]);
+    }
+}
+
+}  // namespace fastpolysem::random
