@@ -1,9 +1,11 @@
-"""Memory follows the models in training, not the number of seeds."""
+"""Memory follows the models in training, not the number of seeds, and is what was estimated."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+
+import pytest
 
 SCRIPT = """
 import resource, sys
@@ -24,3 +26,79 @@ def test_fifty_times_the_seeds_take_no_more_than_their_results() -> None:
     # 105 bytes of results a seed are 5 MiB; a model kept for each would take 7 KiB a seed, 350 MiB.
     few, many = peak(1000), peak(50_000)
     assert many - few < 50
+
+
+ESTIMATED = """
+import sys
+import numpy as np
+import fastpolysem as fp
+from fastpolysem._native import core
+from fastpolysem.config import core_settings
+def peak():
+    with open("/proc/self/status") as status:
+        return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+config, kernel, seeds = eval(sys.argv[1])
+tiny = fp.Config(n_features=2, n_hidden=2, steps=1)
+fp.train(tiny, 1)
+before = peak()
+fp.train(config, seeds, kernel=kernel, num_threads=1)
+print(peak() - before, core.model_bytes(core_settings(config), kernel, seeds))
+"""
+
+# Some 100 MB each, in shapes that padding and options change most.
+LARGE = {
+    "one feature": ("n_features=1, n_hidden=150_001", "generic dense"),
+    "one feature, orthant": (
+        "n_features=1, n_hidden=100_001, l1=1e-3, l1_update='orthant'",
+        "sparse generic",
+    ),
+    "one feature, noise": (
+        "n_features=1, n_hidden=150_001, noise='gaussian', noise_std=0.1, noise_sharing='step'",
+        "dense",
+    ),
+    "one neuron": ("n_features=1601, n_hidden=1", "generic dense"),
+    "odd": ("n_features=1031, n_hidden=1201, optimizer='sgd', learning_rate=0.01", "generic dense"),
+    "odd, orthant": (
+        "n_features=701, n_hidden=1501, l1=1e-3, l1_update='orthant', learning_rate=1e-5",
+        "sparse",
+    ),
+    "untied, double": (
+        "n_features=401, n_hidden=1001, tied=False, bias=True, dtype='float64'",
+        "generic dense",
+    ),
+    "noise of its own": (
+        "n_features=301, n_hidden=301, noise='gaussian', noise_std=0.1, noise_sharing='input',"
+        "inputs=fp.Independent(0.01, 10_001)",
+        "generic",
+    ),
+    "dropout": (
+        "n_features=301, n_hidden=301, dropout=0.1, inputs=fp.Independent(0.01, 10_001)",
+        "generic",
+    ),
+    "dense batch": ("n_features=64, n_hidden=8, inputs=fp.Independent(0.5, 150_000)", "dense"),
+    "dense batch, magnitudes": (
+        "n_features=64, n_hidden=8, inputs=fp.Independent(0.5, 100_000, magnitude='uniform')",
+        "dense",
+    ),
+    "blocks": ("n_features=64, n_hidden=8, inputs=fp.CorrelatedBlocks(2, 16, 200_000)", "dense"),
+    "orthogonal": ("n_features=1001, n_hidden=1501, init='orthogonal'", "dense"),
+    "lanes": ("n_features=81, n_hidden=119, dtype='float64'", "lanes"),
+}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measured by Linux's /proc")
+@pytest.mark.parametrize("case", LARGE)
+def test_estimates_are_what_is_taken(case: str) -> None:
+    options, kernels = LARGE[case]
+    for kernel in kernels.split():
+        words = f"fp.Config({options}, steps=2), {kernel!r}, 16"
+        if kernel != "lanes":
+            words = words.replace(", 16", ", 1")
+        done = subprocess.run(
+            [sys.executable, "-c", ESTIMATED, words], capture_output=True, text=True, check=True
+        )
+        taken, estimate = map(int, done.stdout.split())
+        # The allocator rounds, and what was freed by the first training is used again.
+        slack = 2 << 20
+        assert taken <= 1.05 * estimate + slack, (kernel, taken, estimate)
+        assert estimate <= 1.6 * taken + slack, (kernel, taken, estimate)

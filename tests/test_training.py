@@ -15,6 +15,7 @@ from cases import (
     random_importance,
     unpack,
 )
+from fastpolysem._native import core
 from runs import (
     COUNTS,
     MODELS,
@@ -269,8 +270,19 @@ def test_a_diverging_run_is_flagged():
             result = fp.train(config, 5)
             assert result.diverged.all()
             assert np.isnan([result.loss, result.residual]).all()
-            for name in COUNTS:
+            for name in (*COUNTS, "nonzeros"):
                 assert np.all(getattr(result, name) == -1)
+
+
+def test_the_table_of_columns_is_what_a_diverged_row_holds():
+    config = fp.Config(n_features=8, n_hidden=4, optimizer="sgd", learning_rate=5.0, steps=200)
+    result = fp.train(config, 3)
+    for name, dtype, diverged, doc in core.autoencoder_columns():
+        values = getattr(result, name)
+        assert values.dtype == dtype
+        assert doc
+        if diverged is not None:
+            np.testing.assert_array_equal(values, np.full(3, diverged, dtype))
 
 
 def test_one_diverging_seed_leaves_the_others_alone():

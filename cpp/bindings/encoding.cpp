@@ -8,10 +8,10 @@
 namespace fastpolysem::bindings {
 namespace {
 
-py::array encoding_start(std::uint64_t seed, std::int64_t m, float deviation) {
+py::array encoding_start(std::uint64_t seed, std::int64_t m, double deviation) {
     Array<float> w(m);
     float* to = w.mutable_data();
-    compute([&] { draw_encoding(seed, m, deviation, to); });
+    compute([&] { draw_encoding(seed, m, float(deviation), to); });
     return w;
 }
 

@@ -31,7 +31,8 @@ _TYPES = [
     (r"collections\.abc\.", ""),
     (r"\bnumpy\.ndarray\b", "NDArray[Any]"),
     (r"\bobject\b", "Any"),
-    (r"-> dict$", "-> dict[str, Any]"),
+    (r"\bdict\b(?!\[)", "dict[str, Any]"),
+    (r"-> list$", "-> list[Any]"),
     (r"-> tuple$", "-> tuple[Any, ...]"),
 ]
 

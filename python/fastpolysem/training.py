@@ -360,7 +360,11 @@ def train(
     out = core.train(
         settings,
         chosen,
-        {name: part for name, part in zip(Parameters._fields, start, strict=True) if part is not None},
+        {
+            name: part
+            for name, part in zip(Parameters._fields, start, strict=True)
+            if part is not None
+        },
         noise,
         list(wanted.metrics) if wanted else [],
         np.array(wanted.steps if wanted else (), dtype=np.int64),

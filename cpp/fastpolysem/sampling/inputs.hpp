@@ -51,10 +51,14 @@ struct InputSettings {
         if (inputs == Inputs::independent) return double(n_features) * probability;
         return inputs == Inputs::correlated_blocks ? double(active) : 1;
     }
-    // Memory of a sampled batch: vectors that grow by doubling, whose old half is there until the new one is filled.
+    // Memory of a sampled batch. Vectors grow by doubling: features of independent inputs may take twice their size
+    // (all of which is written), magnitudes twice while they move.
     double bytes() const {
         if (!sampled()) return 0;
-        return double(batch_size) * (8 + active_per_row() * 3 * (sizeof(std::int32_t) + sizeof(double)));
+        const bool independent = inputs == Inputs::independent;
+        const double feature = (independent ? 2.0 : 1.25) * sizeof(std::int32_t);
+        const double value = (independent && magnitude == Magnitude::uniform ? 1.75 : 1.0) * sizeof(double);
+        return double(batch_size) * (sizeof(std::int64_t) + active_per_row() * (feature + value));
     }
 };
 
