@@ -12,6 +12,7 @@
 //                    record(weights, data, last, values), finish(weights) -> Outcome,
 //                    looks_for_certainty(step), is_certain(weights)
 //     draw_start(settings, seed, weights, stop)      the weights before the first step, into zeros
+//     draw_start_bytes(settings)                     what that takes besides
 //
 // and a static bytes(settings) wherever it keeps memory. A kernel takes the steps; it is a class Kernel<T> with
 //
