@@ -27,8 +27,8 @@ from typing import Any, get_args
 import numpy as np
 
 import fastpolysem as fp
-from fastpolysem import config as configuration
 from fastpolysem import metrics
+from fastpolysem.families.autoencoder import config as configuration
 
 REFUSALS = (ValueError, TypeError, MemoryError)
 
@@ -358,6 +358,7 @@ def run(kind: str, numbers: Iterator[int] | range, limit: float = 60) -> int:
         done = 0
         with warnings.catch_warnings():
             warnings.simplefilter("error")
+            warnings.filterwarnings("ignore", ".*has another digest; pass a Python number")
             for number in numbers:
                 if limit and done % 64 == 0:  # a hang ends the process, with a traceback
                     faulthandler.dump_traceback_later(limit, exit=True)

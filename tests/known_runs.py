@@ -14,7 +14,7 @@ from typing import Any
 import fastpolysem as fp
 from cases import unpack
 from fastpolysem._native import core
-from fastpolysem.config import core_settings
+from fastpolysem.families.autoencoder.config import core_settings
 
 KERNELS = ("generic", "dense", "sparse", "lanes")
 

@@ -526,7 +526,7 @@ def test_grids(values, kind, message):
         (
             lambda: fp.Independent(0.5, 4, "ones"),
             ValueError,
-            "Independent: magnitude must be one of 'one', 'uniform', "
+            "Independent: magnitude must be one of 'one', 'uniform', 'sign', 'signed_uniform', "
             "got 'ones'; did you mean 'one'?",
         ),
         (

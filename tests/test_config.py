@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastpolysem as fp
-from fastpolysem.config import core_settings
+from fastpolysem.families.autoencoder.config import core_settings
 
 BASE = fp.Config(n_features=12, n_hidden=20, l1=1e-3)
 

@@ -155,7 +155,7 @@ def test_the_same_again_comes_from_the_folder(
     monkeypatch.setattr("fastpolysem.experiments._measured.train", never)
     # By its module: the package has a function of that name.
     monkeypatch.setattr(sys.modules["fastpolysem.studies.collect"], "train", never)
-    monkeypatch.setattr("fastpolysem.encoding.simulate", never)
+    monkeypatch.setattr("fastpolysem.families.autoencoder.encoding.simulate", never)
     _, again, rows_again = all_of(name, tmp_path)
     pd.testing.assert_frame_equal(again, table)
     pd.testing.assert_frame_equal(rows_again, rows)

@@ -11,6 +11,7 @@ import pytest
 
 import fastpolysem as fp
 from fastpolysem._native import core
+from fastpolysem.families.autoencoder.config import core_settings
 
 # Flush-to-zero and rounding away from nearest, as MXCSR and FPCR spell them.
 BITS = {
@@ -82,7 +83,7 @@ def test_every_other_way_in_has_the_same_bits(standard: int, change: str) -> Non
         loss, gradient = fp.loss_and_gradient(w, config)
         start = core.encoding_start(0, 1000, 0.03)
         run = core.encoding_run(start, 1e-3, 1e-2, 10.0, [1.0, 10.0])
-        settings = fp.config.core_settings(config)
+        settings = core_settings(config)
         seeds = np.arange(3, dtype=np.uint64)
         drawn = core.draw_noise(settings, seeds, 0, 1)
         return [loss, gradient, fp.forward(w, config), start, run["l1_norm"], drawn,

@@ -18,7 +18,7 @@ PUBLIC = {
     *("count_polysemantic", "metrics", "build_info", "NUMERICS_VERSION", "__version__"),
     *("plots", "report", "theory", "statistics", "studies", "experiments", "encoding"),
     *("collect", "iter_collect", "Study"),
-    *("diagnose", "Diagnosis", "gradient_flow"),
+    *("diagnose", "Diagnosis", "gradient_flow", "register_family"),
 }
 
 

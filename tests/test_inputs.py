@@ -12,8 +12,8 @@ from scipy import sparse
 
 import fastpolysem as fp
 from fastpolysem._native import core
-from fastpolysem.config import core_settings
-from fastpolysem.inputs import as_batch, from_dict, to_dict
+from fastpolysem.families.autoencoder.config import core_settings
+from fastpolysem.specs.inputs import as_batch, from_dict, to_dict
 
 DENSE = np.array([[0.0, 2.0, 0.0, -1.0], [0.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.0, 3.0]])
 

@@ -33,7 +33,7 @@ import sys
 import numpy as np
 import fastpolysem as fp
 from fastpolysem._native import core
-from fastpolysem.config import core_settings
+from fastpolysem.families.autoencoder.config import core_settings
 def peak():
     with open("/proc/self/status") as status:
         return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM"))

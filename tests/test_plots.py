@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 import fastpolysem as fp
 import made_up
 from fastpolysem import plots, theory
+from fastpolysem.families.autoencoder.plots import studies, weights
 
 matplotlib.use("Agg")
 
@@ -119,7 +120,7 @@ def test_collisions_of_several_numbers_of_features(ax: Axes) -> None:
     drawn(ax)
     assert labels(ax)[:2] == ["n_features=32", "n_features=64"]
     assert ax.get_xlabel() == "hidden neurons m"
-    lines = [line for line in ax.get_lines() if line.get_color() == plots._studies._THEORY]
+    lines = [line for line in ax.get_lines() if line.get_color() == studies._THEORY]
     assert len(lines) == 4
 
 
@@ -313,7 +314,7 @@ def marked(ax: Axes) -> dict[tuple[float, float], tuple[str, bool]]:
 def test_collision_map_tells_benign_from_malign(ax: Axes) -> None:
     assert plots.collision_map(MODEL, ax) is ax
     drawn(ax)
-    malign, benign, single = plots._weights._KIND_COLORS
+    malign, benign, single = weights._KIND_COLORS
     assert marked(ax) == {
         (0.0, 0.0): (malign, True),
         (0.0, 1.0): (malign, True),
@@ -372,8 +373,8 @@ def test_weights_over_time_shows_what_training_passes_through(ax: Axes) -> None:
     last = fp.train(config, [3], return_weights=True).weights[0]
     start = fp.train(config.replace(steps=0), [3], return_weights=True).weights[0]
     shown = images(ax)
-    for image, weights in ((shown[0], start), (shown[-1], last)):
-        np.testing.assert_array_equal(np.sort(image.ravel()), np.sort(weights.ravel()))
+    for image, matrix in ((shown[0], start), (shown[-1], last)):
+        np.testing.assert_array_equal(np.sort(image.ravel()), np.sort(matrix.ravel()))
     # One order for all: the winners are where they are in the last picture, on a staircase.
     row = {tuple(sorted(w)): index for index, w in enumerate(last.tolist())}
     features = [row[tuple(sorted(w))] for w in shown[-1].tolist()]

@@ -16,7 +16,7 @@ from scipy import stats
 import fastpolysem as fp
 import specification as spec
 from fastpolysem._native import core
-from fastpolysem.config import core_settings
+from fastpolysem.families.autoencoder.config import core_settings
 
 FALSE_ALARM = 1e-4
 

@@ -14,7 +14,7 @@ import fastpolysem as fp
 import specification as spec
 from cases import pack, unpack
 from fastpolysem._native import core
-from fastpolysem.config import core_settings
+from fastpolysem.families.autoencoder.config import core_settings
 
 NAMES = sorted(path.stem for path in (Path(__file__).parent / "data").glob("*.npz"))
 GRADIENT, WEIGHTS, LOSS = 2e-6, 1e-5, 5e-5  # absolute, absolute, relative

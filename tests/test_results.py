@@ -43,8 +43,10 @@ def equal(one, other) -> bool:
         all(
             same(getattr(one, field.name), getattr(other, field.name))
             for field in dataclasses.fields(one)
-            if field.name not in ("weights", "history")
+            if field.name not in ("weights", "history", "columns")
         )
+        and list(one.columns) == list(other.columns)
+        and all(same(one.columns[name], other.columns[name]) for name in one.columns)
         and list(one.history) == list(other.history)
         and all(same(one.history[name], other.history[name]) for name in one.history)
         and type(one.weights) is type(other.weights)

@@ -18,7 +18,7 @@ from cases import (
     unpack,
 )
 from fastpolysem._native import core
-from fastpolysem.config import core_settings
+from fastpolysem.families.autoencoder.config import core_settings
 from known_runs import KNOWN_RUNS, SAME_BITS, digest
 from runs import (
     OPTIMIZERS,
@@ -81,8 +81,8 @@ def test_instruction_sets_do_not_change_bits(options, monkeypatch):
             continue  # a build for some instruction sets only
         other = importlib.import_module(f"fastpolysem._core_{name}")
         assert other.info()["isa"] == name
-        for module in ("config", "training"):
-            monkeypatch.setattr(f"fastpolysem.{module}.core", other)
+        for module in ("config", "family"):
+            monkeypatch.setattr(f"fastpolysem.families.autoencoder.{module}.core", other)
         assert_same(here, fp.train(config, seeds, return_weights=True))
 
 

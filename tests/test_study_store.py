@@ -20,7 +20,7 @@ import pytest
 import fastpolysem as fp
 from fastpolysem import cli
 from fastpolysem.studies import ConflictError, DamagedStudyError, Study, arrays
-from fastpolysem.studies.rows import SCHEMA, rows_of
+from fastpolysem.studies.rows import rows_of, schema
 from fastpolysem.studies.store import Store, _write_table
 from studying import (
     CONFIG,
@@ -98,7 +98,7 @@ def test_folders_of_several_machines_are_copied_together(tmp_path: Path) -> None
 def test_rows_carry_what_identifies_them(tmp_path: Path) -> None:
     fp.collect(CONFIG, seeds=4, path=tmp_path)
     table = pq.read_table(tmp_path / CONFIG.digest / "seeds-0-4.parquet")
-    assert table.schema.equals(SCHEMA)
+    assert table.schema.equals(schema(CONFIG))
     assert table.schema.metadata.keys() == {b"fastpolysem_schema", b"fastpolysem_sha256"}
     assert table.schema.metadata[b"fastpolysem_schema"] == b"2"
     info = fp.build_info()

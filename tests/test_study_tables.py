@@ -14,7 +14,7 @@ import fastpolysem as fp
 import made_up
 from fastpolysem.studies import ConflictError, Study
 from fastpolysem.studies import study as study_module
-from fastpolysem.studies.rows import METRICS
+from fastpolysem.studies.rows import columns
 from fastpolysem.studies.study import checked_metadata
 from fastpolysem.studies.tables import readable
 from studying import CONFIG, CONFIGS, DIVERGING, assert_same, results, small_blocks  # noqa: F401
@@ -132,7 +132,7 @@ def test_an_empty_study() -> None:
     study = Study()
     assert len(study) == 0
     assert len(study.seeds()) == len(study.summary()) == 0
-    assert "polysemantic" in study.seeds()
+    assert "seed" in study.seeds()
 
 
 def test_values_are_those_of_seeds_that_did_not_diverge() -> None:
@@ -233,7 +233,7 @@ def test_a_series_of_a_key_that_begins_with_an_underscore_is_in_the_legend() -> 
 
 
 def test_a_stored_key_never_replaces_a_column() -> None:
-    for key in sorted(study_module._TAKEN):
+    for key in sorted(study_module._taken([CONFIG])):
         made = labelled({key: "mine"}, {key: "mine"})
         with pytest.warns(UserWarning, match=f"{key!r} is shown as 'metadata.{key}'"):
             summary, seeds = made.summary(), made.seeds()
@@ -250,11 +250,14 @@ def test_a_stored_key_never_replaces_a_column() -> None:
 def test_names_of_columns_are_all_refused_as_keys() -> None:
     made = labelled({})
     made.add(fp.collect(CONFIG.replace(steps=1), target=100, metric="loss", max_seeds=2))
-    names = {*made.seeds().columns, *(one for name in METRICS for one in made.summary(name))}
-    assert names == study_module._TAKEN
+    names = {
+        *made.seeds().columns,
+        *(one for name in columns(CONFIG) for one in made.summary(name)),
+    }
+    assert names == study_module._taken([CONFIG])
     for name in names:
         with pytest.raises(ValueError, match=f"must not use the names of columns, got {name}"):
-            checked_metadata({name: 1})
+            checked_metadata({name: 1}, [CONFIG])
 
 
 def test_numbers_of_numpy_are_metadata() -> None:

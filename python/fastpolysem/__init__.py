@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 from fastpolysem import metrics
 from fastpolysem._native import build_info
-from fastpolysem.config import NUMERICS_VERSION, Config
-from fastpolysem.diagnosis import Diagnosis, diagnose
-from fastpolysem.gradient_flow import gradient_flow
-from fastpolysem.grid import grid
-from fastpolysem.inputs import Basis, CorrelatedBlocks, FixedBatch, Independent
-from fastpolysem.metrics import count_polysemantic
-from fastpolysem.objective import Parameters, forward, loss_and_gradient
+from fastpolysem.families import register_family
+from fastpolysem.families.autoencoder.config import NUMERICS_VERSION, Config
+from fastpolysem.families.autoencoder.diagnosis import Diagnosis, diagnose
+from fastpolysem.families.autoencoder.gradient_flow import gradient_flow
+from fastpolysem.families.autoencoder.metrics import count_polysemantic
+from fastpolysem.families.autoencoder.objective import Parameters, forward, loss_and_gradient
+from fastpolysem.families.grid import grid
+from fastpolysem.specs.inputs import Basis, CorrelatedBlocks, FixedBatch, Independent
 from fastpolysem.training import Record, TrainingResult, train
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ __all__ = [
     "loss_and_gradient",
     "metrics",
     "plots",
+    "register_family",
     "report",
     "statistics",
     "studies",

@@ -132,6 +132,15 @@ def choice(label: str, value: object, allowed: Iterable[str]) -> str:
     return str(value)
 
 
+def text(label: str, value: object) -> str:
+    """A text that is not empty."""
+    if not isinstance(value, str):
+        raise refused(label, "text", value, kind=TypeError)
+    if not value:
+        raise refused(label, "a text that is not empty", value)
+    return value
+
+
 def known_names(where: str, given: Iterable[object], allowed: Iterable[str]) -> None:
     """Refuse names that ``where`` does not have."""
     names = tuple(allowed)

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hi
 from cyclopts import App, CycloptsError, Parameter
 
 from fastpolysem import _checks, _console, _native, experiments
-from fastpolysem import inputs as _inputs
 from fastpolysem._checks import nearest, printable
 from fastpolysem._console import BAD_INPUT, INTERRUPTED
 from fastpolysem._files import write_output
-from fastpolysem.config import Config
+from fastpolysem.families.autoencoder.config import Config
+from fastpolysem.specs import inputs as _inputs
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.objective import Parameters
+from fastpolysem.families.autoencoder.objective import Parameters
 from fastpolysem.training import TrainingResult, train
 
 __all__ = ["Column", "Probe", "evaluate", "start_encoders", "trained_encoders", "trained_weights"]

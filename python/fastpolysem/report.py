@@ -25,9 +25,9 @@ import fastpolysem
 from fastpolysem import _checks, plots
 from fastpolysem._checks import printable
 from fastpolysem._files import write_output
-from fastpolysem.config import NUMERICS_VERSION, Config
-from fastpolysem.inputs import FixedBatch
-from fastpolysem.plots._studies import suspect
+from fastpolysem.families.autoencoder.config import NUMERICS_VERSION, Config
+from fastpolysem.families.autoencoder.plots.studies import suspect
+from fastpolysem.specs.inputs import FixedBatch
 from fastpolysem.studies import Study, tables
 
 __all__ = ["commands", "page", "write"]

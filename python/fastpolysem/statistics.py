@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special  # scipy.stats takes a second to import: only where it is needed
 
-from fastpolysem import _checks, theory
+from fastpolysem import _checks
+from fastpolysem.families.autoencoder import theory
 
 __all__ = [
     "Comparison",

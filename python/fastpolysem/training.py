@@ -1,53 +1,30 @@
-"""Training one model per seed, and what comes out of it."""
+"""Training one model per seed, and the results."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastpolysem import _checks
+from fastpolysem import _checks, families
 from fastpolysem._files import Archive, open_arrays, save_arrays
-from fastpolysem._native import MAX_THREADS, core, default_threads
-from fastpolysem.config import NUMERICS_VERSION, Config, check_config, core_settings
-from fastpolysem.objective import (
-    Parameters,
-    Weights,
-    WeightsLike,
-    stacked_parameters,
-    unstacked,
-)
+from fastpolysem._native import MAX_THREADS, default_threads
+from fastpolysem.families import AnyConfig, Options
 
-__all__ = ["Kernel", "Parameters", "Record", "TrainingResult", "train"]
-
-Kernel = Literal["auto", "generic", "dense", "sparse", "lanes"]
+__all__ = ["Record", "TrainingResult", "train"]
 
 _FORMAT = "fastpolysem.TrainingResult 1"
 
 # What a result may have been given in place of what its seeds determine.
 _GIVABLE = ("initial_weights", "noise_sequence")
 
-# What is known about each seed after training, (S,) arrays of these types.
-_RESULTS: dict[str, type[np.generic]] = {
-    "polysemantic": np.int64,
-    "benign": np.int64,
-    "malign": np.int64,
-    "signed_slots": np.int64,
-    "signed_slots_benign": np.int64,
-    "dead": np.int64,
-    "unrepresented": np.int64,
-    "nonzeros": np.int64,
-    "loss": np.float64,
-    "residual": np.float64,
-    "steps_taken": np.int64,
-    "diverged": np.bool_,
-    "seconds": np.float64,
-}
+# Beside the family's own columns, of every seed.
+_ALWAYS: dict[str, type[np.generic]] = {"diverged": np.bool_, "seconds": np.float64}
 
 
 @dataclass(frozen=True, init=False)
@@ -57,11 +34,12 @@ class Record:
     Parameters
     ----------
     metrics
-        A name or several of "objective" (loss of the step that follows, with its batch, noise,
-        dropout, l1 and repulsion; nan after the last step), "loss" (squared error without noise and
-        dropout, on the basis batch), "residual", "polysemantic", "benign", "malign",
-        "signed_slots", "signed_slots_benign", "dead", "unrepresented", "nonzeros", "l1_norm" (sum
-        of absolute weights, of both matrices if untied) and "fourth_norm" (mean over features of
+        A name or several, out of what the family of the configuration can record. The autoencoder:
+        "objective" (loss of the step that follows, with its batch, noise, dropout, l1 and
+        repulsion; nan after the last step), "loss" (squared error without noise and dropout, on the
+        basis batch), "residual", "polysemantic", "benign", "malign", "signed_slots",
+        "signed_slots_benign", "dead", "unrepresented", "nonzeros", "l1_norm" (sum of absolute
+        weights, of both matrices if untied) and "fourth_norm" (mean over features of
         ``sum over neurons of w^4``, of `metrics.effective_weights` if untied).
     steps
         Numbers of updates after which to record, 0 for the start. Kept ascending, each once.
@@ -73,8 +51,9 @@ class Record:
     def __init__(self, metrics: str | Iterable[str], steps: Collection[int] | ArrayLike) -> None:
         if not isinstance(metrics, (str, Iterable)):
             raise _checks.refused("Record: metrics", "a list of names", metrics, kind=TypeError)
-        listed = [metrics] if isinstance(metrics, str) else metrics
-        names = tuple(_checks.choice("Record: metrics", name, core.METRICS) for name in listed)
+        names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+        for name in names:
+            _checks.text("Record: metrics", name)
         if not names or len(set(names)) < len(names):
             raise ValueError(f"Record: metrics must be one or more different names, got {names!r}")
         at = sorted(set(_checks.integers("Record: steps", steps, (">=", 0))))
@@ -87,63 +66,96 @@ class Record:
 RecordLike = Record | tuple[str | Iterable[str], Collection[int] | ArrayLike]
 
 
-@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, init=False)
 class TrainingResult:
-    """What training gave, as arrays with one entry per seed, in the order of ``seeds``.
+    """What training gave: arrays with one entry per seed, in the order of ``seeds``.
 
-    Counts are those of :mod:`fastpolysem.metrics` on the final weights. A seed whose weights or
-    loss are not finite has ``diverged`` set, -1 for every count and nan for loss and residual.
+    Every column of the configuration's family is an attribute, such as ``result.polysemantic`` and
+    ``result.loss`` of the autoencoder: an (S,) array of int64 or float64. `columns` lists them. A
+    seed whose weights or loss are not finite has ``diverged`` set, -1 for every count and nan for
+    loss and residual.
     """
 
-    config: Config
+    config: Any
     """The settings that all seeds share."""
     seeds: NDArray[np.uint64]
     """(S,)"""
-    polysemantic: NDArray[np.int64]
-    """(S,) neurons with at least two features of 0.8 <= |weight| <= 1.2."""
-    benign: NDArray[np.int64]
-    """(S,) pairs of such features in one neuron, of opposite signs."""
-    malign: NDArray[np.int64]
-    """(S,) pairs of such features in one neuron, of the same sign."""
-    signed_slots: NDArray[np.int64]
-    """(S,) neurons that are the favourite (largest |weight|) of at least two features."""
-    signed_slots_benign: NDArray[np.int64]
-    """(S,) those of them that are the favourite of features of both signs."""
-    dead: NDArray[np.int64]
-    """(S,) neurons without any |weight| >= 0.8."""
-    unrepresented: NDArray[np.int64]
-    """(S,) features without any |weight| >= 0.8."""
-    nonzeros: NDArray[np.int64]
-    """(S,) weights that are not exactly zero, of both matrices if untied."""
-    loss: NDArray[np.float64]
-    """(S,) final squared error, without noise and dropout, on the basis batch."""
-    residual: NDArray[np.float64]
-    """(S,) largest |gradient| of the objective without noise and dropout, at the final l1, over the
-    non-zero weights."""
-    steps_taken: NDArray[np.int64]
-    """(S,) updates done, fewer than asked for after a certified stop."""
+    columns: Mapping[str, NDArray[Any]]
+    """The family's columns by name, (S,) each."""
     diverged: NDArray[np.bool_]
     """(S,) whether the weights or the loss ended up not finite."""
     seconds: NDArray[np.float64]
     """(S,) time spent on each seed."""
-    weights: Weights | None = None
-    """Final weights with a leading axis S: an array, or Parameters. None unless asked for."""
-    history: dict[str, NDArray[Any]] = field(default_factory=dict)
+    weights: Any
+    """Final weights with a leading axis S, as the family has them (for the autoencoder an array or
+    Parameters). None unless asked for."""
+    history: Mapping[str, NDArray[Any]]
     """What was recorded: "step" (R,) and each metric (S, R). Empty without a record."""
-    kernel: str = ""
+    kernel: str
     """The kernel that was used."""
-    numerics_version: int = NUMERICS_VERSION
-    """The :data:`fastpolysem.NUMERICS_VERSION` the numbers were computed with."""
-    given: tuple[str, ...] = ()
+    numerics_version: int
+    """The family's numerics version that the numbers were computed with."""
+    given: tuple[str, ...]
     """Which of "initial_weights" and "noise_sequence" were given to `train`. If any, config and
     seeds alone do not reproduce the numbers."""
+
+    def __init__(
+        self,
+        *,
+        config: AnyConfig,
+        seeds: NDArray[np.uint64],
+        diverged: NDArray[np.bool_],
+        seconds: NDArray[np.float64],
+        columns: Mapping[str, NDArray[Any]] | None = None,
+        weights: Any = None,
+        history: Mapping[str, NDArray[Any]] | None = None,
+        kernel: str = "",
+        numerics_version: int | None = None,
+        given: tuple[str, ...] = (),
+        **named: NDArray[Any],
+    ) -> None:
+        family = families.check_config("TrainingResult", config)
+        all_columns = {**(columns or {}), **named}
+        wanted = [column.name for column in family.columns(config)]
+        if set(all_columns) != set(wanted):
+            raise TypeError(
+                f"TrainingResult: columns must be {', '.join(wanted)}, got {', '.join(all_columns)}"
+            )
+        values: dict[str, Any] = {
+            "config": config,
+            "seeds": seeds,
+            "columns": {name: all_columns[name] for name in wanted},
+            "diverged": diverged,
+            "seconds": seconds,
+            "weights": weights,
+            "history": dict(history or {}),
+            "kernel": kernel,
+            "numerics_version": family.numerics_version
+            if numerics_version is None
+            else numerics_version,
+            "given": given,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        columns = self.__dict__.get("columns", {})
+        if name not in columns:
+            hint = "" if name.startswith("_") else _checks.nearest(name, dir(self))
+            raise AttributeError(f"TrainingResult has no {name!r}{hint}")
+        values: NDArray[Any] = columns[name]
+        return values
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self.__dict__.get("columns", {})})
 
     def __len__(self) -> int:
         return len(self.seeds)
 
     def __repr__(self) -> str:
-        counts = self.polysemantic[~self.diverged]
-        summary = f"polysemantic {counts.mean():.4g}" if len(counts) else "no counts"
+        name = families.family_of(self.config).primary
+        counts = self.columns[name][~self.diverged]
+        summary = f"{name} {counts.mean():.4g}" if len(counts) else "no counts"
         if len(counts) > 1:
             summary += f" ± {counts.std(ddof=1) / len(counts) ** 0.5:.2g} (standard error)"
         given = f", given {' and '.join(self.given)}" if self.given else ""
@@ -158,17 +170,12 @@ class TrainingResult:
 
         valid = ~self.diverged
         rows = [("", "mean", "standard deviation", "least", "most")]
-        for name in _RESULTS:
-            values = getattr(self, name)[valid].astype(np.float64)
-            if name != "diverged" and len(values):
+        for name, column in {**self.columns, "seconds": self.seconds}.items():
+            values = column[valid].astype(np.float64)
+            if len(values):
                 spread = f"{values.std(ddof=1):.4g}" if len(values) > 1 else "-"
-                ends = (
-                    f"{values.mean():.4g}",
-                    spread,
-                    f"{values.min():.4g}",
-                    f"{values.max():.4g}",
-                )
-                rows.append((name, *ends))
+                ends = f"{values.min():.4g}", f"{values.max():.4g}"
+                rows.append((name, f"{values.mean():.4g}", spread, *ends))
         table = "\n".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in rows)
         head = f"{len(self)} seeds, {self.diverged.sum()} diverged, kernel {self.kernel!r}"
         head += f", given {' and '.join(self.given)}" if self.given else ""
@@ -190,12 +197,11 @@ class TrainingResult:
             "given": ",".join(self.given),
             "seeds": self.seeds,
         }
-        arrays |= {name: getattr(self, name) for name in _RESULTS}
+        arrays |= {**self.columns, **{name: getattr(self, name) for name in _ALWAYS}}
         arrays |= {f"history.{name}": values for name, values in self.history.items()}
         if self.weights is not None:
-            parts = self.weights if isinstance(self.weights, Parameters) else (self.weights,)
-            named = zip(Parameters._fields, parts, strict=False)
-            arrays |= {f"weights.{name}": part for name, part in named if part is not None}
+            parts = families.family_of(self.config).pack(self.config, self.weights)
+            arrays |= {f"weights.{name}": part for name, part in parts.items()}
         save_arrays(_checks.file_path("TrainingResult.save: path", path), arrays)
 
     @classmethod
@@ -225,7 +231,8 @@ class TrainingResult:
     def _from_arrays(cls, arrays: Archive) -> TrainingResult:
         if (written := arrays.text("format")) != _FORMAT:
             raise ValueError(f"its format is {written!r}, not {_FORMAT!r}")
-        config = Config.from_dict(json.loads(arrays.text("config")))
+        config = families.from_dict(json.loads(arrays.text("config")))
+        family = families.family_of(config)
         count = arrays.described("seeds")[1][:1]
         checked = arrays.array
         history = {}
@@ -241,13 +248,14 @@ class TrainingResult:
                     history[name.removeprefix("history.")] = checked(name, kind, shape)
         elif any(name.startswith("history.") for name in arrays):
             raise ValueError("it has a history without steps")
-        weights: Weights | None = None
-        if "weights.encoder" in arrays:
-            matrix = (*count, config.n_features, config.n_hidden)
-            encoder = checked("weights.encoder", config.dtype, matrix)
-            decoder = None if config.tied else checked("weights.decoder", config.dtype, matrix)
-            bias = checked("weights.bias", config.dtype, matrix[:2]) if config.bias else None
-            weights = unstacked(config, (encoder, decoder, bias), single=False)
+        weights = None
+        if any(name.startswith("weights.") for name in arrays):
+            parts = {
+                name: checked(f"weights.{name}", config.dtype, count + shape)
+                for name, shape in family.shapes(config).items()
+            }
+            weights = family.unpack(config, parts)
+        always: Any = {name: checked(name, dtype, count) for name, dtype in _ALWAYS.items()}
         text = arrays.text("given") if "given" in arrays else ""
         given = tuple(text.split(",")) if text else ()
         if given not in [(), _GIVABLE, *((name,) for name in _GIVABLE)]:
@@ -255,25 +263,26 @@ class TrainingResult:
         return cls(
             config=config,
             seeds=checked("seeds", np.uint64, count),
-            **{name: checked(name, dtype, count) for name, dtype in _RESULTS.items()},
+            columns={c.name: checked(c.name, c.type, count) for c in family.columns(config)},
             weights=weights,
             history=history,
             kernel=arrays.text("kernel"),
             numerics_version=int(checked("numerics_version", np.int64, ())),
             given=given,
+            **always,
         )
 
 
 def train(
-    config: Config,
+    config: AnyConfig,
     seeds: int | ArrayLike,
     *,
-    initial_weights: WeightsLike | None = None,
+    initial_weights: Any = None,
     noise_sequence: ArrayLike | None = None,
     record: RecordLike | None = None,
     return_weights: bool = False,
     num_threads: int | None = None,
-    kernel: Kernel = "auto",
+    kernel: str = "auto",
     progress: Callable[[int, int], object] | None = None,
 ) -> TrainingResult:
     """Train one model per seed and count what becomes of its neurons.
@@ -283,13 +292,13 @@ def train(
     Parameters
     ----------
     config
-        The settings.
+        The settings, of any family of models.
     seeds
         A count S for the seeds 0 to S - 1, or a 1-d collection of integers in [0, 2**64).
-        Nothing at all gives empty results.
+        An empty collection returns an empty result.
     initial_weights
-        Where to start instead of at random: for tied models without bias an array (S, n, m), or
-        (n, m) for all seeds; else :class:`Parameters` of such arrays, or a pair
+        Where to start instead of at random. For tied autoencoders without bias an array (S, n, m),
+        or (n, m) for all seeds; for others :class:`Parameters` of such arrays, or a pair
         (encoder, decoder). Converted to the config's dtype; must be finite.
     noise_sequence
         The noise of each step instead of drawn noise: (steps, m), the same for all seeds, or
@@ -303,10 +312,11 @@ def train(
         without it, for all cores that the process may use: its affinity and the quotas of its
         control groups count.
     kernel
-        "auto" picks the fastest; "generic", "dense", "sparse" or "lanes" insist on one.
+        "auto" picks the fastest; any other name insists on one. The autoencoder has "generic",
+        "dense", "sparse" and "lanes".
     progress
-        Called now and then, and at the end, as ``progress(done, total)`` with numbers of seeds, in
-        this thread. What it raises ends the training.
+        Called from time to time, and at the end, as ``progress(done, total)`` with numbers of
+        seeds, in this thread. What it raises ends the training.
 
     Returns
     -------
@@ -330,9 +340,8 @@ def train(
     >>> fp.train(config, seeds=100).polysemantic.shape
     (100,)
     """
-    check_config("train", config)
-    _checks.choice("train: kernel", kernel, get_args(Kernel))
-    return_weights = _checks.flag("train: return_weights", return_weights)
+    family = families.check_config("train", config)
+    _checks.choice("train: kernel", kernel, family.kernels)
     threads = default_threads()
     if num_threads is not None:
         bounds = ((">=", 1), ("<=", MAX_THREADS))
@@ -340,55 +349,36 @@ def train(
     if progress is not None and not callable(progress):
         allowed = "a function of (done, total) or None"
         raise _checks.refused("train: progress", allowed, progress, kind=TypeError)
-    wanted = None if record is None else checked_record("train", record, config.steps)
-
-    settings = core_settings(config)
-    if reason := core.kernel_refusal(settings, kernel):
-        raise ValueError(f"train: kernel {kernel!r} cannot serve this config: {reason}")
-
+    return_weights = _checks.flag("train: return_weights", return_weights)
+    wanted = None if record is None else checked_record("train", record, config)
     count = seed_count("train", seeds)
-    model_bytes = core.model_bytes(settings, kernel, min(count, 2**32))
-    _check_memory(
-        config, model_bytes, count, threads, wanted, return_weights, initial_weights, noise_sequence
+    options = Options(
+        initial_weights=initial_weights,
+        noise_sequence=noise_sequence,
+        metrics=wanted.metrics if wanted else (),
+        record_steps=wanted.steps if wanted else (),
+        return_weights=return_weights,
+        num_threads=threads,
+        kernel=kernel,
+        progress=None if progress is None else lambda done: progress(done, count),
     )
+    _check_memory(family, config, options, count)
     chosen = seed_array("train", seeds)
-    start: tuple[Any, Any, Any] = (None, None, None)
-    if initial_weights is not None:
-        start, _ = stacked_parameters("train: initial_weights", initial_weights, config, count)
-    noise = None if noise_sequence is None else _noise_sequence(noise_sequence, config, count)
-
-    out = core.train(
-        settings,
-        chosen,
-        {
-            name: part
-            for name, part in zip(Parameters._fields, start, strict=True)
-            if part is not None
-        },
-        noise,
-        list(wanted.metrics) if wanted else [],
-        np.array(wanted.steps if wanted else (), dtype=np.int64),
-        return_weights,
-        threads,
-        kernel,
-        None if progress is None else lambda done: progress(done, count),
-    )
+    trained = family.train(config, chosen, options)
     if progress is not None:
         progress(count, count)
     history: dict[str, NDArray[Any]] = {}
     if wanted:
-        history = {"step": np.array(wanted.steps, dtype=np.int64), **out["history"]}
-    weights = None
-    if return_weights:
-        parts = out["weights"]
-        weights = unstacked(config, tuple(map(parts.get, Parameters._fields)), single=False)
+        history = {"step": np.array(wanted.steps, dtype=np.int64), **trained.history}
     return TrainingResult(
         config=config,
         seeds=chosen,
-        **{name: out[name] for name in _RESULTS},
-        weights=weights,
+        columns=trained.columns,
+        diverged=trained.diverged,
+        seconds=trained.seconds,
+        weights=None if trained.weights is None else family.unpack(config, trained.weights),
         history=history,
-        kernel=out["kernel"],
+        kernel=trained.kernel,
         given=tuple(
             name
             for name, value in zip(_GIVABLE, (initial_weights, noise_sequence), strict=True)
@@ -397,18 +387,22 @@ def train(
     )
 
 
-def checked_record(where: str, record: object, steps: int) -> Record:
-    """A Record, from one or a pair (metrics, steps), of what happens within so many steps."""
+def checked_record(where: str, record: object, *configs: AnyConfig) -> Record:
+    """A Record, from one or a pair (metrics, steps), of what these configurations can record."""
     if not isinstance(record, Record):
         if not isinstance(record, (tuple, list)) or len(record) != 2:
             allowed = "a Record or a pair (metrics, steps)"
             raise _checks.refused(f"{where}: record", allowed, record, kind=TypeError)
         record = Record(*record)
-    if record.steps[-1] > steps:
-        raise ValueError(
-            f"{where}: record must ask for steps <= {steps}, as many as are taken, "
-            f"got {record.steps[-1]}"
-        )
+    for config in configs:
+        family = families.family_of(config)
+        for name in record.metrics:
+            _checks.choice(f"{where}: record: metrics", name, family.metrics(config))
+        if record.steps[-1] > family.steps(config):
+            raise ValueError(
+                f"{where}: record must ask for steps <= {family.steps(config)}, as many as are "
+                f"taken, got {record.steps[-1]}"
+            )
     return record
 
 
@@ -430,42 +424,25 @@ def seed_array(where: str, seeds: Any) -> NDArray[np.uint64]:
     return np.array(values, dtype=np.uint64)
 
 
-def _noise_sequence(noise: Any, config: Config, count: int) -> NDArray[Any]:
-    if config.stop == "certified":
-        raise ValueError("train: noise_sequence must be None with stop='certified', got noise")
-    rows = (config._rows,) if config.noise_sharing == "input" else ()
-    shape = (config.steps, *rows, config.n_hidden)
-    return _checks.stacked("train: noise_sequence", noise, shape, config.dtype, count)
+def weight_bytes(config: AnyConfig) -> int:
+    """Bytes of one model's weights."""
+    shapes = families.family_of(config).shapes(config)
+    return sum(int(np.prod(shape)) for shape in shapes.values()) * np.dtype(config.dtype).itemsize
 
 
-def _noise_axes(config: Config) -> int:
-    """Axes of one seed's noise_sequence."""
-    return 3 if config.noise_sharing == "input" else 2
-
-
-def _check_memory(
-    config: Config,
-    model_bytes: int,
-    count: int,
-    threads: int,
-    record: Record | None,
-    return_weights: bool,
-    initial_weights: object,
-    noise_sequence: object,
-) -> None:
-    itemsize = np.dtype(config.dtype).itemsize
-    per_seed = (2 - config.tied) * config.n_features * config.n_hidden * itemsize
-    points = len(record.steps) * len(record.metrics) if record else 0
-    busy = min(threads, count)
+def _check_memory(family: Any, config: Any, options: Options, count: int) -> None:
+    others = family.check(config, options, count)
+    busy = min(options.num_threads, count)
+    row = 8 + 8 * len(family.columns(config)) + sum(np.dtype(t).itemsize for t in _ALWAYS.values())
+    points = len(options.record_steps) * len(options.metrics)
     _checks.memory(
         "train",
         {
-            f"{busy} models in training": busy * model_bytes,
-            "the results": count * (8 + sum(np.dtype(t).itemsize for t in _RESULTS.values())),
-            "the initial weights": 0 if initial_weights is None else count * per_seed,
-            "the returned weights": count * per_seed if return_weights else 0,
-            "the noise": _checks.copied_bytes(noise_sequence, config.dtype, _noise_axes(config)),
+            f"{busy} models in training": family.memory(config, options.kernel, count, busy),
+            "the results": count * row,
+            "the returned weights": count * weight_bytes(config) if options.return_weights else 0,
             "the history": count * points * 8,
+            **others,
         },
         "use fewer seeds in one call, fewer threads or a smaller model",
     )

@@ -18,10 +18,10 @@ import numpy as np
 
 from fastpolysem import _checks
 from fastpolysem._files import reading, write_output
-from fastpolysem.config import Config
 from fastpolysem.experiments._base import TrainingExperiment, values_of, with_interval
 from fastpolysem.experiments._measured import Measured
 from fastpolysem.experiments._verdicts import Comparison, Verdict, compared, left_open, verdict_of
+from fastpolysem.families.autoencoder.config import Config
 
 if TYPE_CHECKING:
     import pandas as pd

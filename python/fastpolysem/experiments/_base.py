@@ -16,10 +16,10 @@ import numpy as np
 
 from fastpolysem import _checks
 from fastpolysem._files import write_output
-from fastpolysem.config import Config
 from fastpolysem.experiments import _measured
 from fastpolysem.experiments._measured import Measured
-from fastpolysem.grid import grid
+from fastpolysem.families.autoencoder.config import Config
+from fastpolysem.families.grid import grid
 from fastpolysem.training import Record
 
 if TYPE_CHECKING:

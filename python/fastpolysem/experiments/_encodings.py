@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from fastpolysem.encoding import Trajectories
+    from fastpolysem.families.autoencoder.encoding import Trajectories
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ class EncodingExperiment(Experiment[Encoding, "list[Trajectories]"]):
     def _collected(
         self, configs: list[Encoding], seeds: int, *, path: str | os.PathLike[str] | None, **_: Any
     ) -> list[Trajectories]:
-        from fastpolysem import encoding
+        from fastpolysem.families.autoencoder import encoding
 
         count = _checks.integer("seeds", seeds, (">=", 1))
         home = None if path is None else _checks.file_path("path", path)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fastpolysem import _checks
 from fastpolysem._files import open_arrays, save_arrays
-from fastpolysem.config import NUMERICS_VERSION, Config
+from fastpolysem.families.autoencoder.config import NUMERICS_VERSION, Config
 from fastpolysem.probes import Probe, evaluate
 from fastpolysem.training import Record, TrainingResult, train
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
-from fastpolysem.config import Config
-from fastpolysem.inputs import FixedBatch, Independent
-from fastpolysem.objective import forward
+from fastpolysem.families.autoencoder.config import Config
+from fastpolysem.families.autoencoder.objective import forward
 from fastpolysem.probes import Column
+from fastpolysem.specs.inputs import FixedBatch, Independent
 
 MIXED = Independent(probability=1 / 8, batch_size=256)
 """What trained models are tried on beside the basis: a fixed sample of these inputs."""

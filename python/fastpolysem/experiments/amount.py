@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.config import Config
 from fastpolysem.experiments._base import MeasuredExperiment, Presets, labelled, with_interval
 from fastpolysem.experiments._measured import Measured
-from fastpolysem.metrics import count_polysemantic
-from fastpolysem.objective import Parameters
+from fastpolysem.families.autoencoder.config import Config
+from fastpolysem.families.autoencoder.metrics import count_polysemantic
+from fastpolysem.families.autoencoder.objective import Parameters
 from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult
 
@@ -148,7 +148,8 @@ class Amount(MeasuredExperiment):
         """
         import pandas as pd
 
-        from fastpolysem import statistics, theory
+        from fastpolysem import statistics
+        from fastpolysem.families.autoencoder import theory
 
         laws = fits(data)
         table = []

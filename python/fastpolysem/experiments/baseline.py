@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.config import Config
 from fastpolysem.experiments._answers import Answers, Question, name_of, named_ways
 from fastpolysem.experiments._base import Fields, Presets
 from fastpolysem.experiments._drawing import points
@@ -27,7 +26,12 @@ from fastpolysem.experiments._verdicts import (
     change,
     compared,
 )
-from fastpolysem.metrics import count_polysemantic, participation_ratio, signed_slots
+from fastpolysem.families.autoencoder.config import Config
+from fastpolysem.families.autoencoder.metrics import (
+    count_polysemantic,
+    participation_ratio,
+    signed_slots,
+)
 from fastpolysem.probes import Column, Probe, trained_weights
 from fastpolysem.training import TrainingResult
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.config import Config
 from fastpolysem.experiments._answers import Answers, Question, compared_by_seed
 from fastpolysem.experiments._base import Fields, Presets, values_of
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._meetings import LOSS_MIXED, loss_on_mixed, paired_inputs
 from fastpolysem.experiments._verdicts import EFFECT, Comparison, compared
-from fastpolysem.inputs import Basis, CorrelatedBlocks, Independent, Inputs
+from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.probes import Column, Probe, trained_weights
+from fastpolysem.specs.inputs import Basis, CorrelatedBlocks, Independent, Inputs
 from fastpolysem.training import TrainingResult
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Cooccurrence(Question):
             if companions == 0:
                 kind, rate = "one-hot, sampled", 0.0
         elif isinstance(inputs, Independent):
-            kind, rate = "independent", inputs.probability
+            kind, rate = "independent", float(np.mean(inputs.probability))
             companions = (n - 1) * rate
         else:
             lone = inputs.to_dense()[:n]

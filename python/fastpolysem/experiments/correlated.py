@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.config import Config
 from fastpolysem.experiments._base import (
     Fields,
     MeasuredExperiment,
@@ -23,9 +22,10 @@ from fastpolysem.experiments._base import (
     with_interval,
 )
 from fastpolysem.experiments._measured import Measured
-from fastpolysem.inputs import CorrelatedBlocks
-from fastpolysem.objective import Parameters
+from fastpolysem.families.autoencoder.config import Config
+from fastpolysem.families.autoencoder.objective import Parameters
 from fastpolysem.probes import Column, Probe
+from fastpolysem.specs.inputs import CorrelatedBlocks
 from fastpolysem.training import TrainingResult
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class SharedNeurons(Probe):
         else:
             encoder = decoder = np.asarray(weights)
         own = np.where(encoder * decoder >= LEAST, np.sign(encoder), 0)  # (S, n, m)
-        block = np.arange(config.n_features) * config.inputs.blocks // config.n_features  # type: ignore[union-attr]
+        block = np.arange(config.n_features) * config.inputs.blocks // config.n_features
         first, second = np.triu_indices(config.n_features, 1)
         same = block[first] == block[second]
         counts = np.full((len(result), len(PAIRS)), -1)

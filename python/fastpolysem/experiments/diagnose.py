@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.config import Config
-from fastpolysem.diagnosis import diagnose
 from fastpolysem.experiments._answers import Answers, Question
 from fastpolysem.experiments._base import Fields, Presets, with_interval
 from fastpolysem.experiments._verdicts import (
@@ -29,7 +27,9 @@ from fastpolysem.experiments._verdicts import (
     left_open,
     text,
 )
-from fastpolysem.objective import loss_and_gradient
+from fastpolysem.families.autoencoder.config import Config
+from fastpolysem.families.autoencoder.diagnosis import diagnose
+from fastpolysem.families.autoencoder.objective import loss_and_gradient
 from fastpolysem.probes import Column, Probe, trained_weights
 from fastpolysem.training import TrainingResult
 

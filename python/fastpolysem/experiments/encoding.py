@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from fastpolysem.encoding import Trajectories
+    from fastpolysem.families.autoencoder.encoding import Trajectories
 
 _SHOWN = 5  # seeds of which the gap is drawn
 
@@ -48,7 +48,8 @@ def _balance(run: Trajectories, ax: Axes) -> None:
 
 
 def _variance(run: Trajectories, ax: Axes) -> None:
-    from fastpolysem import plots, theory
+    from fastpolysem import plots
+    from fastpolysem.families.autoencoder import theory
 
     after = run.t > 0
     t = run.t[after]
@@ -120,7 +121,8 @@ class Forces(EncodingExperiment):
         """
         import pandas as pd
 
-        from fastpolysem import statistics, theory
+        from fastpolysem import statistics
+        from fastpolysem.families.autoencoder import theory
 
         listed = []
         for run in data:

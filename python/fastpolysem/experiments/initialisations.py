@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.config import Config
 from fastpolysem.experiments._base import MeasuredExperiment, Presets, labelled, with_interval
 from fastpolysem.experiments._measured import Measured
-from fastpolysem.metrics import winner_rank
+from fastpolysem.families.autoencoder.config import Config
+from fastpolysem.families.autoencoder.metrics import winner_rank
 from fastpolysem.probes import Column, Probe, start_encoders, trained_encoders
 from fastpolysem.training import TrainingResult
 
@@ -164,7 +164,8 @@ class Initialisations(MeasuredExperiment):
         """
         import pandas as pd
 
-        from fastpolysem import statistics, theory
+        from fastpolysem import statistics
+        from fastpolysem.families.autoencoder import theory
 
         table = []
         for config, row in labelled(data.study):

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.config import Config
 from fastpolysem.experiments._answers import Answers, Question, compared_by_seed
 from fastpolysem.experiments._base import Fields, Presets, recorded
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._verdicts import EFFECT, LACKS_POWER, Comparison, text
-from fastpolysem.metrics import fourth_norm
+from fastpolysem.families.autoencoder.config import Config
+from fastpolysem.families.autoencoder.metrics import fourth_norm
 from fastpolysem.probes import Column, Probe, trained_weights
 from fastpolysem.training import Record, TrainingResult, train
 
@@ -87,7 +87,7 @@ def predicted_growth(weights: NDArray[Any], config: Config) -> NDArray[np.float6
     norm F (mean over the features) changes by the derivative of C in the direction of that part of
     ∇F, times ``-learning_rate``.
     """
-    from fastpolysem import theory
+    from fastpolysem.families.autoencoder import theory
 
     w = np.asarray(weights, dtype=np.float64)
     direction = along_rotations(w, 4 * w**3 / w.shape[1])
@@ -209,7 +209,7 @@ class Kurtosis(Question):
 
     def labels(self, config: Config) -> dict[str, Any]:
         """Sizes, l1 and noise."""
-        from fastpolysem import theory
+        from fastpolysem.families.autoencoder import theory
 
         shape = config.noise_shape
         return super().labels(config) | {

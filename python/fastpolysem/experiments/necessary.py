@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.diagnosis import diagnose
 from fastpolysem.experiments._answers import Answers, Question, estimate_of
 from fastpolysem.experiments._base import Presets
 from fastpolysem.experiments._drawing import points
@@ -25,8 +24,9 @@ from fastpolysem.experiments._verdicts import (
     compared,
     text,
 )
-from fastpolysem.metrics import feature_dimensionality
-from fastpolysem.objective import loss_and_gradient
+from fastpolysem.families.autoencoder.diagnosis import diagnose
+from fastpolysem.families.autoencoder.metrics import feature_dimensionality
+from fastpolysem.families.autoencoder.objective import loss_and_gradient
 from fastpolysem.probes import Column, Probe, trained_weights
 from fastpolysem.training import TrainingResult
 
@@ -125,7 +125,7 @@ class Necessary(Question):
         features are ``spread`` they need neurons too, and ``necessary`` is too small a bound:
         ``removable`` is what counts as incidental.
         """
-        from fastpolysem import theory
+        from fastpolysem.families.autoencoder import theory
 
         rows = data.rows.assign(excess=data.rows["shared"] - data.rows["necessary"])
         means = super().table(Answers(rows))

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from fastpolysem.config import Config
 from fastpolysem.experiments._base import (
     Fields,
     MeasuredExperiment,
@@ -23,6 +22,7 @@ from fastpolysem.experiments._base import (
     with_interval,
 )
 from fastpolysem.experiments._measured import Measured
+from fastpolysem.families.autoencoder.config import Config
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,7 +152,8 @@ class Noise(MeasuredExperiment):
         """
         import pandas as pd
 
-        from fastpolysem import statistics, theory
+        from fastpolysem import statistics
+        from fastpolysem.families.autoencoder import theory
 
         shapes = any(config.noise_shape for config in data.configs)
         table = []
@@ -211,7 +212,7 @@ class Noise(MeasuredExperiment):
 
 def _finish(data: Measured, axes: NDArray[Any]) -> None:
     """The null model, labels, limits and legends."""
-    from fastpolysem import theory
+    from fastpolysem.families.autoencoder import theory
 
     n, m = data.configs[0].n_features, data.configs[0].n_hidden
     null = float(theory.null_mean(n, m))
@@ -235,7 +236,7 @@ def _finish(data: Measured, axes: NDArray[Any]) -> None:
 
 
 def _name(config: Config) -> str:
-    from fastpolysem import theory
+    from fastpolysem.families.autoencoder import theory
 
     shape = f" {config.noise_shape:.3g}" if config.noise_shape else ""
     kurtosis = theory.excess_kurtosis(config.noise, config.noise_shape)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
-from fastpolysem.config import Config
 from fastpolysem.experiments._answers import (
     Answers,
     Question,
@@ -25,6 +24,7 @@ from fastpolysem.experiments._answers import (
 from fastpolysem.experiments._base import Fields, Presets
 from fastpolysem.experiments._drawing import bars
 from fastpolysem.experiments._verdicts import EFFECT, NO_EFFECT, Comparison, change, text
+from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult
 
@@ -115,7 +115,7 @@ class Optimizers(Question):
         outcome was certain before the last step (never with the subgradient, which is not
         certified).
         """
-        from fastpolysem import theory
+        from fastpolysem.families.autoencoder import theory
 
         law = theory.collision_law(data.rows["n_features"], data.rows["n_hidden"])
         rows = data.rows.assign(constant=data.rows["polysemantic"] / law)

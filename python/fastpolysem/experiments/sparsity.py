@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from fastpolysem.encoding import Trajectories
+    from fastpolysem.families.autoencoder.encoding import Trajectories
 
 LEAST = 300
 """The corrected law is meant for at least so many weights: fewer fluctuate."""
@@ -31,7 +31,8 @@ def _divided(ending: str, published: float, corrected: float, seen: float) -> di
 
 
 def _quantities(run: Trajectories, ax: Axes) -> None:
-    from fastpolysem import plots, theory
+    from fastpolysem import plots
+    from fastpolysem.families.autoencoder import theory
 
     after = run.t > 0
     t = run.t[after]
@@ -56,7 +57,8 @@ def _quantities(run: Trajectories, ax: Axes) -> None:
 
 
 def _ratios(run: Trajectories, ax: Axes) -> None:
-    from fastpolysem import plots, statistics, theory
+    from fastpolysem import plots, statistics
+    from fastpolysem.families.autoencoder import theory
 
     after = run.t > 0
     t = run.t[after]
@@ -95,7 +97,8 @@ class Sparsity(EncodingExperiment):
         """
         import pandas as pd
 
-        from fastpolysem import statistics, theory
+        from fastpolysem import statistics
+        from fastpolysem.families.autoencoder import theory
 
         listed = []
         for run in data:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.config import Config
 from fastpolysem.experiments._answers import Answers, Question, compared_by_seed
 from fastpolysem.experiments._base import Fields, Presets, values_of
 from fastpolysem.experiments._drawing import bars
 from fastpolysem.experiments._meetings import LOSS_MIXED, loss_on_mixed, paired_inputs
 from fastpolysem.experiments._verdicts import EFFECT, LACKS_POWER, NO_EFFECT, Comparison
+from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.probes import Column, Probe, trained_weights
 from fastpolysem.training import TrainingResult
 

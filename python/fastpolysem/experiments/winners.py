@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.config import Config
 from fastpolysem.experiments._answers import Answers, Question, estimate_of, summary
 from fastpolysem.experiments._base import Fields, Presets
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._verdicts import EFFECT, LACKS_POWER, Comparison, compared, text
+from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.probes import Column, Probe, start_encoders, trained_weights
 from fastpolysem.training import TrainingResult, train
 

@@ -7,9 +7,20 @@ markers differ as well.
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from fastpolysem.plots._axes import COLORS, MARKERS, panels, save
-from fastpolysem.plots._studies import collisions, counts, unrepresented
-from fastpolysem.plots._weights import collision_map, heat_map, weights_over_time
+from fastpolysem.plots._matrix import heat_map
+
+if TYPE_CHECKING:
+    from fastpolysem.families.autoencoder.plots import (
+        collision_map,
+        collisions,
+        counts,
+        unrepresented,
+        weights_over_time,
+    )
 
 __all__ = [
     "COLORS",
@@ -23,3 +34,14 @@ __all__ = [
     "unrepresented",
     "weights_over_time",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Families draw with what is here, so their figures are only named here, not imported.
+    if name not in __all__:
+        from fastpolysem._checks import nearest
+
+        raise AttributeError(f"module {__name__!r} has no {name!r}{nearest(name, __all__)}")
+    value = getattr(importlib.import_module("fastpolysem.families.autoencoder.plots"), name)
+    globals()[name] = value
+    return value

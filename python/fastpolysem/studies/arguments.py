@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from fastpolysem import _checks
-from fastpolysem.config import Config
+from fastpolysem.families import AnyConfig, is_config
 from fastpolysem.studies.seedsets import SeedSet
 
 # A seed whose neighbours are not asked for, with the copies that are made on the way.
 _SEED_BYTES = 64
 
 
-def checked_configs(configs: Config | Iterable[Config]) -> list[Config]:
+def checked_configs(configs: AnyConfig | Iterable[AnyConfig]) -> list[AnyConfig]:
     """A list of different configurations."""
     listed = list(configs) if isinstance(configs, Iterable) else [configs]
-    seen: dict[str, Config] = {}
+    seen: dict[str, AnyConfig] = {}
     for config in listed:
-        if not isinstance(config, Config):
+        if not is_config(config):
             raise _checks.refused("collect: configs", "a Config or several", config, kind=TypeError)
         if config.digest in seen:
             raise ValueError(

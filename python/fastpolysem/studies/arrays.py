@@ -1,8 +1,8 @@
 """What is kept of a seed besides its row, where it is asked for: final weights and histories.
 
 Both are Arrow tables that begin with the columns of `IDENTITY`. A table of weights has a row for
-each seed, with a list of values for each part of the model ("encoder", "decoder", "bias") and, for
-the matrices, a list of places: row-major indices of the values, or null where all entries are
+each seed, with a list of values for each part of the model (`Family.shapes` names them) and, for
+matrices, a list of places: row-major indices of the values, or null where all entries are
 listed. A table of a history has a row for each seed and recorded step, and a column of float64 for
 each metric.
 """
@@ -18,27 +18,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fastpolysem._native import core
-from fastpolysem.config import Config
-from fastpolysem.objective import Parameters, Weights, unstacked
+from fastpolysem.families import AnyConfig, family_of
 from fastpolysem.studies.rows import IDENTITY, ConflictError
 from fastpolysem.training import Record, TrainingResult
 
 _BITS = {"float32": np.uint32, "float64": np.uint64}
 
 
-def _shapes(config: Config) -> dict[str, tuple[int, ...]]:
+def _shapes(config: AnyConfig) -> dict[str, tuple[int, ...]]:
     """The parts of one model."""
-    matrix = config.n_features, config.n_hidden
-    shapes: dict[str, tuple[int, ...]] = {"encoder": matrix}
-    if not config.tied:
-        shapes["decoder"] = matrix
-    if config.bias:
-        shapes["bias"] = matrix[:1]
-    return shapes
+    return family_of(config).shapes(config)
 
 
-def weights_schema(config: Config) -> pa.Schema:
+def weights_schema(config: AnyConfig) -> pa.Schema:
     """Columns of the weights of a configuration."""
     columns = dict(IDENTITY)
     for part, shape in _shapes(config).items():
@@ -55,10 +47,10 @@ def history_schema(metrics: Sequence[str]) -> pa.Schema:
     )
 
 
-def is_history(schema: pa.Schema) -> bool:
-    """Whether these are the columns of some history."""
+def is_history(schema: pa.Schema, config: AnyConfig) -> bool:
+    """Whether these are the columns of some history of the configuration."""
     metrics = schema.names[len(IDENTITY) + 1 :]
-    known = bool(metrics) and set(metrics) <= set(core.METRICS)
+    known = bool(metrics) and set(metrics) <= set(family_of(config).metrics(config))
     return known and schema.equals(history_schema(metrics))
 
 
@@ -84,8 +76,7 @@ def weights_table(result: TrainingResult) -> pa.Table:
     """
     config = result.config
     assert result.weights is not None
-    parts = result.weights if isinstance(result.weights, Parameters) else (result.weights,)
-    given = dict(zip(Parameters._fields, parts, strict=False))
+    given = family_of(config).pack(config, result.weights)
     columns = _identity(result)
     for part, shape in _shapes(config).items():
         flat = np.ascontiguousarray(given[part]).reshape(len(result), -1)
@@ -124,7 +115,7 @@ def history_table(result: TrainingResult) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=history_schema(metrics))
 
 
-def check_weights(table: pa.Table, config: Config) -> None:
+def check_weights(table: pa.Table, config: AnyConfig) -> None:
     """Raise ValueError if a list of weights cannot be one of the configuration's models."""
     for part, shape in _shapes(config).items():
         size = int(np.prod(shape))
@@ -148,7 +139,7 @@ def check_weights(table: pa.Table, config: Config) -> None:
             raise ValueError(f"{part} must list as many values as there are places")
 
 
-def weights_of(tables: Iterable[pa.Table], config: Config, seeds: NDArray[np.uint64]) -> Weights:
+def weights_of(tables: Iterable[pa.Table], config: AnyConfig, seeds: NDArray[np.uint64]) -> Any:
     """Weights of these seeds, in their order, as `train` gives them.
 
     Raises
@@ -179,8 +170,7 @@ def weights_of(tables: Iterable[pa.Table], config: Config, seeds: NDArray[np.uin
             missing.discard(seed)
     if missing:
         raise KeyError(f"the weights of seed {min(missing)} were not kept")
-    parts = arrays["encoder"], arrays.get("decoder"), arrays.get("bias")
-    return unstacked(config, parts, single=False)
+    return family_of(config).unpack(config, arrays)
 
 
 def _dense(

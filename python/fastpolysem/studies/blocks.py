@@ -18,9 +18,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
-from fastpolysem.config import NUMERICS_VERSION, Config
+from fastpolysem.families import AnyConfig, family_of, from_dict
 from fastpolysem.studies.arrays import history_schema, history_table, weights_schema, weights_table
-from fastpolysem.studies.rows import METRICS, frame, rows_of
+from fastpolysem.studies.rows import columns, frame, rows_of
 from fastpolysem.studies.seedsets import SeedSet
 from fastpolysem.training import Record, TrainingResult, train
 
@@ -31,7 +31,7 @@ MAX_BLOCK = 4096
 _SPEED = 7e10
 
 
-def block_size(config: Config) -> int:
+def block_size(config: AnyConfig) -> int:
     """Number of seeds in a block: about a second of work.
 
     Parameters
@@ -49,13 +49,9 @@ def block_size(config: Config) -> int:
     return int(2 ** min(most, max(0, math.floor(-math.log2(seconds or 1e-9)))))
 
 
-def flops_of_seed(config: Config) -> int:
+def flops_of_seed(config: AnyConfig) -> int:
     """Floating point operations to train one seed, about."""
-    n, m = config.n_features, config.n_hidden
-    flops = (3 if config.tied else 6) * n * n * m
-    if config.noise_sharing == "input":
-        flops += 4 * config.inputs._rows(n) * n * m
-    return config.steps * flops
+    return family_of(config).flops(config)
 
 
 @dataclass(frozen=True)
@@ -107,7 +103,7 @@ def train_block(
     Plain values, arrays and Arrow tables come out, whose pickles are as small as their numbers:
     ``rows`` is a column each, ``weights`` and ``history`` are tables or None.
     """
-    checked, kept = Config.from_dict(config), kept or Kept()
+    checked, kept = from_dict(config), kept or Kept()
     result = train(
         checked,
         np.array(seeds, dtype=np.uint64),
@@ -128,7 +124,7 @@ class WrongBlockError(Exception):
     """What a worker sent is not what `train_block` gives; says what it is."""
 
 
-def received(sent: Any, config: Config, block: SeedSet, kept: Kept) -> Trained:
+def received(sent: Any, config: AnyConfig, block: SeedSet, kept: Kept) -> Trained:
     """What `train_block` gave for these seeds, after every check that can be made here.
 
     Raises
@@ -145,15 +141,16 @@ def received(sent: Any, config: Config, block: SeedSet, kept: Kept) -> Trained:
     except (ValueError, TypeError) as error:
         raise WrongBlockError(f"rows that make no table ({error})") from None
     wanted = block.array()
-    right = frame()
+    right = frame((), config)
     if missing := sorted(set(right.columns) - set(rows.columns)):
         raise WrongBlockError(f"rows without {', '.join(missing)}")
-    for name in METRICS:
+    for name in columns(config):
         if rows[name].dtype.kind != right[name].dtype.kind:
             raise WrongBlockError(f"{name} of type {rows[name].dtype}")
     if rows["diverged"].dtype != bool:
         raise WrongBlockError(f"diverged of type {rows['diverged'].dtype}")
-    _check_identity("rows", rows["seed"], rows["numerics_version"], wanted)
+    expected = family_of(config).numerics_version
+    _check_identity("rows", rows["seed"], rows["numerics_version"], wanted, expected)
     schemas: dict[str, tuple[pa.Schema, int]] = {}
     if kept.weights:
         schemas["weights"] = weights_schema(config), 1
@@ -165,12 +162,15 @@ def received(sent: Any, config: Config, block: SeedSet, kept: Kept) -> Trained:
             raise WrongBlockError(f"no {kind}, or {kind} with other columns")
         if set(table["digest"].to_pylist()) != {config.digest}:
             raise WrongBlockError(f"{kind} of another config")
-        _check_identity(kind, table["seed"], table["numerics_version"], np.repeat(wanted, repeats))
+        repeated = np.repeat(wanted, repeats)
+        _check_identity(kind, table["seed"], table["numerics_version"], repeated, expected)
     kinds = {kind: sent[kind] for kind in schemas}
     return Trained(rows[list(right.columns)], **kinds)
 
 
-def _check_identity(what: str, seeds: Any, numerics: Any, wanted: NDArray[np.uint64]) -> None:
+def _check_identity(
+    what: str, seeds: Any, numerics: Any, wanted: NDArray[np.uint64], expected: int
+) -> None:
     """Whether there is something of each seed once, in order, and of this numerics version."""
     found = np.asarray(seeds)
     if not np.array_equal(found, wanted):
@@ -184,5 +184,5 @@ def _check_identity(what: str, seeds: Any, numerics: Any, wanted: NDArray[np.uin
             said = f"{what} with a seed more than once, or in another order"
         raise WrongBlockError(said)
     for version in np.unique(np.asarray(numerics)):
-        if version != NUMERICS_VERSION:
+        if version != expected:
             raise WrongBlockError(f"{what} of numerics version {version}")

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from fastpolysem import _checks, statistics
+from fastpolysem import _checks, families, statistics
 from fastpolysem._native import default_threads
-from fastpolysem.config import Config
+from fastpolysem.families import AnyConfig
 from fastpolysem.studies import arrays, signals
 from fastpolysem.studies import progress as _progress
 from fastpolysem.studies.arguments import (
@@ -36,12 +36,12 @@ from fastpolysem.studies.blocks import (
     train_block,
 )
 from fastpolysem.studies.progress import Progress
-from fastpolysem.studies.rows import METRICS, bounds, frame, union
+from fastpolysem.studies.rows import bounds, columns, frame, union
 from fastpolysem.studies.seedsets import SeedSet
 from fastpolysem.studies.store import DamagedStudyError, Store
 from fastpolysem.studies.study import Study, checked_metadata
 from fastpolysem.studies.tasks import Stored, Task, Tasks
-from fastpolysem.training import RecordLike, checked_record, train
+from fastpolysem.training import RecordLike, checked_record, train, weight_bytes
 
 OnInterrupt = Literal["return", "raise"]
 
@@ -62,11 +62,11 @@ _MAX_HANDED_OUT = 4096
 
 
 def collect(
-    configs: Config | Iterable[Config],
+    configs: AnyConfig | Iterable[AnyConfig],
     *,
     seeds: int | ArrayLike | None = None,
     target: float | None = None,
-    metric: str = "polysemantic",
+    metric: str | None = None,
     max_seeds: int | None = None,
     path: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
@@ -172,7 +172,7 @@ def collect(
         metadata=metadata,
     )
     try:
-        with signals.raised(), _progress.reporter(progress, metric) as report:
+        with signals.raised(), _progress.reporter(progress, collector.metric) as report:
             # Within a block, too, there is something to report: the generator cannot yield from in
             # there.
             collector.within_block = report
@@ -192,11 +192,11 @@ def collect(
 
 
 def iter_collect(
-    configs: Config | Iterable[Config],
+    configs: AnyConfig | Iterable[AnyConfig],
     *,
     seeds: int | ArrayLike | None = None,
     target: float | None = None,
-    metric: str = "polysemantic",
+    metric: str | None = None,
     max_seeds: int | None = None,
     path: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
@@ -231,11 +231,11 @@ class _Collector:
 
     def __init__(
         self,
-        configs: Config | Iterable[Config],
+        configs: AnyConfig | Iterable[AnyConfig],
         *,
         seeds: int | ArrayLike | None,
         target: float | None,
-        metric: str,
+        metric: str | None,
         max_seeds: int | None,
         path: str | os.PathLike[str] | None,
         executor: Executor | None,
@@ -245,7 +245,11 @@ class _Collector:
         metadata: Mapping[str, Any] | None,
     ) -> None:
         self.configs = checked_configs(configs)
-        self.metric = _checks.choice("collect: metric", metric, METRICS)
+        if metric is None:
+            metric = families.family_of(self.configs[0]).primary
+        for config in self.configs:
+            _checks.choice("collect: metric", metric, columns(config))
+        self.metric = metric
         if (seeds is None) == (target is None):
             raise ValueError("collect: exactly one of seeds and target must be given")
         self.target, self.cap = target, None
@@ -267,11 +271,10 @@ class _Collector:
             num_threads = _checks.integer("collect: num_threads", num_threads, (">=", 1))
         self.num_threads = num_threads or (default_threads() if executor is None else 1)
         if record is not None:
-            least = min(config.steps for config in self.configs)
-            record = checked_record("collect", record, least)
+            record = checked_record("collect", record, *self.configs)
         self.kept = Kept(record, _checks.flag("collect: keep_weights", keep_weights))
         self.key = "" if record is None else arrays.record_key(record)
-        self.metadata = checked_metadata(metadata)
+        self.metadata = checked_metadata(metadata, self.configs)
         if path is None:
             self._check_memory()
         self.store = None if path is None else Store(path, "collect: path")
@@ -287,10 +290,7 @@ class _Collector:
         bytes_ = most * len(self.configs) * _ROW_BYTES
         parts = {f"the rows of {most} seeds of {len(self.configs)} configs": bytes_}
         if self.kept.weights:
-            parts["their weights"] = most * sum(
-                (2 - one.tied) * one.n_features * one.n_hidden * np.dtype(one.dtype).itemsize
-                for one in self.configs
-            )
+            parts["their weights"] = most * sum(weight_bytes(config) for config in self.configs)
         if record := self.kept.record:
             size = 8 * len(record.steps) * (4 + len(record.metrics))
             parts["their histories"] = most * len(self.configs) * size
@@ -301,7 +301,7 @@ class _Collector:
         """Seeds whose rows are there, of all configurations."""
         return sum(task.done for task in self.tasks.all)
 
-    def _task(self, config: Config) -> Task:
+    def _task(self, config: AnyConfig) -> Task:
         digest, metadata = config.digest, self.metadata
         self.study._add_config(config, metadata)
         if self.cap is not None:
@@ -318,7 +318,7 @@ class _Collector:
         values = rows[self.metric].to_numpy(dtype=np.float64)
         return Stored(seeds, values, diverged)
 
-    def _read_stored(self, store: Store, config: Config) -> Stored:
+    def _read_stored(self, store: Store, config: AnyConfig) -> Stored:
         """What the folder holds of the seeds that may be asked for, file by file."""
         files = store.files(config.digest)
         may_be_wanted = self.first if self.cap is None else SeedSet([(0, self.cap)])
@@ -330,7 +330,7 @@ class _Collector:
             tables, damages = store.tables([file], config)
             if damages:
                 raise DamagedStudyError(damages + store.tables(files[at + 1 :], config)[1])
-            rows = frame(table for _, table in tables)
+            rows = frame((table for _, table in tables), config)
             held.append(SeedSet.of(rows["seed"].to_numpy()))
             count += len(rows)
             inside = may_be_wanted.contains(rows["seed"].to_numpy())
@@ -339,7 +339,7 @@ class _Collector:
                 self.study._add(config.digest, file)
         if SeedSet.union(held).count < count:  # some are there more than once and have to agree
             tables, _ = store.tables(files, config)
-            rows = union([frame(table for _, table in tables)], config.digest)
+            rows = union([frame((table for _, table in tables), config)], config)
             inside = may_be_wanted.contains(rows["seed"].to_numpy())
             parts = [self._stored_part(rows[inside])]
         for kind, key in self._kinds():
@@ -355,7 +355,7 @@ class _Collector:
         """What is to be kept besides rows, as files of the store have it in their names."""
         return [("weights", "")] * self.kept.weights + [("history", self.key)] * bool(self.key)
 
-    def _seeds_with(self, store: Store, config: Config, kind: str, key: str) -> SeedSet:
+    def _seeds_with(self, store: Store, config: AnyConfig, kind: str, key: str) -> SeedSet:
         files = store.files(config.digest, kind, key)
         tables, damages = store.tables(files, config, ["digest", "seed", "numerics_version"])
         if damages:
@@ -544,7 +544,7 @@ class _Collector:
         self._take_in(task, trained, files)
         self.tasks.update(task)
 
-    def _write(self, store: Store, config: Config, trained: Trained) -> dict[str, Any]:
+    def _write(self, store: Store, config: AnyConfig, trained: Trained) -> dict[str, Any]:
         """Write a block; its rows last, since a seed with a row counts as complete."""
         files: dict[str, Any] = {}
         for kind, key in self._kinds():

@@ -8,11 +8,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fastpolysem._console import is_terminal, say
-from fastpolysem.config import Config
+from fastpolysem.families import AnyConfig, family_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -56,7 +56,7 @@ class ConfigProgress:
         Whether nothing is left to do.
     """
 
-    config: Config
+    config: AnyConfig
     digest: str
     seeds: int
     goal: int
@@ -232,7 +232,8 @@ def table(record: Progress, metric: str, max_rows: int = _MAX_ROWS) -> Table:
     shown = _most_telling(record.configs, max(1, max_rows))
     for one in shown:
         seeds = f"{one.seeds + one.training}/{one.goal}"
-        cells = [_number(getattr(one.config, name)) for name in names]
+        settings = family_of(one.config).settings(one.config)
+        cells = [_number(settings.get(name)) for name in names]
         cells += [seeds, _number(one.mean), _number(one.half_width), str(one.diverged or "")]
         result.add_row(*cells, style="dim" if one.finished else None)
     if len(shown) < len(record.configs):
@@ -240,14 +241,14 @@ def table(record: Progress, metric: str, max_rows: int = _MAX_ROWS) -> Table:
     return result
 
 
-def varying(configs: list[Config]) -> list[str]:
+def varying(configs: list[Any]) -> list[str]:
     """The sizes, and the fields that are not the same in all configurations."""
-    return [
-        item.name
-        for item in fields(Config)
-        if item.name in ("n_features", "n_hidden")
-        or len({getattr(config, item.name) for config in configs}) > 1
-    ]
+    sizes = {name for config in configs for name in family_of(config).sizes}
+    values: dict[str, set[Any]] = {}
+    settings = [family_of(config).settings(config) for config in configs]
+    for name in dict.fromkeys(name for one in settings for name in one):
+        values[name] = {one.get(name) for one in settings}
+    return [name for name, found in values.items() if name in sizes or len(found) > 1]
 
 
 def _most_telling(configs: tuple[ConfigProgress, ...], count: int) -> list[ConfigProgress]:

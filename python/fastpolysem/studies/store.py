@@ -14,6 +14,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import operator
 import os
 import re
@@ -29,7 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import fastpolysem
-from fastpolysem import _checks
+from fastpolysem import _checks, families
 from fastpolysem._files import (
     ContentError,
     first_line,
@@ -39,17 +40,16 @@ from fastpolysem._files import (
     write_whole,
 )
 from fastpolysem._parquet import read_table
-from fastpolysem.config import NUMERICS_VERSION, Config
+from fastpolysem.families import AnyConfig
 from fastpolysem.studies import arrays
-from fastpolysem.studies.rows import SCHEMA, frame, table_of, union
+from fastpolysem.studies import rows as schemas
+from fastpolysem.studies.rows import IDENTITY
 from fastpolysem.studies.seedsets import Range, SeedSet
 
 SCHEMA_VERSION = 2
 """Version of the layout of the files; a reader knows this one and those before."""
 
 _READABLE = (1, 2)
-# Version 1 had no checksum and did not say where a row was computed.
-_SCHEMA_1 = pa.schema([field for field in SCHEMA if field.name not in ("isa", "host")])
 
 SET_ASIDE = "set-aside"
 # Kind, first seed, how many numbers from there to the last; a hash of seeds with gaps between them;
@@ -174,7 +174,7 @@ class Store:
                 found.append(Damage(file, "is no file of a study, and is not read"))
         return found
 
-    def config(self, digest: str) -> tuple[Config, dict[str, Any]]:
+    def config(self, digest: str) -> tuple[Any, dict[str, Any]]:
         """Configuration and metadata of one sub-folder; DamagedStudyError if there is no telling.
 
         Without its configuration nothing in a folder can be interpreted. OSError and MemoryError
@@ -199,7 +199,7 @@ class Store:
         ]
 
     def tables(
-        self, files: Iterable[Path], config: Config, columns: list[str] | None = None
+        self, files: Iterable[Path], config: AnyConfig, columns: list[str] | None = None
     ) -> tuple[list[tuple[Path, pa.Table]], list[Damage]]:
         """The tables of files, each checked, and what cannot be used; what is foreign is left out.
 
@@ -217,7 +217,7 @@ class Store:
                 damages.append(Damage(file, str(error)))
         return tables, damages
 
-    def write_config(self, config: Config, metadata: Mapping[str, Any]) -> None:
+    def write_config(self, config: AnyConfig, metadata: Mapping[str, Any]) -> None:
         """Write or complete ``config.json``; stored metadata stays unless given anew."""
         folder = self.path / config.digest
         if not folder.exists():
@@ -249,16 +249,17 @@ class Store:
                 if _write(target, write, replace=exists) and alone:
                     return
 
-    def write_rows(self, config: Config, rows: pd.DataFrame) -> Path:
+    def write_rows(self, config: AnyConfig, rows: pd.DataFrame) -> Path:
         """Write the rows of a block to a new file; files that exist stay as they are."""
-        table = table_of(rows, config.digest)
+        table = schemas.table_of(rows, config)
         target = self.path / config.digest / f"{_stem('seeds', table)}.parquet"
         if not _write_table(target, table):
             # Another process was faster: its rows have to be the same.
-            union([frame([self._existing(target, config)]), rows], config.digest)
+            stored = schemas.frame([self._existing(target, config)], config)
+            schemas.union([stored, rows], config)
         return target
 
-    def write_array(self, config: Config, kind: str, table: pa.Table, key: str = "") -> Path:
+    def write_array(self, config: AnyConfig, kind: str, table: pa.Table, key: str = "") -> Path:
         """Write the weights or the history of a block to a new file."""
         ending = f"-{key}" if key else ""
         target = self.path / config.digest / f"{_stem(kind, table)}{ending}.parquet"
@@ -269,7 +270,7 @@ class Store:
                 raise DamagedStudyError([Damage(target, reason)])
         return target
 
-    def _existing(self, file: Path, config: Config) -> pa.Table:
+    def _existing(self, file: Path, config: AnyConfig) -> pa.Table:
         try:
             return _read_table(file, config)
         except _UnusableError as error:
@@ -379,7 +380,7 @@ def _is_foreign(file: Path) -> bool:
 
 def _is_foreign_table(file: Path, schema: pa.Schema) -> bool:
     said = schema.metadata or {}
-    own = b"fastpolysem_schema" in said or schema.names == SCHEMA.names
+    own = b"fastpolysem_schema" in said or schema.names[: len(IDENTITY)] == [*IDENTITY]
     return named_range(file) is None and not own
 
 
@@ -420,11 +421,11 @@ def _wrong_version(name: str, found: object, expected: int) -> _UnusableError:
 _JSON_MEMORY = 30
 
 
-def _config_text(config: Config, metadata: Mapping[str, Any]) -> str:
+def _config_text(config: AnyConfig, metadata: Mapping[str, Any]) -> str:
     content = {
         "fastpolysem_schema": SCHEMA_VERSION,
         "digest": config.digest,
-        "numerics_version": NUMERICS_VERSION,
+        "numerics_version": families.family_of(config).numerics_version,
         "version": fastpolysem.__version__,
         "config": config.to_dict(),
         "metadata": dict(metadata),
@@ -438,7 +439,7 @@ def _checksum_of_json(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def _read_config(folder: Path) -> tuple[Config, dict[str, Any]]:
+def _read_config(folder: Path) -> tuple[Any, dict[str, Any]]:
     file = folder / "config.json"
     try:
         size = _check_regular(file)
@@ -455,12 +456,13 @@ def _read_config(folder: Path) -> tuple[Config, dict[str, Any]]:
         raise _UnusableError(f"config.json is not one of a study ({error})") from None
     if schema not in _READABLE or isinstance(schema, bool):
         raise _wrong_version("schema version", schema, SCHEMA_VERSION)
-    if numerics != NUMERICS_VERSION:
-        raise _wrong_version("numerics version", numerics, NUMERICS_VERSION)
     try:
-        config = Config.from_dict(content["config"])
+        config = families.from_dict(content["config"])
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise _UnusableError(f"config.json holds no valid config ({first_line(error)})") from None
+    expected = families.family_of(config).numerics_version
+    if numerics != expected:
+        raise _wrong_version("numerics version", numerics, expected)
     if not folder.name == content.get("digest") == config.digest:
         raise _UnusableError(f"config.json holds the config {config.digest}, not {folder.name}")
     # Earlier files have no checksum; without its line an edited one is read as well.
@@ -472,7 +474,7 @@ def _read_config(folder: Path) -> tuple[Config, dict[str, Any]]:
     return config, metadata
 
 
-def _read_table(file: Path, config: Config, columns: list[str] | None = None) -> pa.Table:
+def _read_table(file: Path, config: AnyConfig, columns: list[str] | None = None) -> pa.Table:
     """The table in a file, after every check that its kind allows."""
     _check_regular(file)
     try:
@@ -485,7 +487,7 @@ def _read_table(file: Path, config: Config, columns: list[str] | None = None) ->
 
 
 def _checked_table(
-    source: IO[bytes], file: Path, config: Config, columns: list[str] | None
+    source: IO[bytes], file: Path, config: AnyConfig, columns: list[str] | None
 ) -> pa.Table:
     kind = _kind(file)
     partly = columns is not None and kind != "seeds"
@@ -496,7 +498,8 @@ def _checked_table(
         _check_columns(schema, kind, _known_version(schema), config)
         _check_count(described, file, config)
 
-    most = config.n_features * config.n_hidden
+    shapes = families.family_of(config).shapes(config).values()
+    most = max(math.prod(shape) for shape in shapes)
     table = read_table(source, check, columns if partly else None, most_listed=most)
     version, said = _known_version(table.schema), table.schema.metadata
     table.validate(full=True)
@@ -510,9 +513,10 @@ def _checked_table(
         if not name.endswith("_places")
     ):
         raise _UnusableError("has missing values")
+    expected = families.family_of(config).numerics_version
     for numerics in table["numerics_version"].unique().to_pylist():
-        if numerics != NUMERICS_VERSION:
-            raise _wrong_version("numerics version", numerics, NUMERICS_VERSION)
+        if numerics != expected:
+            raise _wrong_version("numerics version", numerics, expected)
     for other in table["digest"].unique().to_pylist():
         if other != config.digest:
             raise _UnusableError(f"holds rows of the config {other}")
@@ -550,10 +554,11 @@ def _check_regular(file: Path) -> int:
     return size
 
 
-def _check_count(described: pq.FileMetaData, file: Path, config: Config) -> None:
+def _check_count(described: pq.FileMetaData, file: Path, config: AnyConfig) -> None:
     """Refuse more rows than a file of this name can hold."""
     said = named_range(file)
-    most = config.steps + 1 if _kind(file) == "history" else 1
+    steps = families.family_of(config).steps(config)
+    most = steps + 1 if _kind(file) == "history" else 1
     if said and described.num_rows > (said[1] - said[0]) * most:
         raise _UnusableError(f"says to hold {described.num_rows} rows, which its name does not")
 
@@ -567,13 +572,13 @@ def _known_version(schema: pa.Schema) -> int:
     return int(said)
 
 
-def _check_columns(schema: pa.Schema, kind: str, version: int, config: Config) -> None:
+def _check_columns(schema: pa.Schema, kind: str, version: int, config: AnyConfig) -> None:
     if kind == "weights":
         right = schema.equals(arrays.weights_schema(config))
     elif kind == "history":
-        right = arrays.is_history(schema)
+        right = arrays.is_history(schema, config)
     else:
-        right = schema.equals(_SCHEMA_1 if version == 1 else SCHEMA)
+        right = schemas.is_schema(schema, config, version)
     if not right:
         raise _UnusableError("has other columns than results of a study have")
 

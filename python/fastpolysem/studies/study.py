@@ -8,7 +8,6 @@ import json
 import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +16,16 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from fastpolysem import _checks, statistics, theory
+from fastpolysem import _checks, families, statistics
 from fastpolysem._files import write_output
-from fastpolysem.config import NUMERICS_VERSION, Config
-from fastpolysem.objective import Weights
+from fastpolysem.families import AnyConfig, Column
 from fastpolysem.studies import arrays, tables
 from fastpolysem.studies.rows import (
-    COUNTS,
-    METRICS,
-    SCHEMA,
+    FACTS,
+    IDENTITY,
     ConflictError,
     bounds,
+    columns,
     frame,
     rows_of,
     union,
@@ -41,7 +39,7 @@ from fastpolysem.studies.store import (
     named_range,
     unreadable,
 )
-from fastpolysem.training import TrainingResult
+from fastpolysem.training import TrainingResult, weight_bytes
 
 if TYPE_CHECKING:
     import xarray
@@ -90,7 +88,7 @@ class Study:
     def __init__(self) -> None:
         self.path: Path | None = None
         self.interrupted = False
-        self._configs: dict[str, Config] = {}
+        self._configs: dict[str, AnyConfig] = {}
         self._metadata: dict[str, dict[str, Any]] = {}
         # Tables that are here, and files of them that are read on demand.
         self._parts: dict[str, list[pd.DataFrame | Path]] = {}
@@ -179,7 +177,7 @@ class Study:
         study = cls()
         study.path = store.path
         damages: list[Damage] = []
-        found: list[tuple[tuple[Any, ...], Config, dict[str, Any], pd.DataFrame]] = []
+        found: list[tuple[tuple[Any, ...], AnyConfig, dict[str, Any], pd.DataFrame]] = []
         for digest in store.digests():
             folder = store.path / digest
             with _Noted(unread, folder):
@@ -194,8 +192,11 @@ class Study:
                         read, damaged = store.tables([file], config)
                         tables += [table for _, table in read]
                         damages += damaged
-                rows = union([frame(tables)], digest)
-                order = (config.n_features, config.n_hidden, repr(config))
+                rows = union([frame(tables, config)], config)
+                family = families.family_of(config)
+                settings = family.settings(config)
+                sizes = tuple(settings[name] for name in family.sizes)
+                order = (family.kind, sizes, repr(config))
                 found.append((order, config, metadata, rows))
         for _, config, metadata, rows in sorted(found, key=lambda one: one[0]):
             study._add_config(config, metadata)
@@ -225,7 +226,7 @@ class Study:
                 parts[:] = [part for part in parts if part is not path and part != path]
 
     @property
-    def configs(self) -> tuple[Config, ...]:
+    def configs(self) -> tuple[Any, ...]:
         """The configurations, in the order of the tables."""
         return tuple(self._configs.values())
 
@@ -262,9 +263,10 @@ class Study:
             new = {digest: other._rows(digest) for digest in other._configs}
             configs = other._configs
         elif isinstance(other, TrainingResult):
-            if other.numerics_version != NUMERICS_VERSION:
+            expected = families.family_of(other.config).numerics_version
+            if other.numerics_version != expected:
                 raise ValueError(
-                    f"Study.add: other must have numerics version {NUMERICS_VERSION}, "
+                    f"Study.add: other must have numerics version {expected}, "
                     f"got {other.numerics_version}"
                 )
             if other.given:
@@ -283,7 +285,7 @@ class Study:
         verdicts = {key: met for key, met in verdicts.items() if key not in self._configs}
         for digest, rows in new.items():
             own = [self._rows(digest)] if digest in self._configs else []
-            merged[digest] = union([*own, rows], digest)
+            merged[digest] = union([*own, rows], configs[digest])
         for digest, rows in merged.items():
             metadata = other._metadata[digest] if isinstance(other, Study) else {}
             self._add_config(configs[digest], metadata)
@@ -309,9 +311,12 @@ class Study:
             diverged.
         """
         parts = [self._rows(digest) for digest in self._configs]
-        rows = pd.concat(parts, ignore_index=True) if parts else frame()
-        for name in COUNTS:
-            rows[name] = rows[name].astype("Int64").mask(rows["diverged"].to_numpy())
+        if not parts:
+            return pd.DataFrame(columns=[*IDENTITY, "diverged", *FACTS])
+        rows = pd.concat(parts, ignore_index=True)
+        for name, column in self._columns().items():
+            if column.is_count and column.diverged is not None:
+                rows[name] = rows[name].astype("Int64").mask(rows["diverged"].to_numpy())
         lengths = [len(part) for part in parts]
         fields_ = self._fields().iloc[np.repeat(np.arange(len(parts)), lengths)]
         return pd.concat([fields_.reset_index(drop=True), rows], axis=1)
@@ -339,14 +344,15 @@ class Study:
                 + [np.empty(0, dtype=np.uint64)]
             )
         )
-        data = {name: np.full((len(self._configs), len(seeds)), np.nan) for name in METRICS}
-        data["diverged"] = np.full((len(self._configs), len(seeds)), np.nan)
+        shape = len(self._configs), len(seeds)
+        data = {name: np.full(shape, np.nan) for name in self._columns()}
+        data["diverged"] = np.full(shape, np.nan)
         for i, digest in enumerate(self._configs):
             rows = self._rows(digest)
             at = np.searchsorted(seeds, rows["seed"].to_numpy())
             diverged = rows["diverged"].to_numpy()
             data["diverged"][i, at] = diverged
-            for name in METRICS:
+            for name in columns(self._configs[digest]):
                 values = rows[name].to_numpy(dtype=np.float64)
                 data[name][i, at] = np.where(diverged, np.nan, values)
         labels = self.labels()
@@ -357,10 +363,10 @@ class Study:
         return xarray.Dataset(
             {name: (("config", "seed"), values) for name, values in data.items()},
             coordinates,
-            {"numerics_version": NUMERICS_VERSION},
+            {"numerics_version": ", ".join(sorted({str(v) for v in self._numerics()}))},
         )
 
-    def weights(self, config: Config | str, seeds: ArrayLike | None = None) -> Weights:
+    def weights(self, config: AnyConfig | str, seeds: ArrayLike | None = None) -> Any:
         """Final weights that `collect` kept with ``keep_weights=True``.
 
         Parameters
@@ -391,16 +397,15 @@ class Study:
         else:
             listed = _checks.integers("Study.weights: seeds", seeds, (">=", 0), ("<", 2**64))
             wanted = np.array(listed, dtype=np.uint64)
-        matrix = known.n_features * known.n_hidden * np.dtype(known.dtype).itemsize
         _checks.memory(
             "Study.weights",
-            {f"the weights of {len(wanted)} seeds": len(wanted) * matrix * (2 - known.tied)},
+            {f"the weights of {len(wanted)} seeds": len(wanted) * weight_bytes(known)},
             "ask for fewer seeds at a time",
         )
         tables = _read(self._weights[known.digest], known, wanted)
         return arrays.weights_of(tables, known, wanted)
 
-    def history(self, config: Config | str) -> pd.DataFrame:
+    def history(self, config: AnyConfig | str) -> pd.DataFrame:
         """What `collect` recorded during training with ``record=``.
 
         Parameters
@@ -443,47 +448,47 @@ class Study:
         result = result[np.isin(result["seed"].to_numpy(), wanted)]
         return result.sort_values(keys, ignore_index=True)
 
-    def summary(self, metric: str = "polysemantic", *, confidence: float = 0.95) -> pd.DataFrame:
+    def summary(self, metric: str | None = None, *, confidence: float = 0.95) -> pd.DataFrame:
         """One row per configuration.
 
         Parameters
         ----------
         metric
-            The result column that ``mean`` and its interval are about.
+            The result column that ``mean`` and its interval are about; None for what the family of
+            the configurations is about, "polysemantic" for the autoencoder.
         confidence
             Coverage of the intervals.
 
         Returns
         -------
         pandas.DataFrame
-            ``n_features``, ``n_hidden``, the fields that vary and metadata; ``seeds`` (all) and how
-            many ``diverged``; over the others ``mean`` with ``ci_low`` and ``ci_high``
-            (`statistics.mean`); after `collect` with a target ``target_met``; for counts of
-            polysemantic neurons also ``collision_law``, ``null_mean`` and ``ratio`` (mean over law)
-            with its interval; then the means of ``loss``, ``unrepresented``, ``dead``, ``benign``
-            and ``malign``, and ``digest``.
+            The sizes (``n_features``, ``n_hidden``), the fields that vary and metadata; ``seeds``
+            (all) and how many ``diverged``; over the others ``mean`` with ``ci_low`` and
+            ``ci_high`` (`statistics.mean`); after `collect` with a target ``target_met``; the
+            family's references for the metric and ``ratio`` (mean over the first of them) with its
+            interval, for counts of polysemantic neurons of the autoencoder ``collision_law`` and
+            ``null_mean``; then means of other columns (``loss``, ``unrepresented``, ``dead``,
+            ``benign`` and ``malign``), and ``digest``.
         """
-        _checks.choice("summary: metric", metric, METRICS)
+        metric = self._metric("summary", metric)
         labels = self.labels()
         table = []
         for index, config in enumerate(self._configs.values()):
             rows = self._rows(config.digest)
             valid = rows[~rows["diverged"]]
-            mean = statistics.mean(
-                valid[metric], confidence=confidence, bounds=bounds(metric, config)
-            )
+            family = families.family_of(config)
+            values = valid[metric].dropna() if metric in valid else []
+            mean = statistics.mean(values, confidence=confidence, bounds=bounds(metric, config))
             row: dict[str, Any] = {name: labels[name].iloc[index] for name in labels.columns}
             row |= {"seeds": len(rows), "diverged": len(rows) - len(valid)}
             row |= {"mean": mean.value, "ci_low": mean.low, "ci_high": mean.high}
             if self._target_met:
                 row["target_met"] = self._target_met.get(config.digest)
-            if metric in ("polysemantic", "signed_slots"):
-                law = float(theory.collision_law(config.n_features, config.n_hidden))
-                ratio = mean.scaled(1 / law)
-                row["collision_law"] = law
-                row["null_mean"] = float(theory.null_mean(config.n_features, config.n_hidden))
+            if references := family.references(config).get(metric, {}):
+                ratio = mean.scaled(1 / next(iter(references.values())))
+                row |= references
                 row |= {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high}
-            for name in ("loss", "unrepresented", "dead", "benign", "malign"):
+            for name in family.beside:
                 if name != metric:
                     row[name] = float(valid[name].mean()) if len(valid) else np.nan
             row["digest"] = config.digest
@@ -493,17 +498,18 @@ class Study:
     def labels(self) -> pd.DataFrame:
         """What tells configurations apart, one row each: sizes, fields that vary and metadata."""
         table = self._fields().drop(columns="digest")
+        kinds = self._families()
+        sizes = {name for family in kinds for name in family.sizes}
+        fields = {name for one in self._configs.values() for name in _settings(one)}
         return table[
             [
                 name
                 for name in table.columns
-                if name in ("n_features", "n_hidden")
-                or name not in _FIELDS
-                or table[name].nunique(dropna=False) > 1
+                if name in sizes or name not in fields or table[name].nunique(dropna=False) > 1
             ]
         ]
 
-    def values(self, config: Config | str, metric: str = "polysemantic") -> NDArray[Any]:
+    def values(self, config: AnyConfig | str, metric: str | None = None) -> NDArray[Any]:
         """One column of one configuration, by ascending seed and without diverged seeds.
 
         Parameters
@@ -511,20 +517,46 @@ class Study:
         config
             A configuration of the study or its digest.
         metric
-            Name of a result column.
+            Name of a result column; None as in `summary`.
         """
-        _checks.choice("values: metric", metric, METRICS)
-        rows = self._rows(self._config("Study.values", config).digest)
+        known = self._config("Study.values", config)
+        if metric is None:
+            metric = families.family_of(known).primary
+        _checks.choice("values: metric", metric, columns(known))
+        rows = self._rows(known.digest)
         values: NDArray[Any] = rows.loc[~rows["diverged"], metric].to_numpy()
         return values
 
-    def _config(self, where: str, config: Config | str) -> Config:
-        digest = config.digest if isinstance(config, Config) else config
+    def _config(self, where: str, config: AnyConfig | str) -> Any:
+        digest = config if isinstance(config, str) else config.digest
         if digest not in self._configs:
             raise KeyError(f"{where}: the study does not hold the config {config!r}")
         return self._configs[digest]
 
-    def _add_config(self, config: Config, metadata: Mapping[str, Any]) -> None:
+    def _families(self) -> list[Any]:
+        """The families of the configurations, each once."""
+        return list({id(f): f for f in map(families.family_of, self._configs.values())}.values())
+
+    def _numerics(self) -> list[int]:
+        return [family.numerics_version for family in self._families()]
+
+    def _columns(self) -> dict[str, Column]:
+        """The result columns of all configurations, in order."""
+        return {
+            name: column
+            for config in self._configs.values()
+            for name, column in columns(config).items()
+        }
+
+    def _metric(self, where: str, metric: str | None) -> str:
+        """A result column that a configuration has; None for what the first family is about."""
+        if not self._configs:
+            return metric or ""
+        if metric is None:
+            return str(self._families()[0].primary)
+        return _checks.choice(f"{where}: metric", metric, self._columns())
+
+    def _add_config(self, config: AnyConfig, metadata: Mapping[str, Any]) -> None:
         digest = config.digest
         self._configs.setdefault(digest, config)
         self._metadata[digest] = self._metadata.get(digest, {}) | dict(metadata)
@@ -547,8 +579,9 @@ class Study:
             here = [part for part in parts if isinstance(part, pd.DataFrame)]
             files = [part for part in parts if isinstance(part, Path)]
             if files or not here:
-                here.append(frame(_read(files, self._configs[digest])))
-            rows = union(here, digest)
+                config = self._configs[digest]
+                here.append(frame(_read(files, config), config))
+            rows = union(here, self._configs[digest])
             if digest in self._wanted:
                 inside = self._wanted[digest].contains(rows["seed"].to_numpy())
                 rows = rows[inside].reset_index(drop=True)
@@ -560,21 +593,36 @@ class Study:
     def _fields(self) -> pd.DataFrame:
         """One row a configuration: digest, fields and metadata."""
         table: dict[str, list[Any]] = {"digest": list(self._configs)}
-        for name in _FIELDS:
-            table[name] = [getattr(config, name) for config in self._configs.values()]
+        settings = [_settings(config) for config in self._configs.values()]
+        for name in dict.fromkeys(name for one in settings for name in one):
+            table[name] = [one.get(name) for one in settings]
         metadata = [self._metadata[digest] for digest in self._configs]
         keys = dict.fromkeys(key for one in metadata for key in one)
+        reserved = _taken(self._configs.values()) if keys else set()
         for key in keys:
             values = [one.get(key) for one in metadata]
             if any(value is not None for value in values):
-                table[_label(key, {*_TAKEN, *keys, *table})] = values
+                table[_label(key, reserved, {*keys, *table})] = values
         return pd.DataFrame({name: _column(values) for name, values in table.items()})
 
 
-_FIELDS = [field.name for field in fields(Config)]
-_TAKEN = {
-    *SCHEMA.names,
-    *_FIELDS,
+def _settings(config: AnyConfig) -> dict[str, Any]:
+    """The fields of a configuration as tables show them."""
+    return families.family_of(config).settings(config)
+
+
+def _taken(configs: Iterable[AnyConfig]) -> set[str]:
+    """Names that tables use themselves."""
+    taken = {*IDENTITY, "diverged", *FACTS, *_OF_SUMMARIES}
+    for config in configs:
+        taken |= {*columns(config), *_settings(config)}
+        taken |= {
+            name for of in families.family_of(config).references(config).values() for name in of
+        }
+    return taken
+
+
+_OF_SUMMARIES = {
     "seeds",
     "mean",
     "ci_low",
@@ -582,11 +630,13 @@ _TAKEN = {
     "ratio",
     "ratio_low",
     "ratio_high",
+    "target_met",
 }
-_TAKEN |= {"collision_law", "null_mean", "target_met"}
 
 
-def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+def checked_metadata(
+    metadata: Mapping[str, Any] | None, configs: Iterable[AnyConfig] = ()
+) -> dict[str, Any]:
     """Metadata as they are stored; refuses what JSON cannot hold and names of columns.
 
     A key whose value is None is to be forgotten: with it, `Study` shows no such column.
@@ -597,7 +647,7 @@ def checked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
         raise _checks.refused(
             "collect: metadata", "a mapping with names as keys", metadata, kind=TypeError
         )
-    if taken := sorted(_TAKEN.intersection(metadata)):
+    if taken := sorted(_taken(configs).intersection(metadata)):
         raise ValueError(
             f"collect: metadata must not use the names of columns, got {', '.join(taken)}"
         )
@@ -625,7 +675,7 @@ def _plain(value: object) -> Any:
 
 
 def _read(
-    parts: Iterable[pa.Table | Path], config: Config, seeds: NDArray[np.uint64] | None = None
+    parts: Iterable[pa.Table | Path], config: AnyConfig, seeds: NDArray[np.uint64] | None = None
 ) -> Iterator[pa.Table]:
     """Tables, and those of files, of which some are left out that hold none of the seeds.
 
@@ -644,11 +694,11 @@ def _read(
         yield from (table for _, table in found)
 
 
-def _label(key: str, taken: Collection[str]) -> str:
+def _label(key: str, reserved: Collection[str], taken: Collection[str]) -> str:
     """The column of a metadata key: itself, unless a file holds a key that `collect` refuses."""
     name = _text(key)
-    if name != key or key in _TAKEN:
-        while name in taken:
+    if name != key or key in reserved:
+        while name in reserved or name in taken:
             name = f"metadata.{name}"
         _checks.warn(f"the metadata key {key!r} is shown as {name!r}")
     return name

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import statistics
-from fastpolysem.config import Config
+from fastpolysem.families import AnyConfig
 from fastpolysem.studies.blocks import flops_of_seed
 from fastpolysem.studies.progress import ConfigProgress
 from fastpolysem.studies.seedsets import SeedSet
@@ -34,7 +34,7 @@ class Stored:
 class Task:
     """What one configuration still needs."""
 
-    config: Config
+    config: AnyConfig
     digest: str
     wanted: SeedSet  # the seeds aimed at for now
     cap: int | None  # with a target: how many there may be at most

@@ -7,50 +7,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from fastpolysem import _checks, metrics
-from fastpolysem.config import Config
-from fastpolysem.objective import Parameters, WeightsLike
+from fastpolysem import _checks
+from fastpolysem.families.autoencoder import metrics
+from fastpolysem.families.autoencoder.config import Config
+from fastpolysem.families.autoencoder.objective import Parameters, WeightsLike
 from fastpolysem.plots._axes import COLORS, axes_or_new, panels
+from fastpolysem.plots._matrix import image as image_of
 from fastpolysem.training import train
 
 _KINDS = ("malign", "benign", "one feature")
 _KIND_COLORS = (COLORS[1], COLORS[0], "#8C8C8C")
 _PANELS_IN_ROW = 3
-
-
-def heat_map(
-    matrix: ArrayLike, ax: Axes | None = None, *, limit: float | None = None, label: str = ""
-) -> Axes:
-    """A matrix in colours, white for 0, with its scale beside it.
-
-    Parameters
-    ----------
-    matrix
-        (rows, columns).
-    ax
-        Axes to draw on; None makes a figure.
-    limit
-        Size of the entries with the darkest colours; the largest there is if not given.
-    label
-        What the entries are, written at the scale.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-    """
-    values = _checks.array("plots.heat_map: matrix", matrix, np.float64, (2,))
-    ax = axes_or_new(ax)
-    largest = float(np.abs(values).max(initial=0))
-    end = limit if limit is not None else largest or 1.0
-    extend = "both" if largest > end else "neither"
-    ax.figure.colorbar(_image(ax, values, end), ax=ax, label=label, extend=extend)
-    return ax
 
 
 def weights_over_time(
@@ -119,7 +91,7 @@ def weights_over_time(
         one.set_axis_off()
     used = list(grid.flat[: len(at)])
     for one, step, weights in zip(used, at, shown, strict=True):
-        image = _image(one, weights[np.ix_(order.features, columns)], end)
+        image = image_of(one, weights[np.ix_(order.features, columns)], end)
         one.set_title(f"step {step:,}" if step else "start", fontsize="medium")
         one.label_outer()
     for one in grid[-1]:
@@ -278,13 +250,6 @@ def _collisions(weights: NDArray[Any], low: float, high: float) -> _Collisions:
     shown = int(used.sum())
     neurons, dead = neurons[:shown], neurons[shown:]
     return _Collisions(represented, features, neurons, kinds[neurons], dead)
-
-
-def _image(ax: Axes, values: NDArray[Any], end: float) -> AxesImage:
-    # Square cells would make constrained layouts cut off labels.
-    return ax.imshow(
-        values, cmap="RdBu_r", vmin=-end, vmax=end, interpolation="nearest", aspect="auto"
-    )
 
 
 def _effective(where: str, weights: Any, axes: int) -> NDArray[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks
 
-Magnitude = Literal["one", "uniform"]
+Magnitude = Literal["one", "uniform", "sign", "signed_uniform"]
 
 
 @_checks.suggest_fields
@@ -41,32 +41,48 @@ class Independent:
     Parameters
     ----------
     probability
-        Chance that a feature is on in a row, 2**-32 <= probability <= 1.
+        Chance that a feature is on in a row, 2**-32 <= probability <= 1; one for all or (n,) of
+        them, such as a Zipf law. Kept as a tuple unless all are equal.
     batch_size
         Rows per step.
     magnitude
-        The value of a feature that is on: "one", or "uniform" for U(0, 1].
+        The value of a feature that is on: "one"; "uniform" for U(0, 1]; "sign" for 1 or -1 with
+        equal chances; "signed_uniform" for U[-1, 1]. One for all or (n,) of them.
     """
 
     kind: ClassVar[str] = "independent"
 
-    probability: float
+    probability: float | Sequence[float]
     batch_size: int
-    magnitude: Magnitude = "one"
+    magnitude: Magnitude | Sequence[Magnitude] = "one"
 
     def __post_init__(self) -> None:
-        _set(self, "probability", _checks.setting, (">=", 2**-32), ("<=", 1))
+        _set_each(self, "probability", _checks.setting, (">=", 2**-32), ("<=", 1))
         _set(self, "batch_size", _checks.integer, (">=", 1))
-        _set(self, "magnitude", _checks.choice, get_args(Magnitude))
+        _set_each(self, "magnitude", _checks.choice, get_args(Magnitude))
 
     def _check(self, n_features: int) -> None:
-        pass
+        for name in ("probability", "magnitude"):
+            value = getattr(self, name)
+            if isinstance(value, tuple) and len(value) != n_features:
+                raise ValueError(
+                    f"Independent: {name} must be one value or one per feature, {n_features}, "
+                    f"got {len(value)}"
+                )
+
+    @property
+    def _is_signed(self) -> bool:
+        """Whether a value can be negative."""
+        given = self.magnitude if isinstance(self.magnitude, tuple) else (self.magnitude,)
+        return bool({"sign", "signed_uniform"} & set(given))
 
     def _rows(self, n_features: int) -> int:
         return self.batch_size
 
     def _scale(self, n_features: int, rows: int) -> float:
-        return 1.0 / (rows * self.probability)
+        if isinstance(self.probability, tuple):
+            return n_features / (rows * sum(self.probability))
+        return 1.0 / (rows * self.probability)  # type: ignore[operator]
 
 
 @_checks.suggest_fields
@@ -293,7 +309,7 @@ def to_dict(inputs: Inputs, defaults: bool = True) -> dict[str, Any]:
         if isinstance(value, np.ndarray):
             result[field.name] = value.tolist()
         elif defaults or value != field.default:
-            result[field.name] = value
+            result[field.name] = list(value) if isinstance(value, tuple) else value
     return result
 
 
@@ -311,6 +327,21 @@ def from_dict(mapping: object) -> Inputs:
 def _set(inputs: Any, name: str, check: Any, *allowed: Any) -> None:
     label = f"{type(inputs).__name__}: {name}"
     object.__setattr__(inputs, name, check(label, getattr(inputs, name), *allowed))
+
+
+def _set_each(inputs: Any, name: str, check: Any, *allowed: Any) -> None:
+    """Check one value for all features, or one each, kept as a tuple unless all are equal."""
+    label, value = f"{type(inputs).__name__}: {name}", getattr(inputs, name)
+    if isinstance(value, np.ndarray) and value.ndim:
+        value = value.tolist()
+    if not isinstance(value, (tuple, list)):
+        kept = check(label, value, *allowed)
+    elif not value:
+        raise ValueError(f"{label} must not be empty")
+    else:
+        each = tuple(check(f"{label}[{i}]", one, *allowed) for i, one in enumerate(value))
+        kept = each[0] if len(set(each)) == 1 else each
+    object.__setattr__(inputs, name, kept)
 
 
 def _index_array(label: str, values: object) -> NDArray[np.int64]:

@@ -7,22 +7,22 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastpolysem import _checks
-from fastpolysem.config import DEFAULTS, Config, check_config
+from fastpolysem.families.base import check_config
 
 
-def grid(config: Config, /, **values: Iterable[Any]) -> list[Config]:
+def grid(config: Any, /, **values: Iterable[Any]) -> list[Any]:
     """All combinations of the given values of fields, as changes to ``config``.
 
     Parameters
     ----------
     config
-        Holds for all fields that are not named.
+        A configuration of any family; holds for all fields that are not named.
     **values
         For each field to vary, the values it takes in order; the last field varies fastest.
 
     Returns
     -------
-    list of Config
+    list of configurations
         As many as the product of the numbers of values.
 
     Raises
@@ -30,16 +30,17 @@ def grid(config: Config, /, **values: Iterable[Any]) -> list[Config]:
     TypeError
         For a name that is no field, and for values that are no list.
     ValueError
-        For a combination that :class:`Config` refuses, and for two of equal effect.
+        For a combination that the family refuses, and for two of equal effect.
 
     Examples
     --------
+    >>> from fastpolysem import Config
     >>> config = Config(n_features=64, n_hidden=64, l1=1e-3)
     >>> [c.n_hidden for c in grid(config, n_hidden=range(64, 257, 64))]
     [64, 128, 192, 256]
     """
-    check_config("grid", config)
-    _checks.known_names("Config", values, DEFAULTS)
+    family = check_config("grid", config)
+    _checks.known_names(type(config).__name__, values, family.settings(config))
     lists: list[list[Any]] = []
     for name, choices in values.items():
         if isinstance(choices, (str, bytes)) or not isinstance(choices, Iterable):
@@ -47,7 +48,7 @@ def grid(config: Config, /, **values: Iterable[Any]) -> list[Config]:
         lists.append(list(choices))
         if not lists[-1]:
             raise ValueError(f"grid: {name} must hold at least one value, got none")
-    result: dict[str, Config] = {}
+    result: dict[str, Any] = {}
     for combination in itertools.product(*lists):
         changes = dict(zip(values, combination, strict=True))
         try:

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks
 from fastpolysem._native import core
-from fastpolysem.config import Config, check_config, core_settings
-from fastpolysem.inputs import FixedBatch, as_batch
+from fastpolysem.families.autoencoder.config import Config, check_config, core_settings
+from fastpolysem.specs.inputs import FixedBatch, as_batch
 
 
 class Parameters(NamedTuple):
@@ -29,6 +29,17 @@ class Parameters(NamedTuple):
 
 Weights: TypeAlias = NDArray[Any] | Parameters
 WeightsLike: TypeAlias = ArrayLike | Parameters | tuple[ArrayLike, ArrayLike]
+
+
+def shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """The parts of one model."""
+    matrix = config.n_features, config.n_hidden
+    parts: dict[str, tuple[int, ...]] = {"encoder": matrix}
+    if not config.tied:
+        parts["decoder"] = matrix
+    if config.bias:
+        parts["bias"] = matrix[:1]
+    return parts
 
 
 def has_only_encoder(config: Config) -> bool:
@@ -67,18 +78,13 @@ def stacked_parameters(
     if not config.bias and given.bias is not None:
         raise ValueError(f"{label}: bias must be None for a model without one, got one")
 
-    shapes: dict[str, tuple[int, ...]] = {"encoder": (config.n_features, config.n_hidden)}
-    if not config.tied:
-        shapes["decoder"] = shapes["encoder"]
     listed = not hasattr(given.encoder, "ndim")
     encoder = _checks.as_array(f"{label}: encoder", given.encoder) if listed else given.encoder
     bias = np.zeros(config.n_features) if given.bias is None else given.bias
-    if config.bias:
-        shapes["bias"] = (config.n_features,)
     stacks: dict[str, NDArray[Any]] = {}
-    for name, shape in shapes.items():
+    for name, shape in shapes(config).items():
         part = bias if name == "bias" else getattr(given, name)
-        part_label = label if len(shapes) == 1 else f"{label}: {name}"
+        part_label = label if has_only_encoder(config) else f"{label}: {name}"
         stack = _checks.stacked(part_label, part, shape, config.dtype, count)
         count = len(stack) if count is None else count
         stacks[name] = _checks.repeated(part_label, stack, count)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
-from fastpolysem.metrics import _matrix
+from fastpolysem.families.autoencoder.metrics import _matrix
 
 __all__ = ["Diagnosis", "diagnose"]
 

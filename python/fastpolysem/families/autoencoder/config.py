@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
-import numpy as np
-
 from fastpolysem import _checks
-from fastpolysem import inputs as _inputs
 from fastpolysem._native import core
-from fastpolysem.inputs import Basis, Inputs
+from fastpolysem.specs import inputs as _inputs
+from fastpolysem.specs.importance import checked_importance
+from fastpolysem.specs.inputs import Basis, Inputs
+from fastpolysem.specs.noise import Noise, Sharing
+from fastpolysem.specs.optimizer import Optimizer
+from fastpolysem.specs.schedule import checked_schedule
+from fastpolysem.specs.settings import Settings, defaults_of
 
 L1Target = Literal["weights", "activations"]
 L1Update = Literal["subgradient", "orthant"]
-Noise = Literal["none", "rademacher", "gaussian", "uniform", "laplace", "student_t", "three_point"]
-Sharing = Literal["step", "input"]
-Optimizer = Literal["sgd", "adam", "adamw"]
 Stop = Literal["steps", "certified"]
 Init = Literal["normal", "xavier", "orthogonal", "uniform"]
 Activation = Literal["relu", "linear"]
@@ -57,7 +55,6 @@ _REALS: dict[str, tuple[_checks.Bound, ...]] = {
 }
 # What the core computes with in the config's dtype.
 _ROUNDED = (*(_REALS.keys() - {"dropout"}), "weight_decay", "noise_shape", "importance")
-_WEIGHT_DECAY = {"sgd": 0.0, "adam": 0.0, "adamw": 0.01}
 
 # The random numbers of a step are addressed by element // 4 in one 32-bit word.
 _MAX_ELEMENTS = 2**34
@@ -69,7 +66,7 @@ _MAX_CERTIFIED_L1 = 4 * 0.8 * (1 - 0.8**2)
 
 @_checks.suggest_fields
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Config:
+class Config(Settings):
     """Settings of a model and its training; the defaults are the paper's collision experiment.
 
     The model maps inputs x of ``n_features`` n to ``activation(W_dec (W_enc^T x + noise) + bias)``
@@ -169,6 +166,9 @@ class Config:
         For a value out of range, and for settings that would have no effect or exclude each other.
     """
 
+    REQUIRED = ("n_features", "n_hidden")
+    NUMERICS_VERSION = NUMERICS_VERSION
+
     n_features: int
     n_hidden: int
     l1: float = 0.0
@@ -200,44 +200,22 @@ class Config:
     dtype: DType = "float32"
 
     def __post_init__(self) -> None:
-        for name, bounds in _INTEGERS.items():
-            self._set(name, _checks.integer(f"Config: {name}", getattr(self, name), *bounds))
-        for name, bounds in _REALS.items():
-            self._set(name, _checks.setting(f"Config: {name}", getattr(self, name), *bounds))
-        for name, allowed in _CHOICES.items():
-            value = getattr(self, name)
-            self._set(name, _checks.choice(f"Config: {name}", value, get_args(allowed)))
-        for name in ("tied", "bias"):
-            self._set(name, _checks.flag(f"Config: {name}", getattr(self, name)))
-        if self.weight_decay is not None:
-            decay = _checks.setting("Config: weight_decay", self.weight_decay, (">=", 0))
-            self._set("weight_decay", decay)
-        self._set("betas", _betas(self.betas))
-        self._set("l1_schedule", _l1_schedule(self.l1_schedule, self.steps))
-        self._set("importance", _importance(self.importance, self.n_features))
+        choices = {name: get_args(allowed) for name, allowed in _CHOICES.items()}
+        self._check_plain(_INTEGERS, _REALS, choices, ("tied", "bias"))
+        schedule = checked_schedule(self._label("l1_schedule"), self.l1_schedule, self.steps, "l1")
+        self._set("l1_schedule", schedule)
+        label, n = self._label("importance"), self.n_features
+        weights = checked_importance(label, self.importance, n, "n_features", "feature")
+        self._set("importance", weights)
         self._check_noise()
         if self.dropout == 0:
             self._refuse("dropout_sharing", "with dropout=0")
         self._check_l1()
         self._check_optimizer()
         self._check_inputs()
-        self._check_rounding()
+        self._check_rounding(_ROUNDED)
+        self._check_exact_rounding()
         self._check_stop()
-
-    def _set(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
-
-    def _is_default(self, name: str) -> bool:
-        same = getattr(self, name) == DEFAULTS[name]
-        return np.size(same) == 1 and bool(same)  # an array is no default
-
-    def _refuse(self, name: str, reason: str) -> None:
-        """Refuse a field that differs from its default where it can have no effect."""
-        if not self._is_default(name):
-            raise ValueError(
-                f"Config: {name} must be left at {DEFAULTS[name]!r} {reason}, "
-                f"got {_checks.shown(getattr(self, name))}"
-            )
 
     def _check_noise(self) -> None:
         if self.noise == "none":
@@ -248,12 +226,7 @@ class Config:
             raise ValueError(
                 f"Config: noise_std must be > 0 with noise={self.noise!r}, got {self.noise_std}"
             )
-        if self.noise not in ("student_t", "three_point"):
-            self._refuse("noise_shape", f"with noise={self.noise!r}")
-            return
-        bounds = [(">", 2)] if self.noise == "student_t" else [(">", 0), ("<=", 1)]
-        label = f"Config: noise_shape with noise={self.noise!r}"
-        self._set("noise_shape", _checks.setting(label, self.noise_shape, *bounds))
+        self._check_noise_shape()
 
     def _check_l1(self) -> None:
         if self.l1 == 0:
@@ -262,23 +235,18 @@ class Config:
         if self.l1_update == "orthant":
             self._refuse("l1_target", "with l1_update='orthant'")
 
-    def _check_optimizer(self) -> None:
-        if self.optimizer == "sgd":
-            for name in ("betas", "epsilon"):
-                self._refuse(name, "with optimizer='sgd'")
-            if self.weight_decay:
-                raise ValueError(
-                    f"Config: weight_decay must be None or 0 with optimizer='sgd', "
-                    f"got {self.weight_decay}"
-                )
-        else:
-            self._refuse("momentum", f"with optimizer={self.optimizer!r}")
-
     def _check_inputs(self) -> None:
         if not isinstance(self.inputs, get_args(Inputs)):
             allowed = "Basis(), Independent(...), CorrelatedBlocks(...) or FixedBatch(...)"
             raise _checks.refused("Config: inputs", allowed, self.inputs, kind=TypeError)
         self.inputs._check(self.n_features)
+        if isinstance(self.inputs, _inputs.Independent):
+            if isinstance(self.inputs.probability, tuple):
+                allowed = "inputs with one probability for all features"
+                raise _checks.refused("Config: inputs", allowed, self.inputs)
+            if self.inputs.magnitude not in ("one", "uniform"):
+                allowed = "inputs of magnitude 'one' or 'uniform'"
+                raise _checks.refused("Config: inputs", allowed, self.inputs)
         rows = self._rows
         sizes = {"n_features * n_hidden": self.n_features * self.n_hidden}
         if self.inputs.kind in ("independent", "correlated_blocks"):
@@ -291,26 +259,8 @@ class Config:
             if size >= _MAX_ELEMENTS:
                 raise ValueError(f"Config: {what} must be < 2**34, got {size}")
 
-    def _check_rounding(self) -> None:
-        """Refuse numbers that the dtype can only hold as 0 or as infinite."""
-        limits = np.finfo(self.dtype)
-        least, most = float(limits.smallest_subnormal), float(limits.max)
-        for name in _ROUNDED:
-            value = getattr(self, name)
-            for number in value if isinstance(value, tuple) else (value,):
-                # Half of the least number is rounded to 0.
-                if number and not least / 2 < number <= most:
-                    raise ValueError(
-                        f"Config: {name} must not round to 0 or infinity in {self.dtype}, "
-                        f"which holds {least:.3g} to {most:.3g}, got {number}"
-                    )
-        for name in ("momentum", "betas"):
-            value = getattr(self, name)
-            for number in value if isinstance(value, tuple) else (value,):
-                if np.dtype(self.dtype).type(number) == 1:
-                    raise ValueError(
-                        f"Config: {name} must not round to 1 in {self.dtype}, got {number}"
-                    )
+    def _check_exact_rounding(self) -> None:
+        """Refuse numbers that the core or the dtype rounds to no effect."""
         # A unit is dropped where a random number of 32 bits is below the chance.
         if self.dropout and not 2**-32 <= self.dropout <= 1 - 2**-32:
             raise ValueError(
@@ -350,140 +300,27 @@ class Config:
         """l1 after the last point of its schedule."""
         return self.l1 * (self.l1_schedule[-1][1] if self.l1_schedule else 1.0)
 
-    @property
-    def _effective_weight_decay(self) -> float:
-        return _WEIGHT_DECAY[self.optimizer] if self.weight_decay is None else self.weight_decay
-
-    def replace(self, **changes: Any) -> Config:
-        """A copy with some fields changed, checked like a new one."""
-        return replace(self, **changes)
-
-    @property
-    def digest(self) -> str:
-        """20 hexadecimal digits that identify what affects results.
-
-        The start of the SHA-256 of the effective fields that differ from their defaults, the two
-        sizes, and :data:`NUMERICS_VERSION`, as canonical JSON. Settings that are equal in effect,
-        such as ``weight_decay=None`` and the number it stands for, have equal digests; a field
-        added in a later version leaves the digests of configurations that do not use it alone.
-        """
-        changed = {
-            name: value
-            for name, value in self.to_dict().items()
-            if name in ("n_features", "n_hidden") or not self._is_default(name)
-        }
-        if "inputs" in changed:
-            changed["inputs"] = _inputs.to_dict(self.inputs, defaults=False)
-        changed.pop("weight_decay", None)
-        if self._effective_weight_decay != _WEIGHT_DECAY[self.optimizer]:
-            changed["weight_decay"] = self._effective_weight_decay
-        changed["numerics_version"] = NUMERICS_VERSION
-        canonical = json.dumps(changed, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:20]
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON can hold them: the inputs as a dict, tuples as lists."""
-        result: dict[str, Any] = {}
-        for name in DEFAULTS:
-            result[name] = _lists(getattr(self, name))
-        result["inputs"] = _inputs.to_dict(self.inputs)
-        return result
+    def _stored(self, name: str, defaults: bool) -> Any:
+        if name == "inputs":
+            return _inputs.to_dict(self.inputs, defaults)
+        return super()._stored(name, defaults)
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> Config:
         """The inverse of :meth:`to_dict`; fields that are left out take their defaults."""
-        if not isinstance(mapping, Mapping):
-            raise _checks.refused("Config.from_dict: mapping", "a mapping", mapping, kind=TypeError)
-        values = dict(mapping)
-        _checks.known_names("Config", values, DEFAULTS)
+        values = cls._values(mapping)
         if "inputs" in values:
             values["inputs"] = _inputs.from_dict(values["inputs"])
         return cls(**values)
 
-    def __repr__(self) -> str:
-        shown = [
-            f"{name}={_checks.shown(getattr(self, name))}"
-            for name in DEFAULTS
-            if not self._is_default(name)
-        ]
-        return f"Config({', '.join(shown)})"
 
-
-DEFAULTS: dict[str, Any] = {
-    item.name: item.default if item.default_factory is MISSING else item.default_factory()
-    for item in fields(Config)
-}
+DEFAULTS: dict[str, Any] = defaults_of(Config)
 """Name and default of each field in order; the two required ones have one that no value equals."""
-
-
-def _betas(value: Any) -> tuple[float, float]:
-    label = "Config: betas"
-    if hasattr(value, "__array__"):
-        given = _checks.as_array(label, value)
-        value = [*given] if given.ndim else value
-    if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise _checks.refused(label, "a pair of numbers", value, kind=TypeError)
-    first, second = (
-        _checks.setting(f"{label}[{i}]", beta, (">=", 0), ("<", 1)) for i, beta in enumerate(value)
-    )
-    return first, second
-
-
-def _l1_schedule(value: Any, steps: int) -> tuple[tuple[int, float], ...] | None:
-    if value is None:
-        return None
-    label = "Config: l1_schedule"
-    points = value.tolist() if isinstance(value, np.ndarray) else value
-    sequence = (tuple, list)
-    if not isinstance(points, sequence) or not all(
-        isinstance(point, sequence) and len(point) == 2 for point in points
-    ):
-        raise _checks.refused(label, "a list of pairs (step, factor)", value, kind=TypeError)
-    given: list[tuple[int, float]] = []
-    for i, (at, times) in enumerate(points):
-        step = _checks.integer(f"{label}[{i}]: step", at, (">=", 0), ("<=", steps))
-        if given and step <= given[-1][0]:
-            raise ValueError(f"{label} must have ascending steps, got {step} after {given[-1][0]}")
-        given.append((step, _checks.setting(f"{label}[{i}]: factor", times, (">=", 0))))
-    factors = [factor for _, factor in given]
-    before, after = [*factors[:1], *factors[:-1]], [*factors[1:], *factors[-1:]]
-    kept = tuple(
-        point
-        for point, left, right in zip(given, before, after, strict=True)
-        if not left == point[1] == right
-    )
-    if not kept:
-        raise ValueError(
-            f"{label} must change l1, got {_checks.shown(value)}; a constant factor belongs in l1"
-        )
-    return kept
-
-
-def _lists(value: Any) -> Any:
-    """Tuples as lists, all the way down."""
-    return [_lists(part) for part in value] if isinstance(value, tuple) else value
-
-
-def _importance(value: object, n_features: int) -> tuple[float, ...] | None:
-    if value is None:
-        return None
-    label = "Config: importance"
-    weights = _checks.array(label, value, np.float64, (1,)) + 0.0
-    if len(weights) != n_features:
-        raise ValueError(
-            f"{label} must have length n_features={n_features}, got length {len(weights)}"
-        )
-    if (weights < 0).any():
-        raise ValueError(f"{label} must be >= 0 for every feature, got {weights.min()}")
-    if not weights.any():
-        raise ValueError(f"{label} must be > 0 for at least one feature, got all zeros")
-    listed = value if isinstance(value, (tuple, list)) else _checks.as_array(label, value)
-    _checks.warn_if_rounded(label, listed)
-    return None if (weights == 1).all() else tuple(weights.tolist())
+Config.DEFAULTS = DEFAULTS
 
 
 def check_config(where: str, config: object) -> None:
-    """Refuse what is no Config."""
+    """Refuse what is no configuration of an autoencoder."""
     if not isinstance(config, Config):
         raise _checks.refused(f"{where}: config", "a Config", config, kind=TypeError)
 

@@ -19,8 +19,9 @@ from matplotlib.ticker import (
     StrMethodFormatter,
 )
 
-from fastpolysem import _checks, statistics, theory
-from fastpolysem.config import Config
+from fastpolysem import _checks, statistics
+from fastpolysem.families.autoencoder import theory
+from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.plots._axes import COLORS, MARKERS, axes_or_new, plain
 from fastpolysem.studies import Study
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from fastpolysem import _checks
-from fastpolysem.config import DEFAULTS, Config, check_config
+from fastpolysem.families.autoencoder.config import DEFAULTS, Config, check_config
 
 
 def gradient_flow(config: Config, /, time: float, step: float = 0.01) -> Config:

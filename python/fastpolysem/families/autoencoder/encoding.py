@@ -1,0 +1,243 @@
+"""One encoding under l1, without interference: how ``m`` weights become one.
+
+The flow ``dw/dt = (1 - ‖w‖²) w - λ sign(w)`` of a single feature (Lecomte et al., arXiv 2312.03096,
+section 3), taken in Euler steps. A weight that reaches zero stays there. Gradient descent on the
+summed loss of a model takes the same steps with ``λ = Config.l1 / 4`` and a step of ``4 ·
+learning_rate``.
+
+Derivation of the short cut. All weights that are left take the same step, ``w → (1 + h(1 - ‖w‖²)) w
+- hλ`` with step ``h``, so each is the same function of its start, ``w(t) = a(t) (w(0) - b(t))``
+with
+
+    a → (1 + h(1 - ‖w‖²)) a        b → b + hλ/a (with the new a)        a(0) = 1, b(0) = 0
+
+The threshold ``b`` only rises, and the weights that are left are those that started above it. With
+the start weights sorted and the sums ``P₁`` and ``P₂`` of the ``k`` largest and of their squares at
+hand, ``‖w‖₁ = a (P₁ - kb)`` and ``‖w‖² = a² (P₂ - 2bP₁ + kb²)``: a step costs the same whatever
+``m`` is. This is exact for the Euler steps, not only for the flow.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastpolysem import _checks
+from fastpolysem._files import Archive, open_arrays, save_arrays
+from fastpolysem._native import core
+from fastpolysem.training import seed_array, seed_count
+
+__all__ = ["Trajectories", "simulate"]
+
+# In units of 1 / l1. A single weight is left long before, and from then on the short cut takes it
+# for the difference of two numbers that grow exponentially.
+_MOST_TIME = 5
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Trajectories:
+    """Encodings on their way to one weight: S seeds at R times."""
+
+    n_hidden: int
+    """Number of weights m."""
+    l1: float
+    """λ of the flow."""
+    step: float
+    """Length of an Euler step."""
+    init_scale: float
+    """The start weights are this times |N(0, 1/m)|."""
+    seeds: NDArray[np.uint64]
+    """(S,)"""
+    t: NDArray[np.float64]
+    """(R,) ascending, from 0."""
+    support: NDArray[np.int64]
+    """(S, R) weights that are left, m'."""
+    l1_norm: NDArray[np.float64]
+    """(S, R) their sum."""
+    squared_norm: NDArray[np.float64]
+    """(S, R) sum of their squares."""
+    largest: NDArray[np.float64]
+    """(S, R) the largest weight; 0 if none is left."""
+    second: NDArray[np.float64]
+    """(S, R) the second largest; 0 if it is not left."""
+
+    @property
+    def relative_variance(self) -> NDArray[np.float64]:
+        """(S, R) variance over squared mean of the weights that are left; nan if none is."""
+        with np.errstate(invalid="ignore"):
+            ratio = self.support * self.squared_norm / self.l1_norm**2 - 1
+        result: NDArray[np.float64] = np.where(self.support == 1, 0.0, ratio)
+        return result
+
+    @property
+    def gap(self) -> NDArray[np.float64]:
+        """(S, R) relative gap of the two largest, (largest - second) / largest; nan where none is.
+
+        In the flow it grows by the factor exp(∫ λ / largest dt), until the second is gone: then 1.
+        """
+        with np.errstate(invalid="ignore"):
+            result: NDArray[np.float64] = (self.largest - self.second) / self.largest
+        return result
+
+    def start(self, index: int) -> NDArray[np.float32]:
+        """(m,) the start weights of a seed, the one at this place of ``seeds``."""
+        return _start(self.seeds[index], self.n_hidden, self.init_scale)
+
+    def relative_variance_bounds(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Bounds on a seed's relative variance by its start weights and m' alone, two (R,) arrays.
+
+        The m' weights that are left are the largest start weights minus a threshold, which lies
+        between the smallest of these and the next smaller start weight. Their variance, over the
+        squared distance of their mean from either, bounds the relative variance. Computed anew
+        from the start weights, which takes memory for some times m. nan where no weight is left.
+        """
+        descending = np.sort(self.start(index).astype(np.float64))[::-1]
+        k = self.support[index]
+        some, last = k > 0, np.maximum(k, 1) - 1
+        mean = np.cumsum(descending)[last] / (last + 1)
+        variance = np.maximum(np.cumsum(descending**2)[last] / (last + 1) - mean**2, 0)
+        variance[k == 1] = 0
+        above = mean - descending[last]
+        above[k <= 1] = np.inf  # a single weight is its own mean
+        below = mean - np.append(descending, 0.0)[last + 1]
+        low, high = (np.where(some, variance / one**2, np.nan) for one in (below, above))
+        return low, high
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one .npz file at exactly this path."""
+        everything = {one.name: getattr(self, one.name) for one in fields(self)}
+        save_arrays(_checks.file_path("Trajectories.save: path", path), everything)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Trajectories:
+        """Read a file that `save` wrote; what else is in it is left alone.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged or something else; the message names the path.
+        OSError, MemoryError
+            If it cannot be read, which says nothing about what it holds.
+        """
+        path = _checks.file_path("Trajectories.load: path", path)
+        try:
+            with open_arrays(path) as archive:
+                return cls._from_arrays(archive)
+        except ValueError as error:
+            raise ValueError(
+                f"Trajectories.load: {os.fspath(path)!r} is no complete file written by "
+                f"Trajectories.save: {error}"
+            ) from error
+
+    @classmethod
+    def _from_arrays(cls, archive: Archive) -> Trajectories:
+        seeds, times = archive.described("seeds")[1][:1], archive.described("t")[1][:1]
+        kinds = {"seeds": (np.uint64, seeds), "t": (np.float64, times)}
+        kinds |= {name: (kind, seeds + times) for name, kind in _COLUMNS.items()}
+        found: dict[str, Any] = {name: archive.array(name, *kind) for name, kind in kinds.items()}
+        for name, kind in _SETTINGS.items():
+            found[name] = archive.array(name, kind, ()).item()
+        return cls(**found)
+
+
+def simulate(
+    n_hidden: int,
+    l1: float,
+    seeds: int | ArrayLike = 1,
+    *,
+    step: float = 0.5,
+    until: float | None = None,
+    init_scale: float = 0.9,
+    points: int = 200,
+) -> Trajectories:
+    """Follow encodings from normal start weights until (nearly) all weights are zero.
+
+    The start weights are the sizes of those of a model with one feature and ``m`` neurons at the
+    same seed.
+
+    Parameters
+    ----------
+    n_hidden
+        Number of weights m.
+    l1
+        λ of the flow, > 0; a quarter of `Config.l1`. Beyond about the largest start weight, some
+        times ``1/√m``, it makes all weights vanish: then ``support`` ends at 0.
+    seeds
+        A count S for the seeds 0 to S - 1, or a 1-d collection of integers in [0, 2**64).
+    step
+        Length of an Euler step, 0 < step <= 1.
+    until
+        Time of the end, at most ``5 / l1``; ``2 / l1`` if not given.
+    init_scale
+        Scale of the start weights, whose norm is about this at the start; at most 1.5.
+    points
+        About how many times to record, geometrically spaced, besides the start.
+
+    Returns
+    -------
+    Trajectories
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad arguments, each named with its value and what is allowed.
+    """
+    m = _checks.integer("simulate: n_hidden", n_hidden, (">=", 1), ("<", 2**31))
+    strength = _checks.real("simulate: l1", l1, (">", 0))
+    h = _checks.real("simulate: step", step, (">", 0), ("<=", 1))
+    longest = _MOST_TIME / strength
+    if until is None:
+        until = 2 / strength
+    end = _checks.real("simulate: until", until, (">", 0), ("<=", longest))
+    scale = _checks.real("simulate: init_scale", init_scale, (">", 0), ("<=", 1.5))
+    count = _checks.integer("simulate: points", points, (">=", 1))
+    last = max(1, round(end / h))
+    at = np.unique(np.round(np.geomspace(1, last, count)))
+    at = np.concatenate([[0.0], at])
+    results = 48 * len(at) * seed_count("simulate", seeds)
+    needed = {"the weights of one seed": 20 * m, "the results": results}
+    _checks.memory("simulate", needed, "use fewer weights, seeds or points")
+    chosen = seed_array("simulate", seeds)
+    # Half a step before each time, whose rounding then does not matter.
+    times = ((at - 0.5) * h).tolist()
+    runs = [core.encoding_run(_start(seed, m, scale), strength, h, end, times) for seed in chosen]
+    shape = len(chosen), len(at)
+    columns = {name: np.array([run[name] for run in runs]).reshape(shape) for name in _COLUMNS}
+    return Trajectories(
+        n_hidden=m,
+        l1=strength,
+        step=h,
+        init_scale=scale,
+        seeds=chosen,
+        t=at * h,
+        support=columns.pop("support").astype(np.int64),
+        **columns,
+    )
+
+
+# By their types in a file, and the trajectories as (S, R) arrays.
+_SETTINGS: dict[str, Any] = {
+    "n_hidden": np.int64,
+    "l1": np.float64,
+    "step": np.float64,
+    "init_scale": np.float64,
+}
+_COLUMNS: dict[str, Any] = {
+    "support": np.int64,
+    "l1_norm": np.float64,
+    "squared_norm": np.float64,
+    "largest": np.float64,
+    "second": np.float64,
+}
+
+
+def _start(seed: np.uint64, n_hidden: int, init_scale: float) -> NDArray[np.float32]:
+    start: NDArray[np.float32] = core.encoding_start(
+        int(seed), n_hidden, init_scale / math.sqrt(n_hidden)
+    )
+    return start

@@ -1,0 +1,204 @@
+"""The autoencoder as one of the package's families."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastpolysem import _checks
+from fastpolysem._native import core
+from fastpolysem.families.autoencoder.config import (
+    DEFAULTS,
+    NUMERICS_VERSION,
+    Config,
+    core_settings,
+)
+from fastpolysem.families.autoencoder.objective import (
+    Parameters,
+    shapes,
+    stacked_parameters,
+    unstacked,
+)
+from fastpolysem.families.base import Arrays, Column, Figure, Options, Trained
+
+# Of each count: what it is, and the size that it cannot exceed.
+_COUNTS = {
+    "polysemantic": ("neurons with at least two features of 0.8 <= |weight| <= 1.2", "n_hidden"),
+    "benign": ("pairs of such features on one neuron, of opposite signs", None),
+    "malign": ("pairs of such features on one neuron, of the same sign", None),
+    "signed_slots": ("neurons that hold the largest |weight| of two or more features", "n_hidden"),
+    "signed_slots_benign": ("those of them whose features have both signs", "n_hidden"),
+    "dead": ("neurons without any |weight| >= 0.8", "n_hidden"),
+    "unrepresented": ("features without any |weight| >= 0.8", "n_features"),
+    "nonzeros": ("weights that are not exactly zero, of both matrices if untied", None),
+}
+_OTHERS = (
+    Column(
+        "loss",
+        "float64",
+        "final squared error, without noise and dropout, on the basis batch",
+        diverged=np.nan,
+    ),
+    Column(
+        "residual",
+        "float64",
+        "largest |gradient| of the objective without noise and dropout, at the final l1, over the "
+        "non-zero weights",
+        diverged=np.nan,
+    ),
+    Column("steps_taken", "int64", "updates done, fewer than asked for after a certified stop"),
+)
+
+
+class Autoencoder:
+    """The paper's model; see `fastpolysem.families.base.Family` for what each member is."""
+
+    kind = "autoencoder"
+    numerics_version = NUMERICS_VERSION
+    config_type = Config
+    kernels: tuple[str, ...] = ("auto", "generic", "dense", "sparse", "lanes")
+    sizes: tuple[str, ...] = ("n_features", "n_hidden")
+    primary = "polysemantic"
+    beside: tuple[str, ...] = ("loss", "unrepresented", "dead", "benign", "malign")
+    headings: Mapping[str, str] = {
+        "n_features": "n",
+        "n_hidden": "m",
+        "collision_law": "n²/4m",
+        "null_mean": "null model",
+    }
+
+    def columns(self, config: Config) -> tuple[Column, ...]:
+        counts = []
+        for name, (doc, size) in _COUNTS.items():
+            bounds = 0, None if size is None else getattr(config, size)
+            dtype = "int64" if name == "nonzeros" else "int32"
+            counts.append(Column(name, dtype, doc, diverged=-1, bounds=bounds))
+        return (*counts, *_OTHERS)
+
+    def metrics(self, config: Config) -> tuple[str, ...]:
+        names: tuple[str, ...] = core.METRICS
+        return names
+
+    def settings(self, config: Config) -> dict[str, Any]:
+        return {name: getattr(config, name) for name in DEFAULTS}
+
+    def steps(self, config: Config) -> int:
+        return config.steps
+
+    def shapes(self, config: Config) -> dict[str, tuple[int, ...]]:
+        return shapes(config)
+
+    def pack(self, config: Config, weights: Any) -> Arrays:
+        parts = weights if isinstance(weights, tuple) else (weights,)
+        named = zip(Parameters._fields, parts, strict=False)
+        return {name: part for name, part in named if part is not None}
+
+    def unpack(self, config: Config, arrays: Arrays) -> Any:
+        parts = arrays["encoder"], arrays.get("decoder"), arrays.get("bias")
+        return unstacked(config, parts, single=False)
+
+    def flops(self, config: Config) -> int:
+        n, m = config.n_features, config.n_hidden
+        flops = (3 if config.tied else 6) * n * n * m
+        if config.noise_sharing == "input":
+            flops += 4 * config.inputs._rows(n) * n * m
+        return config.steps * flops
+
+    def memory(self, config: Config, kernel: str, seeds: int, threads: int) -> int:
+        count = min(seeds, 2**32)
+        return threads * int(core.model_bytes(core_settings(config), kernel, count))
+
+    def check(self, config: Config, options: Options, seeds: int) -> Mapping[str, int]:
+        kernel = options.kernel
+        if reason := core.kernel_refusal(core_settings(config), kernel):
+            raise ValueError(f"train: kernel {kernel!r} cannot serve this config: {reason}")
+        start = 0
+        if options.initial_weights is not None:
+            entries = sum(int(np.prod(shape)) for shape in shapes(config).values())
+            start = seeds * entries * np.dtype(config.dtype).itemsize
+        axes = 3 if config.noise_sharing == "input" else 2
+        return {
+            "the initial weights": start,
+            "the noise": _checks.copied_bytes(options.noise_sequence, config.dtype, axes),
+        }
+
+    def train(self, config: Config, seeds: NDArray[np.uint64], options: Options) -> Trained:
+        start: tuple[Any, Any, Any] = (None, None, None)
+        if options.initial_weights is not None:
+            label, given = "train: initial_weights", options.initial_weights
+            start, _ = stacked_parameters(label, given, config, len(seeds))
+        noise = _noise_sequence(options.noise_sequence, config, len(seeds))
+        out = core.train(
+            core_settings(config),
+            seeds,
+            {
+                name: part
+                for name, part in zip(Parameters._fields, start, strict=True)
+                if part is not None
+            },
+            noise,
+            list(options.metrics),
+            np.array(options.record_steps, dtype=np.int64),
+            options.return_weights,
+            options.num_threads,
+            options.kernel,
+            options.progress,
+        )
+        weights = None
+        if options.return_weights:
+            weights = {name: out["weights"][name] for name in shapes(config)}
+        return Trained(
+            columns={column.name: out[column.name] for column in self.columns(config)},
+            diverged=out["diverged"],
+            seconds=out["seconds"],
+            kernel=out["kernel"],
+            weights=weights,
+            history=out["history"],
+        )
+
+    def references(self, config: Config) -> dict[str, dict[str, float]]:
+        from fastpolysem.families.autoencoder import theory
+
+        sizes = config.n_features, config.n_hidden
+        laws = {
+            "collision_law": float(theory.collision_law(*sizes)),
+            "null_mean": float(theory.null_mean(*sizes)),
+        }
+        return {"polysemantic": laws, "signed_slots": laws}
+
+    def distribution(self, config: Config, column: str) -> NDArray[np.float64] | None:
+        from fastpolysem.families.autoencoder import theory
+
+        if (
+            column not in ("polysemantic", "signed_slots")
+            or config.n_features > 2 * config.n_hidden
+        ):
+            return None
+        return theory.null_distribution(config.n_features, config.n_hidden)
+
+    def unlearned(self, config: Config) -> tuple[str, int] | None:
+        return "unrepresented", config.n_features
+
+    def figures(self) -> tuple[Figure, ...]:
+        from fastpolysem.families.autoencoder import plots
+
+        return (
+            Figure("polysemantic neurons against hidden neurons", plots.collisions),
+            Figure("share of features unrepresented against hidden neurons", plots.unrepresented),
+        )
+
+
+def _noise_sequence(noise: Any, config: Config, count: int) -> Any:
+    if noise is None:
+        return None
+    if config.stop == "certified":
+        raise ValueError("train: noise_sequence must be None with stop='certified', got noise")
+    rows = (config._rows,) if config.noise_sharing == "input" else ()
+    shape = (config.steps, *rows, config.n_hidden)
+    return _checks.stacked("train: noise_sequence", noise, shape, config.dtype, count)
+
+
+AUTOENCODER = Autoencoder()

@@ -1,0 +1,50 @@
+"""Matrices in colours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+from numpy.typing import ArrayLike, NDArray
+
+from fastpolysem import _checks
+from fastpolysem.plots._axes import axes_or_new
+
+
+def heat_map(
+    matrix: ArrayLike, ax: Axes | None = None, *, limit: float | None = None, label: str = ""
+) -> Axes:
+    """A matrix in colours, white for 0, with its scale beside it.
+
+    Parameters
+    ----------
+    matrix
+        (rows, columns).
+    ax
+        Axes to draw on; None makes a figure.
+    limit
+        Size of the entries with the darkest colours; the largest there is if not given.
+    label
+        What the entries are, written at the scale.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    values = _checks.array("plots.heat_map: matrix", matrix, np.float64, (2,))
+    ax = axes_or_new(ax)
+    largest = float(np.abs(values).max(initial=0))
+    end = limit if limit is not None else largest or 1.0
+    extend = "both" if largest > end else "neither"
+    ax.figure.colorbar(image(ax, values, end), ax=ax, label=label, extend=extend)
+    return ax
+
+
+def image(ax: Axes, values: NDArray[Any], end: float) -> AxesImage:
+    """The matrix, blue below 0 and red above, with the darkest colours at -end and end."""
+    # Square cells would make constrained layouts cut off labels.
+    return ax.imshow(
+        values, cmap="RdBu_r", vmin=-end, vmax=end, interpolation="nearest", aspect="auto"
+    )

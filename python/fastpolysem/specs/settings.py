@@ -1,0 +1,194 @@
+"""What the configurations of all families do alike: check themselves, compare, and be stored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from fastpolysem import _checks
+from fastpolysem.specs import optimizer as _optimizer
+
+
+def defaults_of(cls: type[Any]) -> dict[str, Any]:
+    """Name and default of each field in order; a required one has one that no value equals."""
+    return {
+        item.name: item.default if item.default_factory is MISSING else item.default_factory()
+        for item in fields(cls)
+    }
+
+
+def lists(value: Any) -> Any:
+    """Tuples as lists, all the way down, as JSON has them."""
+    return [lists(part) for part in value] if isinstance(value, tuple) else value
+
+
+class Settings:
+    """Base of configurations: frozen dataclasses whose ``__post_init__`` converts and checks.
+
+    A subclass sets `DEFAULTS` once it is made, and says how its fields that are no plain values
+    are stored.
+    """
+
+    DEFAULTS: ClassVar[dict[str, Any]]
+    REQUIRED: ClassVar[tuple[str, ...]]
+    """Fields without a default, which every digest and repr names."""
+    NUMERICS_VERSION: ClassVar[int]
+
+    # Fields that the checks below are about; a subclass that uses them has them.
+    noise: str
+    noise_shape: float | None
+    optimizer: str
+    weight_decay: float | None
+    betas: tuple[float, float]
+    dtype: str
+
+    def _label(self, name: str) -> str:
+        return f"{type(self).__name__}: {name}"
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _is_default(self, name: str) -> bool:
+        same = getattr(self, name) == self.DEFAULTS[name]
+        return np.size(same) == 1 and bool(same)  # an array is no default
+
+    def _refuse(self, name: str, reason: str) -> None:
+        """Refuse a field that differs from its default where it can have no effect."""
+        if not self._is_default(name):
+            raise ValueError(
+                f"{self._label(name)} must be left at {self.DEFAULTS[name]!r} {reason}, "
+                f"got {_checks.shown(getattr(self, name))}"
+            )
+
+    def _check_plain(
+        self,
+        integers: Mapping[str, tuple[_checks.Bound, ...]],
+        reals: Mapping[str, tuple[_checks.Bound, ...]],
+        choices: Mapping[str, Iterable[str]],
+        flags: Iterable[str],
+    ) -> None:
+        """Convert and check the fields that hold one plain value each."""
+        for name, bounds in integers.items():
+            self._set(name, _checks.integer(self._label(name), getattr(self, name), *bounds))
+        for name, bounds in reals.items():
+            self._set(name, _checks.setting(self._label(name), getattr(self, name), *bounds))
+        for name, allowed in choices.items():
+            self._set(name, _checks.choice(self._label(name), getattr(self, name), allowed))
+        for name in flags:
+            self._set(name, _checks.flag(self._label(name), getattr(self, name)))
+
+    def _check_noise_shape(self) -> None:
+        """The shape of the kinds of noise that have one; refused for all others."""
+        noise = self.noise
+        if noise not in ("student_t", "three_point"):
+            self._refuse("noise_shape", f"with noise={noise!r}")
+            return
+        bounds: list[_checks.Bound] = [(">", 2)] if noise == "student_t" else [(">", 0), ("<=", 1)]
+        label = f"{self._label('noise_shape')} with noise={noise!r}"
+        self._set("noise_shape", _checks.setting(label, self.noise_shape, *bounds))
+
+    def _check_optimizer(self) -> None:
+        """Refuse what the optimizer does not have."""
+        if self.weight_decay is not None:
+            decay = _checks.setting(self._label("weight_decay"), self.weight_decay, (">=", 0))
+            self._set("weight_decay", decay)
+        self._set("betas", _optimizer.checked_betas(self._label("betas"), self.betas))
+        if self.optimizer == "sgd":
+            for name in ("betas", "epsilon"):
+                self._refuse(name, "with optimizer='sgd'")
+            if self.weight_decay:
+                raise ValueError(
+                    f"{self._label('weight_decay')} must be None or 0 with optimizer='sgd', "
+                    f"got {self.weight_decay}"
+                )
+        else:
+            self._refuse("momentum", f"with optimizer={self.optimizer!r}")
+
+    def _check_rounding(self, names: Iterable[str]) -> None:
+        """Refuse numbers that the dtype can only hold as 0 or as infinite."""
+        dtype = self.dtype
+        limits = np.finfo(dtype)
+        least, most = float(limits.smallest_subnormal), float(limits.max)
+        for name in names:
+            value = getattr(self, name)
+            for number in value if isinstance(value, tuple) else (value,):
+                # Half of the least number is rounded to 0.
+                if number and not least / 2 < abs(number) <= most:
+                    raise ValueError(
+                        f"{self._label(name)} must not round to 0 or infinity in {dtype}, "
+                        f"which holds {least:.3g} to {most:.3g}, got {number}"
+                    )
+        for name in ("momentum", "betas"):
+            value = getattr(self, name)
+            for number in value if isinstance(value, tuple) else (value,):
+                if np.dtype(dtype).type(number) == 1:
+                    raise ValueError(
+                        f"{self._label(name)} must not round to 1 in {dtype}, got {number}"
+                    )
+
+    @property
+    def _effective_weight_decay(self) -> float:
+        usual = _optimizer.WEIGHT_DECAY[self.optimizer]
+        return usual if self.weight_decay is None else self.weight_decay
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed, checked like a new one."""
+        return replace(self, **changes)  # type: ignore[type-var]
+
+    def _stored(self, name: str, defaults: bool) -> Any:
+        """A field as JSON holds it; parts of it that are at their defaults may be left out."""
+        return lists(getattr(self, name))
+
+    def _hashed(self) -> dict[str, Any]:
+        """What the digest is made of: the effective fields that differ from their defaults."""
+        changed = {
+            name: self._stored(name, defaults=False)
+            for name in self.DEFAULTS
+            if name in self.REQUIRED or not self._is_default(name)
+        }
+        changed.pop("weight_decay", None)
+        if self._effective_weight_decay != _optimizer.WEIGHT_DECAY[self.optimizer]:
+            changed["weight_decay"] = self._effective_weight_decay
+        changed["numerics_version"] = self.NUMERICS_VERSION
+        return changed
+
+    @property
+    def digest(self) -> str:
+        """20 hexadecimal digits that identify what affects results.
+
+        The start of the SHA-256 of the effective fields that differ from their defaults, the
+        required ones, and the family's numerics version, as canonical JSON. Settings that are equal
+        in effect, such as ``weight_decay=None`` and the number it stands for, have equal digests; a
+        field added in a later version leaves the digests of configurations that do not use it
+        alone.
+        """
+        text = json.dumps(self._hashed(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON can hold them: inputs as a dict, tuples as lists."""
+        return {name: self._stored(name, defaults=True) for name in self.DEFAULTS}
+
+    @classmethod
+    def _values(cls, mapping: object) -> dict[str, Any]:
+        """The fields in a mapping that `to_dict` made."""
+        name = cls.__name__
+        if not isinstance(mapping, Mapping):
+            label = f"{name}.from_dict: mapping"
+            raise _checks.refused(label, "a mapping", mapping, kind=TypeError)
+        values = dict(mapping)
+        _checks.known_names(name, values, cls.DEFAULTS)
+        return values
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{name}={_checks.shown(getattr(self, name))}"
+            for name in self.DEFAULTS
+            if not self._is_default(name)
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
