@@ -126,3 +126,11 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "index.html").exists()
+
+
+def test_the_tests_of_further_cases_exist() -> None:
+    folder = Path(__file__).parent
+    named = re.findall(r"`(test_\w+)(?:::(test_\w+))?`", (folder / "FURTHER_CASES.md").read_text())
+    assert len(named) > 30
+    for module, test in named:
+        assert f"def {test}" in (folder / f"{module}.py").read_text()
