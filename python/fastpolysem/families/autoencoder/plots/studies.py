@@ -58,7 +58,6 @@ def collisions(
     summary = _summary("plots.collisions", study)
     ax = axes_or_new(ax)
     ax.set_xscale("log", base=2)
-    ax.set_yscale("log")
     sizes = summary["n_features"].unique()
     groups = _groups(study, summary)
     for index, (label, rows) in enumerate(groups):
@@ -72,6 +71,8 @@ def collisions(
         whole = np.unique(np.round(span))
         ax.plot(span, n**2 / (4 * span), color=_THEORY, lw=1, zorder=1)
         ax.plot(whole, theory.null_mean(n, whole), color=_THEORY, lw=1.5, ls=":", zorder=1)
+    # After the laws: matplotlib before 3.11 warns of a logarithmic axis without data.
+    ax.set_yscale("log")
     _collision_axes(ax, summary)
     handles, labels = ax.get_legend_handles_labels()
     extra: dict[str, Artist] = {
