@@ -247,8 +247,8 @@ def collisions(data: Data) -> str:
         verdict = _verdict(theirs, 16, paper) or _verdict(theirs, 16, large, ", orthant")
         rows.append([m, theirs, _mean(paper), _mean(large), _number(law), *ratio, verdict])
     head = [
-        "m", "theirs (16)", "ours, subgradient", "ours, orthant", "n²/4m",
-        "subgradient over n²/4m", "orthant over n²/4m", "theirs and ours",
+        "m", "published (16)", "ours, subgradient", "ours, orthant", "n²/4m",
+        "ratio to n²/4m, subgradient", "ratio to n²/4m, orthant", "comparison",
     ]  # fmt: skip
     return _table(head, rows)
 
@@ -269,8 +269,8 @@ def dispersions(data: Data) -> str:
                 ]
             )  # fmt: skip
     head = [
-        "l1 update", "m", "variance over mean", "p if Poisson (1)", "null model's",
-        "p if the null model's",
+        "l1 update", "m", "variance / mean", "p (Poisson, ratio 1)",
+        "variance / mean, null model", "p (null model)",
     ]  # fmt: skip
     return _table(head, rows)
 
@@ -290,8 +290,8 @@ def curves(data: Data) -> str:
             ]
         )  # fmt: skip
     head = [
-        "λ", "theirs", "ours", "our percentiles 15 to 85", "features unrepresented",
-        "theirs and ours",
+        "λ", "published", "ours", "15th to 85th percentile, ours", "unrepresented features",
+        "comparison",
     ]  # fmt: skip
     return _table(head, rows)
 
@@ -317,7 +317,7 @@ def orthant(data: Data) -> str:
             ]
         )  # fmt: skip
     head = [
-        "m", "seeds of both", "subgradient", "orthant", "orthant − subgradient", "paired p",
+        "m", "common seeds", "subgradient", "orthant", "orthant − subgradient", "p (paired)",
         "effect size", "correlation",
     ]  # fmt: skip
     return _table(head, rows)
@@ -328,8 +328,9 @@ def starts(data: Data) -> str:
     tables = data.read("initialisations")
     rows = []
     quantities = (
-        ("diagonal of the mean W_start W_endᵀ: start weight of the winner", "about 0.03", "winner"),
-        ("the same if the favourite always won: mean largest start weight",
+        ("diagonal of the mean W_start W_endᵀ (initial weight of the winner)",
+         "about 0.03", "winner"),
+        ("diagonal if the favourite always won (mean largest initial weight)",
          f"0.059 (theory: {expected:.4f})", "favourite"),
     )  # fmt: skip
     models = {
@@ -345,7 +346,9 @@ def starts(data: Data) -> str:
         off.append(
             f"{largest.iloc[-1, 0]:.3g} ({largest.iloc[-1, 1]})" if len(largest) else NOT_RUN
         )
-    rows.insert(1, ["largest size off the diagonal of the mean", "within ±0.015", *off])
+    rows.insert(
+        1, ["largest off-diagonal entry of the mean, absolute value", "within ±0.015", *off]
+    )
     ranks = [
         _number(one["median_rank"].median()) if one["median_rank"].notna().any() else NOT_RUN
         for one in models.values()
@@ -354,9 +357,9 @@ def starts(data: Data) -> str:
         ("share of features whose favourite wins", "favourite_wins"),
         ("share of winners that changed sign", "opposite_sign"),
     ):
-        rows.append([name, "not given", *(_share(one, column) for one in models.values())])
-    rows.append(["median rank of the winner among 4096", "not given", *ranks])
-    return _table(["", "theirs (16)", "ours, subgradient", "ours, orthant"], rows)
+        rows.append([name, "not reported", *(_share(one, column) for one in models.values())])
+    rows.append(["median rank of the winner among 4096", "not reported", *ranks])
+    return _table(["", "published (16)", "ours, subgradient", "ours, orthant"], rows)
 
 
 def _share(models: pd.DataFrame, column: str) -> str:
@@ -392,8 +395,8 @@ def noise(data: Data) -> str:
             row.append(_take_off(ours))
         rows.append(row)
     head = [
-        "noise", "σ", "fourth norm: theirs (5)", "ours, paper", "ours, large",
-        "take-off: theirs", "ours, paper", "ours, large",
+        "noise", "σ", "fourth norm: published (5)", "ours, paper", "ours, large",
+        "take-off: published", "ours, paper", "ours, large",
     ]  # fmt: skip
     return _table(head, rows)
 
@@ -436,7 +439,7 @@ def noise_counts(data: Data) -> str:
     null = float(theory.null_mean(8, 16))
     head = [
         "noise", "excess kurtosis", "σ", "seeds", "fourth norm", "take-off", "polysemantic",
-        f"neurons that several features favour (null model {null:.3f})", "unrepresented of 8",
+        f"shared neurons (null model {null:.3f})", "unrepresented (of 8)",
     ]  # fmt: skip
     return _table(head, rows)
 
@@ -463,9 +466,10 @@ def sparsification(data: Data) -> str:
             ]
         )  # fmt: skip
     head = [
-        "", "seeds", "mean m′ over the published law (theirs: 2.5 to 2.7)",
-        f"corrected law over mean m′, largest deviation where m′ ≥ {sparsity.LEAST}",
-        "λt of the last but one weight's end (theirs: about 1.3)", "seeds, 5 % to 95 %",
+        "", "seeds", "mean m′ / published law (published: 2.5 to 2.7)",
+        f"corrected law / mean m′ − 1, largest deviation where m′ ≥ {sparsity.LEAST}",
+        "λt at which the last but one weight vanishes (published: about 1.3)",
+        "5th to 95th percentile of seeds",
     ]  # fmt: skip
     return _table(head, rows)
 
@@ -476,8 +480,8 @@ def found(data: Data) -> str:
         settings: dict[str, Any] = {"n_features": 32, "n_hidden": m, "l1": 0.032, "steps": 10_000}
         rows.append([m, theirs, *_several(data, settings, theirs)])
     head = [
-        "m", "theirs (1)", "ours, seed 0", "ours, mean", "ours, orthant", "n²/4m",
-        "unrepresented of 32", "theirs among ours",
+        "m", "published (1)", "ours, seed 0", "ours, mean", "ours, orthant", "n²/4m",
+        "unrepresented (of 32)", "seeds at least as extreme",
     ]  # fmt: skip
     return _table(head, rows)
 
@@ -491,7 +495,7 @@ def _several(data: Data, settings: dict[str, Any], theirs: int) -> list[str]:
         str(counts.get(0, NOT_RUN)), _mean(counts), _mean(exact),
         _number(float(theory.collision_law(settings["n_features"], settings["n_hidden"]))),
         _mean((large if every is exact else models)["unrepresented"]),
-        f"{tail} of {len(every)} seeds as far out" if len(every) > 1 else "",
+        f"{tail} of {len(every)}" if len(every) > 1 else "",
     ]  # fmt: skip
 
 
@@ -505,11 +509,16 @@ def collapse(data: Data) -> str:
             row += [_mean(models["polysemantic"]), _mean(models["unrepresented"])]
         rows.append([*row, f"{theory.initial_maximum(m):.4f}"])
     head = [
-        "m", "theirs (1)", "polysemantic, subgradient", "unrepresented of 64, subgradient",
-        "polysemantic, orthant", "unrepresented of 64, orthant",
-        "mean largest start weight (λ/4 = 0.016)",
+        "m", "published (1)", "polysemantic, subgradient", "unrepresented (of 64), subgradient",
+        "polysemantic, orthant", "unrepresented (of 64), orthant",
+        "mean largest initial weight (λ/4 = 0.016)",
     ]  # fmt: skip
     return _table(head, rows)
+
+
+def _range(seeds: Sequence[int]) -> str:
+    least, most = min(seeds), max(seeds)
+    return f"{least}" if least == most else f"{least} to {most}"
 
 
 def slopes(data: Data) -> str:
@@ -531,13 +540,13 @@ def slopes(data: Data) -> str:
             widths = ", ".join(str(point[0]) for point in points)
             rows.append(
                 [
-                    update, f"1 ± {window:g}", widths, f"{min(seeds)} to {max(seeds)}",
+                    update, f"1 ± {window:g}", widths, _range(seeds),
                     _shown(fit.exponent), f"{fit.p_value:.2g}", f"{fit.r_squared:.3f}",
                 ]
             )  # fmt: skip
     head = [
-        "l1 update", "window", "m", "seeds each", "slope (theirs: −1.125, law: −1)",
-        "p of the fit", "R²",
+        "l1 update", "window", "m", "seeds per point", "slope (published: −1.125, law: −1)",
+        "p (goodness of fit)", "R²",
     ]  # fmt: skip
     return _table(head, rows)
 
@@ -556,7 +565,7 @@ def amounts(data: Data) -> str:
                 _mean(some["unrepresented"]),
             ]
         )  # fmt: skip
-    head = ["m", "ours, subgradient", "ours, orthant", "n²/4m", "ours over n²/4m", "unrepresented"]
+    head = ["m", "ours, subgradient", "ours, orthant", "n²/4m", "ratio to n²/4m", "unrepresented"]
     return _table(head, rows)
 
 
@@ -564,18 +573,23 @@ def correlated(data: Data) -> str:
     rows = []
     table = data.read("correlated")
     names = {
-        "sharing": "neurons that features share",
-        "other_block_opposite": "pairs of different blocks, opposite signs",
-        "other_block_same_sign": "pairs of different blocks, same sign",
-        "same_block_opposite": "pairs of one block, opposite signs",
-        "same_block_same_sign": "pairs of one block, same sign",
-        "unrepresented": "features unrepresented, of 50",
+        "sharing": "neurons shared by features",
+        "other_block_opposite": "pairs in different blocks, opposite signs",
+        "other_block_same_sign": "pairs in different blocks, same sign",
+        "same_block_opposite": "pairs in one block, opposite signs",
+        "same_block_same_sign": "pairs in one block, same sign",
+        "unrepresented": "unrepresented features (of 50)",
     }
-    theirs = {"other_block_opposite": "features that never co-occur share with opposite signs"}
+    theirs = {
+        "other_block_opposite": "features that never co-occur share neurons with opposite signs"
+    }
     for column, name in names.items():
         ours = [_mean(table.loc[table["init_scale"] == scale, column]) for scale in (1.0, 0.2)]
         rows.append([name, theirs.get(column, "not counted"), *ours])
-    return _table(["", "theirs (1)", "ours, normal start", 'ours, their "xavier" start'], rows)
+    return _table(
+        ["", "published (1)", "ours, normal initialisation", 'ours, their "xavier" initialisation'],
+        rows,
+    )
 
 
 BLOCKS: dict[str, Callable[[Data], str]] = {
