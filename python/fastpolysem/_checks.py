@@ -16,6 +16,7 @@ import reprlib
 import sys
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
@@ -52,16 +53,19 @@ _SYNONYMS = {
     "gauss": ("gaussian", "normal"),
     "gaussian": ("normal",),
     "glorot": ("xavier",),
+    "hidden": ("n_hidden", "widths"),
     "iterations": ("steps",),
     "l2": ("weight_decay",),
     "lam": ("l1",),
     "lambda": ("l1",),
+    "layers": ("widths",),
     "lr": ("learning_rate",),
     "m": ("n_hidden",),
     "n": ("n_features",),
     "normal": ("gaussian",),
     "p": ("probability",),
     "sigma": ("noise_std",),
+    "sizes": ("widths",),
     "single": ("float32",),
     "std": ("noise_std",),
     "wd": ("weight_decay",),
@@ -154,11 +158,11 @@ def known_names(where: str, given: Iterable[object], allowed: Iterable[str]) -> 
 def suggest_fields(cls: type[T]) -> type[T]:
     """Class decorator for dataclasses: an unknown keyword suggests the field that was meant."""
     init: Callable[..., None] = cls.__init__
-    fields: Mapping[str, object] = cls.__dataclass_fields__  # type: ignore[attr-defined]
+    names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
 
     @functools.wraps(init)
     def checked(self: T, *args: Any, **kwargs: Any) -> None:
-        known_names(cls.__name__, kwargs, fields)
+        known_names(cls.__name__, kwargs, names)
         init(self, *args, **kwargs)
 
     cls.__init__ = checked  # type: ignore[method-assign,assignment]
@@ -365,6 +369,14 @@ def integers(label: str, values: object, *bounds: Bound) -> list[int]:
     if not isinstance(values, Collection) or isinstance(values, unordered):
         raise refused(label, "a list of integers", values, kind=TypeError)
     return [integer(f"{label}[{i}]", value, *bounds) for i, value in enumerate(values)]
+
+
+def listed(label: str, value: object) -> list[Any] | None:
+    """The entries of a list, a tuple or an array with axes, as they are; None for anything else."""
+    if hasattr(value, "__array__") and not isinstance(value, np.generic):
+        array = as_array(label, value)
+        return [*array] if array.ndim else None
+    return [*value] if isinstance(value, (tuple, list, range)) else None
 
 
 def size(number: float) -> str:

@@ -212,8 +212,11 @@ class Figure(NamedTuple):
     """Takes the study and axes."""
 
 
+# Where the package's own families are, which are loaded when they are asked for: the module of the
+# family, in the folder of its configurations, and its name there.
 _BUILT_IN = {
-    "autoencoder": "fastpolysem.families.autoencoder",
+    "autoencoder": "fastpolysem.families.autoencoder.family:AUTOENCODER",
+    "network": "fastpolysem.families.network.family:NETWORK",
 }
 _known: dict[str, Family] = {}
 
@@ -233,8 +236,8 @@ def register_family(family: Family) -> None:
         If there is another family of this kind.
     """
     kind = _checks.text("register_family: kind", family.kind)
-    built_in = _BUILT_IN.get(kind)
-    own = type(family).__module__ == f"{built_in}.family"
+    built_in = _BUILT_IN.get(kind, "").partition(":")[0]
+    own = type(family).__module__ == built_in
     if _known.get(kind, family) is not family or (built_in and not own):
         raise ValueError(f"register_family: kind must be a new one, got {kind!r}, which is taken")
     _known[kind] = family
@@ -249,9 +252,11 @@ def named(kind: str, module: str | None = None) -> Family:
         If there is none.
     """
     if kind not in _known:
-        for name in (_BUILT_IN.get(kind), module):
-            if name is not None:
-                importlib.import_module(name)
+        if kind in _BUILT_IN:
+            place, _, name = _BUILT_IN[kind].partition(":")
+            register_family(getattr(importlib.import_module(place), name))
+        elif module is not None:
+            importlib.import_module(module)
     if kind not in _known:
         raise ValueError(
             f"there is no family of models {kind!r}{_checks.nearest(kind, known())}; "
@@ -265,9 +270,20 @@ def known() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*_BUILT_IN, *_known)))
 
 
+def _family_of(value: object) -> Family | None:
+    folders = {cls.__module__.rpartition(".")[0] for cls in type(value).__mro__}
+    for kind, place in _BUILT_IN.items():
+        if kind not in _known and place.partition(":")[0].rpartition(".")[0] in folders:
+            named(kind)
+    for family in _known.values():
+        if isinstance(value, family.config_type):
+            return family
+    return None
+
+
 def is_config(value: object) -> bool:
     """Whether this is the configuration of a known family."""
-    return any(isinstance(value, family.config_type) for family in _known.values())
+    return _family_of(value) is not None
 
 
 def family_of(config: object) -> Family:
@@ -278,10 +294,9 @@ def family_of(config: object) -> Family:
     TypeError
         If it is no configuration.
     """
-    for family in _known.values():
-        if isinstance(config, family.config_type):
-            return family
-    raise _checks.refused("config", "a Config", config, kind=TypeError)
+    if (family := _family_of(config)) is None:
+        raise _checks.refused("config", "a Config", config, kind=TypeError)
+    return family
 
 
 def check_config(where: str, config: object) -> Family:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks
+from fastpolysem.specs import parts
 
 Magnitude = Literal["one", "uniform", "sign", "signed_uniform"]
 
@@ -23,8 +24,8 @@ class Basis:
 
     kind: ClassVar[str] = "basis"
 
-    def _check(self, n_features: int) -> None:
-        pass
+    def _check(self, label: str, size: str, n_features: int) -> None:
+        """Refuse what does not fit the number of features, which a config calls ``size``."""
 
     def _rows(self, n_features: int) -> int:
         return n_features
@@ -61,13 +62,13 @@ class Independent:
         _set(self, "batch_size", _checks.integer, (">=", 1))
         _set_each(self, "magnitude", _checks.choice, get_args(Magnitude))
 
-    def _check(self, n_features: int) -> None:
+    def _check(self, label: str, size: str, n_features: int) -> None:
         for name in ("probability", "magnitude"):
             value = getattr(self, name)
             if isinstance(value, tuple) and len(value) != n_features:
                 raise ValueError(
-                    f"Independent: {name} must be one value or one per feature, {n_features}, "
-                    f"got {len(value)}"
+                    f"{label} must have one {name} or one for each of {size}={n_features} "
+                    f"features, got {len(value)}"
                 )
 
     @property
@@ -113,16 +114,16 @@ class CorrelatedBlocks:
         for name in ("blocks", "active", "batch_size"):
             _set(self, name, _checks.integer, (">=", 1))
 
-    def _check(self, n_features: int) -> None:
+    def _check(self, label: str, size: str, n_features: int) -> None:
         if n_features % self.blocks:
             raise ValueError(
-                f"Config: inputs with blocks={self.blocks} need n_features to be a multiple of "
-                f"that, got n_features={n_features}"
+                f"{label} with blocks={self.blocks} need {size} to be a multiple of that, "
+                f"got {size}={n_features}"
             )
         if self.active > n_features // self.blocks:
             raise ValueError(
-                f"Config: inputs with active={self.active} need blocks of at least as many "
-                f"features, got n_features / blocks = {n_features // self.blocks}"
+                f"{label} with active={self.active} need blocks of at least as many features, "
+                f"got {size} / blocks = {n_features // self.blocks}"
             )
 
     def _rows(self, n_features: int) -> int:
@@ -211,17 +212,18 @@ class FixedBatch:
         _check_range(f"{label}: indices", columns, n)
         lengths = np.diff(starts)
         places = np.repeat(np.arange(len(lengths)), lengths) * n + columns
-        places, inverse = np.unique(places, return_inverse=True)
-        data = np.bincount(inverse, weights=data, minlength=len(places)).astype(np.float64)
-        if not np.isfinite(data).all():
-            raise ValueError(f"{label}: entries of one place add up to an infinite value")
-        places, data = places[data != 0], data[data != 0]
-        kept = {
-            "indptr": np.searchsorted(places, np.arange(len(starts)) * n).astype(
-                np.int64, copy=False
-            ),
-            "indices": (places % n).astype(np.int32),
-            "values": data,
+        if not (data.all() and (places[1:] > places[:-1]).all()):
+            places, inverse = np.unique(places, return_inverse=True)
+            data = np.bincount(inverse, weights=data, minlength=len(places)).astype(np.float64)
+            if not np.isfinite(data).all():
+                raise ValueError(f"{label}: entries of one place add up to an infinite value")
+            places, data = places[data != 0], data[data != 0]
+            columns = places % n
+            starts = np.searchsorted(places, np.arange(len(starts)) * n)
+        kept: dict[str, NDArray[Any]] = {
+            "indptr": np.array(starts, dtype=np.int64),
+            "indices": np.array(columns, dtype=np.int32),
+            "values": np.array(data),
         }
         for name, part in kept.items():
             part.flags.writeable = False
@@ -268,13 +270,11 @@ class FixedBatch:
         rows, n = self.shape
         return f"FixedBatch({rows} x {n}, {len(self.values)} non-zeros, {self._content[:8]})"
 
-    def _check(self, n_features: int) -> None:
+    def _check(self, label: str, size: str, n_features: int) -> None:
         if self.n_features != n_features:
-            raise ValueError(
-                f"Config: inputs must have n_features={n_features} columns, got {self!r}"
-            )
+            raise ValueError(f"{label} must have {size}={n_features} columns, got {self!r}")
         if not len(self.values):
-            raise ValueError(f"Config: inputs must hold a non-zero entry, got {self!r}")
+            raise ValueError(f"{label} must hold a non-zero entry, got {self!r}")
 
     def _rows(self, n_features: int) -> int:
         return self.shape[0]
@@ -303,24 +303,12 @@ def as_batch(label: str, batch: object, n_features: int) -> FixedBatch:
 
 def to_dict(inputs: Inputs, defaults: bool = True) -> dict[str, Any]:
     """The inputs as JSON can hold them: their kind and fields, on request without the defaults."""
-    result: dict[str, Any] = {"kind": inputs.kind}
-    for field in fields(inputs):
-        value = getattr(inputs, field.name)
-        if isinstance(value, np.ndarray):
-            result[field.name] = value.tolist()
-        elif defaults or value != field.default:
-            result[field.name] = list(value) if isinstance(value, tuple) else value
-    return result
+    return parts.to_dict(inputs, defaults)
 
 
 def from_dict(mapping: object) -> Inputs:
     """The inverse of :func:`to_dict`."""
-    if not isinstance(mapping, Mapping) or "kind" not in mapping:
-        raise _checks.refused("inputs", "a mapping with a 'kind'", mapping, kind=TypeError)
-    values = dict(mapping)
-    cls = KINDS[_checks.choice("inputs: kind", values.pop("kind"), KINDS)]
-    _checks.known_names(cls.__name__, values, cls.__dataclass_fields__)
-    inputs: Inputs = (FixedBatch.from_csr if cls is FixedBatch else cls)(**values)
+    inputs: Inputs = parts.from_dict("inputs", mapping, KINDS)
     return inputs
 
 
@@ -332,14 +320,13 @@ def _set(inputs: Any, name: str, check: Any, *allowed: Any) -> None:
 def _set_each(inputs: Any, name: str, check: Any, *allowed: Any) -> None:
     """Check one value for all features, or one each, kept as a tuple unless all are equal."""
     label, value = f"{type(inputs).__name__}: {name}", getattr(inputs, name)
-    if isinstance(value, np.ndarray) and value.ndim:
-        value = value.tolist()
-    if not isinstance(value, (tuple, list)):
+    given = _checks.listed(label, value)
+    if given is None:
         kept = check(label, value, *allowed)
-    elif not value:
+    elif not given:
         raise ValueError(f"{label} must not be empty")
     else:
-        each = tuple(check(f"{label}[{i}]", one, *allowed) for i, one in enumerate(value))
+        each = tuple(check(f"{label}[{i}]", one, *allowed) for i, one in enumerate(given))
         kept = each[0] if len(set(each)) == 1 else each
     object.__setattr__(inputs, name, kept)
 

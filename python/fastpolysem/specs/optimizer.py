@@ -14,12 +14,10 @@ WEIGHT_DECAY = {"sgd": 0.0, "adam": 0.0, "adamw": 0.01}
 
 def checked_betas(label: str, value: Any) -> tuple[float, float]:
     """The decays of the first and the second moment."""
-    if hasattr(value, "__array__"):
-        given = _checks.as_array(label, value)
-        value = [*given] if given.ndim else value
-    if not isinstance(value, (tuple, list)) or len(value) != 2:
+    given = _checks.listed(label, value)
+    if given is None or len(given) != 2:
         raise _checks.refused(label, "a pair of numbers", value, kind=TypeError)
     first, second = (
-        _checks.setting(f"{label}[{i}]", beta, (">=", 0), ("<", 1)) for i, beta in enumerate(value)
+        _checks.setting(f"{label}[{i}]", beta, (">=", 0), ("<", 1)) for i, beta in enumerate(given)
     )
     return first, second

@@ -239,7 +239,7 @@ class Config(Settings):
         if not isinstance(self.inputs, get_args(Inputs)):
             allowed = "Basis(), Independent(...), CorrelatedBlocks(...) or FixedBatch(...)"
             raise _checks.refused("Config: inputs", allowed, self.inputs, kind=TypeError)
-        self.inputs._check(self.n_features)
+        self.inputs._check(self._label("inputs"), "n_features", self.n_features)
         if isinstance(self.inputs, _inputs.Independent):
             if isinstance(self.inputs.probability, tuple):
                 allowed = "inputs with one probability for all features"

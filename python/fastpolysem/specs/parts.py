@@ -1,0 +1,34 @@
+"""Fields of a configuration that are objects themselves: dataclasses with a ``kind``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from fastpolysem import _checks
+from fastpolysem.specs.settings import lists
+
+
+def to_dict(part: Any, defaults: bool = True) -> dict[str, Any]:
+    """The part as JSON can hold it: its kind and fields, on request without the defaults."""
+    result: dict[str, Any] = {"kind": part.kind}
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if isinstance(value, np.ndarray):
+            result[field.name] = value.tolist()
+        elif defaults or value != field.default:
+            result[field.name] = lists(value)
+    return result
+
+
+def from_dict(label: str, mapping: object, kinds: Mapping[str, Any]) -> Any:
+    """The inverse of `to_dict`, for the classes in ``kinds``."""
+    if not isinstance(mapping, Mapping) or "kind" not in mapping:
+        raise _checks.refused(label, "a mapping with a 'kind'", mapping, kind=TypeError)
+    values = dict(mapping)
+    cls = kinds[_checks.choice(f"{label}: kind", values.pop("kind"), kinds)]
+    _checks.known_names(cls.__name__, values, [field.name for field in fields(cls)])
+    return getattr(cls, "from_csr", cls)(**values)
