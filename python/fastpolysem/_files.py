@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import math
 import os
 import secrets
@@ -220,6 +221,16 @@ def reading(path: Path) -> Iterator[IO[bytes]]:
 def save_arrays(target: Path, arrays: Mapping[str, Any]) -> None:
     """Write arrays to one .npz file at exactly this path; one that was there is replaced."""
     write_whole(target, lambda file: np.savez(file, **arrays), replace=True)
+
+
+def hash_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 of what arrays hold and are called, the same on every machine."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        portable = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        digest.update(f"{name} {portable.dtype.str} {array.shape}\n".encode())
+        digest.update(portable.reshape(-1).data)
+    return digest.hexdigest()
 
 
 # Deflate cannot do better; bytes on top are what a header may take.

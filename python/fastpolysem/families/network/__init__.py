@@ -1,0 +1,1 @@
+"""Networks of several layers with hidden nonlinearities, trained on tasks."""
