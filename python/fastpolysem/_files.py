@@ -218,9 +218,10 @@ def reading(path: Path) -> Iterator[IO[bytes]]:
         raise ContentError(first_line(error)) from error
 
 
-def save_arrays(target: Path, arrays: Mapping[str, Any]) -> None:
-    """Write arrays to one .npz file at exactly this path; one that was there is replaced."""
-    write_whole(target, lambda file: np.savez(file, **arrays), replace=True)
+def save_arrays(target: Path, arrays: Mapping[str, Any], *, replace: bool = True) -> None:
+    """Write arrays to one .npz file at exactly this path; one that was there is replaced, or
+    stays."""
+    write_whole(target, lambda file: np.savez(file, **arrays), replace=replace)
 
 
 def hash_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> str:

@@ -202,6 +202,8 @@ class TrainingResult:
         if self.weights is not None:
             parts = families.family_of(self.config).pack(self.config, self.weights)
             arrays |= {f"weights.{name}": part for name, part in parts.items()}
+        for sha256, parts in families.attachments(self.config).items():
+            arrays |= {f"attached.{sha256}.{name}": part for name, part in parts.items()}
         save_arrays(_checks.file_path("TrainingResult.save: path", path), arrays)
 
     @classmethod
@@ -231,7 +233,13 @@ class TrainingResult:
     def _from_arrays(cls, arrays: Archive) -> TrainingResult:
         if (written := arrays.text("format")) != _FORMAT:
             raise ValueError(f"its format is {written!r}, not {_FORMAT!r}")
-        config = families.from_dict(json.loads(arrays.text("config")))
+
+        def attached(sha256: str) -> dict[str, NDArray[Any]]:
+            start = f"attached.{sha256}."
+            named = [name for name in arrays if name.startswith(start)]
+            return {name.removeprefix(start): arrays.unpacked(name) for name in named}
+
+        config = families.from_dict(json.loads(arrays.text("config")), attached=attached)
         family = families.family_of(config)
         count = arrays.described("seeds")[1][:1]
         checked = arrays.array

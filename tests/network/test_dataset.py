@@ -339,7 +339,7 @@ def test_arrays_of_another_hash_are_refused():
     stored = config(data).to_dict() | {"inputs": {"kind": "dataset", "sha256": "0" * 64}}
     check(
         ValueError,
-        f"the arrays with the hash {'0' * 64} must have been made or read",
+        f"the arrays of {'0' * 64} have the hash {data.sha256}",
         NetworkConfig.from_dict,
         stored,
         lambda _: data.attachments[data.sha256],

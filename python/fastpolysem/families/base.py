@@ -306,9 +306,28 @@ def check_config(where: str, config: object) -> Family:
     return family_of(config)
 
 
-def from_dict(mapping: Mapping[str, Any], module: str | None = None) -> Any:
-    """The configuration that ``to_dict`` made this of; without "kind" it is the autoencoder's."""
+def attachments(config: AnyConfig) -> Mapping[str, Arrays]:
+    """Arrays of which a configuration's ``to_dict`` names the hash alone, by that hash.
+
+    A configuration that has such has an attribute of this name, and its ``from_dict`` takes, as a
+    second argument, a function that gives the arrays of a hash, see `hash_of_arrays`.
+    """
+    found: Mapping[str, Arrays] = getattr(config, "attachments", {})
+    return found
+
+
+def from_dict(
+    mapping: Mapping[str, Any],
+    module: str | None = None,
+    attached: Callable[[str], Arrays] | None = None,
+) -> Any:
+    """The configuration that ``to_dict`` made this of; without "kind" it is the autoencoder's.
+
+    ``attached`` gives the arrays that it names by this hash.
+    """
     kind = mapping.get("kind", "autoencoder") if isinstance(mapping, Mapping) else "autoencoder"
     if not isinstance(kind, str):
         raise _checks.refused("config: kind", "the name of a family", kind, kind=TypeError)
-    return named(kind, module).config_type.from_dict(mapping)
+    config_type = named(kind, module).config_type
+    takes = attached is not None and hasattr(config_type, "attachments")
+    return config_type.from_dict(mapping, attached) if takes else config_type.from_dict(mapping)

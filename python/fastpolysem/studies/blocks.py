@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
-from fastpolysem.families import AnyConfig, family_of, from_dict
+from fastpolysem.families import AnyConfig, Arrays, family_of, from_dict
 from fastpolysem.studies.arrays import history_schema, history_table, weights_schema, weights_table
+from fastpolysem.studies.attachments import Attachments
 from fastpolysem.studies.rows import columns, frame, rows_of
 from fastpolysem.studies.seedsets import SeedSet
 from fastpolysem.training import Record, TrainingResult, train
@@ -97,13 +99,21 @@ def train_block(
     seeds: range | NDArray[np.uint64],
     num_threads: int,
     kept: Kept | None = None,
+    attached: str | dict[str, Arrays] | None = None,
 ) -> dict[str, Any]:
     """Train one block: the task that executors run.
+
+    ``attached`` is what `attachments.given` gives for the configuration.
 
     Plain values, arrays and Arrow tables come out, whose pickles are as small as their numbers:
     ``rows`` is a column each, ``weights`` and ``history`` are tables or None.
     """
-    checked, kept = from_dict(config), kept or Kept()
+    load = (
+        Attachments(Path(attached)).load
+        if isinstance(attached, str)
+        else (attached or {}).__getitem__
+    )
+    checked, kept = from_dict(config, attached=load), kept or Kept()
     result = train(
         checked,
         np.array(seeds, dtype=np.uint64),

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from fastpolysem import _checks, families, statistics
 from fastpolysem._native import default_threads
 from fastpolysem.families import AnyConfig
-from fastpolysem.studies import arrays, signals
+from fastpolysem.studies import arrays, attachments, signals
 from fastpolysem.studies import progress as _progress
 from fastpolysem.studies.arguments import (
     checked_configs,
@@ -503,7 +503,8 @@ class _Collector:
                 while len(handed_out) < _MAX_HANDED_OUT and (task := self.tasks.take()):
                     block = task.next_block() or SeedSet()
                     plain = task.config.to_dict(), block.listed(), self.num_threads, self.kept
-                    future = checked_job(executor.submit(train_block, *plain))
+                    attached = attachments.given(task.config, self.study.path)
+                    future = checked_job(executor.submit(train_block, *plain, attached))
                     task.running += block.count
                     self.tasks.put_back(task)
                     handed_out[future] = task, block

@@ -43,6 +43,7 @@ from fastpolysem._parquet import read_table
 from fastpolysem.families import AnyConfig
 from fastpolysem.studies import arrays
 from fastpolysem.studies import rows as schemas
+from fastpolysem.studies.attachments import AttachmentError, Attachments
 from fastpolysem.studies.rows import IDENTITY
 from fastpolysem.studies.seedsets import Range, SeedSet
 
@@ -61,6 +62,10 @@ _KINDS = ("weights", "history")  # files whose name does not begin so hold rows
 _DIGEST = re.compile(r"[0-9a-f]{20}")
 _MOST_MERGES = 10
 _LEFTOVER = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
+_HALF_WRITTEN = (
+    "is half-written: its writer was killed, or is at work now; once nothing collects into this "
+    "folder it can be deleted"
+)
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,7 @@ class Store:
         if _type(self.path) not in (None, stat.S_IFDIR):
             shown = _checks.shown_path(self.path)
             raise NotADirectoryError(f"{shown} must be the folder of a study, but is a file")
+        self.attachments = Attachments(self.path)
 
     def digests(self) -> list[str]:
         """Names of the sub-folders of configurations: a digest, or what a config.json makes one.
@@ -151,6 +157,9 @@ class Store:
         if not configs:
             reason += self._hint()
         found = [Damage(path, reason) for path in sorted(self.path.glob("*.parquet"))]
+        for file in sorted(self.attachments.folder.glob(".*.tmp")):
+            if _LEFTOVER.fullmatch(file.name):
+                found.append(Damage(file, _HALF_WRITTEN))
         for folder in self._folders():
             if folder.name not in configs and not _DIGEST.fullmatch(folder.name):
                 try:
@@ -165,11 +174,7 @@ class Store:
         found = []
         for file in sorted((self.path / digest).iterdir()):
             if _LEFTOVER.fullmatch(file.name):
-                reason = (
-                    "is half-written: its writer was killed, or is at work now; once nothing "
-                    "collects into this folder it can be deleted"
-                )
-                found.append(Damage(file, reason))
+                found.append(Damage(file, _HALF_WRITTEN))
             elif not file.name.startswith(".") and (not _is_own(file) or _is_foreign(file)):
                 found.append(Damage(file, "is no file of a study, and is not read"))
         return found
@@ -182,9 +187,17 @@ class Store:
         """
         folder = self.path / digest
         try:
-            return _read_config(folder)
+            config, metadata = _read_config(folder, self.attachments)
+            self.attachments.check(config)
         except _UnusableError as error:
             raise DamagedStudyError([Damage(folder, str(error))]) from None
+        except AttachmentError as error:
+            name = error.path.relative_to(self.path)
+            damages = [Damage(folder, f"needs {name}, which {error.reason}")]
+            if os.path.lexists(error.path):
+                damages.insert(0, Damage(error.path, error.reason))
+            raise DamagedStudyError(damages) from None
+        return config, metadata
 
     def files(self, digest: str, kind: str = "seeds", key: str = "") -> list[Path]:
         """Files of a configuration with "seeds" (rows), "weights" or "history", by seeds.
@@ -219,6 +232,8 @@ class Store:
 
     def write_config(self, config: AnyConfig, metadata: Mapping[str, Any]) -> None:
         """Write or complete ``config.json``; stored metadata stays unless given anew."""
+        with _noted(self.attachments.folder):
+            self.attachments.write(config)
         folder = self.path / config.digest
         if not folder.exists():
             folder.mkdir(parents=True, exist_ok=True)
@@ -439,7 +454,7 @@ def _checksum_of_json(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def _read_config(folder: Path) -> tuple[Any, dict[str, Any]]:
+def _read_config(folder: Path, attachments: Attachments) -> tuple[Any, dict[str, Any]]:
     file = folder / "config.json"
     try:
         size = _check_regular(file)
@@ -457,7 +472,9 @@ def _read_config(folder: Path) -> tuple[Any, dict[str, Any]]:
     if schema not in _READABLE or isinstance(schema, bool):
         raise _wrong_version("schema version", schema, SCHEMA_VERSION)
     try:
-        config = families.from_dict(content["config"])
+        config = families.from_dict(content["config"], attached=attachments.load)
+    except AttachmentError:
+        raise
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise _UnusableError(f"config.json holds no valid config ({first_line(error)})") from None
     expected = families.family_of(config).numerics_version
@@ -627,8 +644,15 @@ def _write_table(target: Path, table: pa.Table) -> bool:
 
 
 def _write(target: Path, write: Callable[[IO[bytes]], Any], *, replace: bool = False) -> bool:
-    try:
+    with _noted(target):
         return write_whole(target, write, replace=replace)
+
+
+@contextlib.contextmanager
+def _noted(target: Path) -> Iterator[None]:
+    """Say of an error what was being written."""
+    try:
+        yield
     except OSError as error:
         error.add_note(
             f"while writing {_checks.shown_path(target)}; all files written before are complete"

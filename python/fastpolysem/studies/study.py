@@ -135,7 +135,7 @@ class Study:
             and not (skip_damaged and (store.path / SET_ASIDE).exists())
         ):
             raise store.missing()
-        for damage in damages:
+        for damage in dict.fromkeys(damages):  # several configurations may need one file
             target = store.set_aside(damage)
             moved = (
                 f"moved to {_checks.shown_path(target)}" if target else "moved by another process"

@@ -193,16 +193,20 @@ class Dataset:
         _checks.known_names("Dataset", values, ("sha256", "batch_size", "label_noise"))
         sha256 = _checks.text("Dataset: sha256", values.get("sha256"))
         if sha256 not in _known and attachments is not None:
-            content = _Content.of(attachments(sha256))
-            if content.sha256 == sha256:
-                _recent.append(content)
-        found = cls.known(**values)
-        if found is None:
+            arrays = attachments(sha256)
+            if (found := hash_of_arrays(arrays)) != sha256:
+                raise ValueError(f"Dataset: the arrays of {sha256} have the hash {found}")
+            content = _Content.of(arrays)
+            vars(content)["sha256"] = sha256  # need not be computed again
+            _known[sha256] = content
+            _recent.append(content)
+        data = cls.known(**values)
+        if data is None:
             raise ValueError(
                 f"Dataset: the arrays with the hash {sha256} must have been made or read in this "
                 "process, but they have not; call fp.Dataset with them, or open their study"
             )
-        return found
+        return data
 
     def _identity(self) -> tuple[Any, ...]:
         return self.sha256, self.batch_size, self.label_noise
