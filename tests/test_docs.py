@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import doctest
 import importlib
 import inspect
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import matplotlib
 import pytest
@@ -109,9 +111,10 @@ def test_every_public_name_says_what_it_is(name: str) -> None:
             assert not missing
 
 
-def test_every_field_of_config_is_explained() -> None:
-    for name in fp.Config.__dataclass_fields__:
-        assert re.search(rf"\b{name}\b", fp.Config.__doc__ or ""), name
+@pytest.mark.parametrize("config", [fp.Config, fp.NetworkConfig])
+def test_every_field_of_config_is_explained(config: type[Any]) -> None:
+    for field in dataclasses.fields(config):
+        assert re.search(rf"\b{field.name}\b", config.__doc__ or ""), field.name
 
 
 @pytest.mark.extra

@@ -19,6 +19,7 @@ PUBLIC = {
     *("plots", "report", "theory", "statistics", "studies", "experiments", "encoding"),
     *("collect", "iter_collect", "Study"),
     *("diagnose", "Diagnosis", "gradient_flow", "register_family"),
+    *("NetworkConfig", "NetworkParameters", "Dataset", "targets", "losses", "draw", "Draws"),
 }
 
 

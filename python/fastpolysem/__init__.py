@@ -6,7 +6,8 @@
 >>> float(result.polysemantic.mean())           # polysemantic neurons per model
 1.73
 
-Importing the package loads numpy and nothing else; tables, statistics and plots come on first use.
+Importing the package loads numpy and nothing else; networks, tables, statistics and plots come on
+first use.
 """
 
 from __future__ import annotations
@@ -25,13 +26,27 @@ from fastpolysem.families.autoencoder.config import NUMERICS_VERSION, Config
 from fastpolysem.families.autoencoder.diagnosis import Diagnosis, diagnose
 from fastpolysem.families.autoencoder.gradient_flow import gradient_flow
 from fastpolysem.families.autoencoder.metrics import count_polysemantic
-from fastpolysem.families.autoencoder.objective import Parameters, forward, loss_and_gradient
+from fastpolysem.families.autoencoder.objective import Parameters
 from fastpolysem.families.grid import grid
+from fastpolysem.objective import draw, forward, loss_and_gradient
 from fastpolysem.specs.inputs import Basis, CorrelatedBlocks, FixedBatch, Independent
 from fastpolysem.training import Record, TrainingResult, train
 
 if TYPE_CHECKING:
-    from fastpolysem import encoding, experiments, plots, report, statistics, studies, theory
+    from fastpolysem import (
+        encoding,
+        experiments,
+        losses,
+        plots,
+        report,
+        statistics,
+        studies,
+        targets,
+        theory,
+    )
+    from fastpolysem.families.network.config import NetworkConfig
+    from fastpolysem.families.network.dataset import Dataset
+    from fastpolysem.families.network.objective import Draws, NetworkParameters
     from fastpolysem.studies.collect import collect, iter_collect
     from fastpolysem.studies.study import Study
 
@@ -42,9 +57,13 @@ __all__ = [
     "Basis",
     "Config",
     "CorrelatedBlocks",
+    "Dataset",
     "Diagnosis",
+    "Draws",
     "FixedBatch",
     "Independent",
+    "NetworkConfig",
+    "NetworkParameters",
     "Parameters",
     "Record",
     "Study",
@@ -54,6 +73,7 @@ __all__ = [
     "collect",
     "count_polysemantic",
     "diagnose",
+    "draw",
     "encoding",
     "experiments",
     "forward",
@@ -61,25 +81,36 @@ __all__ = [
     "grid",
     "iter_collect",
     "loss_and_gradient",
+    "losses",
     "metrics",
     "plots",
     "register_family",
     "report",
     "statistics",
     "studies",
+    "targets",
     "theory",
     "train",
 ]
 
-_LAZY_MODULES = ("encoding", "experiments", "plots", "report", "statistics", "studies", "theory")
-_LAZY_NAMES = ("Study", "collect", "iter_collect")
+_LAZY_MODULES = (
+    *("encoding", "experiments", "losses", "plots", "report", "statistics", "studies", "targets"),
+    "theory",
+)
+# Where other names come from.
+_LAZY_NAMES = {
+    **dict.fromkeys(("Study", "collect", "iter_collect"), "studies"),
+    "NetworkConfig": "families.network.config",
+    "Dataset": "families.network.dataset",
+    **dict.fromkeys(("Draws", "NetworkParameters"), "families.network.objective"),
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY_MODULES:
         value: Any = importlib.import_module(f"{__name__}.{name}")
     elif name in _LAZY_NAMES:
-        value = getattr(importlib.import_module(f"{__name__}.studies"), name)
+        value = getattr(importlib.import_module(f"{__name__}.{_LAZY_NAMES[name]}"), name)
     elif name == "__version__":
         from importlib.metadata import version
 

@@ -489,7 +489,7 @@ class Study:
                 row |= references
                 row |= {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high}
             for name in family.beside:
-                if name != metric:
+                if name != metric and name in rows:
                     row[name] = float(valid[name].mean()) if len(valid) else np.nan
             row["digest"] = config.digest
             table.append(row)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, get_args
 
 from fastpolysem import _checks
 
-__all__ = ["BinaryCrossEntropy", "CrossEntropy", "Loss", "Power"]
+__all__ = ["BinaryCrossEntropy", "CrossEntropy", "Power"]
 
 
 @_checks.suggest_fields

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, get_args
 
 from fastpolysem import _checks
 
-__all__ = ["Absolute", "Clauses", "Identity", "Parity", "Relu", "Target"]
+__all__ = ["Absolute", "Clauses", "Identity", "Parity", "Relu"]
 
 
 @dataclass(frozen=True)
