@@ -39,8 +39,9 @@ def grid(config: Any, /, **values: Iterable[Any]) -> list[Any]:
     >>> [c.n_hidden for c in grid(config, n_hidden=range(64, 257, 64))]
     [64, 128, 192, 256]
     """
-    family = check_config("grid", config)
-    _checks.known_names(type(config).__name__, values, family.settings(config))
+    check_config("grid", config)
+    fields = [name for name in config.to_dict() if name != "kind"]
+    _checks.known_names(type(config).__name__, values, fields)
     lists: list[list[Any]] = []
     for name, choices in values.items():
         if isinstance(choices, (str, bytes)) or not isinstance(choices, Iterable):
