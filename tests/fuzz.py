@@ -29,6 +29,7 @@ import numpy as np
 import fastpolysem as fp
 from fastpolysem import metrics
 from fastpolysem.families.autoencoder import config as configuration
+from fastpolysem.families.network import config as network_configuration
 
 REFUSALS = (ValueError, TypeError, MemoryError)
 
@@ -246,6 +247,188 @@ def collect(rng: random.Random) -> None:
     study.summary()
 
 
+def network_settings(rng: random.Random) -> dict[str, Any]:
+    """Fields of a configuration of a small network; most of them fit together."""
+    widths = rng.choice([(N, M, N), (N, 3, M, N), (N, N, N, N), (N, M, 3)])
+    hidden, layers = len(widths) - 2, len(widths) - 1
+
+    def each(usual: Callable[[], Any], count: int) -> Any:
+        """One for all layers, or one each."""
+        return [usual() for _ in range(count)] if rng.random() < 0.4 else usual()
+
+    usual: dict[str, Callable[[], Any]] = {
+        "activation": lambda: each(
+            lambda: rng.choice(get_args(network_configuration.Activation)), hidden
+        ),
+        "bias": lambda: each(lambda: rng.random() < 0.5, layers),
+        "bias_start": lambda: each(lambda: rng.choice([0.0, 0.5, -0.1]), layers),
+        "bias_decay": lambda: points(rng),
+        "residual": lambda: rng.choice([[], [1], [2], [1, 2]]),
+        "tied": lambda: rng.random() < 0.5,
+        "frozen": lambda: each(lambda: rng.random() < 0.3, layers),
+        "inputs": lambda: rows_of_networks(rng, widths[-1]),
+        "target": lambda: target(rng, widths[-1]),
+        "loss": lambda: rng.choice(
+            [
+                fp.losses.Power(some(rng, rng.choice([1, 1.5, 2, 3, 16]))),
+                fp.losses.CrossEntropy(),
+                fp.losses.BinaryCrossEntropy(),
+            ]
+        ),
+        "importance": lambda: [rng.choice([0.5, 1.0, 0.0]) for _ in range(widths[-1])],
+        "l1": lambda: each(lambda: rng.choice([0.0, 0.1]), layers),
+        "l1_schedule": lambda: points(rng),
+        "learning_rate_schedule": lambda: rng.choice(["cosine", points(rng)]),
+        "noise_std": lambda: each(lambda: rng.choice([0.0, 0.1, 1.0]), hidden),
+        "dropout": lambda: each(lambda: rng.choice([0.0, 0.3]), hidden),
+    }
+    chosen: dict[str, Any] = {"widths": widths, "steps": rng.randrange(4)}
+    if rng.random() < 0.1:
+        chosen[rng.choice([*chosen])] = anything(rng)
+    for name in rng.sample(NETWORK_FIELDS, rng.randrange(6)):
+        allowed = network_configuration._CHOICES.get(name)
+        if rng.random() < 0.1:
+            chosen[name] = anything(rng)
+        elif allowed is not None:
+            chosen[name] = rng.choice(get_args(allowed))
+        else:
+            chosen[name] = usual[name]() if name in usual else rng.choice(REALS[2:6])
+    if chosen.get("noise", "none") != "none":
+        chosen.setdefault("noise_std", 0.1)
+    elif rng.random() < 0.8:
+        for name in ("noise_std", "noise_shape", "noise_sharing"):
+            chosen.pop(name, None)
+    data = chosen.get("inputs")
+    if isinstance(data, fp.Dataset) and data.has_classes:
+        chosen.setdefault("loss", fp.losses.CrossEntropy())
+    if widths[-1] != N and not isinstance(data, fp.Dataset) and rng.random() < 0.9:
+        chosen.setdefault("target", target(rng, widths[-1]))
+    return chosen
+
+
+NETWORK_FIELDS = [name for name in fp.NetworkConfig.DEFAULTS if name not in ("widths", "steps")]
+
+
+def points(rng: random.Random) -> Any:
+    """Points of a schedule."""
+    return [(some(rng, i), some(rng, rng.choice([0.0, 0.5, 1.0]))) for i in range(rng.randrange(4))]
+
+
+def target(rng: random.Random, outputs: int) -> Any:
+    kind = rng.randrange(5)
+    if kind < 3:
+        return [fp.targets.Identity, fp.targets.Absolute, fp.targets.Relu][kind]()
+    features = [
+        [some(rng, i) for i in rng.sample(range(N), rng.randrange(1, 4))] for _ in range(outputs)
+    ]
+    if kind == 3:
+        return fp.targets.Parity(some(rng, features))
+    return fp.targets.Clauses(
+        [[[rng.choice([i, ~i]) if isinstance(i, int) else i for i in one]] for one in features]
+    )
+
+
+def rows_of_networks(rng: random.Random, outputs: int) -> Any:
+    """What a network is shown."""
+    kind = rng.randrange(4)
+    if kind == 0:
+        return inputs(rng)
+    if kind == 1:
+        each = [some(rng, rng.choice([0.1, 0.5])) for _ in range(N)]
+        names = [some(rng, rng.choice(["one", "uniform", "sign", "signed_uniform"])) for _ in each]
+        return fp.Independent(each, some(rng, 4), names)
+    rows = np.random.default_rng(rng.getrandbits(32)).normal(size=(6, N))
+    if kind == 2:
+        wanted: Any = [rng.randrange(outputs) for _ in rows]
+    else:
+        wanted = np.abs(rows[:, :1]) @ np.ones((1, outputs)) / 8
+    return fp.Dataset(
+        some(rng, rows),
+        some(rng, wanted),
+        some(rng, rng.choice([None, 1, 4, 6])),
+        some(rng, rng.choice([0.0, 0.3]) if kind == 2 else 0.0),
+        some(rng, rng.choice([None, (rows[:2], wanted[:2])])),
+    )
+
+
+def is_small_network(config: fp.NetworkConfig) -> bool:
+    weights = sum(a * b for a, b in zip(config.widths, config.widths[1:], strict=False))
+    return weights * (config._rows + 1) * (config.steps + 1) < 20_000 and sum(config.widths) < 200
+
+
+def make_network_config(rng: random.Random) -> None:
+    config = fp.NetworkConfig(**network_settings(rng))
+    again = fp.NetworkConfig.from_dict(json.loads(json.dumps(config.to_dict(), allow_nan=False)))
+    assert again == config
+    assert hash(again) == hash(config)
+    assert again.digest == config.digest
+    repr(config)
+
+
+def read_network_config(rng: random.Random) -> None:
+    stored = fp.NetworkConfig(
+        widths=(N, M, N), inputs=fp.Independent(0.3, 4), target=fp.targets.Parity([[0]] * N)
+    ).to_dict()
+    for _ in range(rng.randrange(3)):
+        changed = rng.choice([stored, stored["inputs"], stored["target"], stored["loss"]])
+        if isinstance(changed, dict) and changed:
+            changed[rng.choice([*changed, "", "x"])] = anything(rng)
+    fp.NetworkConfig.from_dict(some(rng, stored))
+
+
+def parameters(rng: random.Random, config: fp.NetworkConfig) -> Any:
+    """Weights of about the right shape."""
+    pairs = list(zip(config.widths, config.widths[1:], strict=False))
+    values = np.random.default_rng(rng.getrandbits(32))
+    stack = rng.choice([(), (2,)])
+    weights = [some(rng, values.normal(size=(*stack, *pair))) for pair in pairs]
+    has_bias = config._spread("bias", config.depth)
+    biases = [
+        some(rng, values.normal(size=(*stack, pair[1])) if has_bias[i] else None)
+        for i, pair in enumerate(pairs)
+    ]
+    given = weights[:1] if config.tied else weights
+    return rng.choice([fp.NetworkParameters(given, biases), given, (given, some(rng, None))])
+
+
+def train_network(rng: random.Random) -> None:
+    config = fp.NetworkConfig(**network_settings(rng))
+    if not is_small_network(config):
+        return
+    options: dict[str, Any] = {}
+    if rng.random() < 0.3:
+        options["initial_weights"] = some(rng, parameters(rng, config))
+    if rng.random() < 0.3:
+        options["record"] = some(rng, (some(rng, "loss"), some(rng, [0])))
+    if rng.random() < 0.3:
+        options["kernel"] = some(rng, rng.choice(["generic", "rows", "lanes"]))
+    if rng.random() < 0.2:
+        options["return_weights"] = some(rng, True)
+    result = fp.train(config, some(rng, rng.randrange(4)), num_threads=some(rng, 1), **options)
+    assert result.loss.shape == (len(result),)
+    assert np.isfinite(result.loss[~result.diverged]).all()
+
+
+def evaluate_network(rng: random.Random) -> None:
+    config = fp.NetworkConfig(**network_settings(rng))
+    if not is_small_network(config):
+        return
+    drawn = fp.draw(config.replace(steps=4), some(rng, 3), some(rng, 0))
+    batch = some(rng, rng.choice([None, drawn.inputs]))
+    noise = some(rng, rng.choice([None, drawn.noise]))
+    if rng.random() < 0.5:
+        fp.forward(parameters(rng, config), config, batch, noise, layers=some(rng, True))
+    else:
+        fp.loss_and_gradient(
+            parameters(rng, config),
+            config,
+            batch,
+            noise,
+            targets=some(rng, rng.choice([None, drawn.targets])),
+            dropout=some(rng, rng.choice([None, drawn.dropout])),
+        )
+
+
 BOUNDARY: list[tuple[Callable[[random.Random], None], float]] = [
     (make_config, 30),
     (read_config, 15),
@@ -254,6 +437,10 @@ BOUNDARY: list[tuple[Callable[[random.Random], None], float]] = [
     (evaluate, 12),
     (measure, 12),
     (collect, 0.1),
+    (make_network_config, 30),
+    (read_network_config, 10),
+    (train_network, 20),
+    (evaluate_network, 15),
 ]
 
 
@@ -276,20 +463,29 @@ class DamagedStudy:
         self.store = store
         config = self.CONFIG
         fp.collect(config, seeds=3, path=folder, keep_weights=True, record=("loss", [0, 3]))
-        self.files = sorted((folder / config.digest).iterdir())
-        archive = folder / "result.npz"
-        fp.train(config, 2, return_weights=True).save(archive)
-        self.files.append(archive)
+        # A configuration that needs a file of arrays besides.
+        self.network = fp.NetworkConfig(widths=(2, 3, 1), inputs=fp.Dataset([[0, 1.5]], [[2.5]]))
+        self.attachments = store.Attachments(folder)
+        store.Store(folder).write_config(self.network, {})
+        self.data = self.attachments.file(self.network.inputs.sha256)
+        self.files = [self.data, folder / self.network.digest / "config.json"]
+        self.files += sorted((folder / config.digest).iterdir())
+        self.archive = folder / "result.npz"
+        fp.train(config, 2, return_weights=True).save(self.archive)
+        self.files.append(self.archive)
         self.content = {file: file.read_bytes() for file in self.files}
         self.said = {file: self.read(file) for file in self.files}
 
     def read(self, file: Path) -> Any:
         """What a file says, in a form that can be compared."""
+        if file == self.data:
+            arrays = self.attachments.load(file.stem)
+            return {name: array.tobytes() for name, array in arrays.items()}
         if file.suffix == ".npz":
             result = fp.TrainingResult.load(file)
             return result.loss.tolist(), np.asarray(result.weights).tobytes(), result.config
         if file.suffix == ".json":
-            return self.store._read_config(file.parent)[0].digest
+            return self.store._read_config(file.parent, self.attachments)[0].digest
         return repr(self.store._read_table(file, self.CONFIG).to_pylist())
 
     def case(self, rng: random.Random) -> None:
@@ -299,14 +495,14 @@ class DamagedStudy:
         file.write_bytes(damaged(rng, pristine, self.content))
         try:
             said = self.read(file)
-        except self.store._UnusableError:
+        except (self.store._UnusableError, self.store.AttachmentError):
             return
         except ValueError:
-            assert file.suffix == ".npz", "only this one speaks for itself"
+            assert file == self.archive, "only this one speaks for itself"
             return
         finally:
             file.write_bytes(pristine)
-        if file.suffix != ".npz":
+        if file != self.archive:
             assert said == self.said[file], "it says something else and nobody noticed"
 
 

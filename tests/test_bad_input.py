@@ -505,6 +505,16 @@ def test_what_a_family_cannot_record():
             "signed_slots: weights must be an array of real",
         ),
         (
+            lambda: metrics.participation_ratio(None),
+            TypeError,
+            "weights must be an array or Parameters(...) with an encoder, got None",
+        ),
+        (
+            lambda: metrics.count_dead(fp.Parameters(None, W)),
+            TypeError,
+            "weights must be an array or Parameters(...) with an encoder, got Parameters(",
+        ),
+        (
             lambda: metrics.count_pairs((W, W)),
             TypeError,
             "count_pairs: weights must be an array or Parameters(...), got (",

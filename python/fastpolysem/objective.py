@@ -67,7 +67,8 @@ def forward(
     MemoryError
         If the work would not fit into the available memory, with the estimate.
     """
-    return _call("forward", config, weights, config, batch, noise, layers=layers or None)
+    wanted = _checks.flag("forward: layers", layers) or None
+    return _call("forward", config, weights, config, batch, noise, layers=wanted)
 
 
 @overload

@@ -211,6 +211,13 @@ SAMPLED = fp.NetworkConfig(widths=(3, 4, 3), tied=True, inputs=fp.Independent(0.
         ),
         (
             fp.forward,
+            (STACK, CONFIG, BATCH),
+            {"layers": 1},
+            TypeError,
+            "forward: layers must be True or False, got 1",
+        ),
+        (
+            fp.forward,
             (STACK, CONFIG, BATCH, NOISE[:1]),
             {},
             ValueError,

@@ -407,6 +407,9 @@ def _read(where: str, weights: Any, name: str = "weights") -> tuple[NDArray[Any]
     if isinstance(weights, tuple) and not isinstance(weights, Parameters):
         raise _checks.refused(label, "an array or Parameters(...)", weights, kind=TypeError)
     parts = weights[:2] if isinstance(weights, Parameters) else (weights,)
+    if parts[0] is None:
+        allowed = "an array or Parameters(...) with an encoder"
+        raise _checks.refused(label, allowed, weights, kind=TypeError)
     given = [_checks.as_array(label, part) for part in parts if part is not None]
     types = [part.dtype for part in given]
     known = all(one in (np.float16, np.float32) for one in types)
