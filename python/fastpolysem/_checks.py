@@ -53,7 +53,7 @@ _SYNONYMS = {
     "gauss": ("gaussian", "normal"),
     "gaussian": ("normal",),
     "glorot": ("xavier",),
-    "hidden": ("n_hidden", "widths"),
+    "hidden": ("widths",),
     "iterations": ("steps",),
     "l2": ("weight_decay",),
     "lam": ("l1",),

@@ -37,9 +37,9 @@ def forward(
     ----------
     weights
         Of one model, or of S of them with a leading axis S: for an autoencoder an (n, m) or
-        (S, n, m) array if it is tied and has no bias, else :class:`Parameters` or a pair
-        (encoder, decoder); for a network :class:`NetworkParameters`. Converted to the config's
-        dtype; must be finite.
+        (S, n, m) array if it has one matrix only, else :class:`Parameters` or a pair of its
+        matrices; for a network :class:`NetworkParameters`. Converted to the config's dtype; must be
+        finite.
     config
         The model; of its training only the ``noise_sharing`` of an autoencoder matters here.
     batch
