@@ -137,3 +137,24 @@ def test_the_tests_of_further_cases_exist() -> None:
     assert len(named) > 30
     for module, test in named:
         assert f"def {test}" in (folder / f"{module}.py").read_text()
+
+
+def test_the_columns_of_a_study_are_described() -> None:
+    """The table of docs/studies.md names each column of the rows with its type."""
+    from fastpolysem.studies import rows
+
+    text = (DOCS / "studies.md").read_text(encoding="utf-8")
+    _, _, section = text.partition("### Columns of `seeds-*.parquet`")
+    found: list[tuple[str, str]] = []
+    for line in re.findall(r"^\| (.*) \|$", section.partition("\n`weights-")[0], re.MULTILINE)[1:]:
+        names, types, _ = (cell.strip() for cell in re.split(r" ?\| ?", line))
+        listed = names.split(", ")
+        kinds = types.replace("strings", "string").split(", ")
+        kinds += kinds[-1:] * (len(listed) - len(kinds))
+        found += zip(listed, kinds, strict=True)
+    stored = rows.schema(fp.Config(n_features=8, n_hidden=16))
+    names = {"double": "float64"}
+    assert dict(found) == {
+        field.name: names.get(str(field.type), str(field.type)) for field in stored
+    }
+    assert len(found) == len(stored)

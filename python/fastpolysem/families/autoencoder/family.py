@@ -24,33 +24,22 @@ from fastpolysem.families.autoencoder.objective import (
 )
 from fastpolysem.families.base import Arrays, Column, Figure, Options, Trained
 
-# Of each count: what it is, and the size that it cannot exceed.
-_COUNTS = {
-    "polysemantic": ("neurons with at least two features of 0.8 <= |weight| <= 1.2", "n_hidden"),
-    "benign": ("pairs of such features on one neuron, of opposite signs", None),
-    "malign": ("pairs of such features on one neuron, of the same sign", None),
-    "signed_slots": ("neurons that hold the largest |weight| of two or more features", "n_hidden"),
-    "signed_slots_benign": ("those of them whose features have both signs", "n_hidden"),
-    "dead": ("neurons without any |weight| >= 0.8", "n_hidden"),
-    "unrepresented": ("features without any |weight| >= 0.8", "n_features"),
-    "nonzeros": ("weights that are not exactly zero, of both matrices if untied", None),
+# What the core's table of columns leaves open: the integers that are stored in fewer bits, and of
+# each count the setting that it cannot exceed, None for no limit.
+_NARROW = "int32"
+_COUNTS: dict[str, tuple[str, str | None]] = {
+    "polysemantic": (_NARROW, "n_hidden"),
+    "benign": (_NARROW, None),
+    "malign": (_NARROW, None),
+    "signed_slots": (_NARROW, "n_hidden"),
+    "signed_slots_benign": (_NARROW, "n_hidden"),
+    "dead": (_NARROW, "n_hidden"),
+    "unrepresented": (_NARROW, "n_features"),
+    "nonzeros": ("int64", None),
 }
-_OTHERS = (
-    Column(
-        "loss",
-        "float64",
-        "final squared error, without noise and dropout, on the basis batch",
-        diverged=np.nan,
-    ),
-    Column(
-        "residual",
-        "float64",
-        "largest |gradient| of the objective without noise and dropout, at the final l1, over the "
-        "non-zero weights",
-        diverged=np.nan,
-    ),
-    Column("steps_taken", "int64", "updates done, fewer than asked for after a certified stop"),
-)
+# Name, type in memory, value in the row of a diverged seed and documentation, without what every
+# family has. Read once: nan equals itself only as the same object, and schemas are cached by it.
+_COLUMNS = [row for row in core.autoencoder_columns() if row[0] not in ("diverged", "seconds")]
 
 
 class Autoencoder:
@@ -71,12 +60,14 @@ class Autoencoder:
     }
 
     def columns(self, config: Config) -> tuple[Column, ...]:
-        counts = []
-        for name, (doc, size) in _COUNTS.items():
-            bounds = 0, None if size is None else getattr(config, size)
-            dtype = "int64" if name == "nonzeros" else "int32"
-            counts.append(Column(name, dtype, doc, diverged=-1, bounds=bounds))
-        return (*counts, *_OTHERS)
+        columns = []
+        for name, dtype, diverged, doc in _COLUMNS:
+            stored, bounds = dtype, None
+            if name in _COUNTS:
+                stored, size = _COUNTS[name]
+                bounds = 0, None if size is None else getattr(config, size)
+            columns.append(Column(name, stored, doc, diverged, bounds))
+        return tuple(columns)
 
     def metrics(self, config: Config) -> tuple[str, ...]:
         names: tuple[str, ...] = core.METRICS
