@@ -16,7 +16,7 @@ import pytest
 
 import fastpolysem as fp
 from fastpolysem.studies import Progress, Study, blocks
-from fastpolysem.studies.rows import FACTS
+from fastpolysem.studies.schema import FACTS
 
 # Blocks of 4 seeds for CONFIG, of 2 for twice as many neurons.
 SPEED = 1.2e6

@@ -134,10 +134,10 @@ def test_every_option_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_reports_columns_are_those_of_summaries() -> None:
     study = fp.Study()
     study.add(fp.train(fp.Config(n_features=3, n_hidden=4, steps=1, l1=0.1), 2))
-    from fastpolysem.studies import tables
+    from fastpolysem.studies import formatting
 
     explained = {name.strip() for names in report._COLUMNS for name in names.split(",")}
-    shown = set(tables.readable(study.summary()).columns) - {"95 % interval", "interval of it"}
+    shown = set(formatting.readable(study.summary()).columns) - {"95 % interval", "interval of it"}
     assert explained == shown
 
 

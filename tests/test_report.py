@@ -15,7 +15,7 @@ import pytest
 import fastpolysem as fp
 import made_up
 from fastpolysem import cli, report
-from fastpolysem.studies import tables
+from fastpolysem.studies import formatting
 
 CONFIG = fp.Config(n_features=64, n_hidden=64, l1=1e-3)
 TINY = fp.Config(n_features=6, n_hidden=8, l1=1e-2, steps=30)
@@ -84,7 +84,7 @@ def test_the_page_stands_alone() -> None:
 def test_the_page_says_what_came_out() -> None:
     made = study([12, 14, 13, -1], [6, 8, 7])
     page = Page(report.page(made))
-    for entry in tables.readable(made.summary()).to_numpy().ravel():
+    for entry in formatting.readable(made.summary()).to_numpy().ravel():
         assert entry in page.text
     assert "2 configurations, 7 seeds, 1 diverged" in page.text
     assert "Mean counts are 0.812 to 0.875 times the collision law" in page.text
@@ -184,7 +184,7 @@ def test_from_the_command_line(
 
 def test_tables_are_readable() -> None:
     table = study([12, 14, 13], [-1, -1]).summary()
-    shown = tables.readable(table)
+    shown = formatting.readable(table)
     assert shown["n"].tolist() == ["64", "64"]
     assert shown["m"].tolist() == ["64", "128"]
     assert shown["95 % interval"].tolist() == [
@@ -193,7 +193,7 @@ def test_tables_are_readable() -> None:
     ]
     assert shown["mean"].tolist() == ["13", "all diverged"]
     assert "digest" not in shown
-    text = tables.to_html(table, most=1)
+    text = formatting.to_html(table, most=1)
     assert text.count("<tr>") == 2
     assert text.endswith("<p>… and 1 more</p>")
 
@@ -204,7 +204,7 @@ def test_a_study_shows_itself_in_a_notebook(made: fp.Study) -> None:
     assert not page.open
     assert repr(made) in page.text
     if made.configs:
-        for entry in tables.readable(made.summary()).to_numpy().ravel():
+        for entry in formatting.readable(made.summary()).to_numpy().ravel():
             assert entry in page.text
 
 

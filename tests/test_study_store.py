@@ -19,8 +19,8 @@ import pytest
 
 import fastpolysem as fp
 from fastpolysem import cli
-from fastpolysem.studies import ConflictError, DamagedStudyError, Study, arrays
-from fastpolysem.studies.rows import rows_of, schema
+from fastpolysem.studies import ConflictError, DamagedStudyError, Study, artifacts
+from fastpolysem.studies.schema import rows_of, schema
 from fastpolysem.studies.store import Store, _write_table
 from studying import (
     CONFIG,
@@ -247,9 +247,9 @@ def test_a_negative_zero_is_kept() -> None:
     result = fp.train(CONFIG, 2, return_weights=True)
     weights = np.zeros_like(result.weights)
     weights[1, 3, 5] = -0.0
-    table = arrays.weights_table(dataclasses.replace(result, weights=weights))
+    table = artifacts.weights_table(dataclasses.replace(result, weights=weights))
     assert table["encoder"].to_pylist() == [[], [0.0]]
-    back = arrays.weights_of([table], CONFIG, result.seeds)
+    back = artifacts.weights_of([table], CONFIG, result.seeds)
     assert np.asarray(back).tobytes() == weights.tobytes()
 
 
@@ -289,11 +289,11 @@ def test_other_weights_of_a_seed_are_a_conflict(tmp_path: Path) -> None:
     file = tmp_path / CONFIG.digest / "weights-0-4.parquet"
     result = fp.train(CONFIG, 4, return_weights=True)
     other = dataclasses.replace(result, weights=np.asarray(result.weights) * 2)
-    assert _write_table(file.with_name("weights-copy.parquet"), arrays.weights_table(other))
+    assert _write_table(file.with_name("weights-copy.parquet"), artifacts.weights_table(other))
     with pytest.raises(ConflictError, match="seed 0: two files hold different weights"):
         Study.open(tmp_path).weights(CONFIG)
     with pytest.raises(DamagedStudyError, match="holds other numbers"):
-        Store(tmp_path).write_array(CONFIG, "weights", arrays.weights_table(other))
+        Store(tmp_path).write_array(CONFIG, "weights", artifacts.weights_table(other))
     assert np.asarray(study.weights(CONFIG)).tobytes() == np.asarray(result.weights).tobytes()
 
 

@@ -14,9 +14,9 @@ import fastpolysem as fp
 import made_up
 from fastpolysem.studies import ConflictError, Study
 from fastpolysem.studies import study as study_module
-from fastpolysem.studies.rows import columns
+from fastpolysem.studies.formatting import readable
+from fastpolysem.studies.schema import columns
 from fastpolysem.studies.study import checked_metadata
-from fastpolysem.studies.tables import readable
 from studying import CONFIG, CONFIGS, DIVERGING, assert_same, results, small_blocks  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("small_blocks")

@@ -506,9 +506,9 @@ def _new_axes(size: tuple[float, float]) -> Any:
 
 def _print_table(table: pd.DataFrame) -> None:
     """All columns of the table, whatever the terminal's width."""
-    from fastpolysem.studies import tables
+    from fastpolysem.studies import formatting
 
-    _print(tables.readable(table).to_string(index=False))
+    _print(formatting.readable(table).to_string(index=False))
 
 
 def _print(text: str) -> None:

@@ -28,7 +28,7 @@ from fastpolysem._files import write_output
 from fastpolysem.families.autoencoder.config import NUMERICS_VERSION, Config
 from fastpolysem.families.autoencoder.plots.studies import suspect
 from fastpolysem.specs.inputs import FixedBatch
-from fastpolysem.studies import Study, tables
+from fastpolysem.studies import Study, formatting
 
 __all__ = ["commands", "page", "write"]
 
@@ -201,7 +201,7 @@ def _outcome(study: Study, summary: pd.DataFrame) -> str:
             _figure(axes[1], "share of features unrepresented against hidden neurons"),
         ]
     said = _in_words(summary)
-    table = f'<div class="wide">{tables.to_html(summary)}</div>'
+    table = f'<div class="wide">{formatting.to_html(summary)}</div>'
     return f'{said}<div class="figures">{"".join(figures)}</div>\n{table}'
 
 

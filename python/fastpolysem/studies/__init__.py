@@ -9,7 +9,7 @@ from __future__ import annotations
 from fastpolysem.studies.blocks import block_size
 from fastpolysem.studies.collect import collect, iter_collect
 from fastpolysem.studies.progress import ConfigProgress, Progress
-from fastpolysem.studies.rows import ConflictError
+from fastpolysem.studies.schema import ConflictError
 from fastpolysem.studies.store import Damage, DamagedStudyError
 from fastpolysem.studies.study import Study
 

@@ -20,9 +20,14 @@ from numpy.typing import NDArray
 
 from fastpolysem import _checks
 from fastpolysem.families import AnyConfig, Arrays, family_of, from_dict
-from fastpolysem.studies.arrays import history_schema, history_table, weights_schema, weights_table
+from fastpolysem.studies.artifacts import (
+    history_schema,
+    history_table,
+    weights_schema,
+    weights_table,
+)
 from fastpolysem.studies.attachments import Attachments
-from fastpolysem.studies.rows import columns, frame, rows_of
+from fastpolysem.studies.schema import columns, frame, rows_of
 from fastpolysem.studies.seedsets import SeedSet
 from fastpolysem.training import Record, TrainingResult, train
 

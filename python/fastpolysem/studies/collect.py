@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from fastpolysem import _checks, families, statistics
 from fastpolysem._native import default_threads
 from fastpolysem.families import AnyConfig
-from fastpolysem.studies import arrays, attachments, signals
+from fastpolysem.studies import artifacts, attachments, signals
 from fastpolysem.studies import progress as _progress
 from fastpolysem.studies.arguments import (
     checked_configs,
@@ -35,12 +35,12 @@ from fastpolysem.studies.blocks import (
     received,
     train_block,
 )
+from fastpolysem.studies.plan import Stored, Task, Tasks
 from fastpolysem.studies.progress import Progress
-from fastpolysem.studies.rows import bounds, columns, frame, union
+from fastpolysem.studies.schema import bounds, columns, frame, union
 from fastpolysem.studies.seedsets import SeedSet
 from fastpolysem.studies.store import DamagedStudyError, Store
 from fastpolysem.studies.study import Study, checked_metadata
-from fastpolysem.studies.tasks import Stored, Task, Tasks
 from fastpolysem.training import RecordLike, checked_record, train, weight_bytes
 
 OnInterrupt = Literal["return", "raise"]
@@ -273,7 +273,7 @@ class _Collector:
         if record is not None:
             record = checked_record("collect", record, *self.configs)
         self.kept = Kept(record, _checks.flag("collect: keep_weights", keep_weights))
-        self.key = "" if record is None else arrays.record_key(record)
+        self.key = "" if record is None else artifacts.record_key(record)
         self.metadata = checked_metadata(metadata, self.configs)
         if path is None:
             self._check_memory()

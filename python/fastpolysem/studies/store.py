@@ -41,10 +41,10 @@ from fastpolysem._files import (
 )
 from fastpolysem._parquet import read_table
 from fastpolysem.families import AnyConfig
-from fastpolysem.studies import arrays
-from fastpolysem.studies import rows as schemas
+from fastpolysem.studies import artifacts
+from fastpolysem.studies import schema as schemas
 from fastpolysem.studies.attachments import AttachmentError, Attachments
-from fastpolysem.studies.rows import IDENTITY
+from fastpolysem.studies.schema import IDENTITY
 from fastpolysem.studies.seedsets import Range, SeedSet
 
 SCHEMA_VERSION = 2
@@ -202,7 +202,7 @@ class Store:
     def files(self, digest: str, kind: str = "seeds", key: str = "") -> list[Path]:
         """Files of a configuration with "seeds" (rows), "weights" or "history", by seeds.
 
-        ``key`` tells histories apart; see `arrays.record_key`.
+        ``key`` tells histories apart; see `artifacts.record_key`.
         """
         ending = f"-{key}.parquet" if key else ".parquet"
         return [
@@ -539,7 +539,7 @@ def _checked_table(
             raise _UnusableError(f"holds rows of the config {other}")
     _check_seeds(file, table)
     if kind == "weights" and not partly:
-        arrays.check_weights(table, config)
+        artifacts.check_weights(table, config)
     return table.replace_schema_metadata(None)
 
 
@@ -591,9 +591,9 @@ def _known_version(schema: pa.Schema) -> int:
 
 def _check_columns(schema: pa.Schema, kind: str, version: int, config: AnyConfig) -> None:
     if kind == "weights":
-        right = schema.equals(arrays.weights_schema(config))
+        right = schema.equals(artifacts.weights_schema(config))
     elif kind == "history":
-        right = arrays.is_history(schema, config)
+        right = artifacts.is_history(schema, config)
     else:
         right = schemas.is_schema(schema, config, version)
     if not right:

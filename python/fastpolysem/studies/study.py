@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from fastpolysem import _checks, families, statistics
 from fastpolysem._files import write_output
 from fastpolysem.families import AnyConfig, Column
-from fastpolysem.studies import arrays, tables
-from fastpolysem.studies.rows import (
+from fastpolysem.studies import artifacts, formatting
+from fastpolysem.studies.schema import (
     FACTS,
     IDENTITY,
     ConflictError,
@@ -241,7 +241,7 @@ class Study:
 
     def _repr_html_(self) -> str:
         """The summary as a table, for notebooks."""
-        table = tables.to_html(self.summary(), most=_MOST_SHOWN) if self._configs else ""
+        table = formatting.to_html(self.summary(), most=_MOST_SHOWN) if self._configs else ""
         return f"<p>{html.escape(repr(self))}</p>\n{table}"
 
     def add(self, other: TrainingResult | Study) -> None:
@@ -403,7 +403,7 @@ class Study:
             "ask for fewer seeds at a time",
         )
         tables = _read(self._weights[known.digest], known, wanted)
-        return arrays.weights_of(tables, known, wanted)
+        return artifacts.weights_of(tables, known, wanted)
 
     def history(self, config: AnyConfig | str) -> pd.DataFrame:
         """What `collect` recorded during training with ``record=``.

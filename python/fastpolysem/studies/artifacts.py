@@ -19,7 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fastpolysem.families import AnyConfig, family_of
-from fastpolysem.studies.rows import IDENTITY, ConflictError
+from fastpolysem.studies.schema import IDENTITY, ConflictError
 from fastpolysem.training import Record, TrainingResult
 
 _BITS = {"float32": np.uint32, "float64": np.uint64}
