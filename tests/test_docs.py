@@ -143,7 +143,9 @@ def test_the_columns_of_a_study_are_described(tmp_path: Path) -> None:
     """The table of docs/studies.md names each column of the rows with its type."""
     import pyarrow.parquet as pq
 
-    fp.collect(fp.Config(n_features=8, n_hidden=16, steps=2), seeds=1, path=tmp_path, progress=False)
+    fp.collect(
+        fp.Config(n_features=8, n_hidden=16, steps=2), seeds=1, path=tmp_path, progress=False
+    )
     (file,) = tmp_path.glob("*/seeds-*.parquet")
     stored = pq.read_schema(file)
     text = (DOCS / "studies.md").read_text(encoding="utf-8")

@@ -39,13 +39,12 @@ _INSIDE = (__name__.partition(".")[0], "dataclasses")  # whose replace makes con
 _NEGLIGIBLE = 2**20  # bytes; to ask what is available takes longer than a small pass
 
 # What other programs and papers call things.
-_SYNONYMS = {
+_SYNONYMS: dict[str, tuple[str, ...]] = {
     "batch": ("inputs", "batch_size"),
     "bernoulli": ("rademacher",),
     "beta": ("betas",),
     "beta1": ("betas",),
     "beta2": ("betas",),
-    "decoder": ("tied",),
     "double": ("float64",),
     "epochs": ("steps",),
     "eps": ("epsilon",),
@@ -60,8 +59,6 @@ _SYNONYMS = {
     "lambda": ("l1",),
     "layers": ("widths",),
     "lr": ("learning_rate",),
-    "m": ("n_hidden",),
-    "n": ("n_features",),
     "normal": ("gaussian",),
     "p": ("probability",),
     "sigma": ("noise_std",),
@@ -112,6 +109,12 @@ def warn(message: str) -> None:
     while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] in _INSIDE:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, stacklevel=level)
+
+
+def add_synonyms(synonyms: Mapping[str, tuple[str, ...]]) -> None:
+    """Further names, in lower case, that `nearest` is to understand."""
+    for name, meant in synonyms.items():
+        _SYNONYMS[name] = (*_SYNONYMS.get(name, ()), *meant)
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -12,14 +12,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special  # scipy.stats takes a second to import: only where it is needed
 
 from fastpolysem import _checks
-from fastpolysem.families.autoencoder import theory
+
+if TYPE_CHECKING:
+    from fastpolysem.families.autoencoder.dispersion import dispersion
 
 __all__ = [
     "Comparison",
@@ -29,12 +31,23 @@ __all__ = [
     "PowerLaw",
     "compare",
     "dispersion",
+    "dispersion_test",
     "fit_poisson",
     "fit_proportion",
     "mean",
     "power_law",
     "proportion",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # A family's law stands on what is here, so it is only named here, not imported.
+    if name != "dispersion":
+        raise AttributeError(f"module {__name__!r} has no {name!r}{_checks.nearest(name, __all__)}")
+    from fastpolysem.families.autoencoder.dispersion import dispersion
+
+    globals()[name] = dispersion
+    return dispersion
 
 
 class Estimate(NamedTuple):
@@ -391,10 +404,9 @@ class Dispersion:
         Two-sided p-value of an index of 1, Poisson's. If all counts are the same, the chance that
         Poisson's are.
     null_index
-        Index of the null model (`theory.null_variance` over `theory.null_mean`), nan if no sizes
-        were given.
+        Index of the null model, nan without one.
     null_p
-        The same for the null model's index, nan if no sizes were given.
+        The same for the null model's index, nan without one.
     """
 
     index: Estimate
@@ -403,14 +415,10 @@ class Dispersion:
     null_p: float
 
 
-def dispersion(
-    counts: ArrayLike,
-    n_features: int | None = None,
-    n_hidden: int | None = None,
-    *,
-    confidence: float = 0.95,
+def dispersion_test(
+    counts: ArrayLike, probabilities: ArrayLike | None = None, *, confidence: float = 0.95
 ) -> Dispersion:
-    """Dispersion index (variance over mean) of counts, tested against Poisson and against the null
+    """Dispersion index (variance over mean) of counts, tested against Poisson and against a null
     model.
 
     Both tests compare ``d · index / index₀`` with the chi-square distribution of ``d`` degrees of
@@ -422,8 +430,9 @@ def dispersion(
     ----------
     counts
         Shape (S,), at least two counts.
-    n_features, n_hidden
-        Sizes of the null model; both or neither, ``n_features <= 2 n_hidden``.
+    probabilities
+        Shape (K,): those of the counts 0 to K - 1 under the null model, with sum 1; None for no
+        null model.
     confidence
         Coverage of the interval of the index.
 
@@ -435,8 +444,7 @@ def dispersion(
     level = _confidence(confidence)
     if data.size < 2 or (data < 0).any() or (data != np.floor(data)).any():
         raise _checks.refused("dispersion: counts", "two or more whole numbers >= 0", counts)
-    if (n_features is None) != (n_hidden is None):
-        raise ValueError("dispersion: n_features and n_hidden must be given together or not at all")
+    null = None if probabilities is None else _probabilities(probabilities)
     if not data.any():
         index = _UNKNOWN
     elif np.ptp(data):
@@ -445,16 +453,15 @@ def dispersion(
         index = Estimate(0.0, math.nan, math.nan)
     size, average = data.size, float(data.mean())
     null_index = null_p = math.nan
-    if n_features is not None and n_hidden is not None:
-        probability = theory.null_distribution(n_features, n_hidden)
-        k = np.arange(probability.size)
-        center = float(probability @ k)
-        moments = [float(probability @ (k - center) ** power) for power in (2, 3, 4)]
+    if null is not None:
+        k = np.arange(null.size)
+        center = float(null @ k)
+        moments = [float(null @ (k - center) ** power) for power in (2, 3, 4)]
         if center > 0 and moments[0] > 0:
             null_index = moments[0] / center
             null_p = _dispersion_p(index.value, size, center, *moments)
             if index.value == 0:
-                null_p = _possible(float(np.sum(probability**size)))
+                null_p = _possible(float(np.sum(null**size)))
     poisson_p = _dispersion_p(
         index.value, size, average, average, average, average + 3 * average**2
     )
@@ -463,6 +470,15 @@ def dispersion(
         logarithm = special.gammaln(total + 1) - size * special.gammaln(average + 1)
         poisson_p = _possible(math.exp(logarithm - total * math.log(size)))
     return Dispersion(index, poisson_p, null_index, null_p)
+
+
+def _probabilities(given: ArrayLike) -> NDArray[np.float64]:
+    """Probabilities of 0, 1, ..."""
+    label = "dispersion_test: probabilities"
+    values: NDArray[np.float64] = _checks.array(label, given, np.float64, (1,))
+    if (values < 0).any() or abs(values.sum() - 1) > 1e-6:
+        raise _checks.refused(label, "numbers >= 0 of sum 1", given)
+    return values
 
 
 def _index(values: NDArray[np.float64], axis: int = -1) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastpolysem.families.base import (
+    DEFAULT_KIND,
     AnyConfig,
     Arrays,
     Column,
@@ -14,6 +15,7 @@ from fastpolysem.families.base import (
     check_config,
     family_of,
     from_dict,
+    headings,
     is_config,
     known,
     named,
@@ -21,6 +23,7 @@ from fastpolysem.families.base import (
 )
 
 __all__ = [
+    "DEFAULT_KIND",
     "AnyConfig",
     "Arrays",
     "Column",
@@ -32,6 +35,7 @@ __all__ = [
     "check_config",
     "family_of",
     "from_dict",
+    "headings",
     "is_config",
     "known",
     "named",

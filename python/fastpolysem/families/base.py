@@ -40,6 +40,8 @@ class Column:
         intervals of their means stay within.
     since
         The version that added it, where files of earlier versions lack it: missing in their rows.
+    label
+        What an axis says of it; the name if not given.
     """
 
     name: str
@@ -48,6 +50,12 @@ class Column:
     diverged: float | None = None
     bounds: tuple[float | None, float | None] | None = None
     since: str = ""
+    label: str = ""
+
+    @property
+    def title(self) -> str:
+        """What an axis says of it."""
+        return self.label or self.name.replace("_", " ")
 
     @property
     def is_count(self) -> bool:
@@ -136,6 +144,10 @@ class Family(Protocol):
     """Columns whose means a summary shows beside any other."""
     headings: Mapping[str, str]
     """Short headings, for the eye, of settings and references."""
+    glossary: Mapping[str, str]
+    """One line of documentation for each of `sizes` and each reference."""
+    caveat: str
+    """What a reader has to know of configurations whose models fail to learn (`unlearned`)."""
 
     def columns(self, config: Any) -> tuple[Column, ...]:
         """What is measured of each trained seed."""
@@ -147,6 +159,10 @@ class Family(Protocol):
 
     def settings(self, config: Any) -> dict[str, Any]:
         """All settings by name, in order, as tables show them."""
+        ...
+
+    def describe(self, config: Any) -> str:
+        """The sizes in a few words, for the eye."""
         ...
 
     def steps(self, config: Any) -> int:
@@ -211,6 +227,9 @@ class Figure(NamedTuple):
     draw: Callable[[Any, Any], Any]
     """Takes the study and axes."""
 
+
+DEFAULT_KIND = "autoencoder"
+"""The family of stored configurations that name none, and of the command line's options."""
 
 # Where the package's own families are, which are loaded when they are asked for: the module of the
 # family, in the folder of its configurations, and its name there.
@@ -281,6 +300,14 @@ def _family_of(value: object) -> Family | None:
     return None
 
 
+def headings() -> dict[str, str]:
+    """Short headings of settings and references of all families; the first one's of a name."""
+    found: dict[str, str] = {}
+    for family in _known.values():
+        found = {**family.headings, **found}
+    return found
+
+
 def is_config(value: object) -> bool:
     """Whether this is the configuration of a known family."""
     return _family_of(value) is not None
@@ -321,11 +348,11 @@ def from_dict(
     module: str | None = None,
     attached: Callable[[str], Arrays] | None = None,
 ) -> Any:
-    """The configuration that ``to_dict`` made this of; without "kind" it is the autoencoder's.
+    """The configuration that ``to_dict`` made this of, of the default family without "kind".
 
     ``attached`` gives the arrays that it names by this hash.
     """
-    kind = mapping.get("kind", "autoencoder") if isinstance(mapping, Mapping) else "autoencoder"
+    kind = mapping.get("kind", DEFAULT_KIND) if isinstance(mapping, Mapping) else DEFAULT_KIND
     if not isinstance(kind, str):
         raise _checks.refused("config: kind", "the name of a family", kind, kind=TypeError)
     config_type = named(kind, module).config_type

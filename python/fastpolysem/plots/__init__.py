@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from fastpolysem.plots._axes import COLORS, MARKERS, panels, save
 from fastpolysem.plots._matrix import heat_map
+from fastpolysem.plots._studies import counts, means
 
 if TYPE_CHECKING:
     from fastpolysem.families.autoencoder.plots import (
         collision_map,
         collisions,
-        counts,
         unrepresented,
         weights_over_time,
     )
@@ -29,6 +29,7 @@ __all__ = [
     "collisions",
     "counts",
     "heat_map",
+    "means",
     "panels",
     "save",
     "unrepresented",

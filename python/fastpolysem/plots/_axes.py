@@ -16,6 +16,8 @@ from fastpolysem._files import write_output
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
+GREY = "#666666"
+"""Of laws and null models."""
 
 
 def plain(text: str) -> str:

@@ -26,6 +26,8 @@ DType = Literal["float32", "float64"]
 NUMERICS_VERSION: int = core.NUMERICS_VERSION
 """Changes whenever the same settings and seed give different bits."""
 
+_checks.add_synonyms({"decoder": ("tied",), "m": ("n_hidden",), "n": ("n_features",)})
+
 _CHOICES: dict[str, Any] = {
     "l1_target": L1Target,
     "l1_update": L1Update,

@@ -37,6 +37,12 @@ _COUNTS: dict[str, tuple[str, str | None]] = {
     "unrepresented": (_NARROW, "n_features"),
     "nonzeros": ("int64", None),
 }
+_LABELS = {
+    "polysemantic": "polysemantic neurons",
+    "dead": "dead neurons",
+    "unrepresented": "unrepresented features",
+    "nonzeros": "non-zero weights",
+}
 # Name, type in memory, value in the row of a diverged seed and documentation, without what every
 # family has. Read once: nan equals itself only as the same object, and schemas are cached by it.
 _COLUMNS = [row for row in core.autoencoder_columns() if row[0] not in ("diverged", "seconds")]
@@ -58,6 +64,17 @@ class Autoencoder:
         "collision_law": "n²/4m",
         "null_mean": "null model",
     }
+    glossary: Mapping[str, str] = {
+        "n_features": "number of features",
+        "n_hidden": "number of hidden neurons",
+        "collision_law": "what features that choose their neurons at random would give, counted in "
+        "pairs",
+        "null_mean": "the same without two features of one sign on a neuron",
+    }
+    caveat = (
+        "more than 5 % of the features are unrepresented, or seeds diverged (hollow marks): a low "
+        "count there does not mean that neurons are monosemantic"
+    )
 
     def columns(self, config: Config) -> tuple[Column, ...]:
         columns = []
@@ -66,7 +83,8 @@ class Autoencoder:
             if name in _COUNTS:
                 stored, size = _COUNTS[name]
                 bounds = 0, None if size is None else getattr(config, size)
-            columns.append(Column(name, stored, doc, diverged, bounds))
+            label = _LABELS.get(name, "")
+            columns.append(Column(name, stored, doc, diverged, bounds, label=label))
         return tuple(columns)
 
     def metrics(self, config: Config) -> tuple[str, ...]:
@@ -75,6 +93,9 @@ class Autoencoder:
 
     def settings(self, config: Config) -> dict[str, Any]:
         return {name: getattr(config, name) for name in DEFAULTS}
+
+    def describe(self, config: Config) -> str:
+        return f"n = {config.n_features} features, m = {config.n_hidden} neurons"
 
     def steps(self, config: Config) -> int:
         return config.steps

@@ -1,4 +1,4 @@
-"""Figures of studies: means of counts and their distribution."""
+"""Figures of studies: counts of polysemantic neurons against the laws, and features lost."""
 
 from __future__ import annotations
 
@@ -13,20 +13,18 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import (
     FixedLocator,
     LogLocator,
-    MaxNLocator,
     NullLocator,
     PercentFormatter,
     StrMethodFormatter,
 )
 
-from fastpolysem import _checks, statistics
 from fastpolysem.families.autoencoder import theory
-from fastpolysem.families.autoencoder.config import Config
-from fastpolysem.plots._axes import COLORS, MARKERS, axes_or_new, plain
+from fastpolysem.families.autoencoder.family import AUTOENCODER
+from fastpolysem.plots._axes import COLORS, GREY, MARKERS, axes_or_new
+from fastpolysem.plots._studies import series, summary_of, suspect
 from fastpolysem.studies import Study
 
-_THEORY = "#666666"
-_MANY_UNREPRESENTED = 0.05
+_THEORY = GREY
 _BAND = 0.18  # opacity
 _ARROW = 0.4  # length of the arrow of an upper limit, as a share of it
 
@@ -55,15 +53,16 @@ def collisions(
         markers warn of collapse: more than 5 % of the features are unrepresented there, or seeds
         diverged.
     """
-    summary = _summary("plots.collisions", study)
+    summary = _summary("plots.collisions", study, "polysemantic")
     ax = axes_or_new(ax)
     ax.set_xscale("log", base=2)
     sizes = summary["n_features"].unique()
-    groups = _groups(study, summary)
+    hollow = suspect(study, summary)
+    groups = series(study, summary, "n_hidden")
     for index, (label, rows) in enumerate(groups):
         # Series side by side: intervals at the same place would cover each other.
         shift = 1.02 ** (index - (len(groups) - 1) / 2)
-        _series(ax, rows, shift, index, label or "trained, mean and 95 % interval")
+        _series(ax, rows, hollow, shift, index, label or "trained, mean and 95 % interval")
         if band is not None:
             _band(ax, study, rows, band, index)
     span = np.geomspace(summary["n_hidden"].min() * 0.9, summary["n_hidden"].max() * 1.1, 200)
@@ -88,7 +87,7 @@ def collisions(
         name = "no count: all seeds diverged"
         ax.plot(lost, [0.02] * len(lost), "x", color=_THEORY, transform=edge, clip_on=False)
         extra[name] = Line2D([], [], color=_THEORY, marker="x", ls="")
-    if suspect(summary).any():
+    if hollow.any():
         extra["hollow: diverged or > 5 % unrepresented"] = Line2D(
             [], [], color=_THEORY, marker="o", mfc="white", ls=""
         )
@@ -104,34 +103,8 @@ def collisions(
     return ax
 
 
-def _summary(where: str, study: Study, metric: str = "polysemantic") -> pd.DataFrame:
-    """The summary of a study that has something to draw."""
-    if not isinstance(study, Study):
-        raise _checks.refused(f"{where}: study", "a Study", study, kind=TypeError)
-    summary = study.summary(metric)
-    if not len(summary) or not summary["mean"].notna().any():
-        raise ValueError(f"{where}: study must hold a seed that did not diverge, got none")
-    return summary
-
-
-def _check_study(where: str, study: object) -> None:
-    if not isinstance(study, Study):
-        raise _checks.refused(f"{where}: study", "a Study", study, kind=TypeError)
-
-
-def _groups(study: Study, summary: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """The series of a summary, with a label of what tells them apart; "" for a single one."""
-    varying = [name for name in study.labels().columns if name != "n_hidden"]
-    sizes = summary["n_features"].unique()
-    found = []
-    for key, rows in summary.groupby(varying, sort=False, dropna=False):
-        label = ", ".join(
-            f"{name}={_text(value)}"
-            for name, value in zip(varying, key, strict=True)
-            if name != "n_features" or len(sizes) > 1
-        )
-        found.append((plain(label), rows))
-    return found
+def _summary(where: str, study: Study, metric: str) -> pd.DataFrame:
+    return summary_of(where, study, metric, AUTOENCODER.kind)
 
 
 def _band(
@@ -147,7 +120,9 @@ def _band(
         ax.plot(rows["n_hidden"], end, color=color, alpha=2 * _BAND, lw=0.8, zorder=0)
 
 
-def _series(ax: Axes, rows: pd.DataFrame, shift: float, index: int, label: str) -> None:
+def _series(
+    ax: Axes, rows: pd.DataFrame, doubtful: pd.Series[bool], shift: float, index: int, label: str
+) -> None:
     rows = rows[rows["mean"].notna()].sort_values("n_hidden")
     style: dict[str, Any] = {"color": COLORS[index % len(COLORS)], "capsize": 2.5, "ms": 5}
     seen = rows[rows["mean"] > 0]
@@ -162,7 +137,7 @@ def _series(ax: Axes, rows: pd.DataFrame, shift: float, index: int, label: str) 
     )
     marker = MARKERS[index % len(MARKERS)]
     ax.errorbar(x, seen["mean"], bars, fmt=marker, label=label, lw=1.2, zorder=3, **style)
-    hollow = seen[suspect(seen)]
+    hollow = seen[doubtful[seen.index]]
     ax.plot(
         hollow["n_hidden"] * shift,
         hollow["mean"],
@@ -178,12 +153,6 @@ def _series(ax: Axes, rows: pd.DataFrame, shift: float, index: int, label: str) 
         ax.errorbar(
             none["n_hidden"] * shift, top, yerr=top * _ARROW, uplims=True, fmt="none", **style
         )
-
-
-def suspect(summary: pd.DataFrame) -> pd.Series[bool]:
-    """Where a summary's counts are no measure: features are missing or seeds diverged."""
-    missing = summary["unrepresented"] > _MANY_UNREPRESENTED * summary["n_features"]
-    return missing | (summary["diverged"] > 0)
 
 
 def _width_axis(ax: Axes, summary: pd.DataFrame) -> None:
@@ -233,7 +202,7 @@ def unrepresented(study: Study, ax: Axes | None = None) -> Axes:
     summary = _summary("plots.unrepresented", study, "unrepresented")
     ax = axes_or_new(ax)
     ax.set_xscale("log", base=2)
-    groups = _groups(study, summary)
+    groups = series(study, summary, "n_hidden")
     for index, (label, rows) in enumerate(groups):
         rows = rows[rows["mean"].notna()].sort_values("n_hidden")
         n = rows["n_features"]
@@ -257,73 +226,3 @@ def unrepresented(study: Study, ax: Axes | None = None) -> Axes:
     ax.set_ylabel("features\nunrepresented")
     ax.legend(frameon=False, fontsize="small")
     return ax
-
-
-def counts(study: Study, config: Config | str | None = None, ax: Axes | None = None) -> Axes:
-    """How the number of polysemantic neurons is distributed over seeds, beside the null model.
-
-    Parameters
-    ----------
-    study
-        Where the counts are.
-    config
-        A configuration of the study or its digest; may be left out if there is only one.
-    ax
-        Axes to draw on; None makes a figure.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        Bars are shares of seeds with 95 % Wilson intervals; the null model
-        (`theory.null_distribution`) is drawn where ``n_features <= 2 n_hidden``.
-    """
-    _check_study("plots.counts", study)
-    if config is None:
-        if len(study.configs) != 1:
-            raise ValueError(
-                f"plots.counts: config must be given for a study of {len(study.configs)} configs"
-            )
-        config = study.configs[0]
-    digest = config.digest if isinstance(config, Config) else config
-    values = study.values(digest)
-    if not len(values):
-        raise ValueError("plots.counts: config must have a seed that did not diverge, got none")
-    chosen = next(one for one in study.configs if one.digest == digest)
-    ax = axes_or_new(ax)
-    n, m = chosen.n_features, chosen.n_hidden
-    seen = np.bincount(values)
-    k = np.arange(len(seen))
-    share = np.array([statistics.proportion(int(one), len(values)) for one in seen])
-    bars = np.abs(share[:, 1:] - share[:, :1]).T
-    mean = statistics.mean(values)
-    label = f"trained, {len(values)} seeds: mean {mean.value:.3g} ± {mean.half_width:.2g}"
-    ax.bar(k, share[:, 0], 0.85, color="#A6CBE3", label=label, zorder=1)
-    occupied = seen > 0
-    ax.errorbar(
-        k[occupied],
-        share[occupied, 0],
-        bars[:, occupied],
-        fmt="none",
-        ecolor=COLORS[0],
-        lw=1,
-        capsize=2,
-        zorder=2,
-    )
-    last = k[-1]
-    if n <= 2 * m:
-        null = theory.null_distribution(n, m)
-        visible = np.flatnonzero(null > null.max() * 1e-3)
-        name = f"null model: mean {float(theory.null_mean(n, m)):.3g}"
-        ax.plot(visible, null[visible], "-o", color=COLORS[1], ms=3.5, lw=1.2, label=name, zorder=3)
-        last = max(last, visible[-1])
-    ax.set_xlim(-0.8, last + 0.8)
-    ax.set_ylim(bottom=0)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel(f"polysemantic neurons (n = {n} features, m = {m} neurons)")
-    ax.set_ylabel("share of seeds")
-    ax.legend(frameon=False, fontsize="small")
-    return ax
-
-
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
