@@ -1,7 +1,8 @@
 """The command line, ``fastpolysem``.
 
-Options of configurations come from the fields of `Config` and their documentation. What needs
-tables or figures is imported by the commands that do, so that help and ``info`` are quick.
+Options of configurations come from the fields of one family's configurations and their
+documentation; studies of any family that has been imported can be read and drawn. What needs tables
+or figures is imported by the commands that do, so that help and ``info`` are quick.
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hi
 
 from cyclopts import App, CycloptsError, Parameter
 
-from fastpolysem import _checks, _console, _native, experiments
+from fastpolysem import _checks, _console, _native, experiments, families
 from fastpolysem._checks import nearest, printable
 from fastpolysem._console import BAD_INPUT, INTERRUPTED
 from fastpolysem._files import write_output
-from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.specs import inputs as _inputs
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ _MANY_VALUES = 7
 _NARROWEST = 40
 _NO_READER = 141  # as of a process that SIGPIPE ends
 
-_HINTS = get_type_hints(Config)
+_FAMILY = families.named(families.DEFAULT_KIND)
+_CONFIG = _FAMILY.config_type
+_HINTS = get_type_hints(_CONFIG)
 _SYNTAX = {
     "inputs": "Written as basis, independent:probability=0.05,batch_size=1024 or "
     "correlated_blocks:blocks=2,active=13,batch_size=100.",
@@ -56,8 +58,8 @@ _PLACEHOLDERS = {
 
 
 def _documentation() -> dict[str, str]:
-    """What `Config` says of each field."""
-    text = inspect.cleandoc(Config.__doc__ or "")
+    """What the class of configurations says of each field."""
+    text = inspect.cleandoc(_CONFIG.__doc__ or "")
     _, _, entries = text.partition("Parameters\n----------\n")
     entries = re.sub(r":\w+:`(\w+)`", r"\1", entries.partition("\n\n")[0])
     found = (entry.partition("\n") for entry in re.split(r"\n(?=\S)", entries))
@@ -76,10 +78,10 @@ def _placeholder(name: str) -> dict[str, Any]:
 
 
 def _options(defaults: bool) -> Any:
-    """A dataclass with one option for each field of `Config`, all left out by default."""
+    """A dataclass with one option for each field of a configuration, all left out by default."""
     said = _documentation()
     options: list[tuple[str, Any, Any]] = []
-    for field in dataclasses.fields(Config):
+    for field in dataclasses.fields(_CONFIG):
         help_ = [said.get(field.name, ""), _SYNTAX.get(field.name, "")]
         if defaults and field.default not in (dataclasses.MISSING, None):
             help_.append(f"Default: {field.default}.")
@@ -115,7 +117,7 @@ app.command(reproduce)
 
 
 def _read(name: str, text: str) -> Any:
-    """The value that a text stands for; what it must be, `Config` says."""
+    """The value that a text stands for; what it must be, the configuration says."""
     if name == "inputs":
         return _read_inputs(text)
     hint = _HINTS[name]
@@ -169,7 +171,7 @@ def collect(
     path: Path,
     seeds: int | None = None,
     target: float | None = None,
-    metric: str = "polysemantic",
+    metric: str | None = None,
     max_seeds: int | None = None,
     num_threads: int | None = None,
     keep_weights: bool = False,
@@ -193,7 +195,7 @@ def collect(
         Instead of a number of seeds: train until the 95 % interval is this wide, as its half-width
         relative to the mean.
     metric
-        What the target and the means are about.
+        What the target and the means are about. Default: polysemantic.
     max_seeds
         The most seeds of a configuration with a target.
     num_threads
@@ -204,9 +206,10 @@ def collect(
     from fastpolysem import studies
 
     chosen = _chosen(fields)
-    for name in ("n_features", "n_hidden"):
-        if name not in chosen:
-            raise ValueError(f"--{name.replace('_', '-')} must be given")
+    for field in dataclasses.fields(_CONFIG):
+        required = dataclasses.MISSING is field.default is field.default_factory
+        if required and field.name not in chosen:
+            raise ValueError(f"--{field.name.replace('_', '-')} must be given")
     study = studies.collect(
         experiments.combinations(chosen),
         seeds=seeds,
@@ -226,7 +229,7 @@ def collect(
 def summary(
     path: Path,
     *,
-    metric: str = "polysemantic",
+    metric: str | None = None,
     csv: Path | None = None,
     seeds_csv: Path | None = None,
     skip_damaged: bool = False,
@@ -238,7 +241,8 @@ def summary(
     path
         Folder of the study.
     metric
-        What the mean and its 95 % interval are about.
+        What the mean and its 95 % interval are about. Default: what the study's family is about,
+        polysemantic for the autoencoder.
     csv
         File to write the table to as well, with all digits.
     seeds_csv
@@ -279,7 +283,9 @@ def check(path: Path) -> int:
 def plot(
     path: Path,
     *,
-    kind: Literal["collisions", "counts"] = "collisions",
+    kind: Literal["collisions", "means", "counts"] = "collisions",
+    metric: str | None = None,
+    x: str | None = None,
     digest: str | None = None,
     output: Path | None = None,
     skip_damaged: bool = False,
@@ -291,8 +297,13 @@ def plot(
     path
         Folder of the study.
     kind
-        "collisions": mean counts against the number of neurons. "counts": how the counts of one
-        configuration are distributed.
+        "collisions": mean counts of polysemantic neurons against the number of neurons. "means":
+        means of a column against a setting. "counts": how the counts of one configuration are
+        distributed.
+    metric
+        Which column, for "means" and "counts". Default: what the study's family is about.
+    x
+        Which setting or metadata to draw means against. Default: the last size that varies.
     digest
         Which configuration, for "counts" (its folder's name); may be left out if there is only one.
     output
@@ -300,6 +311,11 @@ def plot(
     skip_damaged
         Move files that cannot be used out of the way instead of giving up.
     """
+    given = {"digest": digest, "metric": metric, "x": x}
+    used = {"collisions": (), "means": ("metric", "x"), "counts": ("metric", "digest")}[kind]
+    for name, value in given.items():
+        if value is not None and name not in used:
+            raise ValueError(f"--{name} must be left out with --kind {kind}, got {value!r}")
     plots = _plots()
     study = _open(path, skip_damaged)
     ax = _new_axes((6.4, 4.4))
@@ -311,9 +327,9 @@ def plot(
                 f"--digest must be the name of a configuration's folder in {path}, "
                 f"got {digest!r}{hint}"
             )
-        plots.counts(study, digest, ax)
-    elif digest is not None:
-        raise ValueError(f"--digest must be left out with --kind collisions, got {digest!r}")
+        plots.counts(study, digest, ax, metric=metric)
+    elif kind == "means":
+        plots.means(study, metric, x, ax)
     else:
         plots.collisions(study, ax)
     _say_written(plots.save(ax, output or Path(f"{kind}.png")))

@@ -6,27 +6,28 @@ and which commands train it again.
 
 from __future__ import annotations
 
-import html
+import dataclasses
 import io
 import os
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import pandas as pd
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import fastpolysem
-from fastpolysem import _checks, plots
+from fastpolysem import _checks, families, plots
 from fastpolysem._checks import printable
 from fastpolysem._files import write_output
-from fastpolysem.families.autoencoder.config import NUMERICS_VERSION, Config
-from fastpolysem.families.autoencoder.plots.studies import suspect
+from fastpolysem._html import render
+from fastpolysem.families import AnyConfig, family_of
+from fastpolysem.plots._studies import suspect
 from fastpolysem.specs.inputs import FixedBatch
 from fastpolysem.studies import Study, formatting
 
@@ -35,52 +36,6 @@ __all__ = ["commands", "page", "write"]
 _MOST_DISTRIBUTIONS = 12
 _FACTS = ("version", "isa", "kernel", "host")
 """Columns of the rows that say where they come from, of which a page lists the values."""
-
-_COLUMNS = {
-    "n, m": "features and hidden neurons.",
-    "seeds, diverged": "models trained, and how many of them ended without finite weights; "
-    "everything else is about the others.",
-    "mean": "polysemantic neurons a model: neurons with at least two features of weight 0.8 to 1.2 "
-    "in size.",
-    "n²/4m, null model": "what features that choose their neurons at random would give: counted in "
-    "pairs, and without two features of one sign on a neuron.",
-    "ratio": "the mean over n²/4m.",
-    "unrepresented, dead": "features without a neuron, and neurons without a feature.",
-    "benign, malign": "pairs of features on one neuron, of opposite signs and of the same sign.",
-    "loss": "without noise and l1, on the basis vectors.",
-}
-
-_STYLE = """
-:root { color-scheme: light; --ink: #1d2430; --soft: #5b6675; --line: #d9dee5; --ground: #f6f7f9; }
-* { box-sizing: border-box; }
-body { margin: 0; font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: #fff; }
-main { max-width: 68rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: 0; overflow-wrap: anywhere; }
-h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; }
-p, dl { max-width: 44rem; }
-.lead { color: var(--soft); margin: .3rem 0 0; }
-.figures { --least: 24rem; display: grid; gap: 1rem; margin-bottom: 1rem;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, var(--least)), 1fr)); }
-.figures.small { --least: 18rem; }
-figure { margin: 0; }
-figure svg { display: block; width: 100%; height: auto; }
-.wide { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px;
-  background: linear-gradient(90deg, #fff 2rem, #fff0) local,
-    linear-gradient(270deg, #fff 2rem, #fff0) right local,
-    linear-gradient(90deg, #0002, #0000 1rem), linear-gradient(270deg, #0002, #0000 1rem); }
-table { border-collapse: collapse; width: 100%; font-size: .875rem;
-  font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .7rem; text-align: right; white-space: nowrap; }
-th { font-weight: 600; border-bottom: 2px solid var(--line); }
-tr + tr td { border-top: 1px solid var(--line); }
-.facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
-.facts td:first-child { width: 14rem; color: var(--soft); }
-details { margin-top: .8rem; } summary { cursor: pointer; margin-bottom: .5rem; }
-pre { background: var(--ground); border: 1px solid var(--line); border-radius: 6px;
-  padding: .8rem; overflow-x: auto; font-size: .85rem; }
-dt { font-weight: 600; margin-top: .5rem; } dd { margin: 0; color: var(--soft); }
-footer { margin-top: 3rem; color: var(--soft); font-size: .875rem; }
-"""
 
 
 def write(study: Study, path: str | os.PathLike[str], *, title: str | None = None) -> Path:
@@ -129,31 +84,21 @@ def page(study: Study, *, title: str | None = None) -> str:
     if not study.configs:
         raise ValueError("report.page: study must hold a configuration, got none")
     name = title if title is not None else study.path.resolve().name if study.path else "study"
-    name = printable(name)
-    summary = study.summary()
-    sections = [
-        ("What came out", _outcome(study, summary)),
-        ("How seeds differ", _distributions(study)),
-        ("What was trained", _settings(study)),
-        ("How it was made", _origin(study)),
-        ("Do it again", _again(study)),
-        ("What the columns mean", _glossary()),
-    ]
-    body = "\n".join(
-        f"<section><h2>{head}</h2>\n{text}</section>" for head, text in sections if text
+    kinds = list({id(f): f for f in map(family_of, study.configs)}.values())
+    parts = [_part(study._of_family(family.kind), family, len(kinds) > 1) for family in kinds]
+    diverged = int(study.seeds()["diverged"].sum())
+    lead = f"{_many(len(study.configs), 'configuration')}, {_many(len(study), 'seed')}"
+    text = render(
+        "report.html",
+        title=printable(name),
+        lead=lead + (f", {diverged:,} diverged" if diverged else ""),
+        parts=parts,
+        origin=_origin(study),
+        code=_again(study),
+        numerics=_numerics(study),
+        version=fastpolysem.__version__,
     )
-    diverged = int(summary["diverged"].sum())
-    lead = f"{_many(len(study.configs), 'configuration')}, {_many(len(study), 'seed')}" + (
-        f", {diverged:,} diverged" if diverged else ""
-    )
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(name)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f'<h1>{html.escape(name)}</h1>\n<p class="lead">{lead}</p>\n{body}\n'
-        f"<footer>Written by fastpolysem {fastpolysem.__version__}.</footer>\n"
-        "</main>\n</body>\n</html>\n"
-    )
+    return str(text)
 
 
 def commands(study: Study, path: str = "again") -> list[str]:
@@ -162,7 +107,7 @@ def commands(study: Study, path: str = "again") -> list[str]:
     Parameters
     ----------
     study
-        Configurations with the seeds 0 … S-1 and inputs that the command line knows.
+        Configurations with the seeds 0 … S-1, of a family and inputs that the command line knows.
     path
         Folder for what they train.
 
@@ -170,13 +115,15 @@ def commands(study: Study, path: str = "again") -> list[str]:
     -------
     list of str
         One for all configurations, if they are all combinations of some values; else one each.
-        Empty if the command line cannot say it: other seeds, or a fixed batch as inputs.
+        Empty if the command line cannot say it: other seeds, a fixed batch as inputs, or another
+        family of models than the autoencoder.
     """
-    wanted: dict[int, list[Config]] = {}
+    wanted: dict[int, list[AnyConfig]] = {}
     rows = study.seeds()
     for config in study.configs:
         seeds = rows.loc[rows["digest"] == config.digest, "seed"].tolist()
-        if isinstance(config.inputs, FixedBatch) or seeds != list(range(len(seeds))):
+        sayable = family_of(config).kind == families.DEFAULT_KIND
+        if not sayable or isinstance(config.inputs, FixedBatch) or seeds != [*range(len(seeds))]:
             return []
         wanted.setdefault(len(seeds), []).append(config)
     found = []
@@ -190,37 +137,74 @@ def commands(study: Study, path: str = "again") -> list[str]:
     return found
 
 
-def _outcome(study: Study, summary: pd.DataFrame) -> str:
+def _part(study: Study, family: Any, of_several: bool) -> dict[str, Any]:
+    """What the page says of one family's configurations."""
+    summary = study.summary(family.primary)
+    column = _columns(study)[family.primary]
+    warned = int(suspect(study, summary).sum()) if summary["mean"].notna().any() else 0
+    prefix = f"{family.kind}: " if of_several else ""
     figures = []
     if summary["mean"].notna().any():
-        axes = [_axes(), _axes()]
-        plots.collisions(study, axes[0])
-        plots.unrepresented(study, axes[1])
-        figures = [
-            _figure(axes[0], "polysemantic neurons against hidden neurons"),
-            _figure(axes[1], "share of features unrepresented against hidden neurons"),
-        ]
-    said = _in_words(summary)
-    table = f'<div class="wide">{formatting.to_html(summary)}</div>'
-    return f'{said}<div class="figures">{"".join(figures)}</div>\n{table}'
-
-
-def _in_words(summary: pd.DataFrame) -> str:
-    ratio = summary["ratio"].dropna()
-    if not len(ratio):
-        return "<p>No seed has a count: all diverged, or none are there yet.</p>"
-    ends = dict.fromkeys((f"{ratio.min():.3g}", f"{ratio.max():.3g}"))
-    said = f"<p>Mean counts are {' to '.join(ends)} times the collision law n²/4m.</p>"
-    if warned := int(suspect(summary).sum()):
-        said += (
-            f"<p><strong>In {warned} of {_many(len(summary), 'configuration')}</strong> more than "
-            "5 % of the features are unrepresented, or seeds diverged (hollow marks): a low count "
-            "there does not mean that neurons are monosemantic.</p>"
+        drawings = family.figures() or (
+            families.Figure(
+                f"mean of {column.title}", lambda s, ax: plots.means(s, None, None, ax)
+            ),
         )
-    return said
+        for caption, draw in drawings:
+            ax = _axes()
+            draw(study, ax)
+            figures.append(_figure(ax, prefix + caption))
+    distributions, left_out = _distributions(study, prefix) if column.is_count else ([], 0)
+    chosen = _differing(study.configs)
+    rest = {
+        name: values
+        for name, values in _differing(study.configs, all_fields=True).items()
+        if name not in chosen
+    }
+    return {
+        "kind": family.kind,
+        "outcome": _in_words(summary, family, "count" if column.is_count else "value"),
+        "warned": f"{warned} of {_many(len(summary), 'configuration')}" if warned else "",
+        "caveat": family.caveat,
+        "figures": figures,
+        "table": formatting.to_html(summary),
+        "distributions": distributions,
+        "left_out": _many(left_out, "more configuration") if left_out else "",
+        "chosen": {name: _all_of(values) for name, values in chosen.items()},
+        "defaults": {name: _all_of(values) for name, values in rest.items()},
+        "glossary": _glossary(study, family, summary),
+    }
 
 
-def _distributions(study: Study) -> str:
+def _columns(study: Study) -> dict[str, families.Column]:
+    """The result columns of a study of one family."""
+    return {one.name: one for config in study.configs for one in family_of(config).columns(config)}
+
+
+def _in_words(summary: pd.DataFrame, family: Any, noun: str) -> str:
+    means = summary["mean"].dropna()
+    if not len(means):
+        return f"No seed has a {noun}: all diverged, or none are there yet."
+    if references := _reference_names(family, summary):
+        reference = references[0]
+        heading = family.headings.get(reference, "")
+        law = f"the {reference.replace('_', ' ')} {heading}".strip()
+        return f"Mean {noun}s are {_ends(summary['ratio'].dropna())} times {law}."
+    return f"Means of {family.primary} are {_ends(means)}."
+
+
+def _ends(values: pd.Series[float]) -> str:
+    """The least and the largest, or the only one."""
+    return " to ".join(dict.fromkeys((f"{values.min():.3g}", f"{values.max():.3g}")))
+
+
+def _reference_names(family: Any, summary: pd.DataFrame) -> list[str]:
+    """The references of a summary, the one that ratios are taken to first."""
+    return [name for name in family.glossary if name in summary and name not in family.sizes]
+
+
+def _distributions(study: Study, prefix: str) -> tuple[list[Markup], int]:
+    """Figures of the first configurations, and how many there are more."""
     figures = []
     configs = [one for one in study.configs if len(study.values(one)) > 1]
     for config in configs[:_MOST_DISTRIBUTIONS]:
@@ -228,98 +212,108 @@ def _distributions(study: Study) -> str:
         plots.counts(study, config, ax)
         varying = ", ".join(f"{name} = {value}" for name, value in _varying(study, config).items())
         ax.set_title(varying, fontsize="medium", wrap=True)
-        figures.append(_figure(ax, f"counts over seeds {varying}"))
-    left_out = len(configs) - len(figures)
-    more = f"<p>… and {_many(left_out, 'more configuration')}.</p>" if left_out else ""
-    return f'<div class="figures small">{"".join(figures)}</div>{more}' if figures else ""
-
-
-def _settings(study: Study) -> str:
-    chosen = _differing(study.configs)
-    others = {
-        name: values
-        for name, values in _differing(study.configs, all_fields=True).items()
-        if name not in chosen
-    }
-    return (
-        f"{_listed({name: _all_of(values) for name, values in chosen.items()})}\n"
-        "<details><summary>All other settings, at their defaults</summary>"
-        f"{_listed({name: _all_of(values) for name, values in others.items()})}</details>"
-    )
+        figures.append(_figure(ax, f"{prefix}counts over seeds {varying}"))
+    return figures, len(configs) - len(figures)
 
 
 def _all_of(values: Sequence[Any]) -> str:
     return ", ".join(map(str, values))
 
 
-def _listed(facts: dict[str, str]) -> str:
-    rows = [
-        f"<tr><td>{html.escape(name)}</td><td>{html.escape(text)}</td></tr>"
-        for name, text in facts.items()
-    ]
-    return f'<div class="wide"><table class="facts">{"".join(rows)}</table></div>'
-
-
-def _origin(study: Study) -> str:
+def _origin(study: Study) -> dict[str, str]:
     rows = study.seeds()
     facts = {
         f"{name}s" if rows[name].nunique() > 1 else name: ", ".join(sorted(rows[name].unique()))
         for name in _FACTS
         if name in rows and len(rows)
     }
-    facts["numerics version"] = str(NUMERICS_VERSION)
+    facts["numerics version"] = _numerics(study)
     facts["time of all seeds, on one core each"] = _time(float(rows["seconds"].sum()))
-    return _listed(facts)
+    return facts
+
+
+def _numerics(study: Study) -> str:
+    """The numerics version, of each family if there are several."""
+    versions = {family_of(one).kind: family_of(one).numerics_version for one in study.configs}
+    if len(versions) == 1:
+        return str(next(iter(versions.values())))
+    return ", ".join(f"{version} ({kind})" for kind, version in versions.items())
 
 
 def _again(study: Study) -> str:
     if found := commands(study):
-        code = "\n".join([*found, "fastpolysem report again"])
-    else:
-        folder = _checks.shown_path(study.path) if study.path else "study"
-        code = (
-            "import fastpolysem as fp\n\n"
-            f"study = fp.Study.open({folder!r})\n"
-            "rows = study.seeds()\n"
-            "for config in study.configs:\n"
-            '    seeds = rows.loc[rows["digest"] == config.digest, "seed"]\n'
-            '    fp.collect(config, seeds=seeds.to_numpy(), path="again")'
-        )
-    promise = (
-        "On any machine this gives the same bits in every result column, with any version of "
-        f"fastpolysem of numerics version {NUMERICS_VERSION}."
-    )
-    return f"<pre>{html.escape(code)}</pre>\n<p>{promise}</p>"
-
-
-def _glossary() -> str:
-    return (
-        f"<dl>{''.join(f'<dt>{name}</dt><dd>{text}</dd>' for name, text in _COLUMNS.items())}</dl>"
-    )
-
-
-def _varying(study: Study, config: Config) -> dict[str, Any]:
-    """Fields of a configuration that are not the same in all."""
-    return {
-        name: getattr(config, name)
-        for name, values in _differing(study.configs, all_fields=True).items()
-        if len(values) > 1
+        return "\n".join([*found, "fastpolysem report again"])
+    folder = _checks.shown_path(study.path) if study.path else "study"
+    others = {
+        type(config).__module__: None
+        for config in study.configs
+        if family_of(config).kind != families.DEFAULT_KIND
     }
+    imports = "".join(f"import {module}  # a family of models\n" for module in others)
+    return (
+        f"import fastpolysem as fp\n{imports}\n"
+        f"study = fp.Study.open({folder!r})\n"
+        "rows = study.seeds()\n"
+        "for config in study.configs:\n"
+        '    seeds = rows.loc[rows["digest"] == config.digest, "seed"]\n'
+        '    fp.collect(config, seeds=seeds.to_numpy(), path="again")'
+    )
 
 
-def _differing(configs: Sequence[Config], all_fields: bool = False) -> dict[str, list[Any]]:
-    """Values of fields in the order they occur, of those that are not at their default only."""
-    plain = Config(n_features=1, n_hidden=1)
+def _glossary(study: Study, family: Any, summary: pd.DataFrame) -> dict[str, str]:
+    """What each column of the summary means."""
+    columns = _columns(study)
+    references = _reference_names(family, summary)
+
+    def heading(name: str) -> str:
+        return str(family.headings.get(name, name))
+
+    found = {heading(name): family.glossary[name] for name in family.sizes}
+    found["seeds, diverged"] = (
+        "models trained, and how many of them ended without finite weights; everything else is "
+        "about the others"
+    )
+    primary = columns[family.primary]
+    found["mean"] = f"{primary.title} of a model: {primary.doc}"
+    found |= {heading(name): family.glossary[name] for name in references}
+    if references:
+        found["ratio"] = f"the mean over {heading(references[0])}"
+    return found | {name: columns[name].doc for name in family.beside}
+
+
+def _varying(study: Study, config: AnyConfig) -> dict[str, Any]:
+    """Settings of a configuration that are not the same in all."""
+    settings = family_of(config).settings(config)
+    differing = _differing(study.configs, all_fields=True)
+    return {name: settings[name] for name, values in differing.items() if len(values) > 1}
+
+
+def _differing(configs: Sequence[AnyConfig], all_fields: bool = False) -> dict[str, list[Any]]:
+    """Values of settings in the order they occur, of those that are not at their default only."""
+    family = family_of(configs[0])
+    settings = [family.settings(config) for config in configs]
+    defaults = _defaults(type(configs[0]))
     found = {}
-    for field in fields(Config):
-        values = list(dict.fromkeys(getattr(config, field.name) for config in configs))
-        required = field.name in ("n_features", "n_hidden")
-        if all_fields or required or values != [getattr(plain, field.name)]:
-            found[field.name] = values
+    for name in settings[0]:
+        values = list(dict.fromkeys(one[name] for one in settings))
+        at_default = name in defaults and values == [defaults[name]]
+        if all_fields or name in family.sizes or not at_default:
+            found[name] = values
     return found
 
 
-def _are_all_combinations(configs: Sequence[Config]) -> bool:
+def _defaults(config_type: type) -> dict[str, Any]:
+    """Default values of a class of configurations, as far as it is a dataclass and has them."""
+    found = {}
+    for field in dataclasses.fields(config_type) if dataclasses.is_dataclass(config_type) else ():
+        if field.default is not dataclasses.MISSING:
+            found[field.name] = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            found[field.name] = field.default_factory()
+    return found
+
+
+def _are_all_combinations(configs: Sequence[AnyConfig]) -> bool:
     size = 1
     for values in _differing(configs).values():
         size *= len(values)
@@ -335,7 +329,8 @@ def _word(value: Any) -> str:
         return ",".join(":".join(map(_word, one)) if of_pairs else _word(one) for one in value)
     if hasattr(value, "kind"):
         pairs = ",".join(
-            f"{field.name}={_word(getattr(value, field.name))}" for field in fields(value)
+            f"{field.name}={_word(getattr(value, field.name))}"
+            for field in dataclasses.fields(value)
         )
         return f"{value.kind}:{pairs}" if pairs else str(value.kind)
     return str(value)
@@ -346,7 +341,7 @@ def _axes(size: tuple[float, float] = (5.2, 3.9)) -> Axes:
     return axes
 
 
-def _figure(ax: Axes, description: str) -> str:
+def _figure(ax: Axes, description: str) -> Markup:
     """The figure of the axes as part of a page that holds others too."""
     file = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -359,8 +354,8 @@ def _figure(ax: Axes, description: str) -> str:
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
     svg = re.sub(r'(url\(#|href="#)', rf"\1{prefix}-", svg)
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    name = f'role="img" aria-label="{html.escape(description)}"'
-    return f"<figure>{svg.replace('<svg', f'<svg {name}', 1)}</figure>"
+    name = f'role="img" aria-label="{escape(description)}"'
+    return Markup(svg.replace("<svg", f"<svg {name}", 1))
 
 
 def _many(count: int, noun: str) -> str:

@@ -166,22 +166,21 @@ class TrainingResult:
 
     def _repr_html_(self) -> str:
         """A table of the seeds that did not diverge, for notebooks."""
-        import html
+        from fastpolysem._html import render
 
         valid = ~self.diverged
-        rows = [("", "mean", "standard deviation", "least", "most")]
+        rows = []
         for name, column in {**self.columns, "seconds": self.seconds}.items():
             values = column[valid].astype(np.float64)
             if len(values):
                 spread = f"{values.std(ddof=1):.4g}" if len(values) > 1 else "-"
                 ends = f"{values.min():.4g}", f"{values.max():.4g}"
                 rows.append((name, f"{values.mean():.4g}", spread, *ends))
-        table = "\n".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in rows)
         head = f"{len(self)} seeds, {self.diverged.sum()} diverged, kernel {self.kernel!r}"
         head += f", given {' and '.join(self.given)}" if self.given else ""
-        return (
-            f"<p>{html.escape(head)}<br><code>{html.escape(repr(self.config))}</code></p>\n"
-            f"<table>\n{table}\n</table>"
+        columns = ("", "mean", "standard deviation", "least", "most")
+        return render(
+            "result.html", head=head, config=repr(self.config), columns=columns, rows=rows
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -305,9 +304,10 @@ def train(
         A count S for the seeds 0 to S - 1, or a 1-d collection of integers in [0, 2**64).
         An empty collection returns an empty result.
     initial_weights
-        Where to start instead of at random. For tied autoencoders without bias an array (S, n, m),
-        or (n, m) for all seeds; for others :class:`Parameters` of such arrays, or a pair
-        (encoder, decoder). Converted to the config's dtype; must be finite.
+        Where to start instead of at random: weights as ``return_weights`` gives them, with a
+        leading seed axis or one model for all seeds. Of the autoencoder an array (S, n, m) or
+        (n, m), or :class:`Parameters` of such arrays, for which a pair can stand. Converted to the
+        config's dtype; must be finite.
     noise_sequence
         The noise of each step instead of drawn noise: (steps, m), the same for all seeds, or
         (S, steps, m); with ``noise_sharing="input"`` (steps, B, m) or (S, steps, B, m).

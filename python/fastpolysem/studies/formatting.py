@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import html
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from fastpolysem import families
 from fastpolysem._checks import printable
 
-_HEADINGS = {
-    "n_features": "n",
-    "n_hidden": "m",
-    "collision_law": "n²/4m",
-    "null_mean": "null model",
-}
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
 _INTERVALS = {"ci": "95 % interval", "ratio": "interval of it"}
 
 
@@ -35,7 +32,8 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     """
     shown = table.drop(columns="digest", errors="ignore")
     taken = set(shown.columns)
-    shown = shown.rename(columns={name: _free(_HEADINGS[name], name, taken) for name in _HEADINGS})
+    headings = families.headings()
+    shown = shown.rename(columns={name: _free(headings[name], name, taken) for name in headings})
     for name, heading in _INTERVALS.items():
         if f"{name}_low" in shown:
             low, high = shown.pop(f"{name}_low"), shown[f"{name}_high"]
@@ -56,20 +54,14 @@ def _free(heading: str, otherwise: str, taken: set[str]) -> str:
     return otherwise if heading in taken else heading
 
 
-def to_html(table: pd.DataFrame, most: int | None = None) -> str:
+def to_html(table: pd.DataFrame, most: int | None = None) -> Markup:
     """The `readable` table as HTML, at the most so many rows, with a line that says so."""
+    from fastpolysem._html import render
+
     shown = readable(table)
     left_out = 0 if most is None else max(0, len(shown) - most)
-    rows = [
-        _row("th", shown.columns),
-        *(_row("td", row) for row in shown.head(len(shown) - left_out).itertuples(index=False)),
-    ]
-    more = f"<p>… and {left_out} more</p>" if left_out else ""
-    return f"<table>\n{chr(10).join(rows)}\n</table>{more}"
-
-
-def _row(cell: str, texts: Any) -> str:
-    return f"<tr>{''.join(f'<{cell}>{html.escape(str(text))}</{cell}>' for text in texts)}</tr>"
+    rows = shown.head(len(shown) - left_out).itertuples(index=False)
+    return render("table.html", columns=shown.columns, rows=rows, left_out=left_out)
 
 
 def _interval(low: float, high: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import html
 import json
 import os
@@ -462,13 +463,12 @@ class Study:
         Returns
         -------
         pandas.DataFrame
-            The sizes (``n_features``, ``n_hidden``), the fields that vary and metadata; ``seeds``
+            ``family`` if there are several, the sizes, the fields that vary and metadata; ``seeds``
             (all) and how many ``diverged``; over the others ``mean`` with ``ci_low`` and
             ``ci_high`` (`statistics.mean`); after `collect` with a target ``target_met``; the
-            family's references for the metric and ``ratio`` (mean over the first of them) with its
-            interval, for counts of polysemantic neurons of the autoencoder ``collision_law`` and
-            ``null_mean``; then means of other columns (``loss``, ``unrepresented``, ``dead``,
-            ``benign`` and ``malign``), and ``digest``.
+            family's references for the metric, such as a law and a null model, and ``ratio`` (mean
+            over the first of them) with its interval; then means of other columns that the family
+            shows beside any, and ``digest``.
         """
         metric = self._metric("summary", metric)
         labels = self.labels()
@@ -533,6 +533,16 @@ class Study:
             raise KeyError(f"{where}: the study does not hold the config {config!r}")
         return self._configs[digest]
 
+    def _of_family(self, kind: str) -> Study:
+        """The same study with the configurations of one family only."""
+        part = copy.copy(self)
+        part._configs = {
+            digest: config
+            for digest, config in self._configs.items()
+            if families.family_of(config).kind == kind
+        }
+        return part
+
     def _families(self) -> list[Any]:
         """The families of the configurations, each once."""
         return list({id(f): f for f in map(families.family_of, self._configs.values())}.values())
@@ -591,8 +601,11 @@ class Study:
         return self._read_rows[digest]
 
     def _fields(self) -> pd.DataFrame:
-        """One row a configuration: digest, fields and metadata."""
+        """One row a configuration: digest, fields and metadata, and the family if several."""
         table: dict[str, list[Any]] = {"digest": list(self._configs)}
+        kinds = [families.family_of(config).kind for config in self._configs.values()]
+        if len(set(kinds)) > 1:
+            table["family"] = kinds
         settings = [_settings(config) for config in self._configs.values()]
         for name in dict.fromkeys(name for one in settings for name in one):
             table[name] = [one.get(name) for one in settings]
@@ -614,6 +627,9 @@ def _settings(config: AnyConfig) -> dict[str, Any]:
 def _taken(configs: Iterable[AnyConfig]) -> set[str]:
     """Names that tables use themselves."""
     taken = {*IDENTITY, "diverged", *FACTS, *_OF_SUMMARIES}
+    configs = list(configs)
+    if len({families.family_of(config).kind for config in configs}) > 1:
+        taken.add("family")
     for config in configs:
         taken |= {*columns(config), *_settings(config)}
         taken |= {

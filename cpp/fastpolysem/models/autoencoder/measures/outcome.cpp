@@ -7,10 +7,12 @@ const std::vector<training::Column<Outcome>>& columns() {
     // Never destroyed: threads may still be at work when the process exits.
     static const auto* const all = new std::vector<training::Column<Outcome>>{
         {"polysemantic", &Outcome::polysemantic, -1, "neurons with at least two features of 0.8 <= |weight| <= 1.2"},
-        {"benign", &Outcome::benign, -1, "pairs of such features on one neuron, with weights of opposite signs"},
-        {"malign", &Outcome::malign, -1, "pairs of such features on one neuron, with weights of the same sign"},
+        {"benign", &Outcome::benign, -1,
+         "pairs of features of 0.8 <= |weight| <= 1.2 on one neuron, of opposite signs"},
+        {"malign", &Outcome::malign, -1, "pairs of features of 0.8 <= |weight| <= 1.2 on one neuron, of the same sign"},
         {"signed_slots", &Outcome::signed_slots, -1, "neurons that hold the largest |weight| of two or more features"},
-        {"signed_slots_benign", &Outcome::signed_slots_benign, -1, "those of them that hold weights of both signs"},
+        {"signed_slots_benign", &Outcome::signed_slots_benign, -1,
+         "neurons of signed_slots whose features have both signs"},
         {"dead", &Outcome::dead, -1, "neurons without any |weight| >= 0.8"},
         {"unrepresented", &Outcome::unrepresented, -1, "features without any |weight| >= 0.8"},
         {"nonzeros", &Outcome::nonzeros, -1, "weights that are not exactly zero, biases excluded"},
