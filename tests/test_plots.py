@@ -373,8 +373,8 @@ def test_weights_over_time_shows_what_training_passes_through(ax: Axes) -> None:
     last = fp.train(config, [3], return_weights=True).weights[0]
     start = fp.train(config.replace(steps=0), [3], return_weights=True).weights[0]
     shown = images(ax)
-    for image, expected in ((shown[0], start), (shown[-1], last)):
-        np.testing.assert_array_equal(np.sort(image.ravel()), np.sort(expected.ravel()))
+    for image, matrix in ((shown[0], start), (shown[-1], last)):
+        np.testing.assert_array_equal(np.sort(image.ravel()), np.sort(matrix.ravel()))
     # One order for all: the winners are where they are in the last picture, on a staircase.
     row = {tuple(sorted(w)): index for index, w in enumerate(last.tolist())}
     features = [row[tuple(sorted(w))] for w in shown[-1].tolist()]
