@@ -104,11 +104,13 @@ def train_block(
     seeds: range | NDArray[np.uint64],
     num_threads: int,
     kept: Kept | None = None,
+    module: str | None = None,
     attached: str | dict[str, Arrays] | None = None,
 ) -> dict[str, Any]:
     """Train one block: the task that executors run.
 
-    ``attached`` is what `attachments.given` gives for the configuration.
+    ``module`` is the one that registers the configuration's family, where the worker does not know
+    it yet. ``attached`` is what `attachments.given` gives for the configuration.
 
     Plain values, arrays and Arrow tables come out, whose pickles are as small as their numbers:
     ``rows`` is a column each, ``weights`` and ``history`` are tables or None.
@@ -118,7 +120,7 @@ def train_block(
         if isinstance(attached, str)
         else (attached or {}).__getitem__
     )
-    checked, kept = from_dict(config, attached=load), kept or Kept()
+    checked, kept = from_dict(config, module, load), kept or Kept()
     result = train(
         checked,
         np.array(seeds, dtype=np.uint64),

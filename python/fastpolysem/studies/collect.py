@@ -503,8 +503,9 @@ class _Collector:
                 while len(handed_out) < _MAX_HANDED_OUT and (task := self.tasks.take()):
                     block = task.next_block() or SeedSet()
                     plain = task.config.to_dict(), block.listed(), self.num_threads, self.kept
+                    module = type(task.config).__module__
                     attached = attachments.given(task.config, self.study.path)
-                    future = checked_job(executor.submit(train_block, *plain, attached))
+                    future = checked_job(executor.submit(train_block, *plain, module, attached))
                     task.running += block.count
                     self.tasks.put_back(task)
                     handed_out[future] = task, block
