@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -219,3 +220,27 @@ def test_memory_that_is_not_known_is_not_checked(monkeypatch):
 def test_available_memory_is_plausible():
     available = _checks.available_memory()
     assert available is None or 2**24 < available < 2**50
+
+
+@pytest.mark.parametrize(("n", "m", "used"), [(100, 1000, 1000), (100, 1000, 20), (1000, 50, 50)])
+def test_the_estimate_of_a_diagnosis_covers_what_it_takes(monkeypatch, n, m, used):
+    rng = np.random.default_rng(5)
+    weights = rng.normal(0, 0.01, (n, m))
+    weights[np.arange(n), rng.integers(0, used, n)] = 1.0
+    said = []
+    monkeypatch.setattr(_checks, "memory", lambda where, parts, advice: said.append(parts))
+    tracemalloc.start()
+    try:
+        fp.diagnose(weights)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    estimate = sum(sum(parts.values()) for parts in said)
+    assert estimate / 2 < peak < estimate
+
+
+@pytest.mark.usefixtures("small_machine")
+def test_a_diagnosis_that_does_not_fit_into_memory():
+    fp.diagnose(np.eye(100, 160))
+    message = "diagnose needs about 12.21 MiB of memory (12.21 MiB for directions and their moves)"
+    check(MemoryError, message, fp.diagnose, np.eye(400, 500))

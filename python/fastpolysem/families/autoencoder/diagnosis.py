@@ -18,6 +18,8 @@ from fastpolysem.families.autoencoder.metrics import _matrix
 
 __all__ = ["Diagnosis", "diagnose"]
 
+# Arrays of the size of the weights, in float64, that there are at a time at the most.
+_COPIES = 8
 _NORMAL = 1e-150
 
 
@@ -96,6 +98,8 @@ def diagnose(
     ------
     TypeError, ValueError
         For weights that are no finite real (n, m) array, and for thresholds out of range.
+    MemoryError
+        If the working memory, 64 bytes for each weight, cannot be had.
 
     Notes
     -----
@@ -127,6 +131,8 @@ def diagnose(
     given = _matrix("diagnose", weights)
     if given.ndim != 2:
         raise _checks.refused("diagnose: weights", "those of one model, (n, m)", given)
+    working = {"directions and their moves": _COPIES * 8 * given.size}
+    _checks.memory("diagnose", working, "pass a smaller model")
     peak = np.abs(given).max(axis=1, keepdims=True)
     scaled = given / np.where(peak > _NORMAL, peak, 1.0)
     norm = np.sqrt(np.square(scaled).sum(axis=1, keepdims=True))
