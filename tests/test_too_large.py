@@ -244,3 +244,22 @@ def test_a_diagnosis_that_does_not_fit_into_memory():
     fp.diagnose(np.eye(100, 160))
     message = "diagnose needs about 12.21 MiB of memory (12.21 MiB for directions and their moves)"
     check(MemoryError, message, fp.diagnose, np.eye(400, 500))
+
+
+@pytest.mark.usefixtures("small_machine")
+@pytest.mark.parametrize("steps", [range(10**12), range(2**70), range(10**12, 0, -3)])
+def test_steps_to_record_that_do_not_fit_into_memory(steps):
+    with pytest.raises(MemoryError, match=r"Record needs about .* for a list of \d+ steps\)"):
+        fp.Record("loss", steps)
+    with pytest.raises(MemoryError, match="record fewer steps"):
+        fp.train(BASE, 1, record=("loss", steps))
+
+
+def test_the_estimate_of_a_record_covers_what_it_takes():
+    tracemalloc.start()
+    try:
+        fp.Record("loss", range(10**5))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 0.5 < peak / (150 * 10**5) < 1

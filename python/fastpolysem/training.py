@@ -23,6 +23,9 @@ _FORMAT = "fastpolysem.TrainingResult 1"
 # What a result may have been given in place of what its seeds determine.
 _GIVABLE = ("initial_weights", "noise_sequence")
 
+# A recorded step while a Record is made: a number in a list, in a set and in another list.
+_STEP_BYTES = 150
+
 # Beside the family's own columns, of every seed.
 _ALWAYS: dict[str, type[np.generic]] = {"diverged": np.bool_, "seconds": np.float64}
 
@@ -56,6 +59,10 @@ class Record:
             _checks.text("Record: metrics", name)
         if not names or len(set(names)) < len(names):
             raise ValueError(f"Record: metrics must be one or more different names, got {names!r}")
+        if isinstance(steps, range):  # of which a few bytes may name more than there is room for
+            count = (steps.stop - steps.start) // steps.step  # len() stops at 2**63 - 1
+            parts = {f"a list of {count} steps": count * _STEP_BYTES}
+            _checks.memory("Record", parts, "record fewer steps")
         at = sorted(set(_checks.integers("Record: steps", steps, (">=", 0))))
         if not at:
             raise ValueError("Record: steps must hold at least one step, got none")
