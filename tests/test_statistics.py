@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 
 from fastpolysem import statistics, theory
+from fastpolysem.statistics.dispersions import _dispersion_p
 
 SCRIPT = Path(__file__).parents[1] / "docs" / "intervals.py"
 
@@ -384,7 +385,7 @@ def test_p_values_of_dispersion_are_uniform_under_the_null_model() -> None:
         mean, k = float(theory.null_mean(n, m)), np.arange(p.size)
         moments = [float(p @ (k - mean) ** power) for power in (2, 3, 4)]
         index = counts.var(ddof=1) / counts.mean()
-        small += statistics._dispersion_p(index, 60, mean, *moments) < 0.1
+        small += _dispersion_p(index, 60, mean, *moments) < 0.1
     assert 0.06 < small / 400 < 0.14
 
 
@@ -548,3 +549,15 @@ def test_missing_values_are_refused() -> None:
 
     with pytest.raises((TypeError, ValueError), match="leave diverged seeds out"):
         statistics.mean(pd.Series([1, None], dtype="Int64"))
+
+
+def test_dispersion_against_any_null_model() -> None:
+    counts = [0, 1, 2, 2, 3, 1, 0, 2]
+    null = theory.null_distribution(8, 16)
+    assert statistics.dispersion_test(counts, null) == statistics.dispersion(counts, 8, 16)
+    coin = statistics.dispersion_test([0, 1, 1, 0, 1, 0, 0, 1] * 50, [0.5, 0.5])
+    assert coin.null_index == 0.5
+    assert coin.null_p > 0.05 > coin.poisson_p
+    for wrong in ([0.5, 0.4], [1.5, -0.5]):
+        with pytest.raises(ValueError, match="probabilities must be numbers >= 0 of sum 1"):
+            statistics.dispersion_test(counts, wrong)

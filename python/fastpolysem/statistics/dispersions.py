@@ -1,0 +1,138 @@
+"""Dispersion of counts, against Poisson's and against a null model's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special  # scipy.stats takes a second to import: only where it is needed
+
+from fastpolysem import _checks
+from fastpolysem.statistics.estimates import (
+    UNKNOWN,
+    Estimate,
+    bootstrap,
+    checked_confidence,
+    checked_values,
+)
+
+
+@dataclass(frozen=True)
+class Dispersion:
+    """Variance over mean of counts, against what Poisson counts and the null model would show.
+
+    Attributes
+    ----------
+    index
+        Variance over mean with its bootstrap interval; nan if every count is 0.
+    poisson_p
+        Two-sided p-value of an index of 1, Poisson's. If all counts are the same, the chance that
+        Poisson's are.
+    null_index
+        Index of the null model, nan without one.
+    null_p
+        The same for the null model's index, nan without one.
+    """
+
+    index: Estimate
+    poisson_p: float
+    null_index: float
+    null_p: float
+
+
+def dispersion_test(
+    counts: ArrayLike, probabilities: ArrayLike | None = None, *, confidence: float = 0.95
+) -> Dispersion:
+    """Dispersion index (variance over mean) of counts, tested against Poisson and against a null
+    model.
+
+    Both tests compare ``d · index / index₀`` with the chi-square distribution of ``d`` degrees of
+    freedom, ``d`` chosen so that the variance of the index is that of the reference (delta method,
+    from its first four central moments). For Poisson this is the classical dispersion test: ``d = S
+    - 1``.
+
+    Parameters
+    ----------
+    counts
+        Shape (S,), at least two counts.
+    probabilities
+        Shape (K,): those of the counts 0 to K - 1 under the null model, with sum 1; None for no
+        null model.
+    confidence
+        Coverage of the interval of the index.
+
+    Returns
+    -------
+    Dispersion
+    """
+    data = checked_values("dispersion: counts", counts)
+    level = checked_confidence(confidence)
+    if data.size < 2 or (data < 0).any() or (data != np.floor(data)).any():
+        raise _checks.refused("dispersion: counts", "two or more whole numbers >= 0", counts)
+    null = None if probabilities is None else _probabilities(probabilities)
+    if not data.any():
+        index = UNKNOWN
+    elif np.ptp(data):
+        index = bootstrap(data, _index, level)
+    else:
+        index = Estimate(0.0, math.nan, math.nan)
+    size, average = data.size, float(data.mean())
+    null_index = null_p = math.nan
+    if null is not None:
+        k = np.arange(null.size)
+        center = float(null @ k)
+        moments = [float(null @ (k - center) ** power) for power in (2, 3, 4)]
+        if center > 0 and moments[0] > 0:
+            null_index = moments[0] / center
+            null_p = _dispersion_p(index.value, size, center, *moments)
+            if index.value == 0:
+                null_p = possible(float(np.sum(null**size)))
+    poisson_p = _dispersion_p(
+        index.value, size, average, average, average, average + 3 * average**2
+    )
+    if index.value == 0:  # given their sum, Poisson counts are multinomial
+        total = size * average
+        logarithm = special.gammaln(total + 1) - size * special.gammaln(average + 1)
+        poisson_p = possible(math.exp(logarithm - total * math.log(size)))
+    return Dispersion(index, poisson_p, null_index, null_p)
+
+
+def _probabilities(given: ArrayLike) -> NDArray[np.float64]:
+    """Probabilities of 0, 1, ..."""
+    label = "dispersion_test: probabilities"
+    values: NDArray[np.float64] = _checks.array(label, given, np.float64, (1,))
+    if (values < 0).any() or abs(values.sum() - 1) > 1e-6:
+        raise _checks.refused(label, "numbers >= 0 of sum 1", given)
+    return values
+
+
+def _index(values: NDArray[np.float64], axis: int = -1) -> Any:
+    # A resample without a single count has no index; 1 is where it tends to for rare counts.
+    center = values.mean(axis=axis)
+    variance = values.var(axis=axis, ddof=1)
+    return np.divide(variance, center, out=np.ones_like(center), where=center > 0)
+
+
+def _dispersion_p(
+    index: float, size: int, mean: float, second: float, third: float, fourth: float
+) -> float:
+    """P-value of an index of ``size`` counts with this mean and these central moments."""
+    if math.isnan(index):
+        return math.nan
+    expected = second / mean
+    variance = (
+        (fourth - second**2) / mean**2 - 2 * second * third / mean**3 + second**3 / mean**4
+    ) / (size - 1)
+    if variance <= 0:
+        return math.nan
+    freedom = 2 * expected**2 / variance
+    at = freedom * index / expected
+    return possible(2 * min(special.chdtr(freedom, at), special.chdtrc(freedom, at)))
+
+
+def possible(p: float) -> float:
+    """A p-value within (0, 1], also if it was too small for a floating-point number."""
+    return float(min(1.0, max(p, np.finfo(np.float64).tiny)))
