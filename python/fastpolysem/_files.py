@@ -13,12 +13,14 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
+
+T = TypeVar("T")
 
 if sys.platform != "win32":
     import fcntl
@@ -331,3 +333,23 @@ def open_arrays(path: Path) -> Iterator[Archive]:
     """The arrays of a .npz file, to be read within; errors are those of `reading`."""
     with reading(path) as file:
         yield Archive(file)
+
+
+def load_arrays(what: str, path: str | os.PathLike[str], read: Callable[[Archive], T]) -> T:
+    """What ``read`` makes of a .npz file that the ``save`` of this class wrote.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or something else; the message names the path.
+    OSError, MemoryError
+        If it cannot be read, which says nothing about what it holds.
+    """
+    file = _checks.file_path(f"{what}.load: path", path)
+    try:
+        with open_arrays(file) as arrays:
+            return read(arrays)
+    except ValueError as error:
+        raise ValueError(
+            f"{what}.load: {os.fspath(file)!r} is no complete file written by {what}.save: {error}"
+        ) from error

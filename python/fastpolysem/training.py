@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks, families
-from fastpolysem._files import Archive, open_arrays, save_arrays
+from fastpolysem._files import Archive, load_arrays, save_arrays
 from fastpolysem._native import MAX_THREADS, default_threads
 from fastpolysem.families import AnyConfig, Options
 
@@ -225,15 +225,7 @@ class TrainingResult:
         OSError, MemoryError
             If it cannot be read, which says nothing about what it holds.
         """
-        path = _checks.file_path("TrainingResult.load: path", path)
-        try:
-            with open_arrays(path) as arrays:
-                return cls._from_arrays(arrays)
-        except ValueError as error:
-            raise ValueError(
-                f"TrainingResult.load: {os.fspath(path)!r} is no complete file written by "
-                f"TrainingResult.save: {error}"
-            ) from error
+        return load_arrays("TrainingResult", path, cls._from_arrays)
 
     @classmethod
     def _from_arrays(cls, arrays: Archive) -> TrainingResult:

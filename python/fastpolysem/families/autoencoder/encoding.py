@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks
-from fastpolysem._files import Archive, open_arrays, save_arrays
+from fastpolysem._files import Archive, load_arrays, save_arrays
 from fastpolysem._native import core
 from fastpolysem.training import seed_array, seed_count
 
@@ -124,15 +124,7 @@ class Trajectories:
         OSError, MemoryError
             If it cannot be read, which says nothing about what it holds.
         """
-        path = _checks.file_path("Trajectories.load: path", path)
-        try:
-            with open_arrays(path) as archive:
-                return cls._from_arrays(archive)
-        except ValueError as error:
-            raise ValueError(
-                f"Trajectories.load: {os.fspath(path)!r} is no complete file written by "
-                f"Trajectories.save: {error}"
-            ) from error
+        return load_arrays("Trajectories", path, cls._from_arrays)
 
     @classmethod
     def _from_arrays(cls, archive: Archive) -> Trajectories:
