@@ -1,4 +1,5 @@
-"""Pages and tables of HTML, from the templates beside this file. Everything in them is escaped."""
+"""Pages and tables of HTML, from the templates beside this file. What is filled in is escaped
+unless the template says that it is HTML."""
 
 from __future__ import annotations
 
@@ -7,7 +8,6 @@ from importlib import resources
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 
 @functools.cache
@@ -22,6 +22,6 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def render(template: str, **values: Any) -> Markup:
+def render(template: str, **values: Any) -> str:
     """A template filled in."""
-    return Markup(_environment().get_template(template).render(**values))
+    return _environment().get_template(template).render(**values)

@@ -1,103 +1,48 @@
-"""The command line, ``fastpolysem``.
+"""The command line, ``fastpolysem``: a function for each command, whose docstring is its help.
 
-Options of configurations come from the fields of one family's configurations and their
-documentation; studies of any family that has been imported can be read and drawn. What needs tables
-or figures is imported by the commands that do, so that help and ``info`` are quick.
+Options of configurations come from the fields of one family's configurations (`_options`); studies
+of any family that has been imported can be read and drawn. What needs tables or figures is imported
+by the commands that do, so that help and ``info`` are quick. The file is long by its help texts.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import inspect
 import os
-import re
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from fastpolysem import _checks, _console, _native, experiments, families
+from fastpolysem import _checks, _console, _native, experiments
 from fastpolysem._checks import nearest, printable
 from fastpolysem._console import BAD_INPUT, INTERRUPTED
-from fastpolysem._files import write_output
-from fastpolysem.specs import inputs as _inputs
+from fastpolysem._options import CONFIG, chosen_fields, options
+from fastpolysem._output import (
+    abandon_output,
+    in_one_line,
+    named_output,
+    print_line,
+    print_table,
+    say_written,
+    warned,
+    write_csv,
+)
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from fastpolysem.studies import Study
 
 _MANY_VALUES = 7
 _NARROWEST = 40
 _NO_READER = 141  # as of a process that SIGPIPE ends
 
-_FAMILY = families.named(families.DEFAULT_KIND)
-_CONFIG = _FAMILY.config_type
-_HINTS = get_type_hints(_CONFIG)
-_SYNTAX = {
-    "inputs": "Written as basis, independent:probability=0.05,batch_size=1024 or "
-    "correlated_blocks:blocks=2,active=13,batch_size=100.",
-    "l1_schedule": "Written as 0:0,1000:1.",
-    "betas": "Written as 0.9,0.999.",
-    "importance": "Written as 1,0.5,….",
-}
-
-
-# What stands for a value in the help, where the type does not say it.
-_PLACEHOLDERS = {
-    "inputs": "KIND:FIELD=VALUE,...",
-    "l1_schedule": "STEP:FACTOR,...",
-    "betas": "FLOAT,FLOAT",
-    "importance": "FLOAT,...",
-}
-
-
-def _documentation() -> dict[str, str]:
-    """What the class of configurations says of each field."""
-    text = inspect.cleandoc(_CONFIG.__doc__ or "")
-    _, _, entries = text.partition("Parameters\n----------\n")
-    entries = re.sub(r":\w+:`(\w+)`", r"\1", entries.partition("\n\n")[0])
-    found = (entry.partition("\n") for entry in re.split(r"\n(?=\S)", entries))
-    return {name: " ".join(said.split()) for name, _, said in found}
-
-
-def _placeholder(name: str) -> dict[str, Any]:
-    """How the help shows a field's value; older versions of cyclopts have their own way."""
-    if "metavar" not in inspect.signature(Parameter).parameters:
-        return {}
-    hint = _HINTS[name]
-    types = [one for one in get_args(hint) or (hint,) if one is not type(None)]
-    known = {int: "INT", float: "FLOAT", bool: "BOOL"}
-    shown = _PLACEHOLDERS.get(name) or known.get(types[0], "NAME")
-    return {"metavar": shown if shown.endswith("...") else f"{shown}..."}
-
-
-def _options(defaults: bool) -> Any:
-    """A dataclass with one option for each field of a configuration, all left out by default."""
-    said = _documentation()
-    options: list[tuple[str, Any, Any]] = []
-    for field in dataclasses.fields(_CONFIG):
-        help_ = [said.get(field.name, ""), _SYNTAX.get(field.name, "")]
-        if defaults and field.default not in (dataclasses.MISSING, None):
-            help_.append(f"Default: {field.default}.")
-        parameter = Parameter(
-            help=" ".join(filter(None, help_)), consume_multiple=True, **_placeholder(field.name)
-        )
-        hint = Annotated[list[str] | None, parameter]
-        options.append((field.name, hint, dataclasses.field(default=None)))
-    # Cyclopts takes classes of the standard library for values, hence __module__.
-    return dataclasses.make_dataclass(
-        "Options", options, frozen=True, kw_only=True, namespace={"__module__": __name__}
-    )
-
-
-_Options: Any = _options(defaults=True)
-_Changes: Any = _options(defaults=False)
+_Options: Any = options(defaults=True)
+_Changes: Any = options(defaults=False)
 _NO_OPTIONS: Any = _Options()
 _NO_CHANGES: Any = _Changes()
 _TAKEN_APART = Parameter(name="*")
@@ -116,52 +61,12 @@ reproduce = App(
 app.command(reproduce)
 
 
-def _read(name: str, text: str) -> Any:
-    """The value that a text stands for; what it must be, the configuration says."""
-    if name == "inputs":
-        return _read_inputs(text)
-    hint = _HINTS[name]
-    if text.lower() == "none" and type(None) in get_args(hint):
-        return None
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if "," in text:
-        return tuple(_read(name, part) for part in text.split(","))
-    if ":" in text:
-        return tuple(_read(name, part) for part in text.split(":"))
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            pass
-    return text
-
-
-def _read_inputs(text: str) -> Any:
-    kind, _, rest = text.partition(":")
-    if kind == _inputs.FixedBatch.kind:
-        raise ValueError(f"inputs must be given from Python to be fixed, got {text!r}")
-    pairs = [part.partition("=") for part in rest.split(",") if part]
-    return _inputs.from_dict(
-        {"kind": kind, **{name: _read("l1", value) for name, _, value in pairs}}
-    )
-
-
-def _chosen(options: Any) -> dict[str, list[Any]]:
-    """The fields that were given, with their values."""
-    return {
-        field.name: [_read(field.name, text) for text in getattr(options, field.name)]
-        for field in dataclasses.fields(options)
-        if getattr(options, field.name) is not None
-    }
-
-
 @app.command
 def info() -> int:
     """Say what runs here: version, instruction set, threads, compiler."""
     for name, value in _native.build_info().items():
         shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
-        _print(f"{name + ':':<18} {shown}")
+        print_line(f"{name + ':':<18} {shown}")
     return 0
 
 
@@ -205,8 +110,8 @@ def collect(
     """
     from fastpolysem import studies
 
-    chosen = _chosen(fields)
-    for field in dataclasses.fields(_CONFIG):
+    chosen = chosen_fields(fields)
+    for field in dataclasses.fields(CONFIG):
         required = dataclasses.MISSING is field.default is field.default_factory
         if required and field.name not in chosen:
             raise ValueError(f"--{field.name.replace('_', '-')} must be given")
@@ -221,7 +126,7 @@ def collect(
         keep_weights=keep_weights,
         progress=True,
     )
-    _print_table(study.summary(metric))
+    print_table(study.summary(metric))
     return INTERRUPTED if study.interrupted else 0
 
 
@@ -253,10 +158,10 @@ def summary(
     study = _open(path, skip_damaged)
     table = study.summary(metric)
     if csv is not None:
-        _write_csv(table, csv)
+        write_csv(table, csv)
     if seeds_csv is not None:
         study.to_csv(seeds_csv)
-    _print_table(table)
+    print_table(table)
     return 0
 
 
@@ -275,7 +180,7 @@ def check(path: Path) -> int:
 
     damages = Study.check(path)
     for damage in damages:
-        _print(printable(str(damage)))
+        print_line(printable(str(damage)))
     return 1 if damages else 0
 
 
@@ -332,7 +237,7 @@ def plot(
         plots.means(study, metric, x, ax)
     else:
         plots.collisions(study, ax)
-    _say_written(plots.save(ax, output or Path(f"{kind}.png")))
+    say_written(plots.save(ax, output or Path(f"{kind}.png")))
     return 0
 
 
@@ -362,7 +267,7 @@ def report(
 
     study = _open(path, skip_damaged)
     target = output or Path(f"{path.resolve().name}.html")
-    _say_written(reports.write(study, target, title=title))
+    say_written(reports.write(study, target, title=title))
     return 0
 
 
@@ -388,13 +293,13 @@ def _reproduce(
     )
     table = experiment.table(data)
     if getattr(data, "interrupted", False):
-        _print_table(table)
+        print_table(table)
         return INTERRUPTED
     verdict = experiment.write(data, folder)
-    _print_table(table)
+    print_table(table)
     if verdict:
-        _print(verdict.rstrip("\n"))
-    _print(
+        print_line(verdict.rstrip("\n"))
+    print_line(
         f"\nin {printable(str(folder))}: {name}.png and .svg (figure), {name}.csv (table), "
         f"{name}-seeds.csv and .parquet (one row a seed), study/ (from which the same command "
         "goes on)"
@@ -431,7 +336,7 @@ def _reproduction(name: str) -> Callable[..., int]:
         ] = _NO_CHANGES,
     ) -> int:
         folder = output or Path(f"{name}-{preset}")
-        return _reproduce(experiment, preset, seeds, folder, num_threads, _chosen(changes))
+        return _reproduce(experiment, preset, seeds, folder, num_threads, chosen_fields(changes))
 
     presets = ", ".join(experiment.PRESETS)
     settings = "\n".join(
@@ -489,7 +394,7 @@ def _all(
         experiment.configs(preset)  # a wrong preset is refused before anything is run
     folder = output or Path(f"all-{preset}")
     for experiment in listed:
-        _print(f"\n{experiment.NAME}: {experiment.SUMMARY}\n")
+        print_line(f"\n{experiment.NAME}: {experiment.SUMMARY}\n")
         if code := _reproduce(experiment, preset, seeds, folder, num_threads, {}):
             return code
     return 0
@@ -520,47 +425,6 @@ def _new_axes(size: tuple[float, float]) -> Any:
     return Figure(figsize=size, layout="constrained").subplots()
 
 
-def _print_table(table: pd.DataFrame) -> None:
-    """All columns of the table, whatever the terminal's width."""
-    from fastpolysem.studies import formatting
-
-    _print(formatting.readable(table).to_string(index=False))
-
-
-def _print(text: str) -> None:
-    with _named_output():
-        print(text, flush=True)
-
-
-@contextlib.contextmanager
-def _named_output() -> Iterator[None]:
-    """Have an error of standard output say whose it is."""
-    try:
-        yield
-    except OSError as error:
-        _abandon_output()
-        if error.errno is None or isinstance(error, BrokenPipeError):
-            raise
-        raise OSError(error.errno, error.strerror, "standard output") from error
-
-
-def _write_csv(table: pd.DataFrame, path: Path) -> None:
-    write_output(path, lambda file: table.to_csv(file, index=False))
-
-
-def _say_written(path: Path) -> None:
-    _print(f"wrote {printable(str(path))}")
-
-
-def _warned(message: Warning | str, *_: Any, **__: Any) -> None:
-    """A warning in one line, in the place of `warnings.showwarning`."""
-    _console.say(f"fastpolysem: warning: {_in_one_line(str(message))}")
-
-
-def _in_one_line(text: str) -> str:
-    return printable(" ".join(text.split()))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status.
 
@@ -579,7 +443,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is not None:
         return _run(list(arguments))
     _console.heed_interrupts()
-    warnings.showwarning = _warned
+    warnings.showwarning = warned
     try:
         code = _run(sys.argv[1:])
     except KeyboardInterrupt:
@@ -602,29 +466,21 @@ def _run(words: list[str]) -> int:
     try:
         command, bound, _ = app.parse_args(words, **options)
         code = int(command(*bound.args, **bound.kwargs) or 0)
-        with _named_output():  # what cyclopts printed
+        with named_output():  # what cyclopts printed
             if sys.stdout is not None:
                 sys.stdout.flush()
         return code
     except BrokenPipeError:
-        _abandon_output()
+        abandon_output()
         return _NO_READER
     except (CycloptsError, ValueError, TypeError, OSError, MemoryError) as error:
         lines = [str(error), *getattr(error, "__notes__", [])]
-        _console.say(f"fastpolysem: error: {_in_one_line('; '.join(lines))}")
-        with contextlib.suppress(AttributeError, OSError, ValueError), _named_output():
+        _console.say(f"fastpolysem: error: {in_one_line('; '.join(lines))}")
+        with contextlib.suppress(AttributeError, OSError, ValueError), named_output():
             sys.stdout.flush()  # or it would fail again when the interpreter ends
         return BAD_INPUT
     except KeyboardInterrupt:
         return INTERRUPTED
-
-
-def _abandon_output() -> None:
-    """Let nothing more go to standard output: it would fail again when the interpreter ends."""
-    with contextlib.suppress(AttributeError, OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ and which commands train it again.
 from __future__ import annotations
 
 import dataclasses
+import html
 import io
 import os
 import re
@@ -17,7 +18,6 @@ from typing import Any
 
 import matplotlib
 import pandas as pd
-from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -88,7 +88,7 @@ def page(study: Study, *, title: str | None = None) -> str:
     parts = [_part(study._of_family(family.kind), family, len(kinds) > 1) for family in kinds]
     diverged = int(study.seeds()["diverged"].sum())
     lead = f"{_many(len(study.configs), 'configuration')}, {_many(len(study), 'seed')}"
-    text = render(
+    return render(
         "report.html",
         title=printable(name),
         lead=lead + (f", {diverged:,} diverged" if diverged else ""),
@@ -98,7 +98,6 @@ def page(study: Study, *, title: str | None = None) -> str:
         numerics=_numerics(study),
         version=fastpolysem.__version__,
     )
-    return str(text)
 
 
 def commands(study: Study, path: str = "again") -> list[str]:
@@ -203,7 +202,7 @@ def _reference_names(family: Any, summary: pd.DataFrame) -> list[str]:
     return [name for name in family.glossary if name in summary and name not in family.sizes]
 
 
-def _distributions(study: Study, prefix: str) -> tuple[list[Markup], int]:
+def _distributions(study: Study, prefix: str) -> tuple[list[str], int]:
     """Figures of the first configurations, and how many there are more."""
     figures = []
     configs = [one for one in study.configs if len(study.values(one)) > 1]
@@ -341,7 +340,7 @@ def _axes(size: tuple[float, float] = (5.2, 3.9)) -> Axes:
     return axes
 
 
-def _figure(ax: Axes, description: str) -> Markup:
+def _figure(ax: Axes, description: str) -> str:
     """The figure of the axes as part of a page that holds others too."""
     file = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -354,8 +353,8 @@ def _figure(ax: Axes, description: str) -> Markup:
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
     svg = re.sub(r'(url\(#|href="#)', rf"\1{prefix}-", svg)
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    name = f'role="img" aria-label="{escape(description)}"'
-    return Markup(svg.replace("<svg", f"<svg {name}", 1))
+    name = f'role="img" aria-label="{html.escape(description)}"'
+    return svg.replace("<svg", f"<svg {name}", 1)
 
 
 def _many(count: int, noun: str) -> str:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from fastpolysem import families
 from fastpolysem._checks import printable
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 _INTERVALS = {"ci": "95 % interval", "ratio": "interval of it"}
 
@@ -54,7 +51,7 @@ def _free(heading: str, otherwise: str, taken: set[str]) -> str:
     return otherwise if heading in taken else heading
 
 
-def to_html(table: pd.DataFrame, most: int | None = None) -> Markup:
+def to_html(table: pd.DataFrame, most: int | None = None) -> str:
     """The `readable` table as HTML, at the most so many rows, with a line that says so."""
     from fastpolysem._html import render
 

@@ -1,0 +1,112 @@
+"""The command line's options of configurations: one for each field of one family's."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from typing import Annotated, Any, get_args, get_type_hints
+
+from cyclopts import Parameter
+
+from fastpolysem import families
+from fastpolysem.specs import inputs as _inputs
+
+_FAMILY = families.named(families.DEFAULT_KIND)
+CONFIG = _FAMILY.config_type
+_HINTS = get_type_hints(CONFIG)
+_SYNTAX = {
+    "inputs": "Written as basis, independent:probability=0.05,batch_size=1024 or "
+    "correlated_blocks:blocks=2,active=13,batch_size=100.",
+    "l1_schedule": "Written as 0:0,1000:1.",
+    "betas": "Written as 0.9,0.999.",
+    "importance": "Written as 1,0.5,….",
+}
+
+
+# What stands for a value in the help, where the type does not say it.
+_PLACEHOLDERS = {
+    "inputs": "KIND:FIELD=VALUE,...",
+    "l1_schedule": "STEP:FACTOR,...",
+    "betas": "FLOAT,FLOAT",
+    "importance": "FLOAT,...",
+}
+
+
+def documentation() -> dict[str, str]:
+    """What the class of configurations says of each field."""
+    text = inspect.cleandoc(CONFIG.__doc__ or "")
+    _, _, entries = text.partition("Parameters\n----------\n")
+    entries = re.sub(r":\w+:`(\w+)`", r"\1", entries.partition("\n\n")[0])
+    found = (entry.partition("\n") for entry in re.split(r"\n(?=\S)", entries))
+    return {name: " ".join(said.split()) for name, _, said in found}
+
+
+def _placeholder(name: str) -> dict[str, Any]:
+    """How the help shows a field's value; older versions of cyclopts have their own way."""
+    if "metavar" not in inspect.signature(Parameter).parameters:
+        return {}
+    hint = _HINTS[name]
+    types = [one for one in get_args(hint) or (hint,) if one is not type(None)]
+    known = {int: "INT", float: "FLOAT", bool: "BOOL"}
+    shown = _PLACEHOLDERS.get(name) or known.get(types[0], "NAME")
+    return {"metavar": shown if shown.endswith("...") else f"{shown}..."}
+
+
+def options(defaults: bool) -> Any:
+    """A dataclass with one option for each field of a configuration, all left out by default."""
+    said = documentation()
+    options: list[tuple[str, Any, Any]] = []
+    for field in dataclasses.fields(CONFIG):
+        help_ = [said.get(field.name, ""), _SYNTAX.get(field.name, "")]
+        if defaults and field.default not in (dataclasses.MISSING, None):
+            help_.append(f"Default: {field.default}.")
+        parameter = Parameter(
+            help=" ".join(filter(None, help_)), consume_multiple=True, **_placeholder(field.name)
+        )
+        hint = Annotated[list[str] | None, parameter]
+        options.append((field.name, hint, dataclasses.field(default=None)))
+    # Cyclopts takes classes of the standard library for values, hence __module__.
+    return dataclasses.make_dataclass(
+        "Options", options, frozen=True, kw_only=True, namespace={"__module__": __name__}
+    )
+
+
+def _read(name: str, text: str) -> Any:
+    """The value that a text stands for; what it must be, the configuration says."""
+    if name == "inputs":
+        return _read_inputs(text)
+    hint = _HINTS[name]
+    if text.lower() == "none" and type(None) in get_args(hint):
+        return None
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if "," in text:
+        return tuple(_read(name, part) for part in text.split(","))
+    if ":" in text:
+        return tuple(_read(name, part) for part in text.split(":"))
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            pass
+    return text
+
+
+def _read_inputs(text: str) -> Any:
+    kind, _, rest = text.partition(":")
+    if kind == _inputs.FixedBatch.kind:
+        raise ValueError(f"inputs must be given from Python to be fixed, got {text!r}")
+    pairs = [part.partition("=") for part in rest.split(",") if part]
+    return _inputs.from_dict(
+        {"kind": kind, **{name: _read("l1", value) for name, _, value in pairs}}
+    )
+
+
+def chosen_fields(options: Any) -> dict[str, list[Any]]:
+    """The fields that were given, with their values."""
+    return {
+        field.name: [_read(field.name, text) for text in getattr(options, field.name)]
+        for field in dataclasses.fields(options)
+        if getattr(options, field.name) is not None
+    }

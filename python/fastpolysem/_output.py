@@ -1,0 +1,66 @@
+"""What the command line prints and writes, and what it says where nobody can read it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastpolysem import _console
+from fastpolysem._checks import printable
+from fastpolysem._files import write_output
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def print_table(table: pd.DataFrame) -> None:
+    """All columns of the table, whatever the terminal's width."""
+    from fastpolysem.studies import formatting
+
+    print_line(formatting.readable(table).to_string(index=False))
+
+
+def print_line(text: str) -> None:
+    with named_output():
+        print(text, flush=True)
+
+
+@contextlib.contextmanager
+def named_output() -> Iterator[None]:
+    """Have an error of standard output say whose it is."""
+    try:
+        yield
+    except OSError as error:
+        abandon_output()
+        if error.errno is None or isinstance(error, BrokenPipeError):
+            raise
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    write_output(path, lambda file: table.to_csv(file, index=False))
+
+
+def say_written(path: Path) -> None:
+    print_line(f"wrote {printable(str(path))}")
+
+
+def warned(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning in one line, in the place of `warnings.showwarning`."""
+    _console.say(f"fastpolysem: warning: {in_one_line(str(message))}")
+
+
+def in_one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
+
+
+def abandon_output() -> None:
+    """Let nothing more go to standard output: it would fail again when the interpreter ends."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
