@@ -37,6 +37,8 @@ _COUNTS: dict[str, tuple[str, str | None]] = {
     "unrepresented": (_NARROW, "n_features"),
     "nonzeros": ("int64", None),
 }
+_SINCE: dict[str, str] = {}
+"""The version that added a column, for those that files of earlier versions lack."""
 _LABELS = {
     "polysemantic": "polysemantic neurons",
     "dead": "dead neurons",
@@ -83,8 +85,8 @@ class Autoencoder:
             if name in _COUNTS:
                 stored, size = _COUNTS[name]
                 bounds = 0, None if size is None else getattr(config, size)
-            label = _LABELS.get(name, "")
-            columns.append(Column(name, stored, doc, diverged, bounds, label=label))
+            since, label = _SINCE.get(name, ""), _LABELS.get(name, "")
+            columns.append(Column(name, stored, doc, diverged, bounds, since, label))
         return tuple(columns)
 
     def metrics(self, config: Config) -> tuple[str, ...]:
