@@ -246,8 +246,8 @@ def test_means_against_what_is_no_number() -> None:
     study = collected(fp.grid(CONFIG, dtype=["float64", "float32"]), 8)
     ax = plots.means(study, x="dtype", ax=Figure().subplots())
     assert [text.get_text() for text in ax.get_xticklabels()] == ["float64", "float32"]
-    with pytest.raises(ValueError, match="got 'collumns'; did you mean 'columns'"):
-        plots.means(study, x="collumns")
+    with pytest.raises(ValueError, match="got 'Columns'; did you mean 'columns'"):
+        plots.means(study, x="Columns")
     with pytest.raises(ValueError, match="metric must be one of 'winners'"):
         plots.means(study, "polysemantic")
 
@@ -267,14 +267,18 @@ def test_counts_of_any_count() -> None:
         plots.counts(study, metric="largest")
 
 
-def test_counts_that_spread_far_are_drawn_as_ranges() -> None:
-    study = collected(DiceConfig(rows=40, columns=40), 30)
-    ax = plots.counts(study, metric="low", ax=Figure().subplots())
-    assert len(ax.patches) <= 200
-    assert sum(bar.get_height() for bar in ax.patches) == pytest.approx(1)
-    low = study.values(study.configs[0], "low")
-    middle = sum(bar.get_height() * (bar.get_x() + bar.get_width() / 2) for bar in ax.patches)
-    assert middle == pytest.approx(low.mean(), abs=5)
+def test_counts_far_from_0_and_from_each_other() -> None:
+    wide = DiceConfig(rows=300, columns=300)
+    study = collected([DiceConfig(rows=40, columns=40), wide], 30)
+    for config, width in zip(study.configs, (1, 3), strict=True):
+        ax = plots.counts(study, config, Figure().subplots(), metric="low")
+        low = study.values(config, "low")
+        assert len(ax.patches) == (low.max() - low.min()) // width + 1 <= 200
+        assert sum(bar.get_height() for bar in ax.patches) == pytest.approx(1)
+        middles = [bar.get_x() + bar.get_width() / 2 for bar in ax.patches]
+        mean = np.dot(middles, [bar.get_height() for bar in ax.patches])
+        assert mean == pytest.approx(low.mean(), abs=width / 2)
+        assert ax.get_xlim()[0] > 0
 
 
 def test_the_autoencoders_figures_refuse_it() -> None:

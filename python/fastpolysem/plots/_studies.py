@@ -130,7 +130,8 @@ def counts(
     -------
     matplotlib.axes.Axes
         Bars are shares of seeds with 95 % Wilson intervals, for each value or, where values spread
-        over more than 200, for ranges of equal length.
+        over more than 200, for ranges of equal length. The null model's line shows the share of
+        seeds that it expects.
 
     Raises
     ------
@@ -160,16 +161,17 @@ def counts(
     if not len(values):
         raise ValueError(f"{where}: config must have a seed that did not diverge, got none")
     ax = axes_or_new(ax)
-    width = _histogram(ax, values, column)
+    first, width = _histogram(ax, values, column)
     last = int(values.max())
     null = family.distribution(chosen, column.name)
     if null is not None:
         visible = np.flatnonzero(null > null.max() * 1e-3)
+        first = min(first, visible[0])
         name = f"null model: mean {float(null @ np.arange(len(null))):.3g}"
         style: dict[str, Any] = {"color": COLORS[1], "ms": 3.5, "lw": 1.2, "zorder": 3}
         ax.plot(visible, null[visible] * width, "-o", label=name, **style)
         last = max(last, visible[-1])
-    ax.set_xlim(min(0, int(values.min())) - 0.8, last + 0.8)
+    ax.set_xlim(first - 0.8 * width, last + 0.8 * width)
     ax.set_ylim(bottom=0)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel(f"{plain(column.title)} ({plain(family.describe(chosen))})")
@@ -178,10 +180,13 @@ def counts(
     return ax
 
 
-def _histogram(ax: Axes, values: NDArray[np.int64], column: Column) -> int:
-    """Shares of seeds with their intervals; returns how many whole numbers a bar stands for."""
-    least = min(0, int(values.min()))
-    width = -(-(int(values.max()) - least + 1) // _MOST_BARS)
+def _histogram(ax: Axes, values: NDArray[np.int64], column: Column) -> tuple[int, int]:
+    """Shares of seeds with their intervals, from 0 if it is near; returns where they begin, and how
+    many whole numbers a bar stands for."""
+    least, most = int(values.min()), int(values.max())
+    if most - min(0, least) < _MOST_BARS:
+        least = min(0, least)
+    width = -(-(most - least + 1) // _MOST_BARS)
     seen = np.bincount((values - least) // width)
     k = least + width * np.arange(len(seen)) + (width - 1) / 2
     share = np.array([statistics.proportion(int(one), len(values)) for one in seen])
@@ -200,7 +205,7 @@ def _histogram(ax: Axes, values: NDArray[np.int64], column: Column) -> int:
         capsize=2,
         zorder=2,
     )
-    return width
+    return least, width
 
 
 def checked_study(where: str, study: object) -> None:

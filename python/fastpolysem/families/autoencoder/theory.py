@@ -256,7 +256,7 @@ def sparsification(
     Sparsification
         Arrays of the shape of ``t``. One weight of 1 is left where less than one is predicted.
     """
-    from scipy.integrate import cumulative_trapezoid  # slow, as scipy.stats is in statistics.py
+    from scipy.integrate import cumulative_trapezoid  # slow, as scipy.stats is in statistics/
 
     times, m, strength = _flow(t, n_hidden, l1)
     threshold = np.linspace(0, -ndtri(0.5 / m), 4001)
