@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import html
 import json
+import os
 import re
 import signal
 import subprocess
@@ -328,6 +329,26 @@ def test_the_command_line_reads_it(
     assert "must hold a config of the autoencoder" in capsys.readouterr().err
     assert cli.main(["plot", "study", "--kind", "counts", "--x", "columns"]) == 2
     assert "--x must be left out with --kind counts" in capsys.readouterr().err
+
+
+def test_an_installed_package_declares_its_family(tmp_path: Path) -> None:
+    """The program finds it, which nobody could tell to import it."""
+    study = collected(path=tmp_path / "study")
+    declared = tmp_path / "site" / "dice-1.dist-info"
+    declared.mkdir(parents=True)
+    (declared / "METADATA").write_text("Name: dice\nVersion: 1\n")
+    (declared / "entry_points.txt").write_text("[fastpolysem.families]\ndice = helpers.dice\n")
+    paths = [str(tmp_path / "site"), str(TESTS), *filter(None, sys.path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "fastpolysem.cli", "summary", "study", "--csv", "t.csv"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert pd.read_csv(tmp_path / "t.csv")["mean"].tolist() == study.summary()["mean"].tolist()
 
 
 # Both families in one study.

@@ -237,6 +237,7 @@ _BUILT_IN = {
     "autoencoder": "fastpolysem.families.autoencoder.family:AUTOENCODER",
     "network": "fastpolysem.families.network.family:NETWORK",
 }
+_ENTRY_POINTS = "fastpolysem.families"
 _known: dict[str, Family] = {}
 
 
@@ -247,7 +248,9 @@ def register_family(family: Family) -> None:
     ----------
     family
         Its ``kind`` names it in stored configurations. Processes of an executor import the module
-        that defines its ``config_type``, which has to register it.
+        that defines its ``config_type``, which has to register it. So does the command line if an
+        installed package declares that module as an entry point of the group
+        ``fastpolysem.families`` under the kind's name.
 
     Raises
     ------
@@ -263,7 +266,8 @@ def register_family(family: Family) -> None:
 
 
 def named(kind: str, module: str | None = None) -> Family:
-    """The family of this kind; ``module`` is imported first if it is not known.
+    """The family of this kind; if it is not known ``module`` is imported, and then what installed
+    packages declare.
 
     Raises
     ------
@@ -277,9 +281,15 @@ def named(kind: str, module: str | None = None) -> Family:
         elif module is not None:
             importlib.import_module(module)
     if kind not in _known:
+        from importlib import metadata  # takes its time
+
+        for point in metadata.entry_points(group=_ENTRY_POINTS, name=kind):
+            point.load()
+    if kind not in _known:
         raise ValueError(
             f"there is no family of models {kind!r}{_checks.nearest(kind, known())}; "
-            "one of another package has to be imported before its studies are opened"
+            "one of another package has to be imported before its studies are opened, or declared "
+            f"as an entry point of the group {_ENTRY_POINTS}"
         )
     return _known[kind]
 
