@@ -371,7 +371,9 @@ def test_a_study_of_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert [t.get_text() for t in ax.get_legend().get_texts()] == [
         t.get_text() for t in alone.get_legend().get_texts()
     ]
-    assert plots.means(study, "winners", "columns", Figure().subplots()).get_xlabel() == "columns"
+    ax = plots.means(study, "winners", "columns", Figure().subplots())
+    (bar,) = ax.containers
+    np.testing.assert_array_equal(bar.lines[0].get_xdata(), [2, 6])
     page = report.page(study)
     assert page.count("<h3>autoencoder</h3>") == page.count(f"<h3>{KIND}</h3>") == 4
     names = re.findall(r'\bid="([^"]*)"', page)

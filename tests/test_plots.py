@@ -166,6 +166,23 @@ def test_means_without_an_interval_are_drawn(ax: Axes) -> None:
     drawn(ax)
 
 
+def test_means_draws_any_column_with_the_references_of_the_family(ax: Axes) -> None:
+    made = study()
+    assert plots.means(made, ax=ax) is ax
+    drawn(ax)
+    (bar,) = bars(ax)
+    table = made.summary()
+    np.testing.assert_array_equal(bar.lines[0].get_xdata(), WIDTHS)
+    np.testing.assert_allclose(np.asarray(bar.lines[0].get_ydata(), float), table["mean"])
+    assert labels(ax) == ["trained, mean and 95 % interval", "n²/4m", "null model"]
+    for line, name in zip(ax.get_lines()[:2], ("collision_law", "null_mean"), strict=True):
+        np.testing.assert_allclose(line.get_ydata(), table[name])
+    other: Axes = Figure().subplots()
+    plots.means(made, "loss", ax=other)
+    assert other.get_ylabel() == "loss"
+    assert len(labels(other)) == 1
+
+
 def test_counts_shows_shares_and_the_null_model(ax: Axes) -> None:
     made = study()
     config = made.configs[1]

@@ -139,6 +139,7 @@ def commands(study: Study, path: str = "again") -> list[str]:
 def _part(study: Study, family: Any, of_several: bool) -> dict[str, Any]:
     """What the page says of one family's configurations."""
     summary = study.summary(family.primary)
+    references = _references(study, family)
     column = _columns(study)[family.primary]
     warned = int(suspect(study, summary).sum()) if summary["mean"].notna().any() else 0
     prefix = f"{family.kind}: " if of_several else ""
@@ -162,7 +163,7 @@ def _part(study: Study, family: Any, of_several: bool) -> dict[str, Any]:
     }
     return {
         "kind": family.kind,
-        "outcome": _in_words(summary, family, "count" if column.is_count else "value"),
+        "outcome": _in_words(summary, references, family, "count" if column.is_count else "value"),
         "warned": f"{warned} of {_many(len(summary), 'configuration')}" if warned else "",
         "caveat": family.caveat,
         "figures": figures,
@@ -171,7 +172,7 @@ def _part(study: Study, family: Any, of_several: bool) -> dict[str, Any]:
         "left_out": _many(left_out, "more configuration") if left_out else "",
         "chosen": {name: _all_of(values) for name, values in chosen.items()},
         "defaults": {name: _all_of(values) for name, values in rest.items()},
-        "glossary": _glossary(study, family, summary),
+        "glossary": _glossary(study, family, references),
     }
 
 
@@ -180,14 +181,13 @@ def _columns(study: Study) -> dict[str, families.Column]:
     return {one.name: one for config in study.configs for one in family_of(config).columns(config)}
 
 
-def _in_words(summary: pd.DataFrame, family: Any, noun: str) -> str:
+def _in_words(summary: pd.DataFrame, references: list[str], family: Any, noun: str) -> str:
     means = summary["mean"].dropna()
     if not len(means):
         return f"No seed has a {noun}: all diverged, or none are there yet."
-    if references := _reference_names(family, summary):
-        reference = references[0]
-        heading = family.headings.get(reference, "")
-        law = f"the {reference.replace('_', ' ')} {heading}".strip()
+    if references:
+        heading = family.headings.get(references[0], "")
+        law = f"the {references[0].replace('_', ' ')} {heading}".strip()
         return f"Mean {noun}s are {_ends(summary['ratio'].dropna())} times {law}."
     return f"Means of {family.primary} are {_ends(means)}."
 
@@ -197,9 +197,10 @@ def _ends(values: pd.Series[float]) -> str:
     return " to ".join(dict.fromkeys((f"{values.min():.3g}", f"{values.max():.3g}")))
 
 
-def _reference_names(family: Any, summary: pd.DataFrame) -> list[str]:
-    """The references of a summary, the one that ratios are taken to first."""
-    return [name for name in family.glossary if name in summary and name not in family.sizes]
+def _references(study: Study, family: Any) -> list[str]:
+    """Names of what the means are compared with; ratios are taken to the first."""
+    each = [family.references(config).get(family.primary, {}) for config in study.configs]
+    return list(dict.fromkeys(name for names in each for name in names))
 
 
 def _distributions(study: Study, prefix: str) -> tuple[list[str], int]:
@@ -259,10 +260,9 @@ def _again(study: Study) -> str:
     )
 
 
-def _glossary(study: Study, family: Any, summary: pd.DataFrame) -> dict[str, str]:
+def _glossary(study: Study, family: Any, references: list[str]) -> dict[str, str]:
     """What each column of the summary means."""
     columns = _columns(study)
-    references = _reference_names(family, summary)
 
     def heading(name: str) -> str:
         return str(family.headings.get(name, name))

@@ -73,7 +73,7 @@ class Dice:
         "columns": "columns of the matrix",
         "occupancy": "winners if every column chose its row at random",
     }
-    caveat = "a row is missing"
+    caveat = "seeds diverged"
 
     def columns(self, config: DiceConfig) -> tuple[Column, ...]:
         return (

@@ -145,7 +145,7 @@ class Family(Protocol):
     headings: Mapping[str, str]
     """Short headings, for the eye, of settings and references."""
     glossary: Mapping[str, str]
-    """One line of documentation for each of `sizes` and each reference, in the order of these."""
+    """One line of documentation for each of `sizes` and each reference."""
     caveat: str
     """What a reader has to know of configurations whose models fail to learn (`unlearned`)."""
 

@@ -58,7 +58,12 @@ def means(
     summary = summary_of(where, study, metric)
     column = _column(where, study, metric)
     name = _setting(where, study, x)
-    held = {config.digest: config for config in study.configs}
+    held = {
+        config.digest: config
+        for config in study.configs
+        if column.name in [one.name for one in family_of(config).columns(config)]
+    }
+    summary = summary[summary["digest"].isin(held)]
     given = _labels_of(study)[name].to_numpy()[summary.index]
     places, ticks = _places(given)
     ax = axes_or_new(ax)
