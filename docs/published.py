@@ -103,10 +103,10 @@ def _trained(experiment: Any, data: Any) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _initialisations(experiment: Any, data: Any) -> list[tuple[str, pd.DataFrame]]:
-    found = data.study.seeds()[[*SETTING, *COUNTS, "loss"]]
+    found = data.seeds()[[*SETTING, *COUNTS, "loss"]]
     columns = []
     for config in data.configs:
-        rank, winner = data.value(config, "rank"), data.value(config, "winner")
+        rank, winner = data.probed(config, "rank"), data.probed(config, "winner")
         there = (rank > 0).sum(axis=1)
         columns.append(
             pd.DataFrame(
@@ -114,7 +114,7 @@ def _initialisations(experiment: Any, data: Any) -> list[tuple[str, pd.DataFrame
                     "represented": there,
                     "favourite_wins": (rank == 1).sum(axis=1),
                     "winner": np.nanmean(winner, axis=1),
-                    "favourite": data.value(config, "favourite").mean(axis=1),
+                    "favourite": data.probed(config, "favourite").mean(axis=1),
                     "opposite_sign": (winner < 0).sum(axis=1),
                     "median_rank": [np.median(one[one > 0]) for one in rank],
                 }

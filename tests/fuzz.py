@@ -458,9 +458,9 @@ class DamagedStudy:
     CONFIG = fp.Config(n_features=N, n_hidden=M, l1=1e-2, steps=3)
 
     def __init__(self, folder: Path) -> None:
-        from fastpolysem.studies import store
+        from fastpolysem.studies import files, store
 
-        self.store = store
+        self.files_module = files
         config = self.CONFIG
         fp.collect(config, seeds=3, path=folder, keep_weights=True, record=("loss", [0, 3]))
         # A configuration that needs a file of arrays besides.
@@ -485,8 +485,8 @@ class DamagedStudy:
             result = fp.TrainingResult.load(file)
             return result.loss.tolist(), np.asarray(result.weights).tobytes(), result.config
         if file.suffix == ".json":
-            return self.store._read_config(file.parent, self.attachments)[0].digest
-        return repr(self.store._read_table(file, self.CONFIG).to_pylist())
+            return self.files_module.read_config(file.parent, self.attachments)[0].digest
+        return repr(self.files_module.read_block(file, self.CONFIG).to_pylist())
 
     def case(self, rng: random.Random) -> None:
         """Damage a file, read it, and put it right again."""
@@ -495,7 +495,7 @@ class DamagedStudy:
         file.write_bytes(damaged(rng, pristine, self.content))
         try:
             said = self.read(file)
-        except (self.store._UnusableError, self.store.AttachmentError):
+        except (self.files_module.UnusableError, self.files_module.AttachmentError):
             return
         except ValueError:
             assert file == self.archive, "only this one speaks for itself"

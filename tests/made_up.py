@@ -8,6 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import fastpolysem as fp
+from fastpolysem.probes import Declaration, Probe
+from fastpolysem.studies.artifacts import probe_table
+from fastpolysem.studies.holding import Holding
+from fastpolysem.studies.schema import rows_of
 
 
 def result(
@@ -44,3 +48,13 @@ def study(*results: fp.TrainingResult) -> fp.Study:
     for one in results:
         made.add(one)
     return made
+
+
+def probed(result: fp.TrainingResult, probe: Probe, values: dict[str, Any]) -> fp.Study:
+    """A study in memory of a result of which a probe computed these values."""
+    declaration = Declaration.of(probe)
+    holding = Holding(result.config)
+    holding.add_rows(rows_of(result))
+    table = probe_table(result, declaration, values)
+    holding.add_tables("probe", declaration.key, [table], declaration)
+    return fp.Study([holding])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
-import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 import fastpolysem as fp
 import made_up
 from fastpolysem import cli, encoding, experiments, theory
-from fastpolysem._files import open_arrays, save_arrays
 from fastpolysem.experiments import (
+    _base,
     _encodings,
     amount,
     correlated,
@@ -32,8 +32,8 @@ from fastpolysem.experiments import (
     sparsity,
 )
 from fastpolysem.experiments._base import measure
-from fastpolysem.experiments._measured import Measured
-from fastpolysem.probes import Column, Probe, evaluate, trained_weights
+from fastpolysem.experiments._weights import trained_weights
+from fastpolysem.probes import Column, Probe, evaluate
 
 matplotlib.use("Agg")
 
@@ -152,9 +152,7 @@ def test_the_same_again_comes_from_the_folder(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("nothing is left to train")
 
-    monkeypatch.setattr("fastpolysem.experiments._measured.train", never)
-    # By its module: the package has a function of that name.
-    monkeypatch.setattr(sys.modules["fastpolysem.studies.collect"], "train", never)
+    monkeypatch.setattr("fastpolysem.studies.blocks.train", never)
     monkeypatch.setattr("fastpolysem.families.autoencoder.encoding.simulate", never)
     _, again, rows_again = all_of(name, tmp_path)
     pd.testing.assert_frame_equal(again, table)
@@ -235,98 +233,60 @@ RECORD = fp.Record(("loss", "polysemantic"), [0, 10, 60])
 class Halves(Probe):
     name = "mine"
     columns: ClassVar = {"half": Column("float32", "half of the first weight")}
-    arrays: ClassVar = {"sum": Column("uint64", "sum of the seeds")}
+    arrays: ClassVar = {"first": Column("float32", "weights of the first feature (m,)")}
 
     def __call__(self, result: fp.TrainingResult) -> dict[str, np.ndarray]:
-        half = np.asarray(result.weights)[:, 0, 0] / 2
-        return {"half": half, "sum": result.seeds.sum()[np.newaxis]}
+        weights = np.asarray(result.weights)
+        return {"half": weights[:, 0, 0] / 2, "first": weights[:, 0]}
 
 
-def measured(path: Path | None, seeds: int, **arguments: Any) -> Measured:
-    settings: dict[str, Any] = {"record": RECORD, "probe": Halves(), "progress": False}
-    return measure("mine", [SMALL], seeds, path=path, **{**settings, **arguments})
-
-
-def test_measured_is_what_training_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastpolysem.experiments._measured._part_size", lambda config: 4)
+def test_what_is_measured_is_what_training_gives(tmp_path: Path) -> None:
     expected = fp.train(SMALL, 10, record=RECORD, return_weights=True)
-    for data in (measured(tmp_path, 10), measured(tmp_path, 10), measured(None, 10)):
-        assert len(data.parts) == 3
-        assert data.configs == (SMALL,)
-        assert data.count(SMALL) == 10
-        np.testing.assert_array_equal(
-            data.value(SMALL, "half"), np.asarray(expected.weights)[:, 0, 0] / 2
-        )
-        assert data.value(SMALL, "sum").tolist() == [6, 22, 17]
-        np.testing.assert_array_equal(data.steps(SMALL), [0, 10, 60])
-        np.testing.assert_array_equal(data.history(SMALL, "loss"), expected.history["loss"])
-        np.testing.assert_array_equal(data.study.values(SMALL, "loss"), expected.loss)
-        assert all(result.weights is None for result, _ in data.parts)
+    weights = np.asarray(expected.weights)
+    for path, seeds in ((tmp_path, 4), (tmp_path, 10), (None, 10)):
+        study = measure([SMALL], seeds, probe=Halves(), record=RECORD, path=path, progress=False)
+        np.testing.assert_array_equal(study.probed(SMALL, "half"), weights[:seeds, 0, 0] / 2)
+        np.testing.assert_array_equal(study.probed(SMALL, "first"), weights[:seeds, 0])
+        recorded = _base.curves(study, SMALL)
+        np.testing.assert_array_equal(recorded.seeds, np.arange(seeds))
+        np.testing.assert_array_equal(recorded.steps, [0, 10, 60])
+        for name in RECORD.metrics:
+            np.testing.assert_array_equal(recorded.values[name], expected.history[name][:seeds])
 
 
-def test_measured_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastpolysem.experiments._measured._part_size", lambda config: 4)
-    measured(tmp_path, 6)
-    trained = []
-
-    def counted(config: fp.Config, seeds: Any, **arguments: Any) -> fp.TrainingResult:
-        trained.extend(seeds)
-        return fp.train(config, seeds, **arguments)
-
-    monkeypatch.setattr("fastpolysem.experiments._measured.train", counted)
-    more = measured(tmp_path, 9)
-    assert trained == [6, 7, 8]
-    np.testing.assert_array_equal(
-        more.history(SMALL, "loss"), measured(None, 9).history(SMALL, "loss")
-    )
-    fewer = measured(tmp_path, 5)  # part of a part: trained anew beside it
-    assert fewer.count(SMALL) == 5
-    assert fewer.study.seeds()["seed"].tolist() == [0, 1, 2, 3, 4]
+def test_curves_leave_out_diverged_seeds() -> None:
+    config = SMALL.replace(optimizer="sgd", learning_rate=0.15, l1=0.0, init_scale=1.3)
+    study = measure([config], 8, record=RECORD, progress=False)
+    diverged = study.seeds()["diverged"].to_numpy()
+    assert 0 < diverged.sum() < 8
+    recorded = _base.curves(study, config)
+    assert (recorded.trained, len(recorded.seeds)) == (8, 8 - diverged.sum())
+    expected = fp.train(config, 8, record=RECORD).history["loss"]
+    np.testing.assert_array_equal(recorded.values["loss"], expected[~diverged])
 
 
-def test_ctrl_c_keeps_finished_parts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("fastpolysem.experiments._measured._part_size", lambda config: 4)
-
-    def stop(record: Any) -> None:
-        if record.seeds >= 4:
-            raise KeyboardInterrupt
-
-    data = measured(tmp_path, 12, progress=stop)
-    assert data.interrupted
-    assert data.count(SMALL) == 4
-    assert "interrupted: 4 seeds are finished; they are kept in" in capsys.readouterr().err
-    again = measured(tmp_path, 12)
-    assert not again.interrupted
-    np.testing.assert_array_equal(
-        again.history(SMALL, "loss"), measured(None, 12).history(SMALL, "loss")
-    )
+@pytest.mark.parametrize("name", ["winners", "noise", "initialisations", "encoding"])
+def test_experiments_run_on_an_executor_and_resume(name: str, tmp_path: Path) -> None:
+    experiment = experiments.get(name)
+    _, table, rows = all_of(name)
+    settings = TINY[name]
+    with ThreadPoolExecutor(2) as pool:
+        for seeds in (3, 6):
+            data = experiment.run(
+                "quick", seeds=seeds, path=tmp_path, executor=pool, progress=False, **settings
+            )
+    pd.testing.assert_frame_equal(experiment.table(data), table)
+    pd.testing.assert_frame_equal(experiment.rows(data), rows)
 
 
-def test_progress_of_measuring(tmp_path: Path) -> None:
-    measured(tmp_path, 3)
-    seen: list[Any] = []
-    measured(tmp_path, 7, progress=seen.append)
-    assert seen[0].seeds == seen[0].reused == 3
-    assert [record.seeds for record in seen] == sorted(record.seeds for record in seen)
-    assert (seen[-1].seeds, seen[-1].goal, seen[-1].finished) == (7, 7, True)
-
-
-def test_stored_parts_that_are_something_else_are_named(tmp_path: Path) -> None:
-    data = measured(tmp_path, 3)
-    (file,) = tmp_path.rglob("mine-0-3.npz")
-    with pytest.raises(ValueError, match=r"mine-0-3\.npz holds other seeds, settings or records"):
-        measured(tmp_path, 3, record=fp.Record("loss", [1]))
-    content = file.read_bytes()
-    file.write_bytes(content[:100])
-    with pytest.raises(ValueError, match=r"mine-0-3\.npz' is no complete file"):
-        measured(tmp_path, 3)
-    data.save(tmp_path, "mine")
-    assert file.read_bytes()[:4] == content[:4]
-    file.with_suffix(".values.npz").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"mine-0-3\.values\.npz is damaged"):
-        measured(tmp_path, 3)
+def test_the_command_trains_in_processes(tmp_path: Path) -> None:
+    settings = ["--n-features", "4", "--n-hidden", "6", "--steps", "50", "--noise-std", "0.1"]
+    words = ["reproduce", "kurtosis", "--preset", "quick", "--seeds", "3", *settings]
+    for executor in ([], ["--executor", "processes"]):
+        folder = tmp_path / "-".join(["here", *executor])
+        assert cli.main([*words, "--output", str(folder), "--num-threads", "1", *executor]) == 0
+    here, there = (pd.read_csv(path) for path in sorted(tmp_path.rglob("kurtosis-seeds.csv")))
+    pd.testing.assert_frame_equal(here, there)
 
 
 # Probes.
@@ -356,11 +316,13 @@ class Odd(Halves):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "probe 'mine' must compute half, sum, got nothing"),
-        ({"half": [1.0], "sum": [1], "more": [2]}, "got half, more, sum"),
-        ({"half": [1.0, 2.0], "sum": [1]}, r"half must have the shape \(3,\).*got \(2,\)"),
-        ({"half": [1j] * 3, "sum": [1]}, "half must be of type float32, got complex128"),
-        ({"half": [1.0] * 3, "sum": [0.5]}, "sum must be of type uint64, got float64"),
+        ({}, "probe 'mine' must compute first, half, got nothing"),
+        ({"half": [1.0], "first": [1], "more": [2]}, "got first, half, more"),
+        ({"half": [1.0, 2.0], "first": [1]}, r"half must have the shape \(3,\).*got \(2,\)"),
+        ({"half": [1j] * 3, "first": [1]}, "half must be of type float32, got complex128"),
+        ({"half": [1.0] * 3, "first": [[1], [2]]}, "first must hold 3 arrays, one a seed, got 2"),
+        ({"half": [1.0] * 3, "first": 1.0}, "first must hold 3 arrays, one a seed, got 1.0"),
+        ({"half": [1.0] * 3, "first": [1j] * 3}, "first must be of type float32, got complex128"),
     ],
 )
 def test_a_probe_that_breaks_its_word_is_refused(values: dict[str, Any], message: str) -> None:
@@ -378,18 +340,6 @@ def test_weights_of_diverged_seeds_are_zero_for_probes() -> None:
     untied = fp.train(SMALL.replace(tied=False), 2, return_weights=True)
     with pytest.raises(ValueError, match="tied=True and bias=False"):
         trained_weights(untied)
-
-
-def test_values_stored_side_by_side_are_read_as_columns(tmp_path: Path) -> None:
-    settings = {**TINY["amount"], "n_hidden": 8}
-    experiment = amount.EXPERIMENT
-    data = experiment.run("quick", seeds=6, path=tmp_path, progress=False, **settings)
-    (file,) = tmp_path.rglob("*.values.npz")
-    with open_arrays(file) as archive:
-        values = {name: archive.unpacked(name) for name in archive}
-    save_arrays(file, {"counts": np.stack([values[name] for name in values], axis=1)})
-    again = experiment.run("quick", seeds=6, path=tmp_path, progress=False, **settings)
-    pd.testing.assert_frame_equal(experiment.rows(again), experiment.rows(data))
 
 
 # What each experiment says.
@@ -474,7 +424,7 @@ def test_initialisations_take_ranks_of_the_start() -> None:
     assert taken["winner"][0, 0] == favourite[0, 0]
     kept = [0, 1, 3]
     np.testing.assert_allclose(
-        taken["overlap"][0], sum(start[s] @ end[s].T for s in kept), rtol=1e-6, atol=1e-7
+        taken["overlap"].sum(axis=0), sum(start[s] @ end[s].T for s in kept), rtol=1e-6, atol=1e-7
     )
 
 
@@ -482,7 +432,7 @@ def test_initialisations_of_trained_models() -> None:
     settings = {"n_features": 16, "n_hidden": 128, "l1": 1e-2, "steps": 4000}
     data = initialisations.EXPERIMENT.run("quick", seeds=20, progress=False, **settings)
     table = initialisations.EXPERIMENT.table(data).iloc[0]
-    rank = data.value(data.configs[0], "rank")
+    rank = data.probed(data.configs[0], "rank")
     assert table["mean"] == pytest.approx((rank == 1).mean(), abs=1e-3)
     assert table["unrepresented"] == (rank == 0).sum(axis=1).mean()
     assert table["favourite"] == pytest.approx(float(theory.initial_maximum(128)), rel=0.05)
@@ -493,11 +443,11 @@ def test_initialisations_of_trained_models() -> None:
 def test_amount_counts_by_every_window() -> None:
     data = amount.EXPERIMENT.run("quick", seeds=8, progress=False, **TINY["amount"])
     for config in data.configs:
-        columns = [data.value(config, f"polysemantic_{window}") for window in amount.WINDOWS]
+        columns = [data.probed(config, f"polysemantic_{window}") for window in amount.WINDOWS]
         counts = np.stack(columns, axis=1)
         assert counts.shape == (8, len(amount.WINDOWS))
         rule = counts[:, amount.WINDOWS.index(amount.RULE)]
-        np.testing.assert_array_equal(rule, data.study.values(config))
+        np.testing.assert_array_equal(rule, data.values(config))
         assert (np.diff(counts, axis=1) >= 0).all()
     rows = amount.EXPERIMENT.rows(data)
     assert (rows["polysemantic_0.2"] == rows["polysemantic"]).all()
@@ -512,14 +462,13 @@ def by_window(counts: np.ndarray) -> dict[str, np.ndarray]:
 
 def test_amount_fits_the_slope() -> None:
     rng = np.random.default_rng(1)
-    parts = []
+    data = fp.Study()
     for m in (64, 128, 256, 512):
         config = fp.Config(n_features=64, n_hidden=m, l1=1e-3)
         counts = rng.poisson(64**2 / (4 * m), (400, 1)) + np.arange(len(amount.WINDOWS))
         counts[0] = -1  # diverged
         result = made_up.result(config, counts[:, amount.WINDOWS.index(amount.RULE)])
-        parts.append((result, by_window(counts)))
-    data = Measured(tuple(parts), made_up.study(*(result for result, _ in parts)))
+        data.add(made_up.probed(result, amount.Windows(), by_window(counts)))
     fits = amount.fits(data)
     first = fits[amount.WINDOWS[0]]
     assert first is not None
@@ -536,7 +485,7 @@ def test_amount_without_any_counts() -> None:
     config = fp.Config(n_features=8, n_hidden=64, l1=1e-3)
     empty = np.zeros((5, len(amount.WINDOWS)), dtype=int)
     result = made_up.result(config, empty[:, 0])
-    data = Measured(((result, by_window(empty)),), made_up.study(result))
+    data = made_up.probed(result, amount.Windows(), by_window(empty))
     assert set(amount.fits(data).values()) == {None}
     amount.EXPERIMENT.draw(data, Figure().subplots())
 
@@ -564,12 +513,12 @@ def test_correlated_takes_pairs_by_block_and_sign() -> None:
     pairs = [taken[name].tolist() for name in correlated.PAIRS]
     assert pairs == [[1, 1], [0, 0], [0, 1], [2, 2]]
     assert taken["sharing"].tolist() == [1, 2]
-    np.testing.assert_array_equal(taken["encoder"], encoder[np.newaxis])
-    np.testing.assert_array_equal(taken["decoder"], decoder[np.newaxis])
+    np.testing.assert_array_equal(taken["encoder"][0], encoder)
+    np.testing.assert_array_equal(taken["decoder"][0], decoder)
     later = correlated.EXPERIMENT.PROBE(
         dataclasses.replace(result, seeds=result.seeds + np.uint64(2))
     )
-    assert later["encoder"].shape == (0, 6, 6)
+    assert [part.size for part in later["encoder"]] == [0] * len(later["encoder"])
 
 
 def test_correlated_features_share_across_blocks_with_opposite_signs() -> None:
@@ -615,7 +564,7 @@ def test_noise_of_negative_kurtosis_makes_features_sparse() -> None:
     # No two features of 0.8 or more ever share a neuron, unlike under l1.
     assert (table["mean"] == 0).all()
     rows = noise.EXPERIMENT.rows(data)
-    assert len(rows) == 3 * 60 * len(data.steps(data.configs[0]))
+    assert len(rows) == 3 * 60 * len(_base.curves(data, data.configs[0]).steps)
     last = rows[(rows["step"] == 20_000) & (rows["noise"] == "rademacher")]
     assert last["fourth_norm"].mean() == pytest.approx(norm["rademacher"])
 

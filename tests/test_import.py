@@ -16,7 +16,7 @@ PUBLIC = {
     *("Config", "grid", "Basis", "Independent", "CorrelatedBlocks", "FixedBatch"),
     *("train", "TrainingResult", "Parameters", "Record", "forward", "loss_and_gradient"),
     *("count_polysemantic", "metrics", "build_info", "NUMERICS_VERSION", "__version__"),
-    *("plots", "report", "theory", "statistics", "studies", "experiments", "encoding"),
+    *("plots", "probes", "report", "theory", "statistics", "studies", "experiments", "encoding"),
     *("collect", "iter_collect", "Study"),
     *("diagnose", "Diagnosis", "gradient_flow", "register_family"),
     *("NetworkConfig", "NetworkParameters", "Dataset", "targets", "losses", "draw", "Draws"),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import fastpolysem as fp
 from fastpolysem import statistics
 from fastpolysem.studies import Progress, Study, block_size, blocks
-from fastpolysem.studies.arguments import checked_seeds
+from fastpolysem.studies.options import checked_seeds
 from fastpolysem.studies.seedsets import SeedSet
 from studying import (
     CONFIG,

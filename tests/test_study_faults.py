@@ -23,7 +23,8 @@ import fastpolysem as fp
 from fastpolysem import _files
 from fastpolysem.studies import Study
 from fastpolysem.studies import store as store_module
-from fastpolysem.studies.store import Store, _read_table, _UnusableError
+from fastpolysem.studies.files import UnusableError, read_block
+from fastpolysem.studies.store import Store
 from studying import (
     CONFIG,
     CONFIGS,
@@ -179,7 +180,7 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path: Path, kind: str, flips: int) ->
     fp.collect(CONFIG, seeds=4, path=tmp_path, **KEPT)
     (file,) = Store(tmp_path).files(CONFIG.digest, kind)
     pristine = file.read_bytes()
-    expected = content(_read_table(file, CONFIG))
+    expected = content(read_block(file, CONFIG))
     bits = np.random.default_rng(flips).integers(0, 8 * len(pristine), flips)
     # pyarrow < 15 describes each column a second time behind it, which no reader looks at.
     metadata = pq.read_metadata(file)
@@ -197,8 +198,8 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path: Path, kind: str, flips: int) ->
         damaged[bit // 8] ^= 1 << bit % 8
         file.write_bytes(damaged)
         try:
-            found = _read_table(file, CONFIG)
-        except _UnusableError:
+            found = read_block(file, CONFIG)
+        except UnusableError:
             named += 1
         else:  # padding, statistics and the like: what is read is what was written
             assert content(found) == expected
@@ -212,8 +213,8 @@ def test_no_truncated_file_goes_unnoticed(tmp_path: Path, kind: str) -> None:
     pristine = file.read_bytes()
     for size in {0, 1, 4, 12, *range(0, len(pristine), 97), len(pristine) - 1}:
         file.write_bytes(pristine[:size])
-        with pytest.raises(_UnusableError, match=r"is empty|is corrupt or truncated"):
-            _read_table(file, CONFIG)
+        with pytest.raises(UnusableError, match=r"is empty|is corrupt or truncated"):
+            read_block(file, CONFIG)
 
 
 def test_the_clock_going_backwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -415,10 +416,10 @@ def test_damage_that_heals_is_named_all_the_same(
     def once(file: Path, *arguments: Any) -> pa.Table:
         times[0] += 1
         if times[0] == 2:
-            raise _UnusableError("is corrupt or truncated")
-        return _read_table(file, *arguments)
+            raise UnusableError("is corrupt or truncated")
+        return read_block(file, *arguments)
 
-    monkeypatch.setattr(store_module, "_read_table", once)
+    monkeypatch.setattr(store_module, "read_block", once)
     with pytest.raises(fp.studies.DamagedStudyError, match=r"seeds-4-4\.parquet: is corrupt"):
         fp.collect(CONFIG, seeds=12, path=tmp_path)
 

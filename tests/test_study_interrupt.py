@@ -15,6 +15,7 @@ import pytest
 
 import fastpolysem as fp
 from fastpolysem.studies import Study
+from fastpolysem.studies.holding import Holding
 from fastpolysem.studies.store import Store
 from studying import (
     CHILD,
@@ -106,12 +107,12 @@ def test_ctrl_c_can_end_a_loop_of_calls(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("pool", [False, True])
-@pytest.mark.parametrize("owner", [Store, Study])
+@pytest.mark.parametrize("owner", [Store, Holding])
 def test_a_block_that_ctrl_c_hits_as_it_is_kept_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: bool, owner: type
 ) -> None:
     """In all: in its file, in the study that comes back, and in what the message says."""
-    name = "write_rows" if owner is Store else "_add"
+    name = "write_rows" if owner is Store else "add_rows"
     original = getattr(owner, name)
 
     def hit(*arguments: Any) -> Any:
@@ -271,7 +272,7 @@ config = fp.Config(n_features=8, n_hidden=16, l1=1e-2, steps=50)
 endless = config.replace(n_features=256, n_hidden=1024, steps=10**9)
 quick = {"configs": config, "seeds": 40}
 PHASES = {
-    "reading": (quick, lambda: on_call(store.Store, "tables", 2), None),
+    "reading": (quick, lambda: on_call(store, "read_block", 2), None),
     "beginning": (quick, lambda: on_call(store.Store, "write_config", 1), None),
     "training": ({"configs": endless, "seeds": 4}, later, None),
     "writing": (quick, lambda: on_call(os, "fsync", 4), None),

@@ -20,8 +20,9 @@ import pytest
 import fastpolysem as fp
 from fastpolysem import cli
 from fastpolysem.studies import ConflictError, DamagedStudyError, Study, artifacts
+from fastpolysem.studies.files import write_table
 from fastpolysem.studies.schema import rows_of, schema
-from fastpolysem.studies.store import Store, _write_table
+from fastpolysem.studies.store import Store
 from studying import (
     CONFIG,
     CONFIGS,
@@ -44,7 +45,7 @@ def test_equal_rows_collapse(tmp_path: Path) -> None:
     # The same results from another machine: other times, another file.
     index = table.schema.get_field_index("seconds")
     slower = table.set_column(index, "seconds", pa.array(np.full(4, 99.0)))
-    assert _write_table(folder / "from-elsewhere.parquet", slower)
+    assert write_table(folder / "from-elsewhere.parquet", slower)
     assert_same(Study.open(tmp_path), study)
     assert_same(fp.collect(CONFIG, seeds=8, path=tmp_path), study)
 
@@ -58,7 +59,7 @@ def test_different_rows_are_refused(tmp_path: Path, name: str, other: pa.Array) 
     folder = tmp_path / CONFIG.digest
     table = pq.read_table(folder / "seeds-0-4.parquet").slice(2, 1)
     index = table.schema.get_field_index(name)
-    assert _write_table(
+    assert write_table(
         folder / "x.parquet", table.set_column(index, table.schema.field(name), other)
     )
     message = f"config {CONFIG.digest}, seed 2: {name} is"
@@ -289,7 +290,7 @@ def test_other_weights_of_a_seed_are_a_conflict(tmp_path: Path) -> None:
     file = tmp_path / CONFIG.digest / "weights-0-4.parquet"
     result = fp.train(CONFIG, 4, return_weights=True)
     other = dataclasses.replace(result, weights=np.asarray(result.weights) * 2)
-    assert _write_table(file.with_name("weights-copy.parquet"), artifacts.weights_table(other))
+    assert write_table(file.with_name("weights-copy.parquet"), artifacts.weights_table(other))
     with pytest.raises(ConflictError, match="seed 0: two files hold different weights"):
         Study.open(tmp_path).weights(CONFIG)
     with pytest.raises(DamagedStudyError, match="holds other numbers"):
@@ -325,7 +326,7 @@ def other_table(file: Path) -> None:
 def rewrite(file: Path, table: pa.Table) -> None:
     """As the store would write it."""
     file.unlink()
-    assert _write_table(file, table)
+    assert write_table(file, table)
 
 
 def other_rows(file: Path) -> None:
@@ -569,7 +570,7 @@ def test_checking_names_rows_that_contradict_each_other(tmp_path: Path) -> None:
     table = pq.read_table(folder / "seeds-0-4.parquet").slice(2, 1)
     other = pa.array([99], pa.int32())
     index = table.schema.get_field_index("dead")
-    assert _write_table(
+    assert write_table(
         folder / "x.parquet", table.set_column(index, table.schema.field("dead"), other)
     )
     truncate(tmp_path / CONFIGS[1].digest / "seeds-0-2.parquet")

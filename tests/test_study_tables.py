@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 import fastpolysem as fp
 import made_up
 from fastpolysem.studies import ConflictError, Study
-from fastpolysem.studies import study as study_module
+from fastpolysem.studies import metadata as metadata_module
 from fastpolysem.studies.formatting import readable
+from fastpolysem.studies.metadata import checked_metadata
 from fastpolysem.studies.schema import columns
-from fastpolysem.studies.study import checked_metadata
 from studying import CONFIG, CONFIGS, DIVERGING, assert_same, results, small_blocks  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
@@ -171,7 +171,7 @@ def labelled(*metadata: dict[str, Any]) -> Study:
     study = Study()
     for config, one in zip(fp.grid(CONFIG, n_hidden=[16, 32, 48]), metadata, strict=False):
         study.add(made_up.result(config, [3, -1, 4]))
-        study._add_config(config, one)
+        study._holdings[config.digest].metadata |= one
     return study
 
 
@@ -233,7 +233,7 @@ def test_a_series_of_a_key_that_begins_with_an_underscore_is_in_the_legend() -> 
 
 
 def test_a_stored_key_never_replaces_a_column() -> None:
-    for key in sorted(study_module._taken([CONFIG])):
+    for key in sorted(metadata_module.taken_names([CONFIG])):
         made = labelled({key: "mine"}, {key: "mine"})
         with pytest.warns(UserWarning, match=f"{key!r} is shown as 'metadata.{key}'"):
             summary, seeds = made.summary(), made.seeds()
@@ -254,7 +254,7 @@ def test_names_of_columns_are_all_refused_as_keys() -> None:
         *made.seeds().columns,
         *(one for name in columns(CONFIG) for one in made.summary(name)),
     }
-    assert names == study_module._taken([CONFIG])
+    assert names == metadata_module.taken_names([CONFIG])
     for name in names:
         with pytest.raises(ValueError, match=f"must not use the names of columns, got {name}"):
             checked_metadata({name: 1}, [CONFIG])

@@ -57,7 +57,7 @@ def test_intervals_of_studies_with_a_target_cover_the_truth(
     sizes = np.zeros(repetitions, dtype=int)
     hits = 0
     stand_in = StandIn(draw)
-    monkeypatch.setattr(importlib.import_module("fastpolysem.studies.collect"), "train", stand_in)
+    monkeypatch.setattr(importlib.import_module("fastpolysem.studies.blocks"), "train", stand_in)
     for repetition in range(repetitions):
         study = fp.collect(CONFIG, target=target, progress=False)
         row = study.summary().loc[0]

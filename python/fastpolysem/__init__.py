@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         experiments,
         losses,
         plots,
+        probes,
         report,
         statistics,
         studies,
@@ -84,6 +85,7 @@ __all__ = [
     "losses",
     "metrics",
     "plots",
+    "probes",
     "register_family",
     "report",
     "statistics",
@@ -94,8 +96,8 @@ __all__ = [
 ]
 
 _LAZY_MODULES = (
-    *("encoding", "experiments", "losses", "plots", "report", "statistics", "studies", "targets"),
-    "theory",
+    *("encoding", "experiments", "losses", "plots", "probes"),
+    *("report", "statistics", "studies", "targets", "theory"),
 )
 # Where other names come from.
 _LAZY_NAMES = {

@@ -25,7 +25,7 @@ def read_table(
     check: Callable[[pa.Schema, pq.FileMetaData], None] | None = None,
     columns: list[str] | None = None,
     *,
-    most_listed: int = 0,
+    most_listed: int | None = 0,
 ) -> pa.Table:
     """The table in a file, or some of its columns, unpacked only once its size is known.
 
@@ -38,7 +38,8 @@ def read_table(
     columns
         Those to read; None for all.
     most_listed
-        How long lists can be, where a column holds any.
+        How long lists can be, where a column holds any; None where they only have to fit into the
+        available memory.
 
     Raises
     ------
@@ -81,18 +82,21 @@ def _most_bytes(schema: pa.Schema, rows: int) -> int:
     return sum(_PAGE + rows * _WIDTHS.get(str(field.type), _WIDTH) for field in schema)
 
 
-def _check_lists(parquet: pq.ParquetFile, lists: list[str], most: int) -> None:
+def _check_lists(parquet: pq.ParquetFile, lists: list[str], most: int | None) -> None:
     """Refuse lists that are too long: a few bytes may stand for any number of equal values."""
     # What is said of a column is only safe to look at after it has been read through: a C++ error
     # at a damaged one would end the process.
     parquet.scan_contents([f"{name}.list.element" for name in lists])
+    values = 0
     for group in map(parquet.metadata.row_group, range(parquet.metadata.num_row_groups)):
         for chunk in map(group.column, range(group.num_columns)):
-            if chunk.num_values > group.num_rows * max(most, 1):
+            values += chunk.num_values
+            if most is not None and chunk.num_values > group.num_rows * max(most, 1):
                 raise ContentError(
                     f"{group.num_rows} rows cannot hold {chunk.num_values} values of "
                     f"{chunk.path_in_schema}"
                 )
+    _checks.memory("reading it", {"its lists": 8 * values}, "free some")
 
 
 def _short(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -37,6 +37,8 @@ from fastpolysem._output import (
 if TYPE_CHECKING:
     from fastpolysem.studies import Study
 
+ExecutorName = Literal["processes", "dask"]
+
 _MANY_VALUES = 7
 _NARROWEST = 40
 _NO_READER = 141  # as of a process that SIGPIPE ends
@@ -185,6 +187,22 @@ def check(path: Path) -> int:
 
 
 @app.command
+def join(path: Path) -> int:
+    """Put the many small files of a study's finished blocks together to few, which are read faster.
+
+    Parameters
+    ----------
+    path
+        Folder of the study. What it says stays the same.
+    """
+    from fastpolysem.studies import Study
+
+    before, after = Study.join(path)
+    print_line(f"{before} files of blocks are {after} now")
+    return 0
+
+
+@app.command
 def plot(
     path: Path,
     *,
@@ -277,20 +295,25 @@ def _reproduce(
     seeds: int | None,
     folder: Path,
     num_threads: int | None,
-    changes: dict[str, list[Any]],
+    executor: ExecutorName | None,
+    changes: dict[str, Any],
 ) -> int:
     """Run an experiment, write everything into the folder and print its table."""
     _plots()
+    from fastpolysem.studies import executors
+
     folder = _checks.file_path("--output", folder).absolute()
     name = experiment.NAME
-    data = experiment.run(
-        preset,
-        seeds=seeds,
-        path=folder / "study",
-        num_threads=num_threads,
-        progress=True,
-        **changes,
-    )
+    with executors.named(executor, num_threads) as workers:
+        data = experiment.run(
+            preset,
+            seeds=seeds,
+            path=folder / "study",
+            executor=workers,
+            num_threads=num_threads if executor is None else None,
+            progress=True,
+            **changes,
+        )
     table = experiment.table(data)
     if getattr(data, "interrupted", False):
         print_table(table)
@@ -329,6 +352,7 @@ def _reproduction(name: str) -> Callable[..., int]:
         seeds: int | None = None,
         output: Path | None = None,
         num_threads: int | None = None,
+        executor: ExecutorName | None = None,
         changes: Annotated[
             _Changes,
             _TAKEN_APART,
@@ -336,7 +360,8 @@ def _reproduction(name: str) -> Callable[..., int]:
         ] = _NO_CHANGES,
     ) -> int:
         folder = output or Path(f"{name}-{preset}")
-        return _reproduce(experiment, preset, seeds, folder, num_threads, chosen_fields(changes))
+        chosen = chosen_fields(changes)
+        return _reproduce(experiment, preset, seeds, folder, num_threads, executor, chosen)
 
     presets = ", ".join(experiment.PRESETS)
     settings = "\n".join(
@@ -359,7 +384,9 @@ def _reproduction(name: str) -> Callable[..., int]:
     output
         Folder for everything that is written. Default: {name}-PRESET in the current one.
     num_threads
-        Default: all cores.
+        How many threads, or processes of an executor. Default: all cores.
+    executor
+        Train in processes of their own: "processes", or "dask" for a local cluster of Dask.
     """
     return command
 
@@ -375,6 +402,7 @@ def _all(
     seeds: int | None = None,
     output: Path | None = None,
     num_threads: int | None = None,
+    executor: ExecutorName | None = None,
 ) -> int:
     """Run all experiments, one after the other, into one folder.
 
@@ -387,7 +415,9 @@ def _all(
     output
         Folder for everything that is written. Default: all-PRESET in the current one.
     num_threads
-        Default: all cores.
+        How many threads, or processes of an executor. Default: all cores.
+    executor
+        Train in processes of their own: "processes", or "dask" for a local cluster of Dask.
     """
     listed = [experiments.get(name) for name in experiments.names()]
     for experiment in listed:
@@ -395,7 +425,7 @@ def _all(
     folder = output or Path(f"all-{preset}")
     for experiment in listed:
         print_line(f"\n{experiment.NAME}: {experiment.SUMMARY}\n")
-        if code := _reproduce(experiment, preset, seeds, folder, num_threads, {}):
+        if code := _reproduce(experiment, preset, seeds, folder, num_threads, executor, {}):
             return code
     return 0
 

@@ -6,27 +6,44 @@ block of seeds with its weights and history, where the block was trained.
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
+import pickle
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.families.autoencoder.objective import Parameters
-from fastpolysem.training import TrainingResult, train
+from fastpolysem import _checks
+from fastpolysem.training import TrainingResult
 
-__all__ = ["Column", "Probe", "evaluate", "start_encoders", "trained_encoders", "trained_weights"]
+__all__ = ["Column", "Probe"]
+
+Bounds = tuple[float | None, float | None]
+
+SHAPE = "_shape"
+"""Ending of the stored column that holds the shape of each seed's array."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
+_DTYPES = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+_DTYPES += ("float32", "float64")
 
 
 class Column(NamedTuple):
     """One thing that a probe computes."""
 
     dtype: str
-    """NumPy's name of the type."""
+    """NumPy's name of the type: "bool", a sized integer, "float32" or "float64"."""
     doc: str
     """What it is, in one line."""
+    bounds: Bounds | None = None
+    """Least and largest possible value (None for no limit). Confidence intervals stay within."""
 
 
 @dataclass(frozen=True)
@@ -34,22 +51,23 @@ class Probe(ABC):
     """Columns of a seed beside those of `fastpolysem.TrainingResult`.
 
     A subclass is a frozen dataclass at the top of a module, so that workers can unpickle it. Its
-    fields are its parameters: what it computes depends on them, on ``version`` and on the block
-    alone.
+    fields are its parameters: numbers, truth values, text, None, and tuples, lists, arrays and
+    dictionaries of those. What it computes of a seed depends on them, on ``version`` and on the
+    seed alone, never on the other seeds of the block.
     """
 
     name: ClassVar[str]
-    """Enters the names of the files that keep what it computes."""
+    """A Python identifier; enters the names of the files that keep what it computes."""
     version: ClassVar[int] = 1
     """To be raised when it computes something else."""
-    columns: ClassVar[Mapping[str, Column]]
-    """Values of a seed, by name."""
+    columns: ClassVar[Mapping[str, Column]] = {}
+    """Values of a seed, by name: columns of the tables of a study."""
     arrays: ClassVar[Mapping[str, Column]] = {}
-    """Arrays of a block, by name, that are no single values of seeds; those of several blocks are
-    joined along their first axis. They keep the precision that they come in."""
+    """Arrays of a seed, by name, of any shape; stored in the type that is declared, and read back
+    with `Study.probed`."""
 
     @abstractmethod
-    def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
+    def __call__(self, result: TrainingResult) -> dict[str, Any]:
         """Compute the columns and arrays of a block.
 
         Parameters
@@ -60,12 +78,164 @@ class Probe(ABC):
         Returns
         -------
         dict
-            An (S,) array for each of ``columns``, and the ``arrays``, under their names.
+            Under their names, an (S,) array for each of ``columns``, and for each of ``arrays`` an
+            array (S, ...) or a list of S arrays, whose shapes may differ.
         """
 
 
-def evaluate(probe: Probe, result: TrainingResult) -> dict[str, NDArray[Any]]:
-    """What a probe computes of a block, checked, and its columns cast to the types declared.
+@dataclass(frozen=True)
+class Declaration:
+    """What a probe says of itself: enough to read its files without its class."""
+
+    name: str
+    version: int
+    parameters: str
+    """Hash of the values of its fields."""
+    columns: Mapping[str, Column]
+    arrays: Mapping[str, Column]
+
+    @classmethod
+    def of(cls, probe: Probe) -> Declaration:
+        """The declaration of a probe.
+
+        Raises
+        ------
+        TypeError
+            If a field holds what cannot be told apart by its value.
+        """
+        fields = {field.name: getattr(probe, field.name) for field in dataclasses.fields(probe)}
+        said = [[name, _plain(f"{probe.name}.{name}", value)] for name, value in fields.items()]
+        return cls(probe.name, probe.version, _hash(said), dict(probe.columns), dict(probe.arrays))
+
+    @property
+    def key(self) -> str:
+        """Name, version and a hash of all that decides what is stored."""
+        columns, arrays = (
+            [[name, column.dtype] for name, column in declared.items()]
+            for declared in (self.columns, self.arrays)
+        )
+        return f"{self.name}-{self.version}-{_hash([self.parameters, columns, arrays])}"
+
+    def to_json(self) -> str:
+        """A text from which `from_json` makes the same declaration."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Declaration:
+        """The declaration in a text; ValueError, TypeError or KeyError if it is none."""
+        said = json.loads(text)
+        columns, arrays = (
+            {name: Column(dtype, doc, bounds and tuple(bounds)) for name, (dtype, doc, bounds) in
+             said[kind].items()}
+            for kind in ("columns", "arrays")
+        )  # fmt: skip
+        made = cls(said["name"], said["version"], said["parameters"], columns, arrays)
+        for name, column in {**columns, **arrays}.items():
+            if not _COLUMN.fullmatch(name) or column.dtype not in _DTYPES:
+                raise ValueError(f"{name} of type {column.dtype!r} is no column of a probe")
+        return made
+
+    @property
+    def stored_names(self) -> list[str]:
+        """Names of the columns of its files, but for those that every file has."""
+        return [*self.columns, *(part for name in self.arrays for part in (name, name + SHAPE))]
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]
+
+
+def _plain(label: str, value: Any) -> Any:
+    """A parameter as JSON holds it, different for values that differ."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value.hex()
+    if isinstance(value, np.generic):
+        return _plain(label, value.item())
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        content = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        return ["array", value.dtype.str, list(value.shape), content]
+    if isinstance(value, (tuple, list)):
+        return [type(value).__name__, *(_plain(label, each) for each in value)]
+    if isinstance(value, Mapping):
+        pairs = [[_plain(label, key), _plain(label, each)] for key, each in value.items()]
+        return ["mapping", *sorted(pairs, key=json.dumps)]
+    allowed = "numbers, truth values, text, None, or tuples, lists, arrays or mappings of those"
+    raise _checks.refused(f"probe: {label}", allowed, value, kind=TypeError)
+
+
+def checked_probe(where: str, probe: Any) -> Declaration:
+    """What a probe declares, once it is known to be one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no probe, or its class lacks something.
+    """
+    label = f"{where}: probe"
+    kind = type(probe)
+    if not isinstance(probe, Probe):
+        allowed = "an instance of a subclass of fastpolysem.probes.Probe"
+        hint = "; a class has to be called" if isinstance(probe, type) else ""
+        raise _checks.refused(label, allowed, probe, hint, kind=TypeError)
+    if "__dataclass_params__" not in vars(kind) or not kind.__dataclass_params__.frozen:
+        raise TypeError(f"{label} must be of a class with @dataclass(frozen=True), got {kind!r}")
+    name = getattr(probe, "name", None)
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > 60:
+        allowed = "a name of at most 60 letters, digits and underscores that begins with a letter"
+        raise _checks.refused(f"{label}: name", allowed, name)
+    _checks.integer(f"{label}: version", probe.version, (">=", 1))
+    names: list[str] = []
+    for declared in (probe.columns, probe.arrays):
+        if not isinstance(declared, Mapping):
+            allowed = "a mapping of names to columns"
+            raise _checks.refused(f"{label}: columns", allowed, declared, kind=TypeError)
+        for column_name, column in declared.items():
+            _check_column(label, column_name, column)
+        names += declared
+    if not names:
+        raise ValueError(f"{label} must declare columns or arrays, got none")
+    declaration = Declaration.of(probe)
+    stored = declaration.stored_names
+    if twice := sorted({each for each in stored if stored.count(each) > 1}):
+        raise ValueError(f"{label} must declare different names, got {', '.join(twice)} twice")
+    return declaration
+
+
+def _check_column(label: str, name: Any, column: Any) -> None:
+    if not isinstance(name, str) or not _COLUMN.fullmatch(name):
+        allowed = "names of letters, digits, underscores and dots that begin with a letter"
+        raise _checks.refused(f"{label}: columns", allowed, name)
+    if not isinstance(column, Column):
+        raise _checks.refused(f"{label}: {name}", "a probes.Column", column, kind=TypeError)
+    _checks.choice(f"{label}: {name}: dtype", column.dtype, _DTYPES)
+
+
+def check_picklable(where: str, probe: Probe) -> None:
+    """Refuse a probe that a worker of another process could not unpickle.
+
+    Raises
+    ------
+    TypeError
+        With the reason.
+    """
+    try:
+        pickle.dumps(probe)
+    except Exception as error:
+        raise TypeError(
+            f"{where}: probe must be of a class at the top of a module, so that an executor can "
+            f"send it to its workers, got {_checks.shown(probe)} ({error})"
+        ) from None
+
+
+def evaluate(probe: Probe, result: TrainingResult) -> dict[str, Any]:
+    """What a probe computes of a block, checked and cast to the types declared.
+
+    Returns
+    -------
+    dict
+        An (S,) array for each of its columns, and a list of S arrays for each of its arrays.
 
     Raises
     ------
@@ -74,52 +244,39 @@ def evaluate(probe: Probe, result: TrainingResult) -> dict[str, NDArray[Any]]:
     """
     declared = {**probe.columns, **probe.arrays}
     values = probe(result)
-    if set(values) != set(declared):
+    if not isinstance(values, Mapping) or set(values) != set(declared):
+        computed = sorted(map(str, values)) if isinstance(values, Mapping) else []
         raise ValueError(
             f"probe {probe.name!r} must compute {', '.join(sorted(declared))}, "
-            f"got {', '.join(sorted(values)) or 'nothing'}"
+            f"got {', '.join(computed) or 'nothing'}"
         )
-    checked = {}
-    for name, column in declared.items():
+    checked: dict[str, Any] = {}
+    for name, column in probe.columns.items():
         array = np.asarray(values[name])
-        if name in probe.columns and array.shape != (len(result),):
+        if array.shape != (len(result),):
             raise ValueError(
                 f"probe {probe.name!r}: {name} must have the shape ({len(result)},), one value a "
                 f"seed, got {array.shape}"
             )
-        if not np.can_cast(array.dtype, column.dtype, "same_kind"):
+        checked[name] = _cast(probe, name, column, array)
+    for name, column in probe.arrays.items():
+        given = values[name]
+        listed = isinstance(given, Sequence) or getattr(given, "ndim", 0) > 0
+        if not listed or len(given) != len(result):
             raise ValueError(
-                f"probe {probe.name!r}: {name} must be of type {column.dtype}, got {array.dtype}"
+                f"probe {probe.name!r}: {name} must hold {len(result)} arrays, one a seed, "
+                f"got {len(given) if listed else _checks.shown(given)}"
             )
-        checked[name] = array.astype(column.dtype) if name in probe.columns else array
+        checked[name] = [_cast(probe, name, column, np.asarray(each)) for each in given]
     return checked
 
 
-def trained_weights(result: TrainingResult) -> NDArray[Any]:
-    """The weights (S, n, m) of a block of models that have no other parameters; zeros in seeds that
-    diverged.
-
-    Raises
-    ------
-    ValueError
-        If the models have decoders or biases of their own.
-    """
-    if isinstance(result.weights, Parameters):
+def _cast(probe: Probe, name: str, column: Column, array: NDArray[Any]) -> NDArray[Any]:
+    if not np.can_cast(array.dtype, column.dtype, "same_kind"):
         raise ValueError(
-            "this probe needs models with tied=True and bias=False, whose weights are one matrix, "
-            f"got {result.config!r}"
+            f"probe {probe.name!r}: {name} must be of type {column.dtype}, got {array.dtype}"
         )
-    return trained_encoders(result)
-
-
-def trained_encoders(result: TrainingResult) -> NDArray[Any]:
-    """The encoders (S, n, m) of a block of models; zeros in seeds that diverged."""
-    weights = result.weights
-    encoder = np.asarray(weights.encoder if isinstance(weights, Parameters) else weights)
-    return np.where(result.diverged[:, np.newaxis, np.newaxis], 0.0, encoder)
-
-
-def start_encoders(result: TrainingResult) -> NDArray[Any]:
-    """The encoders (S, n, m) that a block's models started from."""
-    start = result.config.replace(steps=0)
-    return trained_encoders(train(start, result.seeds, return_weights=True))
+    cast = array.astype(column.dtype)
+    if cast.dtype.kind in "iu" and not np.array_equal(cast, array):
+        raise ValueError(f"probe {probe.name!r}: {name} has values that {column.dtype} cannot hold")
+    return cast

@@ -19,7 +19,6 @@ import numpy as np
 from fastpolysem import _checks
 from fastpolysem._files import reading, write_output
 from fastpolysem.experiments._base import TrainingExperiment, values_of, with_interval
-from fastpolysem.experiments._measured import Measured
 from fastpolysem.experiments._verdicts import Comparison, Verdict, compared, left_open, verdict_of
 from fastpolysem.families.autoencoder.config import Config
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fastpolysem.statistics import Estimate
+    from fastpolysem.studies import Study
 
 COUNTS = ("polysemantic", "malign", "signed_slots", "dead", "unrepresented", "loss")
 """Columns of every table of answers, with those of `fastpolysem.TrainingResult`; -1 and nan in
@@ -69,6 +69,8 @@ class Question(TrainingExperiment[Answers]):
 
     LABELS: ClassVar[tuple[str, ...]]
     """Columns that tell a configuration from the others."""
+    COLUMNS: ClassVar[tuple[str, ...]] = ()
+    """Results of a study that its rows have besides `COUNTS`."""
     METRICS: ClassVar[tuple[str, ...]]
     """Columns of which the table has the means."""
     METHOD: ClassVar[str]
@@ -115,21 +117,24 @@ class Question(TrainingExperiment[Answers]):
         write_output(path, lambda file: file.write(verdict.encode("utf-8")))
         return f"\n{verdict}"
 
-    def _data(self, measured: Measured) -> Answers:
-        return Answers(self._tidy(measured), measured.interrupted)
+    def _data(self, study: Study) -> Answers:
+        return Answers(self._tidy(study), study.interrupted)
 
-    def _tidy(self, measured: Measured) -> pd.DataFrame:
+    def _tidy(self, study: Study) -> pd.DataFrame:
         import pandas as pd
 
         frames = []
-        for result, values in measured.parts:
-            labels = self.labels(result.config)
+        for config in study.configs:
+            rows, labels = study.seeds(config), self.labels(config)
             columns: dict[str, Any] = {name: labels[name] for name in self.LABELS}
-            columns |= {"seed": result.seeds.astype(np.int64), "diverged": result.diverged}
-            columns |= {column: getattr(result, column) for column in COUNTS}
-            frames.append(pd.DataFrame({**columns, **values}, index=range(len(result))))
-        if not frames:
-            return pd.DataFrame()
+            columns |= {"seed": rows["seed"].astype(np.int64), "diverged": rows["diverged"]}
+            for name in (*COUNTS, *self.COLUMNS):
+                missing = rows[name].dtype.kind != "f"  # a count where a seed diverged
+                columns[name] = rows[name].fillna(-1).astype(np.int64) if missing else rows[name]
+            if self.PROBE is not None:
+                probed = {name: study.probed(config, name) for name in self.PROBE.columns}
+                columns |= probed
+            frames.append(pd.DataFrame(columns, index=rows.index))
         rows = pd.concat(frames, ignore_index=True)
         for column in rows.columns:  # what takes place on a disk, within the precision that matters
             if rows[column].dtype == np.float64 and column not in self.LABELS:

@@ -10,19 +10,20 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastpolysem import _checks
 from fastpolysem._files import write_output
-from fastpolysem.experiments import _measured
-from fastpolysem.experiments._measured import Measured
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.families.grid import grid
 from fastpolysem.training import Record
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import pandas as pd
     from matplotlib.axes import Axes
 
@@ -68,16 +69,22 @@ class Experiment(ABC, Generic[Setting, Data]):
         *,
         seeds: int | None = None,
         path: str | os.PathLike[str] | None = None,
+        executor: Executor | None = None,
         num_threads: int | None = None,
         progress: bool | Callable[[Progress], object] | None = None,
         **changes: Any,
     ) -> Data:
-        """Train what is missing in ``path``, or everything without one, and return the data that
-        the other functions take."""
+        """Train what is missing in ``path``, or everything without one, here or on an executor, and
+        return the data that the other functions take."""
         configs = self.configs(preset, **changes)
         count = self.PRESETS[preset]["seeds"] if seeds is None else seeds
         return self._collected(
-            configs, count, path=path, num_threads=num_threads, progress=progress
+            configs,
+            count,
+            path=path,
+            executor=executor,
+            num_threads=num_threads,
+            progress=progress,
         )
 
     @abstractmethod
@@ -126,6 +133,7 @@ class Experiment(ABC, Generic[Setting, Data]):
         seeds: int,
         *,
         path: str | os.PathLike[str] | None,
+        executor: Executor | None,
         num_threads: int | None,
         progress: bool | Callable[[Progress], object] | None,
     ) -> Data:
@@ -160,21 +168,19 @@ class TrainingExperiment(Experiment[Config, Data]):
 
     def _collected(self, configs: list[Config], seeds: int, **options: Any) -> Data:
         return self._data(
-            measure(
-                self.NAME, configs, seeds, probe=self.PROBE, record=self.record(configs), **options
-            )
+            measure(configs, seeds, probe=self.PROBE, record=self.record(configs), **options)
         )
 
     @abstractmethod
-    def _data(self, measured: Measured) -> Data:
+    def _data(self, study: Study) -> Data:
         """The experiment's data, of all that was trained."""
 
 
 class StudyExperiment(TrainingExperiment["Study"]):
-    """An experiment whose data are a study."""
+    """An experiment whose data are a study, with what was probed and recorded."""
 
-    def _data(self, measured: Measured) -> Study:
-        return measured.study
+    def _data(self, study: Study) -> Study:
+        return study
 
     def table(self, data: Study) -> pd.DataFrame:
         """Mean counts with 95 % intervals, the law and the null model, one row a configuration."""
@@ -185,41 +191,54 @@ class StudyExperiment(TrainingExperiment["Study"]):
         return data.seeds()
 
 
-class MeasuredExperiment(TrainingExperiment[Measured]):
-    """An experiment whose data are a study, and what was recorded or probed besides."""
-
-    def _data(self, measured: Measured) -> Measured:
-        return measured
-
-
 def measure(
-    name: str,
     configs: Sequence[Config],
     seeds: int,
     *,
     probe: Probe | None = None,
     record: Record | None = None,
     **options: Any,
-) -> Measured:
+) -> Study:
     """Train the seeds 0 to ``seeds - 1`` of each configuration: all experiments train here.
 
     Parameters
     ----------
-    name
-        The experiment's.
     configs, seeds
         What to train.
     probe, record
         What to keep of a seed beside the columns of a study.
     **options
-        ``path``, ``num_threads`` and ``progress``, as in `fastpolysem.collect`.
+        ``path``, ``executor``, ``num_threads`` and ``progress``, as in `fastpolysem.collect`.
     """
-    if probe is None and record is None:
-        from fastpolysem.studies import collect
+    from fastpolysem.studies import collect
 
-        study = collect(configs, seeds=seeds, **options)
-        return Measured((), study, study.interrupted)
-    return _measured.measure(name, configs, seeds, probe=probe, record=record, **options)
+    return collect(configs, seeds=seeds, probe=probe, record=record, **options)
+
+
+class Curves(NamedTuple):
+    """What was recorded of a configuration's seeds that did not diverge."""
+
+    seeds: NDArray[np.uint64]
+    """(S,)"""
+    steps: NDArray[np.int64]
+    """(R,)"""
+    values: dict[str, NDArray[np.float64]]
+    """(S, R) of each metric."""
+    trained: int
+    """Number of seeds, with those that diverged."""
+
+
+def curves(study: Study, config: Config) -> Curves:
+    """What was recorded of a configuration."""
+    rows, history = study.seeds(config), study.history(config)
+    seeds = rows.loc[~rows["diverged"], "seed"].to_numpy()
+    steps = np.unique(history["step"].to_numpy())
+    history = history[history["seed"].isin(seeds)]
+    values = {
+        name: history[name].to_numpy().reshape(len(seeds), len(steps))
+        for name in history.columns[2:]
+    }
+    return Curves(seeds, steps, values, len(rows))
 
 
 def combinations(settings: Mapping[str, Any]) -> list[Config]:

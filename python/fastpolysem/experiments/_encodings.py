@@ -14,6 +14,8 @@ from fastpolysem import _checks
 from fastpolysem.experiments._base import Experiment, Fields, Presets, values_of
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import pandas as pd
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
@@ -83,24 +85,45 @@ class EncodingExperiment(Experiment[Encoding, "list[Trajectories]"]):
         ]
 
     def _collected(
-        self, configs: list[Encoding], seeds: int, *, path: str | os.PathLike[str] | None, **_: Any
+        self,
+        configs: list[Encoding],
+        seeds: int,
+        *,
+        path: str | os.PathLike[str] | None,
+        executor: Executor | None,
+        **_: Any,
     ) -> list[Trajectories]:
         from fastpolysem.families.autoencoder import encoding
 
         count = _checks.integer("seeds", seeds, (">=", 1))
         home = None if path is None else _checks.file_path("path", path)
+        files = [None if home is None else home / _file_name(each, count) for each in configs]
+        stored = [file is not None and file.exists() for file in files]
+        jobs = {}
+        if executor is not None:
+            jobs = {
+                at: executor.submit(encoding.simulate, seeds=count, **asdict(setting))
+                for at, setting in enumerate(configs)
+                if not stored[at]
+            }
         runs = []
-        for setting in configs:
-            name = "-".join(f"{key}={value}" for key, value in asdict(setting).items())
-            file = None if home is None else home / f"encoding-{name}-seeds={count}.npz"
-            if file is not None and file.exists():
+        for at, (setting, file) in enumerate(zip(configs, files, strict=True)):
+            if file is not None and stored[at]:
                 runs.append(encoding.Trajectories.load(file))
                 continue
-            runs.append(encoding.simulate(seeds=count, **asdict(setting)))
+            alone = at not in jobs
+            runs.append(
+                encoding.simulate(seeds=count, **asdict(setting)) if alone else jobs[at].result()
+            )
             if file is not None:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 runs[-1].save(file)
         return runs
+
+
+def _file_name(setting: Encoding, seeds: int) -> str:
+    name = "-".join(f"{key}={value}" for key, value in asdict(setting).items())
+    return f"encoding-{name}-seeds={seeds}.npz"
 
 
 def table_times(run: Trajectories) -> Iterator[int]:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._base import MeasuredExperiment, Presets, labelled, with_interval
-from fastpolysem.experiments._measured import Measured
+from fastpolysem.experiments._base import Presets, StudyExperiment, labelled, with_interval
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.families.autoencoder.metrics import count_polysemantic
 from fastpolysem.families.autoencoder.objective import Parameters
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from fastpolysem.statistics import PowerLaw
+    from fastpolysem.studies import Study
 
 WINDOWS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 """A weight represents its feature if its size is within 1 ± this."""
@@ -69,7 +69,7 @@ def _part(weights: Any, seeds: NDArray[np.bool_]) -> Any:
     return Parameters(*parts)
 
 
-def fits(data: Measured) -> dict[float, PowerLaw | None]:
+def fits(data: Study) -> dict[float, PowerLaw | None]:
     """The power law of the mean counts in the number of neurons for each window; None where fewer
     than three widths have four or more seeds and any spread."""
     from fastpolysem import statistics
@@ -89,13 +89,13 @@ def fits(data: Measured) -> dict[float, PowerLaw | None]:
     return laws
 
 
-def _counts(data: Measured, config: Config, window: float) -> NDArray[Any]:
-    counts = data.value(config, _column(window))
+def _counts(data: Study, config: Config, window: float) -> NDArray[Any]:
+    counts = np.asarray(data.probed(config, _column(window)))
     valid: NDArray[Any] = counts[counts >= 0]
     return valid
 
 
-class Amount(MeasuredExperiment):
+class Amount(StudyExperiment):
     """The counts' power law, by each window."""
 
     NAME = "amount"
@@ -140,7 +140,7 @@ class Amount(MeasuredExperiment):
         },
     }
 
-    def table(self, data: Measured) -> pd.DataFrame:
+    def table(self, data: Study) -> pd.DataFrame:
         """Mean counts with 95 % intervals by each window, one row a window of a configuration.
 
         ``slope`` with its interval, ``chi_square_p`` (of the fit) and ``r_squared`` are those of
@@ -156,28 +156,22 @@ class Amount(MeasuredExperiment):
         for window in WINDOWS:
             fit = laws[window]
             slope = with_interval("slope", fit.exponent) if fit else dict.fromkeys(_SLOPE, np.nan)
-            for config, labels in labelled(data.study):
+            for config, labels in labelled(data):
                 counts = _counts(data, config, window)
                 row = {**labels, "window": window, "seeds": len(counts)}
                 row |= with_interval("mean", statistics.mean(counts), ends="ci")
                 row |= {"collision_law": theory.collision_law(config.n_features, config.n_hidden)}
                 row |= {**slope, "chi_square_p": fit.p_value if fit else np.nan}
                 row |= {"r_squared": fit.r_squared if fit else np.nan}
-                row |= {"unrepresented": data.study.values(config, "unrepresented").mean()}
+                row |= {"unrepresented": data.values(config, "unrepresented").mean()}
                 table.append(row)
         return pd.DataFrame(table)
 
-    def rows(self, data: Measured) -> pd.DataFrame:
+    def rows(self, data: Study) -> pd.DataFrame:
         """One row a seed, with the counts by each window beside those of a study."""
-        rows = data.study.seeds()
-        for name in self.PROBE.columns:
-            counts = np.concatenate([data.value(config, name) for config in data.configs])
-            column = rows["polysemantic"].copy()
-            column[:] = counts
-            rows[name] = column.mask(counts < 0)
-        return rows
+        return data.seeds()
 
-    def draw(self, data: Measured, ax: Axes | None = None) -> Axes:
+    def draw(self, data: Study, ax: Axes | None = None) -> Axes:
         """Counts by the paper's rule with the fitted power law, and the slope by each window."""
         from fastpolysem import plots
 
@@ -190,7 +184,7 @@ class Amount(MeasuredExperiment):
             slope = rule.exponent
             label = f"fit: slope {slope.value:.3f} [{slope.low:.3f}, {slope.high:.3f}]"
             left.plot(ends, rule(ends), color=plots.COLORS[1], lw=1.2, label=label)
-        plots.collisions(data.study, left)
+        plots.collisions(data, left)
         _slopes(laws, right)
         return ax or left
 

@@ -26,13 +26,14 @@ from fastpolysem.experiments._verdicts import (
     change,
     compared,
 )
+from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.families.autoencoder.metrics import (
     count_polysemantic,
     participation_ratio,
     signed_slots,
 )
-from fastpolysem.probes import Column, Probe, trained_weights
+from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from fastpolysem.experiments._base import Fields, Presets, values_of
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._meetings import LOSS_MIXED, loss_on_mixed, paired_inputs
 from fastpolysem.experiments._verdicts import EFFECT, Comparison, compared
+from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.families.autoencoder.config import Config
-from fastpolysem.probes import Column, Probe, trained_weights
+from fastpolysem.probes import Column, Probe
 from fastpolysem.specs.inputs import Basis, CorrelatedBlocks, Independent, Inputs
 from fastpolysem.training import TrainingResult
 

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from fastpolysem.experiments._base import (
     Fields,
-    MeasuredExperiment,
     Presets,
+    StudyExperiment,
     labelled,
     with_interval,
 )
-from fastpolysem.experiments._measured import Measured
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.families.autoencoder.objective import Parameters
 from fastpolysem.probes import Column, Probe
@@ -31,6 +30,8 @@ from fastpolysem.training import TrainingResult
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+
+    from fastpolysem.studies import Study
 
 
 LEAST = 0.5
@@ -58,7 +59,7 @@ PAIRS = (
 )
 
 
-def _pairs(data: Measured, ax: Axes) -> None:
+def _pairs(data: Study, ax: Axes) -> None:
     from fastpolysem import plots, statistics
 
     place = np.arange(len(PAIRS))
@@ -67,7 +68,7 @@ def _pairs(data: Measured, ax: Axes) -> None:
         values = [_valid(data, config, name) for name in PAIRS]
         height, low, high = np.array([statistics.mean(column) for column in values]).T
         ends = np.array([np.maximum(low, 0), high])
-        lost = data.study.values(config, "unrepresented").mean() / config.n_features
+        lost = data.values(config, "unrepresented").mean() / config.n_features
         ax.bar(
             place + (index - (len(data.configs) - 1) / 2) * width,
             height,
@@ -84,14 +85,14 @@ def _pairs(data: Measured, ax: Axes) -> None:
     ax.legend(frameon=False, fontsize="small", loc="upper left")
 
 
-def _label(data: Measured, config: Config) -> str:
-    labels = next(labels for known, labels in labelled(data.study) if known == config)
+def _label(data: Study, config: Config) -> str:
+    labels = next(labels for known, labels in labelled(data) if known == config)
     shown = {name: labels[name] for name in labels if name not in ("n_features", "n_hidden")}
     return ", ".join(f"{name}={value}" for name, value in shown.items()) or "trained"
 
 
-def _valid(data: Measured, config: Config, name: str) -> NDArray[Any]:
-    values = data.value(config, name)
+def _valid(data: Study, config: Config, name: str) -> NDArray[Any]:
+    values = data.probed(config, name)
     valid: NDArray[Any] = values[values >= 0]
     return valid
 
@@ -106,11 +107,11 @@ class SharedNeurons(Probe):
         "sharing": Column("int64", "neurons with such a pair; -1 if diverged"),
     }
     arrays: ClassVar = {
-        name: Column("float64", f"the {name} of seed 0 (1, n, m); (0, n, m) in blocks without it")
+        name: Column("float32", f"the {name} (n, m) of seed 0; (0, m) of all others")
         for name in ("encoder", "decoder")
     }
 
-    def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
+    def __call__(self, result: TrainingResult) -> dict[str, Any]:
         """Pairs by `PAIRS`, ``sharing``, and the matrices of the first seed of all."""
         config, weights = result.config, result.weights
         if isinstance(weights, Parameters):
@@ -131,12 +132,15 @@ class SharedNeurons(Probe):
                 side[which].sum() for which in (same, ~same) for side in (agree, oppose)
             ]
             sharing[seed] = ((own[seed] != 0).sum(axis=0) > 1).sum()
-        shown = result.seeds == 0
-        pairs = dict(zip(PAIRS, counts.T, strict=True))
-        return {**pairs, "sharing": sharing, "encoder": encoder[shown], "decoder": decoder[shown]}
+        pairs, seeds = dict(zip(PAIRS, counts.T, strict=True)), result.seeds
+        shown = {
+            name: [each if seed == 0 else each[:0] for seed, each in zip(seeds, part, strict=True)]
+            for name, part in (("encoder", encoder), ("decoder", decoder))
+        }
+        return {**pairs, "sharing": sharing, **shown}
 
 
-class Correlated(MeasuredExperiment):
+class Correlated(StudyExperiment):
     """Blocks of features that take turns."""
 
     NAME = "correlated"
@@ -165,7 +169,7 @@ class Correlated(MeasuredExperiment):
                 )
         return configs
 
-    def table(self, data: Measured) -> pd.DataFrame:
+    def table(self, data: Study) -> pd.DataFrame:
         """Mean numbers over seeds, one row a configuration.
 
         ``mean`` with its 95 % interval is the number of neurons that features share, then the pairs
@@ -176,27 +180,27 @@ class Correlated(MeasuredExperiment):
         from fastpolysem import statistics
 
         table = []
-        for config, labels in labelled(data.study):
-            count, sharing = data.count(config), _valid(data, config, "sharing")
+        for config, labels in labelled(data):
+            count, sharing = len(data.seeds(config)), _valid(data, config, "sharing")
             row = {**labels, "seeds": count, "diverged": count - len(sharing)}
             row |= with_interval("mean", statistics.mean(sharing), ends="ci")
             for name in PAIRS:
                 row |= with_interval(name, statistics.mean(_valid(data, config, name)))
-            row["unrepresented"] = data.study.values(config, "unrepresented").mean()
-            row["polysemantic"] = data.study.values(config).mean()
-            row["loss"] = data.study.values(config, "loss").mean()
+            row["unrepresented"] = data.values(config, "unrepresented").mean()
+            row["polysemantic"] = data.values(config).mean()
+            row["loss"] = data.values(config, "loss").mean()
             table.append(row)
         return pd.DataFrame(table)
 
-    def rows(self, data: Measured) -> pd.DataFrame:
+    def rows(self, data: Study) -> pd.DataFrame:
         """One row a seed, with the pairs by block and sign."""
-        rows = data.study.seeds()
+        rows = data.seeds()
         for name in self.PROBE.columns:
-            counts = np.concatenate([data.value(config, name) for config in data.configs])
+            counts = np.concatenate([data.probed(config, name) for config in data.configs])
             rows[name] = np.where(counts < 0, np.nan, counts)
         return rows
 
-    def draw(self, data: Measured, ax: Axes | None = None) -> Axes:
+    def draw(self, data: Study, ax: Axes | None = None) -> Axes:
         """Heat maps of the first configuration's first seed, and who shares neurons in all of
         them."""
         from fastpolysem import plots
@@ -205,7 +209,7 @@ class Correlated(MeasuredExperiment):
         config = data.configs[0]
         # Zeros where it diverged.
         encoder, decoder = (
-            np.nan_to_num(data.value(config, name)[0], posinf=0, neginf=0)
+            np.nan_to_num(data.probed(config, name, [0])[0], posinf=0, neginf=0)
             for name in ("encoder", "decoder")
         )
         n = config.n_features
@@ -222,7 +226,7 @@ class Correlated(MeasuredExperiment):
         plots.heat_map(encoder @ decoder.T, axes[1, 0], label="$W_{enc} W_{dec}^T$")
         axes[1, 0].set(xlabel="output feature", ylabel="input feature")
         axes[1, 0].set_title("what each feature contributes to each output", fontsize="medium")
-        size = n // config.inputs.blocks  # type: ignore[union-attr]
+        size = n // config.inputs.blocks
         for edge in range(size, n, size):
             for each in (axes[0, 0], axes[0, 1], axes[1, 0]):
                 each.axhline(edge - 0.5, color="black", lw=0.6)

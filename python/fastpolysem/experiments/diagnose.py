@@ -27,10 +27,11 @@ from fastpolysem.experiments._verdicts import (
     left_open,
     text,
 )
+from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.families.autoencoder.diagnosis import diagnose
 from fastpolysem.families.autoencoder.objective import loss_and_gradient
-from fastpolysem.probes import Column, Probe, trained_weights
+from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._base import MeasuredExperiment, Presets, labelled, with_interval
-from fastpolysem.experiments._measured import Measured
+from fastpolysem.experiments._base import Presets, StudyExperiment, labelled, with_interval
+from fastpolysem.experiments._weights import start_encoders, trained_encoders
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.families.autoencoder.metrics import winner_rank
-from fastpolysem.probes import Column, Probe, start_encoders, trained_encoders
+from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult
 
 if TYPE_CHECKING:
@@ -25,17 +25,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from fastpolysem.statistics import Estimate
+    from fastpolysem.studies import Study
 
 
-def _heat_map(data: Measured, config: Config, ax: Axes) -> None:
+def _heat_map(data: Study, config: Config, ax: Axes) -> None:
     from fastpolysem import plots, statistics
 
     mean = _mean_overlap(data, config)
-    winner = statistics.mean(_rowwise(data.value(config, "winner")))
+    winner = statistics.mean(_rowwise(data.probed(config, "winner")))
     limit = float(np.percentile(np.diag(mean), 90))
     plots.heat_map(mean, ax, limit=limit if limit > 0 else None, label="$W_{start} W_{end}^T$")
     ax.set(xlabel="feature at the end", ylabel="feature at the start")
-    count, favourite = len(data.value(config, "rank")), data.value(config, "favourite").mean()
+    count, favourite = len(data.probed(config, "rank")), data.probed(config, "favourite").mean()
     ax.set_title(
         f"n = {config.n_features}, m = {config.n_hidden}, mean of {count} seeds [95 % interval]\n"
         f"start weight: winner {winner.value:.3g} [{winner.low:.3g}, {winner.high:.3g}], "
@@ -44,10 +45,10 @@ def _heat_map(data: Measured, config: Config, ax: Axes) -> None:
     )
 
 
-def _ranks(data: Measured, config: Config, ax: Axes) -> None:
+def _ranks(data: Study, config: Config, ax: Axes) -> None:
     from fastpolysem import plots
 
-    rank = data.value(config, "rank")
+    rank = data.probed(config, "rank")
     m = config.n_hidden
     at = np.unique(np.round(np.geomspace(1, m, 60)).astype(int))
     shares = [_share(rank, r) for r in at]
@@ -70,9 +71,11 @@ def _ranks(data: Measured, config: Config, ax: Axes) -> None:
     ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(0, 0.95))
 
 
-def _mean_overlap(data: Measured, config: Config) -> NDArray[Any]:
-    count = len(data.study.values(config))
-    mean: NDArray[Any] = data.value(config, "overlap").sum(axis=0) / max(1, count)
+def _mean_overlap(data: Study, config: Config) -> NDArray[Any]:
+    seeds, total = data.seeds(config)["seed"].to_numpy(), np.zeros(())
+    for some in np.array_split(seeds, -(-len(seeds) // _AT_A_TIME)):
+        total = total + np.sum(data.probed(config, "overlap", some), axis=0, dtype=np.float64)
+    mean: NDArray[Any] = total / max(1, len(data.values(config)))
     return mean
 
 
@@ -94,17 +97,19 @@ def _rowwise(values: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(np.nanmean(some, axis=1), dtype=np.float64)
 
 
+_AT_A_TIME = 64  # seeds whose matrices are read at once
+
+
 @dataclass(frozen=True)
 class Winners(Probe):
     """Who wins each feature, by the start weights of the encoder."""
 
     name = "initialisations"
-    columns: ClassVar = {}
     arrays: ClassVar = {
-        "overlap": Column("float64", "sum over seeds of W_start W_endᵀ (1, n, n)"),
-        "rank": Column("int64", "the winner's rank among the start weights (S, n); 0: no winner"),
-        "winner": Column("float64", "the winner's start weight, with the sign of its end (S, n)"),
-        "favourite": Column("float64", "size of the largest start weight (S, n)"),
+        "overlap": Column("float32", "W_start W_endᵀ (n, n); zeros if diverged"),
+        "rank": Column("int64", "the winner's rank among the start weights (n,); 0: no winner"),
+        "winner": Column("float32", "the winner's start weight, with the sign of its end (n,)"),
+        "favourite": Column("float32", "size of the largest start weight (n,)"),
     }
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
@@ -118,16 +123,16 @@ class Winners(Probe):
         place = np.abs(end).argmax(axis=-1)[..., np.newaxis]
         at_start = np.take_along_axis(start, place, axis=-1)[..., 0]
         at_end = np.take_along_axis(end, place, axis=-1)[..., 0]
-        rank, valid = winner_rank(start, end), ~result.diverged
+        rank = winner_rank(start, end)
         return {
-            "overlap": (start[valid] @ np.swapaxes(end[valid], -1, -2)).sum(axis=0)[np.newaxis],
+            "overlap": start @ np.swapaxes(end, -1, -2),
             "rank": rank,
             "winner": np.where(rank > 0, at_start * np.sign(at_end), np.nan),
             "favourite": np.abs(start).max(axis=-1),
         }
 
 
-class Initialisations(MeasuredExperiment):
+class Initialisations(StudyExperiment):
     """Trained weights against their start."""
 
     NAME = "initialisations"
@@ -153,7 +158,7 @@ class Initialisations(MeasuredExperiment):
         },
     }
 
-    def table(self, data: Measured) -> pd.DataFrame:
+    def table(self, data: Study) -> pd.DataFrame:
         """Means over seeds, one row a configuration.
 
         ``mean`` with its 95 % interval is the share of features whose favourite wins, ``winner``
@@ -168,13 +173,13 @@ class Initialisations(MeasuredExperiment):
         from fastpolysem.families.autoencoder import theory
 
         table = []
-        for config, row in labelled(data.study):
-            rank, winner = data.value(config, "rank"), data.value(config, "winner")
+        for config, row in labelled(data):
+            rank, winner = data.probed(config, "rank"), data.probed(config, "winner")
             mean = _mean_overlap(data, config)
             row |= {"seeds": len(rank), **with_interval("mean", _share(rank, 1), ends="ci")}
             row["median_rank"] = np.median(rank[rank > 0]) if (rank > 0).any() else np.nan
             row |= with_interval("winner", statistics.mean(_rowwise(winner)))
-            row["favourite"] = data.value(config, "favourite").mean()
+            row["favourite"] = data.probed(config, "favourite").mean()
             largest = float(theory.initial_maximum(config.n_hidden))
             row["expected_maximum"] = largest * config.init_scale
             row["opposite_sign"] = float((winner < 0).sum() / max(1, np.isfinite(winner).sum()))
@@ -183,23 +188,23 @@ class Initialisations(MeasuredExperiment):
             table.append(row)
         return pd.DataFrame(table)
 
-    def rows(self, data: Measured) -> pd.DataFrame:
+    def rows(self, data: Study) -> pd.DataFrame:
         """One row for each feature of a seed."""
         import pandas as pd
 
         frames = []
-        for config, labels in labelled(data.study):
-            count, n = data.value(config, "rank").shape
+        for config, labels in labelled(data):
+            count, n = data.probed(config, "rank").shape
             features = {
                 "seed": np.repeat(np.arange(count), n),
                 "feature": np.tile(np.arange(n), count),
             }
             for name in ("rank", "winner", "favourite"):
-                features[name] = data.value(config, name).ravel()
+                features[name] = data.probed(config, name).ravel()
             frames.append(pd.DataFrame({**labels, **features}))
         return pd.concat(frames, ignore_index=True)
 
-    def draw(self, data: Measured, ax: Axes | None = None) -> Axes:
+    def draw(self, data: Study, ax: Axes | None = None) -> Axes:
         """The mean matrix, and how the winners' ranks are distributed; a row for each
         configuration."""
         from fastpolysem import plots

@@ -19,9 +19,10 @@ from fastpolysem.experiments._answers import Answers, Question, compared_by_seed
 from fastpolysem.experiments._base import Fields, Presets, recorded
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._verdicts import EFFECT, LACKS_POWER, Comparison, text
+from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.families.autoencoder.metrics import fourth_norm
-from fastpolysem.probes import Column, Probe, trained_weights
+from fastpolysem.probes import Column, Probe
 from fastpolysem.training import Record, TrainingResult, train
 
 if TYPE_CHECKING:

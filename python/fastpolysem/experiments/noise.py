@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fastpolysem.experiments._base import (
+    Curves,
     Fields,
-    MeasuredExperiment,
     Presets,
+    StudyExperiment,
+    curves,
     labelled,
     recorded,
     values_of,
     with_interval,
 )
-from fastpolysem.experiments._measured import Measured
 from fastpolysem.families.autoencoder.config import Config
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastpolysem.statistics import Estimate
+    from fastpolysem.studies import Study
     from fastpolysem.training import Record
 
 METRICS = ("fourth_norm", "polysemantic", "signed_slots", "unrepresented")
@@ -53,12 +55,12 @@ _SETTINGS: dict[str, Any] = {
 _BAND = (15, 85)
 
 
-def take_off(data: Measured, config: Config) -> Estimate:
+def take_off(recorded: Curves) -> Estimate:
     """First recorded step at which the mean fourth norm is `TAKE_OFF` times the least so far, nan
     if there is none, with a bootstrap interval, in which "none" is inf."""
     from fastpolysem.statistics import Estimate
 
-    steps, values = data.steps(config), data.history(config, "fourth_norm")
+    steps, values = recorded.steps, recorded.values["fourth_norm"]
     if not len(values):
         return Estimate(np.nan, np.nan, np.nan)
 
@@ -105,7 +107,7 @@ def _intervals(values: NDArray[Any]) -> tuple[Any, Any]:
 _BANDS = (_percentiles, _intervals, _intervals)
 
 
-class Noise(MeasuredExperiment):
+class Noise(StudyExperiment):
     """The course of training under several kinds of noise."""
 
     NAME = "noise"
@@ -140,7 +142,7 @@ class Noise(MeasuredExperiment):
         steps = [config.steps for config in configs]
         return recorded(METRICS, max(steps), min(steps))
 
-    def table(self, data: Measured) -> pd.DataFrame:
+    def table(self, data: Study) -> pd.DataFrame:
         """The end of training and the take-off, one row a configuration.
 
         ``fourth_norm`` is the mean over seeds at the end with its 95 % interval, ``take_off`` the
@@ -158,14 +160,15 @@ class Noise(MeasuredExperiment):
         shapes = any(config.noise_shape for config in data.configs)
         table = []
         for config in data.configs:
-            last = {name: statistics.mean(data.history(config, name)[:, -1]) for name in METRICS}
+            recorded = curves(data, config)
+            last = {name: statistics.mean(recorded.values[name][:, -1]) for name in METRICS}
             row: dict[str, Any] = {"noise": config.noise}
             if shapes:
                 row["shape"] = config.noise_shape or np.nan
             row |= {"kurtosis": theory.excess_kurtosis(config.noise, config.noise_shape)}
-            row |= {"noise_std": config.noise_std, "seeds": data.count(config)}
-            row |= {"diverged": data.count(config) - len(data.seeds(config))}
-            row |= with_interval("take_off", take_off(data, config))
+            row |= {"noise_std": config.noise_std, "seeds": recorded.trained}
+            row |= {"diverged": recorded.trained - len(recorded.seeds)}
+            row |= with_interval("take_off", take_off(recorded))
             row |= with_interval("fourth_norm", last["fourth_norm"], ends="norm")
             row |= with_interval("mean", last["polysemantic"], ends="ci")
             row |= with_interval("signed_slots", last["signed_slots"], ends="slots")
@@ -174,20 +177,20 @@ class Noise(MeasuredExperiment):
             table.append(row)
         return pd.DataFrame(table)
 
-    def rows(self, data: Measured) -> pd.DataFrame:
+    def rows(self, data: Study) -> pd.DataFrame:
         """One row for each recorded step of a seed."""
         import pandas as pd
 
         frames = []
-        for config, labels in labelled(data.study):
-            steps, seeds = data.steps(config), data.seeds(config)
+        for config, labels in labelled(data):
+            seeds, steps, values, _ = curves(data, config)
             columns: dict[str, Any] = {}
             columns |= {"seed": np.repeat(seeds, len(steps)), "step": np.tile(steps, len(seeds))}
-            columns |= {name: data.history(config, name).ravel() for name in METRICS}
+            columns |= {name: values[name].ravel() for name in METRICS}
             frames.append(pd.DataFrame({**labels, **columns}))
         return pd.concat(frames, ignore_index=True)
 
-    def draw(self, data: Measured, ax: Axes | None = None) -> Axes:
+    def draw(self, data: Study, ax: Axes | None = None) -> Axes:
         """Fourth norm and polysemantic neurons against the step, a column for each standard
         deviation."""
         from fastpolysem import plots
@@ -201,8 +204,9 @@ class Noise(MeasuredExperiment):
             color = plots.COLORS[index % len(plots.COLORS)]
             style: dict[str, Any] = {"color": color, "label": _name(config)}
             column = axes[:, sizes.index(config.noise_std)]
+            _, steps, values, _ = curves(data, config)
             for each, metric, band in zip(column, METRICS, _BANDS, strict=False):
-                _line(each, data.steps(config), data.history(config, metric), band, style)
+                _line(each, steps, values[metric], band, style)
         for std, column in zip(sizes, axes.T, strict=True):
             column[0].set_title(f"noise of standard deviation {std:g}", fontsize="medium")
             column[2].set(xscale="log", xlabel="step")
@@ -210,7 +214,7 @@ class Noise(MeasuredExperiment):
         return ax or axes[0, 0]
 
 
-def _finish(data: Measured, axes: NDArray[Any]) -> None:
+def _finish(data: Study, axes: NDArray[Any]) -> None:
     """The null model, labels, limits and legends."""
     from fastpolysem.families.autoencoder import theory
 
@@ -226,7 +230,7 @@ def _finish(data: Measured, axes: NDArray[Any]) -> None:
         top = max(np.max(line.get_ydata(), initial=0) for each in row for line in each.get_lines())
         row[0].set_ylim(-0.02 * top, 1.25 * top)
     low, high = _BAND
-    count = data.count(data.configs[0])
+    count = len(data.seeds(data.configs[0]))
     small: dict[str, Any] = {"frameon": False, "fontsize": "small", "title_fontsize": "small"}
     small |= {"loc": "upper left", "alignment": "left"}
     title = f"mean, {low}th to {high}th percentile of {count} seeds\n($\\kappa$: excess kurtosis)"

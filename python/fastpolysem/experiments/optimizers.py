@@ -60,14 +60,12 @@ class Steps(Probe):
 
     name = "optimizers"
     columns: ClassVar = {
-        "steps_taken": Column("int64", "steps until the outcome was certain, or all"),
         "finished": Column("bool", "whether it was certain before the last step"),
     }
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
-        """``steps_taken`` and ``finished``."""
-        finished = result.steps_taken < result.config.steps
-        return {"steps_taken": result.steps_taken, "finished": finished}
+        """``finished``."""
+        return {"finished": result.steps_taken < result.config.steps}
 
 
 class Optimizers(Question):
@@ -88,6 +86,7 @@ class Optimizers(Question):
     }
     PROBE = Steps()
     LABELS = ("n_features", "n_hidden", "l1", "way")
+    COLUMNS = ("steps_taken",)
     METRICS = (
         *("constant", "polysemantic", "signed_slots", "malign", "unrepresented"),
         *("steps_taken", "finished"),

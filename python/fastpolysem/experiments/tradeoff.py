@@ -21,8 +21,9 @@ from fastpolysem.experiments._base import Fields, Presets, values_of
 from fastpolysem.experiments._drawing import bars
 from fastpolysem.experiments._meetings import LOSS_MIXED, loss_on_mixed, paired_inputs
 from fastpolysem.experiments._verdicts import EFFECT, LACKS_POWER, NO_EFFECT, Comparison
+from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.families.autoencoder.config import Config
-from fastpolysem.probes import Column, Probe, trained_weights
+from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from fastpolysem.experiments._answers import Answers, Question, estimate_of, sum
 from fastpolysem.experiments._base import Fields, Presets
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._verdicts import EFFECT, LACKS_POWER, Comparison, compared, text
+from fastpolysem.experiments._weights import start_encoders, trained_weights
 from fastpolysem.families.autoencoder.config import Config
-from fastpolysem.probes import Column, Probe, start_encoders, trained_weights
+from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult, train
 
 if TYPE_CHECKING:

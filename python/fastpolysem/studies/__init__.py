@@ -7,7 +7,7 @@ tables.
 from __future__ import annotations
 
 from fastpolysem.studies.blocks import block_size
-from fastpolysem.studies.collect import collect, iter_collect
+from fastpolysem.studies.collect import ProbeError, collect, iter_collect
 from fastpolysem.studies.progress import ConfigProgress, Progress
 from fastpolysem.studies.schema import ConflictError
 from fastpolysem.studies.store import Damage, DamagedStudyError
@@ -18,6 +18,7 @@ __all__ = [
     "ConflictError",
     "Damage",
     "DamagedStudyError",
+    "ProbeError",
     "Progress",
     "Study",
     "block_size",

@@ -1,26 +1,33 @@
-"""What is kept of a seed besides its row, where it is asked for: final weights and histories.
+"""What is kept of a seed besides its row, where it is asked for: final weights, histories, and
+what a probe computes.
 
-Both are Arrow tables that begin with the columns of `IDENTITY`. A table of weights has a row for
+All are Arrow tables that begin with the columns of `IDENTITY`. A table of weights has a row for
 each seed, with a list of values for each part of the model (`Family.shapes` names them) and, for
 matrices, a list of places: row-major indices of the values, or null where all entries are
 listed. A table of a history has a row for each seed and recorded step, and a column of float64 for
-each metric.
+each metric. A table of a probe has a row for each seed, with the probe's columns and, for each of
+its arrays, a list of values and a list with the array's shape.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from fastpolysem.families import AnyConfig, family_of
+from fastpolysem.probes import SHAPE, Declaration
 from fastpolysem.studies.schema import IDENTITY, ConflictError
 from fastpolysem.training import Record, TrainingResult
+
+KINDS = ("weights", "history", "probe")
 
 _BITS = {"float32": np.uint32, "float64": np.uint64}
 
@@ -115,6 +122,64 @@ def history_table(result: TrainingResult) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=history_schema(metrics))
 
 
+def probe_schema(declaration: Declaration) -> pa.Schema:
+    """Columns of what a probe computes."""
+    columns: dict[str, pa.DataType] = dict(IDENTITY)
+    columns |= {name: pa.type_for_alias(c.dtype) for name, c in declaration.columns.items()}
+    for name, column in declaration.arrays.items():
+        columns[name] = pa.large_list(pa.type_for_alias(column.dtype))
+        columns[name + SHAPE] = pa.large_list(pa.int64())
+    return pa.schema(columns)
+
+
+def probe_table(
+    result: TrainingResult, declaration: Declaration, values: Mapping[str, Any]
+) -> pa.Table:
+    """What a probe computed of a result, as `probes.evaluate` gives it."""
+    columns = _identity(result) + [pa.array(values[name]) for name in declaration.columns]
+    for name, column in declaration.arrays.items():
+        arrays = values[name]
+        columns.append(_lists([array.reshape(-1) for array in arrays], column.dtype))
+        shapes = [np.array(array.shape, dtype=np.int64) for array in arrays]
+        columns.append(_lists(shapes, np.int64))
+    return pa.Table.from_arrays(columns, schema=probe_schema(declaration))
+
+
+def check_probe(table: pa.Table, declaration: Declaration) -> None:
+    """Raise ValueError if a list of values does not fill the shape beside it."""
+    for name in declaration.arrays:
+        shapes = table[name + SHAPE].to_pylist()
+        lengths = np.asarray(table[name].combine_chunks().value_lengths())
+        if any(size < 0 for shape in shapes for size in shape) or not np.array_equal(
+            lengths, [math.prod(shape) for shape in shapes]
+        ):
+            raise ValueError(f"{name} must list as many values as its shape holds")
+
+
+def arrays_of(
+    tables: Iterable[pa.Table], name: str, dtype: str, seeds: NDArray[np.uint64]
+) -> list[NDArray[Any]]:
+    """An array that a probe computed, of each of these seeds, in their order.
+
+    Raises
+    ------
+    KeyError
+        If that of a seed is not there.
+    """
+    at = {seed: i for i, seed in enumerate(seeds.tolist())}
+    arrays: list[NDArray[Any] | None] = [None] * len(at)
+    for table in tables:
+        values, shapes = table[name].combine_chunks(), table[name + SHAPE].combine_chunks()
+        for row, seed in enumerate(table["seed"].to_pylist()):
+            if seed in at:
+                array = np.asarray(values[row].values).astype(dtype, copy=False)
+                arrays[at[seed]] = array.reshape(shapes[row].as_py())
+    for seed, place in at.items():
+        if arrays[place] is None:
+            raise KeyError(f"{name} of seed {seed} was not kept")
+    return [array for array in arrays if array is not None]
+
+
 def check_weights(table: pa.Table, config: AnyConfig) -> None:
     """Raise ValueError if a list of weights cannot be one of the configuration's models."""
     for part, shape in _shapes(config).items():
@@ -171,6 +236,37 @@ def weights_of(tables: Iterable[pa.Table], config: AnyConfig, seeds: NDArray[np.
     if missing:
         raise KeyError(f"the weights of seed {min(missing)} were not kept")
     return family_of(config).unpack(config, arrays)
+
+
+def history_of(tables: Iterable[pa.Table], digest: str, seeds: NDArray[np.uint64]) -> pd.DataFrame:
+    """Histories of these seeds: a row for each seed and step, a column for each metric.
+
+    Raises
+    ------
+    ConflictError
+        If one metric of a seed and step is there twice and differs.
+    """
+    keys = ["seed", "step"]
+    result = pd.DataFrame({"seed": np.empty(0, np.uint64), "step": np.empty(0, np.int64)})
+    by_metrics: dict[tuple[str, ...], list[pa.Table]] = {}
+    for table in tables:
+        rows = table.drop_columns(["digest", "numerics_version"])
+        by_metrics.setdefault(tuple(rows.column_names[2:]), []).append(rows)
+    for metrics, parts in by_metrics.items():
+        rows = pa.concat_tables(parts).to_pandas().drop_duplicates()
+        if rows.duplicated(keys).any():
+            raise ConflictError(f"config {digest}: a seed has two different histories")
+        shared = [name for name in metrics if name in result]
+        result = result.merge(rows, how="outer", on=keys, suffixes=("", " again"))
+        for name in shared:
+            first, second = result[name], result.pop(f"{name} again")
+            if ((first != second) & first.notna() & second.notna()).any():
+                raise ConflictError(
+                    f"config {digest}: a seed has two different histories of {name}"
+                )
+            result[name] = first.fillna(second)
+    result = result[np.isin(result["seed"].to_numpy(), seeds)]
+    return result.sort_values(keys, ignore_index=True)
 
 
 def _dense(

@@ -8,7 +8,11 @@ the multiples of that size, while scattered ones are gathered until a block is f
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +23,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
+from fastpolysem._files import first_line
 from fastpolysem.families import AnyConfig, Arrays, family_of, from_dict
+from fastpolysem.probes import Declaration, Probe, evaluate
 from fastpolysem.studies.artifacts import (
+    KINDS,
     history_schema,
     history_table,
+    probe_schema,
+    probe_table,
+    record_key,
     weights_schema,
     weights_table,
 )
@@ -67,6 +77,35 @@ class Kept:
 
     record: Record | None = None
     weights: bool = False
+    probe: Probe | None = None
+
+    @functools.cached_property
+    def declaration(self) -> Declaration | None:
+        """What the probe says of itself."""
+        return None if self.probe is None else Declaration.of(self.probe)
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The kinds of files beside those of rows, each with the key in their names."""
+        kinds = {}
+        if self.weights:
+            kinds["weights"] = ""
+        if self.record is not None:
+            kinds["history"] = record_key(self.record)
+        if self.declaration is not None:
+            kinds["probe"] = self.declaration.key
+        return kinds
+
+    def schemas(self, config: AnyConfig) -> dict[str, tuple[pa.Schema, int]]:
+        """Of each kind the columns, and how many rows of a table are one seed's."""
+        schemas = {}
+        if self.weights:
+            schemas["weights"] = weights_schema(config), 1
+        if self.record is not None:
+            schemas["history"] = history_schema(self.record.metrics), len(self.record.steps)
+        if self.declaration is not None:
+            schemas["probe"] = probe_schema(self.declaration), 1
+        return schemas
 
 
 @dataclass(frozen=True)
@@ -74,29 +113,84 @@ class Trained:
     """What came of some seeds."""
 
     rows: pd.DataFrame
-    weights: pa.Table | None = None
-    history: pa.Table | None = None
+    tables: Mapping[str, pa.Table]
+    """What is kept besides, by kind."""
+    failure: Exception | None = None
+    """What a probe raised: then there is no table of it."""
 
     @classmethod
-    def of(cls, result: TrainingResult) -> Trained:
-        """What there is in a result of training."""
-        return cls(
-            rows_of(result),
-            None if result.weights is None else weights_table(result),
-            history_table(result) if result.history else None,
-        )
+    def of(cls, result: TrainingResult, kept: Kept) -> Trained:
+        """What is kept of a result."""
+        tables = {}
+        if kept.weights:
+            tables["weights"] = weights_table(result)
+        if kept.record is not None:
+            tables["history"] = history_table(result)
+        failure = None
+        if kept.probe is not None and kept.declaration is not None:
+            try:
+                values = evaluate(kept.probe, result)
+            except Exception as error:  # whatever it is, the rows are sound
+                failure = error
+            else:
+                tables["probe"] = probe_table(result, kept.declaration, values)
+        return cls(rows_of(result), tables, failure)
 
-    def part(self, start: int, count: int) -> Trained:
-        """Some of the seeds."""
-        history = None
-        if self.history is not None:
-            steps = len(self.history) // len(self.rows)
-            history = self.history.slice(start * steps, count * steps)
-        return Trained(
-            self.rows[start : start + count].reset_index(drop=True),
-            None if self.weights is None else self.weights.slice(start, count),
-            history,
-        )
+
+class _RemoteError(Exception):
+    """What a probe raised in a worker, as text: errors of any class may come, not all can."""
+
+
+def described(failure: Exception) -> str:
+    """What went wrong, in one line."""
+    if isinstance(failure, _RemoteError):
+        return str(failure)
+    return f"{type(failure).__name__}: {first_line(failure)}"
+
+
+def train_blocks(
+    config: AnyConfig,
+    blocks: Sequence[SeedSet],
+    kept: Kept,
+    num_threads: int,
+    progress: Callable[[int, int], object] | None = None,
+) -> list[Trained]:
+    """Train several blocks at once, here."""
+    result = train(
+        config,
+        np.concatenate([block.array() for block in blocks]),
+        record=kept.record,
+        return_weights=kept.weights or kept.probe is not None,
+        num_threads=num_threads,
+        progress=progress,
+    )
+    ends = np.cumsum([block.count for block in blocks]).tolist()
+    starts = [0, *ends[:-1]]
+    parts = (_part(result, slice(*ends)) for ends in zip(starts, ends, strict=True))
+    return [Trained.of(part, kept) for part in parts]
+
+
+def _part(result: TrainingResult, seeds: slice) -> TrainingResult:
+    """The result of some of its seeds."""
+    if seeds == slice(0, len(result)):
+        return result
+    family, weights = family_of(result.config), None
+    if result.weights is not None:
+        packed = family.pack(result.config, result.weights)
+        arrays = {name: array[seeds] for name, array in packed.items()}
+        weights = family.unpack(result.config, arrays)
+    return dataclasses.replace(
+        result,
+        seeds=result.seeds[seeds],
+        columns={name: column[seeds] for name, column in result.columns.items()},
+        diverged=result.diverged[seeds],
+        seconds=result.seconds[seeds],
+        weights=weights,
+        history={
+            name: values if name == "step" else values[seeds]
+            for name, values in result.history.items()
+        },
+    )
 
 
 def train_block(
@@ -113,7 +207,8 @@ def train_block(
     it yet. ``attached`` is what `attachments.given` gives for the configuration.
 
     Plain values, arrays and Arrow tables come out, whose pickles are as small as their numbers:
-    ``rows`` is a column each, ``weights`` and ``history`` are tables or None.
+    ``rows`` is a column each, ``weights``, ``history`` and ``probe`` are tables or None. Where the
+    probe raises, ``failure`` says what, in one line and in full.
     """
     load = (
         Attachments(Path(attached)).load
@@ -121,19 +216,14 @@ def train_block(
         else (attached or {}).__getitem__
     )
     checked, kept = from_dict(config, module, load), kept or Kept()
-    result = train(
-        checked,
-        np.array(seeds, dtype=np.uint64),
-        record=kept.record,
-        return_weights=kept.weights,
-        num_threads=num_threads,
-    )
-    trained = Trained.of(result)
+    asked = SeedSet.of(np.array(seeds, dtype=np.uint64))
+    (trained,) = train_blocks(checked, [asked], kept, num_threads)
+    failure = trained.failure
     return {
         "digest": checked.digest,
         "rows": {name: trained.rows[name].to_numpy() for name in trained.rows.columns},
-        "weights": trained.weights,
-        "history": trained.history,
+        **{kind: trained.tables.get(kind) for kind in KINDS},
+        "failure": failure and (described(failure), "".join(traceback.format_exception(failure))),
     }
 
 
@@ -149,15 +239,39 @@ def received(sent: Any, config: AnyConfig, block: SeedSet, kept: Kept) -> Traine
     WrongBlockError
         For anything else, which must not be kept.
     """
-    if not isinstance(sent, dict) or not {"digest", "rows", "weights", "history"} <= sent.keys():
+    if not isinstance(sent, dict) or not {"digest", "rows", *kept.kinds} <= sent.keys():
         raise WrongBlockError(f"{_checks.shown(sent)} in place of a block")
     if sent["digest"] != config.digest:
         raise WrongBlockError(f"a block of config {sent['digest']}")
+    wanted = block.array()
+    rows = _received_rows(sent["rows"], config, wanted)
+    expected = family_of(config).numerics_version
+    failure = None
+    if kept.probe is not None and sent.get("failure") is not None:
+        line, trace = sent["failure"]
+        failure = _RemoteError(line)
+        failure.add_note(trace)
+    tables = {}
+    for kind, (schema, repeats) in kept.schemas(config).items():
+        if kind == "probe" and failure is not None:
+            continue
+        table = sent[kind]
+        if not isinstance(table, pa.Table) or not table.schema.equals(schema):
+            raise WrongBlockError(f"no {kind}, or {kind} with other columns")
+        if set(table["digest"].to_pylist()) != {config.digest}:
+            raise WrongBlockError(f"{kind} of another config")
+        repeated = np.repeat(wanted, repeats)
+        _check_identity(kind, table["seed"], table["numerics_version"], repeated, expected)
+        tables[kind] = table
+    return Trained(rows, tables, failure)
+
+
+def _received_rows(sent: Any, config: AnyConfig, wanted: NDArray[np.uint64]) -> pd.DataFrame:
+    """The rows of a block, if they are those of these seeds."""
     try:
-        rows = pd.DataFrame(sent["rows"])
+        rows = pd.DataFrame(sent)
     except (ValueError, TypeError) as error:
         raise WrongBlockError(f"rows that make no table ({error})") from None
-    wanted = block.array()
     right = frame((), config)
     if missing := sorted(set(right.columns) - set(rows.columns)):
         raise WrongBlockError(f"rows without {', '.join(missing)}")
@@ -168,38 +282,24 @@ def received(sent: Any, config: AnyConfig, block: SeedSet, kept: Kept) -> Traine
         raise WrongBlockError(f"diverged of type {rows['diverged'].dtype}")
     expected = family_of(config).numerics_version
     _check_identity("rows", rows["seed"], rows["numerics_version"], wanted, expected)
-    schemas: dict[str, tuple[pa.Schema, int]] = {}
-    if kept.weights:
-        schemas["weights"] = weights_schema(config), 1
-    if kept.record:
-        schemas["history"] = history_schema(kept.record.metrics), len(kept.record.steps)
-    for kind, (schema, repeats) in schemas.items():
-        table = sent[kind]
-        if not isinstance(table, pa.Table) or not table.schema.equals(schema):
-            raise WrongBlockError(f"no {kind}, or {kind} with other columns")
-        if set(table["digest"].to_pylist()) != {config.digest}:
-            raise WrongBlockError(f"{kind} of another config")
-        repeated = np.repeat(wanted, repeats)
-        _check_identity(kind, table["seed"], table["numerics_version"], repeated, expected)
-    kinds = {kind: sent[kind] for kind in schemas}
-    return Trained(rows[list(right.columns)], **kinds)
+    return rows[list(right.columns)]
 
 
 def _check_identity(
     what: str, seeds: Any, numerics: Any, wanted: NDArray[np.uint64], expected: int
 ) -> None:
     """Whether there is something of each seed once, in order, and of this numerics version."""
-    found = np.asarray(seeds)
-    if not np.array_equal(found, wanted):
-        extra = np.setdiff1d(found, wanted)
-        lacking = np.setdiff1d(wanted, found)
+    given = np.asarray(seeds)
+    if not np.array_equal(given, wanted):
+        extra = np.setdiff1d(given, wanted)
+        lacking = np.setdiff1d(wanted, given)
         if len(extra):
-            said = f"{what} of the seed {extra[0]}"
+            wrong = f"{what} of the seed {extra[0]}"
         elif len(lacking):
-            said = f"{what} without the seed {lacking[0]}"
+            wrong = f"{what} without the seed {lacking[0]}"
         else:
-            said = f"{what} with a seed more than once, or in another order"
-        raise WrongBlockError(said)
+            wrong = f"{what} with a seed more than once, or in another order"
+        raise WrongBlockError(wrong)
     for version in np.unique(np.asarray(numerics)):
         if version != expected:
             raise WrongBlockError(f"{what} of numerics version {version}")

@@ -1,4 +1,4 @@
-"""What one configuration of a run of collecting still needs, and how far it is."""
+"""The plan of a run of collecting: what each configuration still needs, and how far it is."""
 
 from __future__ import annotations
 
@@ -14,32 +14,23 @@ from numpy.typing import NDArray
 
 from fastpolysem import statistics
 from fastpolysem.families import AnyConfig
-from fastpolysem.studies.blocks import flops_of_seed
+from fastpolysem.studies.blocks import block_size, flops_of_seed
+from fastpolysem.studies.holding import Holding
 from fastpolysem.studies.progress import ConfigProgress
 from fastpolysem.studies.seedsets import SeedSet
-
-
-@dataclass(eq=False)
-class Stored:
-    """What a folder holds of a configuration, one entry a row."""
-
-    seeds: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
-    values: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))  # of the metric
-    diverged: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
-    # Those that have all else that is to be kept:
-    complete: SeedSet = field(default_factory=SeedSet)
+from fastpolysem.studies.stored import Stored
+from fastpolysem.studies.target import Target
 
 
 @dataclass(eq=False)
 class Task:
     """What one configuration still needs."""
 
-    config: AnyConfig
-    digest: str
-    wanted: SeedSet  # the seeds aimed at for now
-    cap: int | None  # with a target: how many there may be at most
+    holding: Holding  # which grows as blocks finish
     stored: Stored
     bounds: statistics.Bounds | None = None  # of values of the metric
+    wanted: SeedSet = field(default_factory=SeedSet)  # the seeds aimed at for now
+    lacking: SeedSet = field(default_factory=SeedSet)  # of them, those to be trained again
     pending: Iterator[SeedSet] = field(default_factory=lambda: iter(()))
     upcoming: SeedSet | None = None
     running: int = 0  # seeds that are handed out
@@ -53,6 +44,10 @@ class Task:
     squares: float = 0.0  # sum of their squared distances from the mean
     cubes: float = 0.0  # and of the cubes
     _estimate: statistics.Estimate | None = None  # of these values, once it was asked for
+
+    def __post_init__(self) -> None:
+        self.config: AnyConfig = self.holding.config
+        self.digest: str = self.config.digest
 
     @property
     def goal(self) -> int:
@@ -86,9 +81,10 @@ class Task:
         """
         self.done += len(values) + diverged
         self.diverged += diverged
+        values = values.astype(np.float64)
+        values = values[~np.isnan(values)]  # what a probe could not tell
         if len(values):
             self._estimate = None
-            values = values.astype(np.float64)
             mean, squares = float(values.mean()), float(values.var() * len(values))
             cubes = float(np.sum((values - mean) ** 3))
             old, new = self.count, len(values)
@@ -144,13 +140,14 @@ class Work(NamedTuple):
         return cls(task.reused, task.trained, flops * task.trained, flops * left)
 
 
-class Tasks:
+class Plan:
     """The configurations of a run: which is next, and how far all are.
 
     Both are kept up to date task by task: a sweep may have ten thousand, and as many blocks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, target: Target | None = None) -> None:
+        self.target = target
         self.all: list[Task] = []
         self.records: list[ConfigProgress] = []
         self.work = Work()
@@ -163,6 +160,43 @@ class Tasks:
         self.all.append(task)
         self.records.append(task.record())
         self._counted.append(Work())
+
+    def aim_at(self, task: Task, seeds: SeedSet) -> None:
+        """Add seeds to a task's goal: take what is stored, cut the rest into blocks."""
+        stored = task.stored
+        task.wanted = task.wanted | seeds
+        task.lacking = task.lacking | stored.lacking(seeds)
+        if stored.files:
+            # Files may hold other seeds as well, and such that are still to be trained again.
+            task.holding.only(task.wanted - task.lacking)
+        here = seeds.contains(stored.seeds) & stored.complete.contains(stored.seeds)
+        valid = here & ~stored.diverged
+        task.reused += int(here.sum())
+        task.take_in(stored.values[valid], int((here & stored.diverged).sum()))
+        # Cut as if nothing were there, so that what is stored does not change where blocks end.
+        missing = seeds - SeedSet.of(stored.seeds[here])
+        parts = (block & missing for block in seeds.blocks(block_size(task.config)))
+        task.pending = (part for part in parts if part.count)
+        task.next_block()
+        self.update(task)
+        self.judge(task)
+
+    def trained(self, task: Task, block: SeedSet) -> None:
+        """Seeds that were lacking something have it now."""
+        if task.lacking.count:
+            task.lacking = task.lacking - block
+            task.holding.only(task.wanted - task.lacking)
+
+    def judge(self, task: Task) -> None:
+        """Once all seeds aimed at are there: is that enough?"""
+        if task.done < task.goal:
+            return
+        if self.target is None or self.target.ends(task):
+            task.finished = True
+            self.update(task)
+        else:
+            # With a target the seeds are 0, 1, …, and their number doubles.
+            self.aim_at(task, SeedSet([(task.goal, min(2 * task.goal, self.target.cap))]))
 
     def update(self, task: Task) -> None:
         """Take notice of a change."""

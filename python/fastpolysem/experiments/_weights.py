@@ -1,0 +1,41 @@
+"""What probes of autoencoders look at: a block's weights, at the start and at the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastpolysem.families.autoencoder.objective import Parameters
+from fastpolysem.training import TrainingResult, train
+
+
+def trained_weights(result: TrainingResult) -> NDArray[Any]:
+    """The weights (S, n, m) of a block of models that have no other parameters; zeros in seeds that
+    diverged.
+
+    Raises
+    ------
+    ValueError
+        If the models have decoders or biases of their own.
+    """
+    if isinstance(result.weights, Parameters):
+        raise ValueError(
+            "this probe needs models with tied=True and bias=False, whose weights are one matrix, "
+            f"got {result.config!r}"
+        )
+    return trained_encoders(result)
+
+
+def trained_encoders(result: TrainingResult) -> NDArray[Any]:
+    """The encoders (S, n, m) of a block of models; zeros in seeds that diverged."""
+    weights = result.weights
+    encoder = np.asarray(weights.encoder if isinstance(weights, Parameters) else weights)
+    return np.where(result.diverged[:, np.newaxis, np.newaxis], 0.0, encoder)
+
+
+def start_encoders(result: TrainingResult) -> NDArray[Any]:
+    """The encoders (S, n, m) that a block's models started from."""
+    start = result.config.replace(steps=0)
+    return trained_encoders(train(start, result.seeds, return_weights=True))

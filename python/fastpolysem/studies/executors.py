@@ -1,0 +1,53 @@
+"""Executors by name, for the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+
+from fastpolysem import _checks
+from fastpolysem._native import default_threads
+
+
+def _ignore_interrupts() -> None:
+    """In a worker: Ctrl-C reaches all processes of a terminal, and the parent knows what to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def named(name: str | None, workers: int | None = None) -> Iterator[Executor | None]:
+    """An executor on this machine, to be used within; None without a name.
+
+    Parameters
+    ----------
+    name
+        "processes" for a pool of processes, "dask" for a local cluster of Dask.
+    workers
+        How many processes; None for as many as there are cores.
+
+    Raises
+    ------
+    ImportError
+        If Dask is not installed.
+    """
+    count = workers or default_threads()
+    if name is None:
+        yield None
+    elif _checks.choice("executor", name, ("processes", "dask")) == "processes":
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(count, context, initializer=_ignore_interrupts) as pool:
+            yield pool
+    else:
+        try:
+            from distributed import Client
+        except ImportError:
+            raise ImportError(
+                "the executor 'dask' needs Dask: pip install 'fastpolysem[dask]'"
+            ) from None
+        with Client(  # type: ignore[no-untyped-call]
+            n_workers=count, threads_per_worker=1, dashboard_address=None
+        ) as client:
+            yield client.get_executor()

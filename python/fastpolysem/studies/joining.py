@@ -1,0 +1,127 @@
+"""Putting the small files of finished blocks together to few large ones.
+
+A new file is written whole before those that it replaces are deleted, so that whatever happens
+in between all rows are there, some of them twice. Readers that find a file gone look for the one
+that holds its seeds now.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from fastpolysem import _checks
+from fastpolysem.probes import Declaration
+from fastpolysem.studies.artifacts import KINDS
+from fastpolysem.studies.files import block_name, checksum, key_of, named_range, write_table
+from fastpolysem.studies.holding import consolidated
+from fastpolysem.studies.schema import ConflictError, frame, union
+from fastpolysem.studies.store import Store, declaration_in, read
+
+MOST_BYTES = 2**26
+"""Size of the files to join, together: about that of the new one."""
+
+_UNPACKED = 30  # times the size of its files that a table may take in memory, about
+
+
+def join_folder(store: Store) -> tuple[int, int]:
+    """Join the files of every configuration; the numbers of files before and after."""
+    digests = store.digests()
+    if not digests:
+        raise store.missing()
+    before = after = 0
+    for digest in digests:
+        config, _ = store.config(digest)
+        for kind in ("seeds", *KINDS):
+            by_key: dict[str, list[Path]] = {}
+            for file in store.files(digest, kind):
+                by_key.setdefault(key_of(file), []).append(file)
+            for key, files in by_key.items():
+                for group in _groups(files):
+                    _join(group, config, kind, key)
+                before += len(files)
+        after += sum(len(store.files(digest, kind)) for kind in ("seeds", *KINDS))
+    return before, after
+
+
+def _groups(files: list[Path]) -> Iterator[list[Path]]:
+    """Files to put together, by ascending seeds; those that are large already, or whose names say
+    nothing of their seeds, stay alone."""
+    group: list[Path] = []
+    total = 0
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):
+            size = file.stat().st_size
+            if named_range(file) is None or size > MOST_BYTES // 2:
+                continue
+            if total + size > MOST_BYTES and group:
+                yield group
+                group, total = [], 0
+            group.append(file)
+            total += size
+    if group:
+        yield group
+
+
+def _join(files: list[Path], config: Any, kind: str, key: str) -> None:
+    """Write one file with what these hold, and delete them."""
+    if len(files) < 2:
+        return
+    with contextlib.suppress(FileNotFoundError):  # another process joins them: next time
+        size = sum(file.stat().st_size for file in files)
+        _checks.memory("join", {f"{len(files)} files": _UNPACKED * size}, "free some")
+        declaration = declaration_in(files[0]) if kind == "probe" else None
+        alike: dict[tuple[str, ...], list[tuple[Path, pa.Table]]] = {}  # by columns
+        for file in files:
+            if (table := read(file, config)) is not None:
+                alike.setdefault(tuple(table.column_names), []).append((file, table))
+        for group in alike.values():
+            if len(group) > 1:
+                _replace(group, config, kind, key, declaration)
+
+
+def _replace(
+    group: list[tuple[Path, pa.Table]],
+    config: Any,
+    kind: str,
+    key: str,
+    declaration: Declaration | None,
+) -> None:
+    """Write one file with what is in several, and delete them."""
+    table = pa.concat_tables(consolidated(table for _, table in group))
+    if kind == "seeds":
+        union([frame([table], config)], config)  # raises unless rows of one seed agree
+    joined = _distinct(table, kind, config)
+    target = group[0][0].with_name(block_name(kind, joined, key))
+    write_table(target, joined, declaration)
+    whole = read(target, config)  # whoever wrote it
+    if whole is None or checksum(whole) != checksum(joined):
+        raise ConflictError(f"{_checks.shown_path(target)} holds other rows than are to be joined")
+    for file, _ in group:
+        if file != target:
+            file.unlink(missing_ok=True)
+
+
+def _distinct(table: pa.Table, kind: str, config: Any) -> pa.Table:
+    """The rows by ascending seed, and of seeds that are there more than once those of one file.
+
+    Raises
+    ------
+    ConflictError
+        If they differ.
+    """
+    keys = ["seed", "step"] if kind == "history" else ["seed"]
+    table = table.sort_by([(name, "ascending") for name in keys]).combine_chunks()
+    places = table.select(keys).to_pandas()
+    again = places.duplicated().to_numpy()
+    for at in again.nonzero()[0].tolist() if kind != "seeds" else ():
+        if not table.slice(at, 1).equals(table.slice(at - 1, 1)):
+            raise ConflictError(
+                f"config {config.digest}, seed {places['seed'].iloc[at]}: two files hold different "
+                f"{kind}; they cannot come from the same settings and numerics"
+            )
+    return table.filter(pa.array(~again)) if again.any() else table

@@ -1,0 +1,182 @@
+"""Reading all of a study's folder, and what is wrong with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from fastpolysem import _checks, families
+from fastpolysem.studies.artifacts import KINDS
+from fastpolysem.studies.files import key_of
+from fastpolysem.studies.holding import Holding, consolidated, successors
+from fastpolysem.studies.schema import ConflictError, frame, union
+from fastpolysem.studies.store import (
+    Damage,
+    DamagedStudyError,
+    Store,
+    declaration_in,
+    read,
+    unreadable,
+)
+
+
+class _Noted(contextlib.AbstractContextManager["_Noted"]):
+    """Passes over what another process has moved away since it was listed, and, with a list, adds
+    to it what cannot be read now or contradicts itself."""
+
+    def __init__(self, unread: list[Damage] | None, path: Path) -> None:
+        self.unread, self.path = unread, path
+        self.gone = False
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, FileNotFoundError):
+            self.gone = not os.path.lexists(self.path)
+        if self.gone:
+            return True
+        if self.unread is None:
+            return False
+        if isinstance(error, ConflictError):
+            self.unread.append(Damage(self.path, str(error)))
+        elif isinstance(error, (OSError, MemoryError)):
+            self.unread.append(unreadable(self.path, error))
+        else:
+            return False
+        return True
+
+
+def read_folder(
+    store: Store, unread: list[Damage] | None = None
+) -> tuple[list[Holding], list[Damage]]:
+    """All that can be used, in the order of the tables, and what cannot; with ``unread`` what
+    cannot be read now, and rows that contradict each other, are added to it instead of raised."""
+    holdings: list[tuple[tuple[Any, ...], Holding]] = []
+    damages: list[Damage] = []
+    for digest in store.digests():
+        with _Noted(unread, store.path / digest):
+            try:
+                config, metadata = store.config(digest)
+            except DamagedStudyError as error:
+                damages += error.damages
+                continue
+            tables = consolidated(_row_tables(store, config, unread, damages))
+            holding = Holding(config, metadata)
+            holding.add_rows(union([frame(tables, config)], config))
+            family = families.family_of(config)
+            settings = family.settings(config)
+            sizes = tuple(settings[name] for name in family.sizes)
+            holdings.append(((family.kind, sizes, repr(config)), holding))
+            _list_besides(store, holding, unread, damages)
+    return [holding for _, holding in sorted(holdings, key=lambda pair: pair[0])], damages
+
+
+def _row_tables(
+    store: Store, config: Any, unread: list[Damage] | None, damages: list[Damage]
+) -> Iterator[pa.Table]:
+    """The tables of rows of a configuration, each once; those of files that cannot be used are
+    named in ``damages``."""
+    waiting = store.files(config.digest)
+    seen: set[Path] = set()
+    for file in waiting:  # which may grow
+        if file in seen:
+            continue
+        seen.add(file)
+        table = None
+        with _Noted(unread, file) as noted:
+            try:
+                table = read(file, config)
+            except DamagedStudyError as error:
+                damages += error.damages
+        if noted.gone:
+            with contextlib.suppress(FileNotFoundError):  # not joined, but moved away
+                waiting += successors(file, seen)
+        if table is not None:
+            yield table
+
+
+def _list_besides(
+    store: Store, holding: Holding, unread: list[Damage] | None, damages: list[Damage]
+) -> None:
+    """Take the files of what there is besides rows into a holding."""
+    digest = holding.config.digest
+    with _Noted(unread, store.path / digest):
+        for kind in KINDS:
+            by_key: dict[str, list[Path]] = {}
+            for file in store.files(digest, kind):
+                by_key.setdefault(key_of(file), []).append(file)
+            for key, files in by_key.items():
+                if kind == "probe":
+                    _list_probe(holding, key, files, unread, damages)
+                else:
+                    holding.add_tables(kind, key, files)
+
+
+def _list_probe(
+    holding: Holding,
+    key: str,
+    files: list[Path],
+    unread: list[Damage] | None,
+    damages: list[Damage],
+) -> None:
+    """Take files of a probe into a holding: one that can be read says what it computes."""
+    declaration = None
+    for at, file in enumerate(files):
+        with _Noted(unread, file):
+            try:
+                declaration = declaration_in(file)
+            except DamagedStudyError as error:
+                damages += error.damages
+            else:
+                holding.add_tables("probe", key, files[at:], declaration)
+                return
+
+
+def check_folder(store: Store) -> list[Damage]:
+    """Every file that is damaged, foreign, half-written or unreadable, with the reason.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no study, nor anything that looks like a part of one.
+    """
+    damages: list[Damage] = []
+    holdings: list[Holding] = []
+    with _Noted(damages, store.path):
+        holdings, damaged = read_folder(store, damages)
+        damages += store.strays() + damaged
+        damages += damaged_besides(holdings, damages)
+        for digest in store.digests():
+            with _Noted(damages, store.path / digest):
+                damages += store.remains(digest)
+    if not damages and not holdings:
+        raise store.missing()
+    return list(dict.fromkeys(damages))
+
+
+def damaged_besides(holdings: list[Holding], unread: list[Damage] | None = None) -> list[Damage]:
+    """Which files of what there is besides rows cannot be used; reads all of them."""
+    damages: list[Damage] = []
+    for holding in holdings:
+        for file in holding.paths():
+            with _Noted(unread, file) as noted:
+                try:
+                    read(file, holding.config)
+                except DamagedStudyError as error:
+                    damages += error.damages
+            if noted.gone:
+                holding.forget(file)
+    return damages
+
+
+def set_aside(store: Store, holdings: list[Holding], damages: list[Damage]) -> None:
+    """Move what is damaged out of the way, with a warning that says where to."""
+    for damage in dict.fromkeys(damages):  # several configurations may need one file
+        target = store.set_aside(damage)
+        moved = f"moved to {_checks.shown_path(target)}" if target else "moved by another process"
+        _checks.warn(f"{damage}; {moved}")
+        for holding in holdings:
+            holding.forget(damage.path)

@@ -1,0 +1,81 @@
+"""Training until an interval is narrow enough: how many seeds a configuration needs."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fastpolysem import statistics
+from fastpolysem.studies.tabulate import values_of
+
+if TYPE_CHECKING:
+    from fastpolysem.studies.plan import Task
+
+FIRST_CHECKPOINT = 64
+"""Seeds after which ``target`` is judged first, then at each doubling."""
+
+DEFAULT_MAX_SEEDS = 2**16
+
+NO_EVENT_CHECKPOINT = 2**10
+"""Seeds after which a metric that is 0 in all of them is taken to be too rare for a ``target``."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """When a configuration has enough seeds."""
+
+    width: float
+    """Half-width of the 95 % interval of the mean, relative to the mean, that is enough."""
+    metric: str
+    cap: int
+    """How many seeds there may be at most."""
+    insists: bool
+    """Whether to go up to the cap where nothing says that the target can be reached."""
+    _warned: set[str] = field(default_factory=set, compare=False)
+
+    def ends(self, task: Task) -> bool:
+        """Whether the seeds aimed at, and they alone, say that no more are needed."""
+        met = task.holding.target_met = self._precise(task)
+        if met or task.goal >= self.cap:
+            return True
+        hopeless = task.count == 0 or (task.mean == 0 and task.goal >= NO_EVENT_CHECKPOINT)
+        if hopeless and self.insists and task.digest not in self._warned:
+            self._warned.add(task.digest)
+            warnings.warn(
+                f"collect: no target can be reached so far by {self._outcome(task)}; "
+                f"training goes on up to max_seeds={self.cap}",
+                stacklevel=2,
+            )
+        return hopeless and not self.insists
+
+    def warn_of_missed(self, tasks: list[Task]) -> None:
+        """Warn if some configurations have ended without reaching it."""
+        missed = [task for task in tasks if not task.holding.target_met]
+        if missed:
+            shown = "; ".join(map(self._outcome, missed[:3]))
+            more = f"; and {len(missed) - 3} more" if len(missed) > 3 else ""
+            warnings.warn(
+                f"collect: target={self.width:g} was not reached by {len(missed)} of "
+                f"{len(tasks)} configs: {shown}{more}",
+                stacklevel=2,
+            )
+
+    def _outcome(self, task: Task) -> str:
+        """What became of a configuration that did not reach the target."""
+        estimate = task.estimate
+        if task.count == 0:
+            what = f"all {task.done} seeds diverged"
+        elif task.mean == 0:
+            what = f"{self.metric} is 0 in all {task.count} seeds that did not diverge"
+        else:
+            share = estimate.half_width / abs(estimate.value)
+            what = f"the half-width is {share:.3g} of the mean after {task.done} seeds"
+        return f"{task.config!r}: {what}"
+
+    def _precise(self, task: Task) -> bool:
+        # From the rows by ascending seed, not from the running moments, whose last bits depend on
+        # the order in which blocks finished: every machine has to come to the same verdict.
+        values = values_of(task.holding, self.metric)
+        estimate = statistics.mean(values[values == values], bounds=task.bounds)
+        return estimate.half_width <= self.width * abs(estimate.value)

@@ -1,0 +1,64 @@
+"""Probes for tests, in a module of their own, so that workers can unpickle them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+import fastpolysem as fp
+from fastpolysem.probes import Column, Probe
+
+
+@dataclass(frozen=True)
+class Largest(Probe):
+    """The largest weight, how many are larger than a bound, and what belongs to each seed."""
+
+    name = "largest"
+    least: float = 0.5
+    columns: ClassVar = {
+        "largest": Column("float32", "largest weight"),
+        "above": Column("int64", "weights above the bound"),
+        "odd": Column("bool", "whether that is an odd number"),
+    }
+    arrays: ClassVar = {
+        "strongest": Column("float32", "largest weight of each feature (S, n)"),
+        "ragged": Column("int16", "as many numbers as the seed's last digit says"),
+    }
+
+    def __call__(self, result: fp.TrainingResult) -> dict[str, Any]:
+        weights = np.asarray(result.weights)
+        above = (weights > self.least).sum(axis=(1, 2))
+        return {
+            "largest": weights.max(axis=(1, 2)),
+            "above": above,
+            "odd": above % 2 == 1,
+            "strongest": weights.max(axis=2),
+            "ragged": [np.arange(int(seed) % 10) for seed in result.seeds],
+        }
+
+
+@dataclass(frozen=True)
+class Raising(Largest):
+    """Raises where a block holds this seed."""
+
+    name = "raising"
+    at: int = 5
+
+    def __call__(self, result: fp.TrainingResult) -> dict[str, Any]:
+        if self.at in result.seeds:
+            raise ArithmeticError("no number for this seed")
+        return super().__call__(result)
+
+
+@dataclass(frozen=True)
+class Late(Probe):
+    """Something of the history."""
+
+    name = "late"
+    columns: ClassVar = {"fall": Column("float64", "how far the loss fell")}
+
+    def __call__(self, result: fp.TrainingResult) -> dict[str, Any]:
+        loss = result.history["loss"]
+        return {"fall": loss[:, 0] - loss[:, -1]}
