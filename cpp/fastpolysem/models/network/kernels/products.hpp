@@ -1,0 +1,125 @@
+// The three products of a layer on a panel: weights are packed once a step, panels are read where they lie.
+#pragma once
+
+#include "../../../kernels/tile.hpp"
+#include "../../../kernels/transpose.hpp"
+#include "../panel.hpp"
+
+namespace fastpolysem::network {
+
+inline constexpr std::ptrdiff_t panel_rows = 64;  // input rows of a panel: whole tiles of both types, on every machine
+
+// A matrix cut into pieces of columns, one after the other, so that a tile's broadcasts read one stream:
+// entry (k, i0 + r) of piece i0 is data[i0 * depth + k * pieces' size + r].
+template <class T>
+class PackedColumns {
+    using P = simd::Pack<T>;
+
+  public:
+    PackedColumns() = default;
+    PackedColumns(std::ptrdiff_t depth, std::ptrdiff_t columns)
+        : pieces_(columns, Tile<T>::rows), depth_(depth), data_(std::size_t(depth * columns + 64)) {}
+
+    std::ptrdiff_t columns() const { return pieces_.count; }
+
+    // Columns of the first `depth` rows. Whole vectors are copied; what is too much is overwritten by the next.
+    void pack(const T* from, std::ptrdiff_t stride) {
+        for (std::ptrdiff_t t = 0; t < pieces_.pieces; ++t) {
+            const std::ptrdiff_t i0 = pieces_.begin(t), r = pieces_.begin(t + 1) - i0;
+            T* to = data_.data() + i0 * depth_;
+            for (std::ptrdiff_t k = 0; k < depth_; ++k, to += r) std::copy_n(from + k * stride + i0, r, to);
+        }
+    }
+
+    // out = packed^T y:  out_ib = chain over k of packed[k][i] y[k][b], in panels.
+    void times(const T* y, T* out) const {
+        constexpr std::ptrdiff_t step = Tile<T>::columns;
+        for (std::ptrdiff_t t = 0; t < pieces_.pieces; ++t) {
+            const std::ptrdiff_t i0 = pieces_.begin(t), r = pieces_.begin(t + 1) - i0;
+            const T* x = data_.data() + i0 * depth_;
+            for (std::ptrdiff_t b = 0; b < panel_rows; b += step)
+                Tile<T>::template run<Tile<T>::vectors>(int(r), x, r, y + b, panel_rows, depth_,
+                                                        out + i0 * panel_rows + b, panel_rows, false);
+        }
+    }
+
+  private:
+    EvenPieces pieces_{1, 1};
+    std::ptrdiff_t depth_ = 0;
+    Buffer<T> data_;
+};
+
+// C_ij += chain over the rows b of a panel: h[i][b] d[b][j]. h is a panel, d its rows one after the other.
+template <class T>
+class OuterProduct {
+    using P = simd::Pack<T>;
+
+    template <int R, int V>
+    FASTPOLYSEM_INLINE static void tile(const T* h, const T* d, std::ptrdiff_t d_stride, std::ptrdiff_t rows, T* c,
+                                        std::ptrdiff_t c_stride) {
+        P sum[R][V];
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r)
+            for (int v = 0; v < V; ++v) sum[r][v] = P::load(c + r * c_stride + v * P::width);
+        for (std::ptrdiff_t b = 0; b < rows; ++b, d += d_stride) {
+            P y[V];
+            for (int v = 0; v < V; ++v) y[v] = P::load(d + v * P::width);
+#pragma GCC unroll 16
+            for (int r = 0; r < R; ++r) {
+                const P x = P::all(h[r * panel_rows + b]);
+                for (int v = 0; v < V; ++v) sum[r][v] = simd::fma(x, y[v], sum[r][v]);
+            }
+        }
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r)
+            for (int v = 0; v < V; ++v) sum[r][v].store(c + r * c_stride + v * P::width);
+    }
+
+    template <int V, int R = Tile<T>::rows>
+    static void run(int r, const T* h, const T* d, std::ptrdiff_t d_stride, std::ptrdiff_t rows, T* c,
+                    std::ptrdiff_t c_stride) {
+        if (r == R) return tile<R, V>(h, d, d_stride, rows, c, c_stride);
+        if constexpr (R > 1) run<V, R - 1>(r, h, d, d_stride, rows, c, c_stride);
+    }
+
+  public:
+    static void add(const T* h, const Matrix<T>& d, std::ptrdiff_t rows, Matrix<T>& c) {
+        const EvenPieces pieces(c.rows, Tile<T>::rows);
+        const std::ptrdiff_t end = (c.columns + P::width - 1) / P::width * P::width;
+        for (std::ptrdiff_t t = 0; t < pieces.pieces; ++t) {
+            const std::ptrdiff_t i0 = pieces.begin(t);
+            const int r = int(pieces.begin(t + 1) - i0);
+            std::ptrdiff_t j = 0;
+            for (; j + Tile<T>::columns <= end; j += Tile<T>::columns)
+                run<Tile<T>::vectors>(r, h + i0 * panel_rows, d.row(0) + j, d.stride, rows, c.row(i0) + j, c.stride);
+            if (j < end) run<1>(r, h + i0 * panel_rows, d.row(0) + j, d.stride, rows, c.row(i0) + j, c.stride);
+        }
+    }
+};
+
+// A panel's lines become the columns of `to`, and back; to and from whole blocks.
+template <class T>
+void panel_to_rows(const T* panel, std::ptrdiff_t features, Matrix<T>& to) {
+    constexpr int width = simd::Pack<T>::width;
+    Block<T> block;
+    for (std::ptrdiff_t j = 0; j < features; j += width)
+        for (std::ptrdiff_t b = 0; b < panel_rows; b += width) {
+            block.load(panel + j * panel_rows + b, panel_rows);
+            block.transpose();
+            block.store(to.row(b) + j, to.stride);
+        }
+}
+
+template <class T>
+void rows_to_panel(const Matrix<T>& from, std::ptrdiff_t features, T* panel) {
+    constexpr int width = simd::Pack<T>::width;
+    Block<T> block;
+    for (std::ptrdiff_t j = 0; j < features; j += width)
+        for (std::ptrdiff_t b = 0; b < panel_rows; b += width) {
+            block.load(from.row(b) + j, from.stride);
+            block.transpose();
+            block.store(panel + j * panel_rows + b, panel_rows);
+        }
+}
+
+}  // namespace fastpolysem::network

@@ -1,0 +1,283 @@
+// One seed a thread: panels of rows go through all layers, forward and back, while weights and gradients stay in the
+// second cache; where they do not fit, all panels go through one layer after the other. Weight gradients grow panel
+// after panel, so each stays one chain over ascending rows, and the two orders give the same bits.
+#pragma once
+
+#include "../../../pulse.hpp"
+#include "../loss.hpp"
+#include "products.hpp"
+#include "sparse_inputs.hpp"
+
+namespace fastpolysem::network {
+
+template <class T>
+class RowsPass {
+    using P = simd::Pack<T>;
+
+  public:
+    enum class Order { automatic, panels, layers };
+    static constexpr std::ptrdiff_t second_cache = 1 << 20;  // bytes
+
+    explicit RowsPass(const Settings& s, Order order = Order::automatic)
+        : gradient(s),
+          s_(s),
+          loss_(s),
+          by_layers_(order == Order::layers || (order == Order::automatic && working_set(s) > second_cache)),
+          d_rows_(panel_rows, widest(s)),
+          loose_(panel_rows, widest(s)),
+          target_(std::size_t(Matrix<T>::padded(s.n_outputs()) * panel_rows)),
+          extra_(std::size_t(Matrix<T>::padded(widest(s)) * panel_rows)),
+          input_row_(std::size_t(s.n_inputs())),
+          lowest_(0) {
+        for (const Layer& layer : s.layers) layers_.emplace_back(layer);
+        if (s.tied) second_gradient_ = Matrix<T>(s.layers[1].inputs, s.layers[1].outputs);
+        while (lowest_ + 1 < s.layers.size() && s.layers[lowest_].frozen) ++lowest_;
+    }
+
+    // The loss if wanted, else 0; fills `gradient` if wanted: of all but l1 on weights.
+    double operator()(const Parameters<T>& w, const Step<T>& step, bool want_loss, bool want_gradient, Pulse& pulse) {
+        w_ = &w;
+        step_ = &step;
+        panels_ = (step.rows + panel_rows - 1) / panel_rows;
+        make_room(by_layers_ ? panels_ : 1);
+        pack(want_gradient);
+        if (want_gradient) gradient.clear(), second_gradient_.clear();
+        const std::size_t depth = layers_.size();
+        double loss = 0;
+        if (!by_layers_) {
+            for (std::ptrdiff_t p = 0; p < panels_ && !pulse.stopped(); ++p) {
+                for (std::size_t l = 0; l < depth; ++l) forward(l, p);
+                output(p, want_loss ? &loss : nullptr, want_gradient);
+                for (std::size_t l = depth; want_gradient && l-- > lowest_;) backward(l, p);
+            }
+        } else {
+            for (std::size_t l = 0; l < depth; ++l) each_panel(pulse, [&](std::ptrdiff_t p) { forward(l, p); });
+            each_panel(pulse, [&](std::ptrdiff_t p) { output(p, want_loss ? &loss : nullptr, want_gradient); });
+            for (std::size_t l = depth; want_gradient && l-- > lowest_;)
+                each_panel(pulse, [&](std::ptrdiff_t p) { backward(l, p); });
+        }
+        if (s_.tied && want_gradient) add_second_gradient();
+        return loss;
+    }
+
+    Parameters<T> gradient;
+
+  private:
+    // A layer's packed weights, and its panels: one, or all of the batch.
+    struct State {
+        PackedColumns<T> forward, backward;  // of W_l and of its transpose
+        Buffer<T> slope, hidden, value, sum;  // act'(Z); H, then dH and dZ; act(Z) and dS where options need them
+        std::ptrdiff_t lines, outputs;
+        explicit State(const Layer& layer)
+            : forward(layer.inputs, layer.outputs),
+              backward(layer.outputs, layer.inputs),
+              lines(Matrix<T>::padded(layer.outputs)),
+              outputs(layer.outputs) {}
+    };
+
+    static std::ptrdiff_t widest(const Settings& s) {
+        std::ptrdiff_t most = s.n_inputs();
+        for (const Layer& layer : s.layers) most = std::max(most, layer.outputs);
+        return most;
+    }
+    // Bytes that every panel passes over: weights packed twice and their gradients, and its own numbers.
+    static std::ptrdiff_t working_set(const Settings& s) {
+        std::ptrdiff_t numbers = 0;
+        for (const Layer& layer : s.layers)
+            numbers += 3 * layer.inputs * layer.outputs + 3 * panel_rows * layer.outputs;
+        return numbers * std::ptrdiff_t(sizeof(T));
+    }
+
+    void make_room(std::ptrdiff_t stored) {
+        if (stored == stored_ && (!step_->dense || x_.size())) return;
+        stored_ = stored;
+        for (std::size_t l = 0; l < layers_.size(); ++l) {
+            State& a = layers_[l];
+            const auto size = std::size_t(stored * a.lines * panel_rows);
+            a.slope = Buffer<T>(size);
+            a.hidden = Buffer<T>(size);
+            if (s_.layers[l].l1_activations != 0) a.value = Buffer<T>(size);
+            if (s_.layers[l].residual) a.sum = Buffer<T>(size);
+        }
+        if (step_->dense) x_ = Buffer<T>(std::size_t(stored * Matrix<T>::padded(s_.n_inputs()) * panel_rows));
+    }
+
+    template <class Body>
+    void each_panel(Pulse& pulse, Body body) const {
+        for (std::ptrdiff_t p = 0; p < panels_ && !pulse.stopped(); ++p) body(p);
+    }
+
+    std::ptrdiff_t rows_of(std::ptrdiff_t p) const { return std::min(panel_rows, step_->rows - p * panel_rows); }
+    Panel<T> panel(Buffer<T>& buffer, std::size_t l, std::ptrdiff_t p) {
+        const State& a = layers_[l];
+        return {buffer.data() + (by_layers_ ? p : 0) * a.lines * panel_rows, a.outputs, panel_rows};
+    }
+    Panel<T> x_panel(std::ptrdiff_t p) {
+        const std::ptrdiff_t lines = Matrix<T>::padded(s_.n_inputs());
+        return {x_.data() + (by_layers_ ? p : 0) * lines * panel_rows, s_.n_inputs(), panel_rows};
+    }
+    Panel<T> input(std::size_t l, std::ptrdiff_t p) { return l == 0 ? x_panel(p) : panel(layers_[l - 1].hidden, l - 1, p); }
+
+    void pack(bool want_gradient) {
+        for (std::size_t l = 0; l < layers_.size(); ++l) {
+            State& a = layers_[l];
+            const bool forward = l > 0 || step_->dense, backward = want_gradient && l > lowest_;
+            const bool transposed = s_.tied && l == 1;
+            const Matrix<T>& w = w_->weights[transposed ? 0 : l];
+            if (forward && !transposed) a.forward.pack(w.row(0), w.stride);
+            if (backward && transposed) a.backward.pack(w.row(0), w.stride);
+            if (!(transposed ? forward : backward)) continue;
+            if (transposed_.size() < w.buffer.size()) transposed_ = Buffer<T>(w.buffer.size());
+            const std::ptrdiff_t stride = Matrix<T>::padded(w.rows);
+            transpose(w, transposed_.data(), stride);
+            (transposed ? a.forward : a.backward).pack(transposed_.data(), stride);
+        }
+    }
+
+    void forward(std::size_t l, std::ptrdiff_t p) {
+        const Layer& layer = s_.layers[l];
+        const Panel<T> z = panel(layers_[l].slope, l, p), h = panel(layers_[l].hidden, l, p);
+        if (l == 0 && step_->sparse) {
+            SparseInputs<T>::forward(*step_, p * panel_rows, rows_of(p), w_->weights[0], loose_);
+            rows_to_panel(loose_, layer.outputs, z.data);
+        } else {
+            if (l == 0) gather(*step_->dense, p, x_panel(p));
+            layers_[l].forward.times(input(l, p).data, z.data);
+        }
+        activate(layer.activation, layer.bias ? w_->biases[l].row(0) : nullptr, z, h);
+        if (layer.l1_activations != 0) std::copy_n(h.data, h.size(), panel(layers_[l].value, l, p).data);
+        if (layer.residual) add_input(l, p, h);
+        if (const Matrix<T>* noise = step_->noise_of(l)) add(h, rows_as_panel(*noise, p));
+        if (const Matrix<T>* dropout = step_->dropout_of(l)) multiply(h, rows_as_panel(*dropout, p));
+    }
+
+    void add_input(std::size_t l, std::ptrdiff_t p, Panel<T> h) {
+        if (l > 0 || step_->dense) return add(h, input(l, p));
+        each_input_of(p, [&](std::ptrdiff_t b, std::int32_t i, T x) { h.line(i)[b] += x; });
+    }
+
+    template <class Use>
+    void each_input_of(std::ptrdiff_t p, Use use) const {
+        for (std::ptrdiff_t b = 0; b < rows_of(p); ++b)
+            step_->each_input(p * panel_rows + b, [&](std::int32_t i, T x) { use(b, i, x); });
+    }
+
+    // The panel of table rows shown.
+    void gather(const Matrix<T>& table, std::ptrdiff_t p, Panel<T> to) {
+        for (std::ptrdiff_t b = 0; b < rows_of(p); ++b)
+            std::copy_n(table.row(step_->table_row(p * panel_rows + b)), table.stride, loose_.row(b));
+        rows_to_panel(loose_, table.columns, to.data);
+    }
+
+    // Noise or dropout of a panel: a row for each row shown, or one row for all.
+    Panel<T> rows_as_panel(const Matrix<T>& from, std::ptrdiff_t p) {
+        for (std::ptrdiff_t b = 0; b < rows_of(p); ++b)
+            std::copy_n(from.row(from.rows == 1 ? 0 : p * panel_rows + b), from.stride, loose_.row(b));
+        rows_to_panel(loose_, from.columns, extra_.data());
+        return {extra_.data(), from.columns, panel_rows};
+    }
+
+    // From the outputs to dL/dy, in place; adds to the loss before.
+    void output(std::ptrdiff_t p, double* loss, bool want_gradient) {
+        const Panel<T> y = panel(layers_.back().hidden, layers_.size() - 1, p);
+        if (loss) add_loss(p, y, *loss);
+        if (!want_gradient) return;
+        const Panel<T> target{target_.data(), y.features, panel_rows};
+        std::int32_t labels[panel_rows];
+        std::fill(labels, labels + panel_rows, -1);
+        if (step_->labels)
+            for (std::ptrdiff_t b = 0; b < rows_of(p); ++b) labels[b] = step_->labels[step_->table_row(p * panel_rows + b)];
+        const bool power = s_.loss == Loss::power;
+        if (s_.loss == Loss::cross_entropy) {
+        } else if (s_.target == Target::given || step_->dense) {
+            targets_of(p, target);
+            if (power) transform(y, [](P a, P t) { return a - t; }, y, target);
+        } else if (power) {  // elsewhere the target is 0
+            each_input_of(p, [&](std::ptrdiff_t b, std::int32_t i, T x) { y.line(i)[b] -= target_of(s_.target, x); });
+        } else {
+            target_.clear();
+            each_input_of(p, [&](std::ptrdiff_t b, std::int32_t i, T x) { target.line(i)[b] = target_of(s_.target, x); });
+        }
+        loss_(y, target, labels);
+    }
+
+    void targets_of(std::ptrdiff_t p, Panel<T> to) {
+        if (s_.target == Target::given) return gather(*step_->targets, p, to);
+        const P zero = P::zero();
+        const Panel<T> x = x_panel(p);
+        if (s_.target == Target::absolute) transform(to, [](P a) { return simd::abs(a); }, x);
+        else if (s_.target == Target::relu) transform(to, [=](P a) { return simd::select<T>(a > zero, a, zero); }, x);
+        else transform(to, [](P a) { return a; }, x);
+    }
+
+    void add_loss(std::ptrdiff_t p, Panel<T> y, double& loss) {
+        for (std::ptrdiff_t b = 0; b < rows_of(p); ++b) {
+            const std::ptrdiff_t shown = p * panel_rows + b, row = step_->table_row(shown);
+            const T* target = input_row_.data();
+            if (s_.loss == Loss::cross_entropy) {
+            } else if (s_.target == Target::given) {
+                target = step_->targets->row(row);
+            } else {
+                input_row_.clear();
+                step_->each_input(shown, [&](std::int32_t i, T x) { input_row_[std::size_t(i)] = target_of(s_.target, x); });
+            }
+            loss_.add_row(
+                loss, [&](std::ptrdiff_t j) { return y.line(j)[b]; }, [&](std::ptrdiff_t j) { return target[j]; },
+                step_->labels ? step_->labels[row] : -1);
+        }
+    }
+
+    // From dH_l (the last layer: dL/dy) to the layer's gradients and dH_{l-1}.
+    void backward(std::size_t l, std::ptrdiff_t p) {
+        const Layer& layer = s_.layers[l];
+        const Panel<T> d = panel(layers_[l].hidden, l, p);
+        if (const Matrix<T>* dropout = step_->dropout_of(l)) multiply(d, rows_as_panel(*dropout, p));
+        if (layer.residual) std::copy_n(d.data, d.size(), panel(layers_[l].sum, l, p).data);
+        if (layer.l1_activations != 0) add_signs(d, T(layer.l1_activations * s_.scale), panel(layers_[l].value, l, p));
+        multiply(d, panel(layers_[l].slope, l, p));
+        if (!layer.frozen) add_gradients(l, p, d);
+        if (l <= lowest_) return;
+        const Panel<T> below = panel(layers_[l - 1].hidden, l - 1, p);
+        layers_[l].backward.times(d.data, below.data);
+        if (layer.residual) add(below, panel(layers_[l].sum, l, p));
+    }
+
+    void add_gradients(std::size_t l, std::ptrdiff_t p, Panel<T> d) {
+        const std::ptrdiff_t rows = rows_of(p);
+        Matrix<T>& to = s_.tied && l == 1 ? second_gradient_ : gradient.weights[l];
+        panel_to_rows(d.data, d.features, d_rows_);
+        if (s_.layers[l].bias) {
+            T* sums = gradient.biases[l].row(0);
+            for (std::ptrdiff_t j = 0; j < d.features; j += P::width) {
+                P sum = P::load(sums + j);
+                for (std::ptrdiff_t b = 0; b < rows; ++b) sum = sum + P::load(d_rows_.row(b) + j);
+                sum.store(sums + j);
+            }
+        }
+        if (l == 0 && step_->sparse) SparseInputs<T>::backward(*step_, p * panel_rows, rows, d_rows_, to);
+        else OuterProduct<T>::add(input(l, p).data, d_rows_, rows, to);
+    }
+
+    void add_second_gradient() {
+        Matrix<T>& to = gradient.weights[0];
+        if (transposed_.size() < to.buffer.size()) transposed_ = Buffer<T>(to.buffer.size());
+        transpose(second_gradient_, transposed_.data(), to.stride);
+        for (std::ptrdiff_t e = 0; e < to.rows * to.stride; e += P::width)
+            (P::load(to.row(0) + e) + P::load(transposed_.data() + e)).store(to.row(0) + e);
+    }
+
+    const Settings& s_;
+    LossGradient<T> loss_;
+    bool by_layers_;
+    const Parameters<T>* w_ = nullptr;
+    const Step<T>* step_ = nullptr;
+    std::ptrdiff_t panels_ = 0, stored_ = 0;
+    std::vector<State> layers_;
+    Buffer<T> x_;               // dense inputs
+    Matrix<T> d_rows_, loose_;  // a panel's rows: dZ; anything on its way from rows to a panel
+    Buffer<T> target_, extra_, transposed_, input_row_;
+    Matrix<T> second_gradient_;  // tied: of the second layer, before it is added
+    std::size_t lowest_;         // layer that learns
+};
+
+}  // namespace fastpolysem::network

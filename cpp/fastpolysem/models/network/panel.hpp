@@ -1,0 +1,95 @@
+// A panel holds one number for each feature and input row: `features` lines of `width` rows of the batch side by
+// side, whole vectors. All that happens between two products happens here, chosen once for a whole panel.
+#pragma once
+
+#include "../../math/elementary.hpp"
+#include "settings.hpp"
+
+namespace fastpolysem::network {
+
+template <class T>
+struct Panel {
+    T* data;
+    std::ptrdiff_t features, width;
+    T* line(std::ptrdiff_t j) const { return data + j * width; }
+    std::ptrdiff_t size() const { return features * width; }
+};
+
+// to = f(of's vectors ...), vector by vector; `of` may be `to`.
+template <class T, class F, class... Of>
+FASTPOLYSEM_INLINE void transform(Panel<T> to, F f, Of... of) {
+    using P = simd::Pack<T>;
+    for (std::ptrdiff_t e = 0; e < to.size(); e += P::width) f(P::load(of.data + e)...).store(to.data + e);
+}
+
+template <class T>
+struct Activated {
+    simd::Pack<T> value, slope;
+};
+
+template <Activation which, class T>
+FASTPOLYSEM_INLINE Activated<T> activated(simd::Pack<T> z) {
+    using P = simd::Pack<T>;
+    const P zero = P::zero(), one = P::all(T(1));
+    if constexpr (which == Activation::relu) {
+        return {simd::select<T>(z < zero, zero, z), simd::select<T>(z > zero, one, zero)};  // NaN stays NaN
+    } else if constexpr (which == Activation::gelu) {  // z Phi(z); Phi(z) + z phi(z)
+        const P half = P::all(T(0.5));
+        const P below = half + half * math::erf(z * P::all(T(0.70710678118654752440)));
+        const P density = math::exp(-half * (z * z)) * P::all(T(0.39894228040143267794));
+        return {z * below, simd::fma(z, density, below)};
+    } else if constexpr (which == Activation::tanh) {
+        const P a = math::tanh(z);
+        return {a, simd::fma(-a, a, one)};
+    } else if constexpr (which == Activation::square) {
+        return {z * z, z + z};
+    } else {
+        return {z, one};
+    }
+}
+
+// z + bias (one number a feature, or null) becomes act'(z); value becomes act(z).
+template <Activation which, class T>
+void activate_as(const T* bias, Panel<T> z, Panel<T> value) {
+    using P = simd::Pack<T>;
+    for (std::ptrdiff_t j = 0; j < z.features; ++j) {
+        const P b = bias ? P::all(bias[j]) : P::zero();
+        for (std::ptrdiff_t e = j * z.width; e < (j + 1) * z.width; e += P::width) {
+            P sum = P::load(z.data + e);
+            if (bias) sum = sum + b;
+            const Activated<T> a = activated<which>(sum);
+            a.value.store(value.data + e);
+            a.slope.store(z.data + e);
+        }
+    }
+}
+
+template <class T>
+void activate(Activation activation, const T* bias, Panel<T> z, Panel<T> value) {
+    switch (activation) {
+        case Activation::relu: return activate_as<Activation::relu>(bias, z, value);
+        case Activation::gelu: return activate_as<Activation::gelu>(bias, z, value);
+        case Activation::tanh: return activate_as<Activation::tanh>(bias, z, value);
+        case Activation::square: return activate_as<Activation::square>(bias, z, value);
+        case Activation::linear: return activate_as<Activation::linear>(bias, z, value);
+    }
+}
+
+template <class T>
+void add(Panel<T> to, Panel<T> what) {
+    transform(to, [](auto a, auto b) { return a + b; }, to, what);
+}
+
+template <class T>
+void multiply(Panel<T> to, Panel<T> by) {
+    transform(to, [](auto a, auto b) { return a * b; }, to, by);
+}
+
+// What l1 on activations adds to their gradient.
+template <class T>
+void add_signs(Panel<T> to, T l1, Panel<T> of) {
+    const auto size = simd::Pack<T>::all(l1);
+    transform(to, [size](auto a, auto b) { return a + simd::with_sign_of(size, b); }, to, of);
+}
+
+}  // namespace fastpolysem::network

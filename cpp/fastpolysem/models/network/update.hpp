@@ -1,0 +1,91 @@
+// One update of all parameters whose gradient is there: PyTorch's formulas, entry by entry.
+#pragma once
+
+#include "../../math/elementary.hpp"
+#include "../../optimizer.hpp"
+#include "settings.hpp"
+
+namespace fastpolysem::network {
+
+// The scalars of one step beside those of the rule.
+template <class T>
+struct StepScalars {
+    StepConstants<T> constants;  // l1 is taken from the layers
+    double l1_factor = 1;        // the schedule's
+    T bias_factor = 1;           // on biases after their update
+};
+
+// Dead units would otherwise keep moments below the smallest normal number, on which arithmetic is slow.
+template <class T>
+FASTPOLYSEM_INLINE simd::Pack<T> without_subnormals(simd::Pack<T> moment) {
+    using P = simd::Pack<T>;
+    return simd::select<T>(simd::abs(moment) < P::all(math::Format<T>::least_normal), P::zero(), moment);
+}
+
+template <class U, class T>
+FASTPOLYSEM_INLINE void update_vector(T* w, const T* gradient, T* first, T* second, const StepConstants<T>& c) {
+    using P = simd::Pack<T>;
+    P weight = P::load(w), m = P::zero(), v = P::zero();
+    if (U::has_first) m = P::load(first);
+    if (U::has_second) v = P::load(second);
+    U::apply(weight, P::load(gradient), m, v, c);
+    weight.store(w);
+    if constexpr (U::rule == Rule::adam) m = without_subnormals(m), v = without_subnormals(v);
+    if (U::has_first) m.store(first);
+    if (U::has_second) v.store(second);
+}
+
+template <class T>
+class Optimizer {
+  public:
+    Optimizer(const Settings& s, Rule rule, bool orthant)
+        : s_(s), rule_(rule), orthant_(orthant), first_(s), second_(s) {}
+
+    void restart() {
+        first_.clear();
+        second_.clear();
+    }
+
+    void operator()(Parameters<T>& w, const Parameters<T>& gradient, const StepScalars<T>& scalars) {
+        if (rule_ == Rule::adam) return all<Rule::adam>(w, gradient, scalars);
+        if (rule_ == Rule::momentum) return all<Rule::momentum>(w, gradient, scalars);
+        all<Rule::sgd>(w, gradient, scalars);
+    }
+
+  private:
+    template <Rule rule>
+    void all(Parameters<T>& w, const Parameters<T>& gradient, const StepScalars<T>& scalars) {
+        StepConstants<T> c = scalars.constants;
+        for (std::size_t l = 0; l < s_.layers.size(); ++l) {
+            const Layer& layer = s_.layers[l];
+            if (layer.frozen) continue;
+            c.l1 = T(layer.l1 * scalars.l1_factor);
+            if (l < w.weights.size()) {
+                Matrix<T>&m = first_.weights[l], &v = second_.weights[l];
+                if (layer.l1 == 0) one<Update<rule, false, false>>(w.weights[l], gradient.weights[l], m, v, c);
+                else if (orthant_) one<Update<rule, true>>(w.weights[l], gradient.weights[l], m, v, c);
+                else one<Update<rule, false>>(w.weights[l], gradient.weights[l], m, v, c);
+            }
+            if (!layer.bias) continue;
+            Matrix<T>& b = w.biases[l];
+            one<Update<rule, false, false>>(b, gradient.biases[l], first_.biases[l], second_.biases[l], c);
+            if (scalars.bias_factor != 1)
+                for (std::ptrdiff_t j = 0; j < b.columns; ++j) b.row(0)[j] *= scalars.bias_factor;
+        }
+    }
+
+    template <class U>
+    static void one(Matrix<T>& w, const Matrix<T>& gradient, Matrix<T>& first, Matrix<T>& second,
+                    const StepConstants<T>& c) {
+        const std::ptrdiff_t count = w.rows * w.stride;  // rows are padded to whole vectors
+        for (std::ptrdiff_t e = 0; e < count; e += simd::Pack<T>::width)
+            update_vector<U>(w.row(0) + e, gradient.row(0) + e, first.row(0) + e, second.row(0) + e, c);
+    }
+
+    const Settings& s_;
+    Rule rule_;
+    bool orthant_;
+    Parameters<T> first_, second_;
+};
+
+}  // namespace fastpolysem::network
