@@ -161,23 +161,36 @@ struct Data {
     }
 };
 
-template <class T>
-StepConstants<T> constants_of(Rule rule, int step) {
-    StepConstants<T> c;
-    c.learning_rate = T(0.01);
-    c.momentum = rule == Rule::momentum ? T(0.9) : T(0);
-    if (rule != Rule::adam) return c;
-    c.decay_factor = T(1 - 0.01 * 0.01);
-    c.one_minus_beta1 = T(1 - 0.9);
-    c.beta2 = T(0.999);
-    c.one_minus_beta2 = T(1 - 0.999);
-    c.epsilon = T(1e-8);
-    double power1 = 1, power2 = 1;
-    for (int t = 0; t <= step; ++t) power1 *= 0.9, power2 *= 0.999;
-    c.step_size = T(0.01 / (1 - power1));
-    c.inverse_sqrt_correction = T(1 / std::sqrt(1 - power2));
-    return c;
-}
+struct Rates {
+    Rule rule;
+    double learning_rate, momentum, weight_decay, beta1, beta2, epsilon;
+    explicit Rates(const py::dict& d)
+        : rule(name_in<Rule>(d, "rule", {"sgd", "momentum", "adam"})),
+          learning_rate(get(d, "learning_rate", 0.01)),
+          momentum(get(d, "momentum", 0.9)),
+          weight_decay(get(d, "weight_decay", 0.01)),
+          beta1(get(d, "beta1", 0.9)),
+          beta2(get(d, "beta2", 0.999)),
+          epsilon(get(d, "epsilon", 1e-8)) {}
+
+    template <class T>
+    network::StepScalars<T> at(int step) const {
+        network::StepScalars<T> scalars;
+        StepConstants<T>& c = scalars.constants;
+        c.learning_rate = T(learning_rate);
+        c.momentum = T(momentum);
+        c.decay_factor = T(1 - learning_rate * weight_decay);
+        c.one_minus_beta1 = T(1 - beta1);
+        c.beta2 = T(beta2);
+        c.one_minus_beta2 = T(1 - beta2);
+        c.epsilon = T(epsilon);
+        double power1 = 1, power2 = 1;
+        for (int t = 0; t <= step; ++t) power1 *= beta1, power2 *= beta2;
+        c.step_size = T(learning_rate / (1 - power1));
+        c.inverse_sqrt_correction = T(1 / std::sqrt(1 - power2));
+        return scalars;
+    }
+};
 
 template <class T>
 struct Pass {  // either of the kernels
@@ -199,7 +212,8 @@ struct Pass {  // either of the kernels
 };
 
 template <class T>
-py::tuple gradient(const std::string& kernel, const py::dict& settings, const py::tuple& weights, const py::dict& data) {
+py::tuple gradient(const std::string& kernel, const py::dict& settings, const py::tuple& weights,
+                   const py::dict& data) {
     const network::Settings s = settings_of(settings);
     const auto w = parameters_of<T>(s, weights);
     const Data<T> d(data);
@@ -215,11 +229,11 @@ py::tuple run(const std::string& kernel, const py::dict& settings, const py::tup
     auto w = parameters_of<T>(s, weights);
     const Data<T> d(data);
     Pass<T> pass(s, kernel);
-    const auto rule = name_in<Rule>(settings, "rule", {"sgd", "momentum", "adam"});
-    network::Optimizer<T> optimizer(s, rule, get(settings, "orthant", false));
+    const Rates rates(settings);
+    network::Optimizer<T> optimizer(s, rates.rule, get(settings, "orthant", false));
     for (int t = 0; t < steps; ++t) {
         pass(w, d.step, false);
-        optimizer(w, pass.gradient(), {constants_of<T>(rule, t), 1.0, T(1)});
+        optimizer(w, pass.gradient(), rates.at<T>(t));
     }
     return parameters_to(w);
 }
@@ -240,12 +254,12 @@ py::dict time(const std::string& kernel, const py::dict& settings, const py::tup
     Pass<T> pass(s, kernel);
     network::Optimizer<T> optimizer(s, Rule::adam, false);
     double least_pass = 1e9, least_update = 1e9;
-    auto constants = constants_of<T>(Rule::adam, 100);
+    const auto scalars = Rates(settings).at<T>(100);
     for (int i = 0; i < repeats; ++i) {
         const auto begin = thread_seconds();
         pass(w, d.step, false);
         const auto middle = thread_seconds();
-        optimizer(w, pass.gradient(), {constants, 1.0, T(1)});
+        optimizer(w, pass.gradient(), scalars);
         const auto end = thread_seconds();
         least_pass = std::min(least_pass, middle - begin);
         least_update = std::min(least_update, end - middle);

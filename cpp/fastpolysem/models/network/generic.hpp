@@ -69,7 +69,8 @@ class GenericPass {
         for (std::ptrdiff_t b = 0; b < step_->rows; ++b) {
             const auto add_input = [&](std::ptrdiff_t i, T x) {
                 if (l == 0) x_.row(i)[b] = x;
-                for (std::ptrdiff_t j = 0; j < layer.outputs; ++j) z.row(j)[b] = std::fma(x, weight(l, i, j), z.row(j)[b]);
+                for (std::ptrdiff_t j = 0; j < layer.outputs; ++j)
+                    z.row(j)[b] = std::fma(x, weight(l, i, j), z.row(j)[b]);
             };
             if (l == 0) step_->each_input(b, add_input);
             else
@@ -135,7 +136,8 @@ class GenericPass {
         for (std::ptrdiff_t i = 0; i < layer.inputs; ++i)
             for (std::ptrdiff_t b = 0; b < step_->rows; ++b) {
                 T sum = 0;
-                for (std::ptrdiff_t j = 0; j < layer.outputs; ++j) sum = std::fma(weight(l, i, j), d_[l].row(j)[b], sum);
+                for (std::ptrdiff_t j = 0; j < layer.outputs; ++j)
+                    sum = std::fma(weight(l, i, j), d_[l].row(j)[b], sum);
                 d_[l - 1].row(i)[b] = layer.residual ? sum + d_sum_[l].row(i)[b] : sum;
             }
     }

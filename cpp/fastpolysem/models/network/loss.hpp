@@ -36,9 +36,12 @@ class LossGradient {
     // or -1: cross-entropy.
     void operator()(Panel<T> y, Panel<T> targets, const std::int32_t* labels) const {
         switch (s_.loss) {
-            case Loss::power: return power(y);
-            case Loss::cross_entropy: return cross_entropy(y, labels);
-            case Loss::binary_cross_entropy: return binary_cross_entropy(y, targets);
+            case Loss::power:
+                return power(y);
+            case Loss::cross_entropy:
+                return cross_entropy(y, labels);
+            case Loss::binary_cross_entropy:
+                return binary_cross_entropy(y, targets);
         }
     }
 

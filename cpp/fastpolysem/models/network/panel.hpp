@@ -67,11 +67,16 @@ void activate_as(const T* bias, Panel<T> z, Panel<T> value) {
 template <class T>
 void activate(Activation activation, const T* bias, Panel<T> z, Panel<T> value) {
     switch (activation) {
-        case Activation::relu: return activate_as<Activation::relu>(bias, z, value);
-        case Activation::gelu: return activate_as<Activation::gelu>(bias, z, value);
-        case Activation::tanh: return activate_as<Activation::tanh>(bias, z, value);
-        case Activation::square: return activate_as<Activation::square>(bias, z, value);
-        case Activation::linear: return activate_as<Activation::linear>(bias, z, value);
+        case Activation::relu:
+            return activate_as<Activation::relu>(bias, z, value);
+        case Activation::gelu:
+            return activate_as<Activation::gelu>(bias, z, value);
+        case Activation::tanh:
+            return activate_as<Activation::tanh>(bias, z, value);
+        case Activation::square:
+            return activate_as<Activation::square>(bias, z, value);
+        case Activation::linear:
+            return activate_as<Activation::linear>(bias, z, value);
     }
 }
 

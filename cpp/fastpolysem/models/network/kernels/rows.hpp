@@ -65,7 +65,7 @@ class RowsPass {
   private:
     // A layer's packed weights, and its panels: one, or all of the batch.
     struct State {
-        PackedColumns<T> forward, backward;  // of W_l and of its transpose
+        PackedColumns<T> forward, backward;   // of W_l and of its transpose
         Buffer<T> slope, hidden, value, sum;  // act'(Z); H, then dH and dZ; act(Z) and dS where options need them
         std::ptrdiff_t lines, outputs;
         explicit State(const Layer& layer)
@@ -116,7 +116,9 @@ class RowsPass {
         const std::ptrdiff_t lines = Matrix<T>::padded(s_.n_inputs());
         return {x_.data() + (by_layers_ ? p : 0) * lines * panel_rows, s_.n_inputs(), panel_rows};
     }
-    Panel<T> input(std::size_t l, std::ptrdiff_t p) { return l == 0 ? x_panel(p) : panel(layers_[l - 1].hidden, l - 1, p); }
+    Panel<T> input(std::size_t l, std::ptrdiff_t p) {
+        return l == 0 ? x_panel(p) : panel(layers_[l - 1].hidden, l - 1, p);
+    }
 
     void pack(bool want_gradient) {
         for (std::size_t l = 0; l < layers_.size(); ++l) {
@@ -186,7 +188,8 @@ class RowsPass {
         std::int32_t labels[panel_rows];
         std::fill(labels, labels + panel_rows, -1);
         if (step_->labels)
-            for (std::ptrdiff_t b = 0; b < rows_of(p); ++b) labels[b] = step_->labels[step_->table_row(p * panel_rows + b)];
+            for (std::ptrdiff_t b = 0; b < rows_of(p); ++b)
+                labels[b] = step_->labels[step_->table_row(p * panel_rows + b)];
         const bool power = s_.loss == Loss::power;
         if (s_.loss == Loss::cross_entropy) {
         } else if (s_.target == Target::given || step_->dense) {
@@ -196,7 +199,8 @@ class RowsPass {
             each_input_of(p, [&](std::ptrdiff_t b, std::int32_t i, T x) { y.line(i)[b] -= target_of(s_.target, x); });
         } else {
             target_.clear();
-            each_input_of(p, [&](std::ptrdiff_t b, std::int32_t i, T x) { target.line(i)[b] = target_of(s_.target, x); });
+            each_input_of(p,
+                          [&](std::ptrdiff_t b, std::int32_t i, T x) { target.line(i)[b] = target_of(s_.target, x); });
         }
         loss_(y, target, labels);
     }
@@ -219,7 +223,8 @@ class RowsPass {
                 target = step_->targets->row(row);
             } else {
                 input_row_.clear();
-                step_->each_input(shown, [&](std::int32_t i, T x) { input_row_[std::size_t(i)] = target_of(s_.target, x); });
+                step_->each_input(shown,
+                                  [&](std::int32_t i, T x) { input_row_[std::size_t(i)] = target_of(s_.target, x); });
             }
             loss_.add_row(
                 loss, [&](std::ptrdiff_t j) { return y.line(j)[b]; }, [&](std::ptrdiff_t j) { return target[j]; },
