@@ -8,6 +8,7 @@
 #include "fastpolysem/kernels/peak.hpp"
 #include "fastpolysem/math/elementary.hpp"
 #include "fastpolysem/models/network/generic.hpp"
+#include "fastpolysem/models/network/kernels/lanes.hpp"
 #include "fastpolysem/models/network/kernels/rows.hpp"
 #include "fastpolysem/models/network/update.hpp"
 
@@ -238,37 +239,130 @@ py::tuple run(const std::string& kernel, const py::dict& settings, const py::tup
     return parameters_to(w);
 }
 
+// A seed in each lane; what `data` has too little of is repeated.
+template <class T>
+struct Lanes {
+    using Table = typename network::LanesStep<T>::Table;
+    static constexpr int width = simd::Pack<T>::width;
+    network::LanesPass<T> pass;
+    network::Parameters<T> weights, own;
+    std::vector<std::unique_ptr<Data<T>>> data;
+    network::LanesStep<T> step;
+    Stopper stopper;
+    Pulse pulse{stopper, false};
+
+    Lanes(const network::Settings& s, const py::list& w, const py::list& d, bool shared)
+        : pass(s), weights(pass.lane_settings), own(s) {
+        for (int lane = 0; lane < width; ++lane) {
+            pass.set(lane, parameters_of<T>(s, w[std::size_t(lane) % w.size()]), weights);
+            data.push_back(std::make_unique<Data<T>>(d[std::size_t(lane) % d.size()]));
+        }
+        const network::Step<T>& first = data[0]->step;
+        step.rows = first.rows;
+        if (shared) step.shared = &first;
+        else fill_inputs(s, first);
+        for (std::size_t l = 0; l < first.noise.size(); ++l)
+            step.noise.push_back(table(first.noise[l], [l](Data<T>& a) { return a.step.noise[l]; }));
+        for (std::size_t l = 0; l < first.dropout.size(); ++l)
+            step.dropout.push_back(table(first.dropout[l], [l](Data<T>& a) { return a.step.dropout[l]; }));
+    }
+    py::tuple read(int lane, network::Parameters<T>& from) {
+        pass.read(lane, from, own);
+        return parameters_to(own);
+    }
+
+  private:
+    void fill_inputs(const network::Settings& s, const network::Step<T>& first) {
+        step.inputs = Table(step.rows, s.n_inputs());
+        if (first.targets) step.targets = Table(step.rows, s.n_outputs());
+        step.labels.assign(std::size_t(step.rows * width), -1);
+        for (int lane = 0; lane < width; ++lane)
+            for (std::ptrdiff_t b = 0; b < step.rows; ++b) {
+                const network::Step<T>& one = data[std::size_t(lane)]->step;
+                one.each_input(b, [&](std::int32_t i, T x) { step.inputs.at(b, i)[lane] = x; });
+                const std::ptrdiff_t row = one.table_row(b);
+                if (one.labels) step.labels[std::size_t(b * width + lane)] = one.labels[row];
+                for (std::ptrdiff_t j = 0; one.targets && j < s.n_outputs(); ++j)
+                    step.targets.at(b, j)[lane] = one.targets->row(row)[j];
+            }
+    }
+    template <class Of>
+    Table table(const Matrix<T>* first, Of of) {
+        if (!first) return Table();
+        Table t(first->rows, first->columns, first->rows == 1);
+        for (int lane = 0; lane < width; ++lane)
+            for (std::ptrdiff_t b = 0; b < first->rows; ++b)
+                for (std::ptrdiff_t j = 0; j < t.units; ++j) t.at(b, j)[lane] = of(*data[std::size_t(lane)])->row(b)[j];
+        return t;
+    }
+};
+
+// (losses, gradients) before the first step, and weights after `steps`: lists over lanes.
+template <class T>
+py::tuple lanes(const py::dict& settings, const py::list& weights, const py::list& data, int steps, bool shared) {
+    const network::Settings s = settings_of(settings);
+    Lanes<T> a(s, weights, data, shared);
+    const Rates rates(settings);
+    network::Optimizer<T> optimizer(a.pass.lane_settings, rates.rule, get(settings, "orthant", false));
+    double losses[Lanes<T>::width] = {};
+    a.pass(a.weights, a.step, losses, true, a.pulse);
+    py::list loss, gradients, ends;
+    for (int lane = 0; lane < a.width; ++lane) {
+        loss.append(losses[lane]);
+        gradients.append(a.read(lane, a.pass.gradient));
+    }
+    for (int t = 0; t < steps; ++t) {
+        a.pass(a.weights, a.step, nullptr, true, a.pulse);
+        optimizer(a.weights, a.pass.gradient, rates.at<T>(t));
+    }
+    for (int lane = 0; lane < a.width; ++lane) ends.append(a.read(lane, a.weights));
+    return py::make_tuple(loss, gradients, ends);
+}
+
 double thread_seconds() {  // of processor time: others may use the machine
     timespec t;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
 }
 
-// Least seconds of a pass and of an update, and the peak of the same minute in flops a second.
+// Least seconds of a pass and of an update (of one seed), and the peak of the same minute in flops a second.
+template <class T, class OnePass, class OneUpdate>
+py::dict timed(int repeats, int seeds, OnePass pass, OneUpdate update) {
+    double least_pass = 1e9, least_update = 1e9;
+    for (int i = 0; i < repeats; ++i) {
+        const double begin = thread_seconds();
+        pass();
+        const double middle = thread_seconds();
+        update();
+        least_pass = std::min(least_pass, middle - begin);
+        least_update = std::min(least_update, thread_seconds() - middle);
+    }
+    py::dict result;
+    result["pass"] = least_pass / seeds;
+    result["update"] = least_update / seeds;
+    result["peak"] = fma_peak<T>();
+    return result;
+}
+
 template <class T>
 py::dict time(const std::string& kernel, const py::dict& settings, const py::tuple& weights, const py::dict& data,
               int repeats) {
     const network::Settings s = settings_of(settings);
+    const auto scalars = Rates(settings).at<T>(100);
+    if (kernel == "lanes" || kernel == "shared") {
+        py::list w, d;
+        w.append(weights), d.append(data);
+        Lanes<T> a(s, w, d, kernel == "shared");
+        network::Optimizer<T> optimizer(a.pass.lane_settings, Rule::adam, false);
+        return timed<T>(
+            repeats, a.width, [&] { a.pass(a.weights, a.step, nullptr, true, a.pulse); },
+            [&] { optimizer(a.weights, a.pass.gradient, scalars); });
+    }
     auto w = parameters_of<T>(s, weights);
     const Data<T> d(data);
     Pass<T> pass(s, kernel);
     network::Optimizer<T> optimizer(s, Rule::adam, false);
-    double least_pass = 1e9, least_update = 1e9;
-    const auto scalars = Rates(settings).at<T>(100);
-    for (int i = 0; i < repeats; ++i) {
-        const auto begin = thread_seconds();
-        pass(w, d.step, false);
-        const auto middle = thread_seconds();
-        optimizer(w, pass.gradient(), scalars);
-        const auto end = thread_seconds();
-        least_pass = std::min(least_pass, middle - begin);
-        least_update = std::min(least_update, end - middle);
-    }
-    py::dict result;
-    result["pass"] = least_pass;
-    result["update"] = least_update;
-    result["peak"] = fma_peak<T>();
-    return result;
+    return timed<T>(repeats, 1, [&] { pass(w, d.step, false); }, [&] { optimizer(w, pass.gradient(), scalars); });
 }
 
 }  // namespace
@@ -276,6 +370,8 @@ py::dict time(const std::string& kernel, const py::dict& settings, const py::tup
 PYBIND11_MODULE(FASTPOLYSEM_MODULE, m) {
     m.def("gradient_f32", &gradient<float>);
     m.def("gradient_f64", &gradient<double>);
+    m.def("lanes_f32", &lanes<float>);
+    m.def("lanes_f64", &lanes<double>);
     m.def("run_f32", &run<float>);
     m.def("run_f64", &run<double>);
     m.def("time_f32", &time<float>);

@@ -1,0 +1,317 @@
+// Tiny networks: one seed in each lane of every vector. A number of the pass is a vector over seeds, and panels hold
+// [unit][row][lane]; no tile is too thin, and every lane's chains are those of its seed alone.
+#pragma once
+
+#include "../../../kernels/lanes.hpp"
+#include "../../../pulse.hpp"
+#include "../loss.hpp"
+
+namespace fastpolysem::network {
+
+inline constexpr std::ptrdiff_t lane_rows = 8;  // rows that go through all layers together
+
+// What one step shows to each lane. Either a table shared by all lanes, or places that each lane's draws are written
+// to; noise and dropout are always each lane's own.
+template <class T>
+struct LanesStep {
+    static constexpr std::ptrdiff_t width = simd::Pack<T>::width;
+
+    // Numbers of all lanes for each row and unit, in the order the panels want them; or for each unit, the same for all
+    // rows.
+    struct Table {
+        std::ptrdiff_t units = 0;
+        bool one_row = false;
+        Buffer<T> data;
+        Table() = default;
+        Table(std::ptrdiff_t rows, std::ptrdiff_t u, bool one = false)
+            : units(u),
+              one_row(one),
+              data(std::size_t((one ? 1 : (rows + lane_rows - 1) / lane_rows * lane_rows) * u * width)) {}
+        bool empty() const { return data.size() == 0; }
+        T* at(std::ptrdiff_t row, std::ptrdiff_t unit) {  // `width` numbers, one a lane
+            const std::ptrdiff_t at = one_row ? unit : (row / lane_rows * units + unit) * lane_rows + row % lane_rows;
+            return data.data() + at * width;
+        }
+        Panel<T> panel(std::ptrdiff_t p) { return {at(p * lane_rows, 0), units, lane_rows * width}; }
+    };
+
+    std::ptrdiff_t rows = 0;
+    const Step<T>* shared = nullptr;   // inputs, targets and labels of all lanes; the rest is not looked at
+    Table inputs, targets;             // each lane's own
+    std::vector<std::int32_t> labels;  // [row][lane], rows up to whole panels; -1: none
+    std::vector<Table> noise, dropout;
+};
+
+template <class T>
+class LanesPass {
+    using P = simd::Pack<T>;
+    static constexpr std::ptrdiff_t width = P::width, line = lane_rows * width;
+
+  public:
+    explicit LanesPass(const Settings& s) : lane_settings(widened(s)), gradient(lane_settings), s_(s), loss_(s) {
+        for (const Layer& layer : s.layers) layers_.emplace_back(layer);
+        if (s.tied) second_gradient_ = Matrix<T>(s.layers[1].inputs, lane_settings.layers[1].outputs);
+        x_ = Buffer<T>(std::size_t(s.n_inputs() * line));
+        target_ = Buffer<T>(std::size_t(s.n_outputs() * line));
+        labels_.assign(std::size_t(line), -1);
+        while (lowest_ + 1 < s.layers.size() && s.layers[lowest_].frozen) ++lowest_;
+    }
+
+    // Adds each lane's loss to losses[lane] if not null; fills `gradient` if wanted: of all but l1 on weights.
+    void operator()(const Parameters<T>& w, LanesStep<T>& step, double* losses, bool want_gradient, Pulse& pulse) {
+        w_ = &w;
+        step_ = &step;
+        if (want_gradient) gradient.clear(), second_gradient_.clear();
+        for (std::ptrdiff_t p = 0; p * lane_rows < step.rows && !pulse.stopped(); ++p) {
+            take_inputs(p);
+            for (std::size_t l = 0; l < layers_.size(); ++l) forward(l, p);
+            take_targets(p);
+            if (losses) add_losses(p, losses);
+            if (!want_gradient) continue;
+            const Panel<T> y = layers_.back().hidden_panel();
+            if (s_.loss == Loss::power) transform(y, [](P a, P t) { return a - t; }, y, target());
+            loss_(y, target(), labels_.data());
+            for (std::size_t l = layers_.size(); l-- > lowest_;) backward(l, p);
+        }
+        if (s_.tied && want_gradient) add_second_gradient();
+    }
+
+    // One seed's parameters to and from a lane.
+    static void set(int lane, const Parameters<T>& from, Parameters<T>& to) {
+        each_pair(from, to, [&](const T& one, T& lanes) { (&lanes)[lane] = one; });
+    }
+    static void read(int lane, Parameters<T>& from, Parameters<T>& to) {
+        each_pair(to, from, [&](T& one, const T& lanes) { one = (&lanes)[lane]; });
+    }
+
+    Settings lane_settings;  // whose Parameters hold all lanes: each output is `width` numbers
+    Parameters<T> gradient;
+
+  private:
+    struct State {
+        Buffer<T> slope, hidden, value, sum;  // as in the rows kernel
+        std::ptrdiff_t outputs;
+        explicit State(const Layer& layer)
+            : slope(std::size_t(layer.outputs * line)),
+              hidden(slope.size()),
+              value(slope.size()),
+              sum(slope.size()),
+              outputs(layer.outputs) {}
+        Panel<T> of(Buffer<T>& b) { return {b.data(), outputs, line}; }
+        Panel<T> hidden_panel() { return of(hidden); }
+    };
+
+    static Settings widened(Settings s) {
+        for (Layer& layer : s.layers) layer.outputs *= width;
+        return s;
+    }
+    template <class One, class Lanes, class Use>
+    static void each_pair(One& one, Lanes& lanes, Use use) {
+        const auto matrix = [&](auto& a, auto& b) {
+            for (std::ptrdiff_t i = 0; i < a.rows; ++i)
+                for (std::ptrdiff_t j = 0; j < a.columns; ++j) use(a.row(i)[j], b.row(i)[j * width]);
+        };
+        for (std::size_t l = 0; l < one.weights.size(); ++l) matrix(one.weights[l], lanes.weights[l]);
+        for (std::size_t l = 0; l < one.biases.size(); ++l) matrix(one.biases[l], lanes.biases[l]);
+    }
+
+    static const P* packs(const T* a) { return reinterpret_cast<const P*>(a); }
+    static P* packs(T* a) { return reinterpret_cast<P*>(a); }
+    std::ptrdiff_t rows_of(std::ptrdiff_t p) const { return std::min(lane_rows, step_->rows - p * lane_rows); }
+    Panel<T> target() { return {target_.data(), s_.n_outputs(), line}; }
+    Panel<T> input(std::size_t l) {
+        return l == 0 ? Panel<T>{x_now_, s_.n_inputs(), line} : layers_[l - 1].hidden_panel();
+    }
+    bool shared_sparse() const { return step_->shared && step_->shared->sparse; }
+
+    template <class Use>
+    void each_shared_input(std::ptrdiff_t p, Use use) const {
+        for (std::ptrdiff_t b = 0; b < rows_of(p); ++b)
+            step_->shared->each_input(p * lane_rows + b, [&](std::int32_t i, T x) { use(b, i, x); });
+    }
+
+    void take_inputs(std::ptrdiff_t p) {
+        if (!step_->shared) {
+            x_now_ = step_->inputs.panel(p).data;
+            return;
+        }
+        x_now_ = x_.data();
+        x_.clear();
+        each_shared_input(
+            p, [&](std::ptrdiff_t b, std::int32_t i, T x) { P::all(x).store(x_.data() + i * line + b * width); });
+    }
+
+    void take_targets(std::ptrdiff_t p) {
+        if (s_.loss == Loss::cross_entropy) return take_labels(p);
+        const P zero = P::zero();
+        if (s_.target == Target::absolute) transform(target(), [](P a) { return simd::abs(a); }, input(0));
+        else if (s_.target == Target::relu)
+            transform(target(), [=](P a) { return simd::select<T>(a > zero, a, zero); }, input(0));
+        else if (s_.target == Target::identity) transform(target(), [](P a) { return a; }, input(0));
+        else if (!step_->shared) transform(target(), [](P a) { return a; }, step_->targets.panel(p));
+        else
+            for (std::ptrdiff_t b = 0; b < rows_of(p); ++b) {
+                const T* row = step_->shared->targets->row(step_->shared->table_row(p * lane_rows + b));
+                for (std::ptrdiff_t j = 0; j < s_.n_outputs(); ++j)
+                    P::all(row[j]).store(target_.data() + j * line + b * width);
+            }
+    }
+
+    void take_labels(std::ptrdiff_t p) {
+        for (std::ptrdiff_t b = 0; b < rows_of(p); ++b)
+            for (std::ptrdiff_t lane = 0; lane < width; ++lane) {
+                const std::ptrdiff_t row = p * lane_rows + b;
+                labels_[std::size_t(b * width + lane)] = step_->shared
+                                                             ? step_->shared->labels[step_->shared->table_row(row)]
+                                                             : step_->labels[std::size_t(row * width + lane)];
+            }
+        std::fill(labels_.begin() + rows_of(p) * width, labels_.end(), -1);
+    }
+
+    // Where a layer's weights, or their gradients, lie: entry (i, j) at [i * row + j * column].
+    template <class Number>
+    struct Place {
+        Number* data;
+        std::ptrdiff_t row, column;
+    };
+    Place<const P> weights(std::size_t l) const {
+        const bool transposed = s_.tied && l == 1;
+        const Matrix<T>& w = w_->weights[transposed ? 0 : l];
+        const std::ptrdiff_t stride = w.stride / width;  // whole vectors: rows are padded to 64 bytes at least
+        return {packs(w.row(0)), transposed ? 1 : stride, transposed ? stride : 1};
+    }
+
+    void forward(std::size_t l, std::ptrdiff_t p) {
+        const Layer& layer = s_.layers[l];
+        State& a = layers_[l];
+        const Panel<T> z = a.of(a.slope), h = a.of(a.hidden);
+        const Place<const P> w = weights(l);
+        if (l == 0 && shared_sparse()) {
+            a.slope.clear();
+            each_shared_input(p, [&](std::ptrdiff_t b, std::int32_t i, T x) {
+                P* to = packs(z.data) + b;
+                for (std::ptrdiff_t j = 0; j < layer.outputs; ++j)
+                    to[j * lane_rows] = simd::fma(P::all(x), w.data[i * w.row + j], to[j * lane_rows]);
+            });
+        } else {
+            product(w.data, w.column, w.row, packs(input(l).data), layer.outputs, layer.inputs, packs(z.data));
+        }
+        activate_lanes(layer.activation, layer.bias ? packs(w_->biases[l].row(0)) : nullptr, z, h);
+        if (layer.l1_activations != 0) std::copy_n(h.data, h.size(), a.value.data());
+        if (layer.residual) add(h, input(l));
+        with_table(step_->noise, l, p, h, [](P x, P y) { return x + y; });
+        with_table(step_->dropout, l, p, h, [](P x, P y) { return x * y; });
+    }
+
+    // out[c][b] = chain over k of w[c * w_row + k * w_step] y[k][b]
+    static void product(const P* w, std::ptrdiff_t w_row, std::ptrdiff_t w_step, const P* y, std::ptrdiff_t outputs,
+                        std::ptrdiff_t depth, P* out) {
+        LaneTiles<P>::run(outputs, lane_rows,
+                          [&](auto r, auto c, std::ptrdiff_t i, std::ptrdiff_t b) __attribute__((always_inline)) {
+                              LaneTile<P, r, c> tile;
+                              tile.accumulate(w + i * w_row, w_row, w_step, y + b, 1, lane_rows, depth);
+                              for (int k = 0; k < r; ++k)
+                                  for (int v = 0; v < c; ++v) out[(i + k) * lane_rows + b + v] = tile.sum[k][v];
+                          });
+    }
+
+    template <class F>
+    void with_table(std::vector<typename LanesStep<T>::Table>& tables, std::size_t l, std::ptrdiff_t p, Panel<T> h,
+                    F f) {
+        if (l >= tables.size() || tables[l].empty()) return;
+        if (!tables[l].one_row) return transform(h, f, h, tables[l].panel(p));
+        for (std::ptrdiff_t j = 0; j < h.features; ++j) {
+            const P one = P::load(tables[l].at(0, j));
+            transform(Panel<T>{h.line(j), 1, line}, [&](P x) { return f(x, one); }, Panel<T>{h.line(j), 1, line});
+        }
+    }
+
+    static void activate_lanes(Activation activation, const P* bias, Panel<T> z, Panel<T> value) {
+        if (bias)
+            for (std::ptrdiff_t j = 0; j < z.features; ++j)
+                for (std::ptrdiff_t b = 0; b < lane_rows; ++b) {
+                    P& x = packs(z.line(j))[b];
+                    x = x + bias[j];
+                }
+        activate<T>(activation, nullptr, z, value);
+    }
+
+    void backward(std::size_t l, std::ptrdiff_t p) {
+        const Layer& layer = s_.layers[l];
+        State& a = layers_[l];
+        const Panel<T> d = a.hidden_panel();
+        with_table(step_->dropout, l, p, d, [](P x, P y) { return x * y; });
+        if (layer.residual) std::copy_n(d.data, d.size(), a.sum.data());
+        if (layer.l1_activations != 0) add_signs(d, T(layer.l1_activations * s_.scale), a.of(a.value));
+        multiply(d, a.of(a.slope));
+        if (!layer.frozen) add_gradients(l, p, packs(d.data));
+        if (l <= lowest_) return;
+        const Place<const P> w = weights(l);
+        product(w.data, w.row, w.column, packs(d.data), layer.inputs, layer.outputs, packs(input(l).data));
+        if (layer.residual) add(input(l), a.of(a.sum));
+    }
+
+    void add_gradients(std::size_t l, std::ptrdiff_t p, const P* d) {
+        const Layer& layer = s_.layers[l];
+        const std::ptrdiff_t rows = rows_of(p), outputs = layer.outputs;
+        Matrix<T>& matrix = s_.tied && l == 1 ? second_gradient_ : gradient.weights[l];
+        const std::ptrdiff_t stride = matrix.stride / width;
+        P* to = packs(matrix.row(0));
+        if (layer.bias)
+            for (std::ptrdiff_t j = 0; j < outputs; ++j) {
+                P& sum = packs(gradient.biases[l].row(0))[j];
+                for (std::ptrdiff_t b = 0; b < rows; ++b) sum = sum + d[j * lane_rows + b];
+            }
+        if (l == 0 && shared_sparse()) {
+            each_shared_input(p, [&](std::ptrdiff_t b, std::int32_t i, T x) {
+                for (std::ptrdiff_t j = 0; j < outputs; ++j)
+                    to[i * stride + j] = simd::fma(P::all(x), d[j * lane_rows + b], to[i * stride + j]);
+            });
+            return;
+        }
+        const P* h = packs(input(l).data);
+        LaneTiles<P>::run(layer.inputs, outputs,
+                          [&](auto r, auto c, std::ptrdiff_t i, std::ptrdiff_t j) __attribute__((always_inline)) {
+                              LaneTile<P, r, c> tile;
+                              P* at = to + i * stride + j;
+                              for (int k = 0; k < r; ++k)
+                                  for (int v = 0; v < c; ++v) tile.sum[k][v] = at[k * stride + v];
+                              tile.accumulate(h + i * lane_rows, lane_rows, 1, d + j * lane_rows, lane_rows, 1, rows);
+                              for (int k = 0; k < r; ++k)
+                                  for (int v = 0; v < c; ++v) at[k * stride + v] = tile.sum[k][v];
+                          });
+    }
+
+    void add_second_gradient() {  // the second layer's, transposed
+        Matrix<T>& to = gradient.weights[0];
+        for (std::ptrdiff_t i = 0; i < to.rows; ++i)
+            for (std::ptrdiff_t j = 0; j < second_gradient_.rows; ++j) {
+                P& sum = packs(to.row(i))[j];
+                sum = sum + packs(second_gradient_.row(j))[i];
+            }
+    }
+
+    void add_losses(std::ptrdiff_t p, double* losses) {
+        const Panel<T> y = layers_.back().hidden_panel();
+        for (std::ptrdiff_t b = 0; b < rows_of(p); ++b)
+            for (std::ptrdiff_t lane = 0; lane < width; ++lane) {
+                const std::ptrdiff_t at = b * width + lane;
+                loss_.add_row(
+                    losses[lane], [&](std::ptrdiff_t j) { return y.line(j)[at]; },
+                    [&](std::ptrdiff_t j) { return target_[std::size_t(j * line + at)]; }, labels_[std::size_t(at)]);
+            }
+    }
+
+    const Settings& s_;
+    LossGradient<T> loss_;
+    const Parameters<T>* w_ = nullptr;
+    LanesStep<T>* step_ = nullptr;
+    T* x_now_ = nullptr;
+    std::vector<State> layers_;
+    Buffer<T> x_, target_;
+    Matrix<T> second_gradient_;
+    std::vector<std::int32_t> labels_;
+    std::size_t lowest_ = 0;
+};
+
+}  // namespace fastpolysem::network
