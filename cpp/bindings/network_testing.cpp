@@ -3,7 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <time.h>
+#include <chrono>
 
 #include "fastpolysem/kernels/peak.hpp"
 #include "fastpolysem/math/elementary.hpp"
@@ -223,9 +223,10 @@ py::tuple gradient(const std::string& kernel, const py::dict& settings, const py
     return py::make_tuple(loss, parameters_to(pass.gradient()));
 }
 
-template <class T>
-py::tuple run(const std::string& kernel, const py::dict& settings, const py::tuple& weights, const py::dict& data,
-              int steps) {
+// Calls use(weights, optimizer) after `steps`.
+template <class T, class Use>
+py::tuple after(const std::string& kernel, const py::dict& settings, const py::tuple& weights, const py::dict& data,
+                int steps, Use use) {
     const network::Settings s = settings_of(settings);
     auto w = parameters_of<T>(s, weights);
     const Data<T> d(data);
@@ -236,7 +237,22 @@ py::tuple run(const std::string& kernel, const py::dict& settings, const py::tup
         pass(w, d.step, false);
         optimizer(w, pass.gradient(), rates.at<T>(t));
     }
-    return parameters_to(w);
+    return use(w, optimizer);
+}
+
+template <class T>
+py::tuple run(const std::string& kernel, const py::dict& settings, const py::tuple& weights, const py::dict& data,
+              int steps) {
+    return after<T>(kernel, settings, weights, data, steps,
+                    [](const auto& w, const auto&) { return parameters_to(w); });
+}
+
+template <class T>
+py::tuple moments(const std::string& kernel, const py::dict& settings, const py::tuple& weights, const py::dict& data,
+                  int steps) {
+    return after<T>(kernel, settings, weights, data, steps, [](const auto&, const auto& optimizer) {
+        return py::make_tuple(parameters_to(optimizer.first()), parameters_to(optimizer.second()));
+    });
 }
 
 // A seed in each lane; what `data` has too little of is repeated.
@@ -319,10 +335,8 @@ py::tuple lanes(const py::dict& settings, const py::list& weights, const py::lis
     return py::make_tuple(loss, gradients, ends);
 }
 
-double thread_seconds() {  // of processor time: others may use the machine
-    timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
+double seconds() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 // Least seconds of a pass and of an update (of one seed), and the peak of the same minute in flops a second.
@@ -330,12 +344,12 @@ template <class T, class OnePass, class OneUpdate>
 py::dict timed(int repeats, int seeds, OnePass pass, OneUpdate update) {
     double least_pass = 1e9, least_update = 1e9;
     for (int i = 0; i < repeats; ++i) {
-        const double begin = thread_seconds();
+        const double begin = seconds();
         pass();
-        const double middle = thread_seconds();
+        const double middle = seconds();
         update();
         least_pass = std::min(least_pass, middle - begin);
-        least_update = std::min(least_update, thread_seconds() - middle);
+        least_update = std::min(least_update, seconds() - middle);
     }
     py::dict result;
     result["pass"] = least_pass / seeds;
@@ -372,6 +386,7 @@ PYBIND11_MODULE(FASTPOLYSEM_MODULE, m) {
     m.def("gradient_f64", &gradient<double>);
     m.def("lanes_f32", &lanes<float>);
     m.def("lanes_f64", &lanes<double>);
+    m.def("moments_f32", &moments<float>);
     m.def("run_f32", &run<float>);
     m.def("run_f64", &run<double>);
     m.def("time_f32", &time<float>);

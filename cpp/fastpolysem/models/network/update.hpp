@@ -52,6 +52,9 @@ class Optimizer {
         all<Rule::sgd>(w, gradient, scalars);
     }
 
+    const Parameters<T>& first() const { return first_; }
+    const Parameters<T>& second() const { return second_; }
+
   private:
     template <Rule rule>
     void all(Parameters<T>& w, const Parameters<T>& gradient, const StepScalars<T>& scalars) {
