@@ -40,7 +40,7 @@ class GenericPass {
     T value(std::size_t l, std::ptrdiff_t row, std::ptrdiff_t unit) const { return value_[l].row(unit)[row]; }
 
   private:
-    Panel<T> panel(Lines& a) const { return {a.row(0), a.rows, a.stride}; }
+    Panel<T> panel(Lines& a) const { return {a.row(0), a.rows, a.stride, a.stride}; }
 
     void make_room() {
         if (labels_.size() == std::size_t(Lines::padded(step_->rows)) && !value_.empty()) return;

@@ -74,7 +74,7 @@ class LossGradient {
     void power(Panel<T> e) const {
         for (std::ptrdiff_t j = 0; j < e.features; ++j) {
             const P factor = P::all(factor_[std::size_t(j)]);
-            const Panel<T> line{e.line(j), 1, e.width};
+            const Panel<T> line = e.only(j);
             if (halves_ == 2) {
                 transform(line, [=](P x) { return factor * x; }, line);
             } else {
@@ -90,7 +90,7 @@ class LossGradient {
 
     // scale (softmax(y) - e_label); the sum of exponentials is one chain over outputs
     void cross_entropy(Panel<T> y, const std::int32_t* labels) const {
-        for (std::ptrdiff_t b = 0; b < y.width; b += P::width) {
+        for (std::ptrdiff_t b = 0; b < y.used; b += P::width) {
             P most = P::load(y.data + b), total = P::zero();
             for (std::ptrdiff_t j = 1; j < y.features; ++j) {
                 const P z = P::load(y.line(j) + b);
@@ -103,7 +103,7 @@ class LossGradient {
             }
             for (std::ptrdiff_t j = 0; j < y.features; ++j) (P::load(y.line(j) + b) / total).store(y.line(j) + b);
         }
-        for (std::ptrdiff_t b = 0; b < y.width; ++b)
+        for (std::ptrdiff_t b = 0; b < y.used; ++b)
             if (labels[b] >= 0) y.line(labels[b])[b] -= T(1);
         const P scale = P::all(T(s_.scale));
         transform(y, [=](P x) { return scale * x; }, y);
@@ -118,8 +118,7 @@ class LossGradient {
                 const P e = math::exp(-simd::abs(z)), r = one / (one + e);
                 return factor * (simd::select<T>(z < zero, e * r, r) - t);
             };
-            transform(Panel<T>{y.line(j), 1, y.width}, slope, Panel<T>{y.line(j), 1, y.width},
-                      Panel<T>{targets.line(j), 1, y.width});
+            transform(y.only(j), slope, y.only(j), targets.only(j));
         }
     }
 

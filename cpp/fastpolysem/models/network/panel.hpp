@@ -1,5 +1,5 @@
-// A panel holds one number for each feature and input row: `features` lines of `width` rows of the batch side by
-// side, whole vectors. All that happens between two products happens here, chosen once for a whole panel.
+// A panel holds one number for each feature and input row: lines of input rows side by side, one line a feature. All
+// that happens between two products happens here, chosen once for a whole panel.
 #pragma once
 
 #include "../../math/elementary.hpp"
@@ -10,16 +10,24 @@ namespace fastpolysem::network {
 template <class T>
 struct Panel {
     T* data;
-    std::ptrdiff_t features, width;
+    std::ptrdiff_t features, width;  // width: from line to line
+    std::ptrdiff_t used;             // of a line's numbers, whole vectors
     T* line(std::ptrdiff_t j) const { return data + j * width; }
-    std::ptrdiff_t size() const { return features * width; }
+    Panel only(std::ptrdiff_t j) const { return {line(j), 1, width, used}; }
 };
 
-// to = f(of's vectors ...), vector by vector; `of` may be `to`.
+// to = f(of's vectors ...), vector by vector; `of` are as wide as `to`, which may be among them.
 template <class T, class F, class... Of>
 FASTPOLYSEM_INLINE void transform(Panel<T> to, F f, Of... of) {
     using P = simd::Pack<T>;
-    for (std::ptrdiff_t e = 0; e < to.size(); e += P::width) f(P::load(of.data + e)...).store(to.data + e);
+    for (std::ptrdiff_t begin = 0; begin < to.features * to.width; begin += to.width)
+        for (std::ptrdiff_t e = begin; e < begin + to.used; e += P::width)
+            f(P::load(of.data + e)...).store(to.data + e);
+}
+
+template <class T>
+void copy(Panel<T> from, Panel<T> to) {
+    transform(to, [](auto a) { return a; }, from);
 }
 
 template <class T>
@@ -54,7 +62,7 @@ void activate_as(const T* bias, Panel<T> z, Panel<T> value) {
     using P = simd::Pack<T>;
     for (std::ptrdiff_t j = 0; j < z.features; ++j) {
         const P b = bias ? P::all(bias[j]) : P::zero();
-        for (std::ptrdiff_t e = j * z.width; e < (j + 1) * z.width; e += P::width) {
+        for (std::ptrdiff_t e = j * z.width; e < j * z.width + z.used; e += P::width) {
             P sum = P::load(z.data + e);
             if (bias) sum = sum + b;
             const Activated<T> a = activated<which>(sum);

@@ -32,7 +32,7 @@ struct LanesStep {
             const std::ptrdiff_t at = one_row ? unit : (row / lane_rows * units + unit) * lane_rows + row % lane_rows;
             return data.data() + at * width;
         }
-        Panel<T> panel(std::ptrdiff_t p) { return {at(p * lane_rows, 0), units, lane_rows * width}; }
+        Panel<T> panel(std::ptrdiff_t p) { return {at(p * lane_rows, 0), units, lane_rows * width, lane_rows * width}; }
     };
 
     std::ptrdiff_t rows = 0;
@@ -97,7 +97,7 @@ class LanesPass {
               value(slope.size()),
               sum(slope.size()),
               outputs(layer.outputs) {}
-        Panel<T> of(Buffer<T>& b) { return {b.data(), outputs, line}; }
+        Panel<T> of(Buffer<T>& b) { return {b.data(), outputs, line, line}; }
         Panel<T> hidden_panel() { return of(hidden); }
     };
 
@@ -118,9 +118,9 @@ class LanesPass {
     static const P* packs(const T* a) { return reinterpret_cast<const P*>(a); }
     static P* packs(T* a) { return reinterpret_cast<P*>(a); }
     std::ptrdiff_t rows_of(std::ptrdiff_t p) const { return std::min(lane_rows, step_->rows - p * lane_rows); }
-    Panel<T> target() { return {target_.data(), s_.n_outputs(), line}; }
+    Panel<T> target() { return {target_.data(), s_.n_outputs(), line, line}; }
     Panel<T> input(std::size_t l) {
-        return l == 0 ? Panel<T>{x_now_, s_.n_inputs(), line} : layers_[l - 1].hidden_panel();
+        return l == 0 ? Panel<T>{x_now_, s_.n_inputs(), line, line} : layers_[l - 1].hidden_panel();
     }
     bool shared_sparse() const { return step_->shared && step_->shared->sparse; }
 
@@ -147,8 +147,8 @@ class LanesPass {
         if (s_.target == Target::absolute) transform(target(), [](P a) { return simd::abs(a); }, input(0));
         else if (s_.target == Target::relu)
             transform(target(), [=](P a) { return simd::select<T>(a > zero, a, zero); }, input(0));
-        else if (s_.target == Target::identity) transform(target(), [](P a) { return a; }, input(0));
-        else if (!step_->shared) transform(target(), [](P a) { return a; }, step_->targets.panel(p));
+        else if (s_.target == Target::identity) copy(input(0), target());
+        else if (!step_->shared) copy(step_->targets.panel(p), target());
         else
             for (std::ptrdiff_t b = 0; b < rows_of(p); ++b) {
                 const T* row = step_->shared->targets->row(step_->shared->table_row(p * lane_rows + b));
@@ -197,7 +197,7 @@ class LanesPass {
             product(w.data, w.column, w.row, packs(input(l).data), layer.outputs, layer.inputs, packs(z.data));
         }
         activate_lanes(layer.activation, layer.bias ? packs(w_->biases[l].row(0)) : nullptr, z, h);
-        if (layer.l1_activations != 0) std::copy_n(h.data, h.size(), a.value.data());
+        if (layer.l1_activations != 0) copy(h, a.of(a.value));
         if (layer.residual) add(h, input(l));
         with_table(step_->noise, l, p, h, [](P x, P y) { return x + y; });
         with_table(step_->dropout, l, p, h, [](P x, P y) { return x * y; });
@@ -222,7 +222,7 @@ class LanesPass {
         if (!tables[l].one_row) return transform(h, f, h, tables[l].panel(p));
         for (std::ptrdiff_t j = 0; j < h.features; ++j) {
             const P one = P::load(tables[l].at(0, j));
-            transform(Panel<T>{h.line(j), 1, line}, [&](P x) { return f(x, one); }, Panel<T>{h.line(j), 1, line});
+            transform(h.only(j), [&](P x) { return f(x, one); }, h.only(j));
         }
     }
 
@@ -241,7 +241,7 @@ class LanesPass {
         State& a = layers_[l];
         const Panel<T> d = a.hidden_panel();
         with_table(step_->dropout, l, p, d, [](P x, P y) { return x * y; });
-        if (layer.residual) std::copy_n(d.data, d.size(), a.sum.data());
+        if (layer.residual) copy(d, a.of(a.sum));
         if (layer.l1_activations != 0) add_signs(d, T(layer.l1_activations * s_.scale), a.of(a.value));
         multiply(d, a.of(a.slope));
         if (!layer.frozen) add_gradients(l, p, packs(d.data));

@@ -7,7 +7,7 @@
 
 namespace fastpolysem::network {
 
-inline constexpr std::ptrdiff_t panel_rows = 64;  // input rows of a panel: whole tiles of both types, on every machine
+inline constexpr std::ptrdiff_t panel_rows = 128;  // input rows of a panel: whole blocks of both types
 
 // A matrix cut into pieces of columns, one after the other, so that a tile's broadcasts read one stream:
 // entry (k, i0 + r) of piece i0 is data[i0 * depth + k * pieces' size + r].
@@ -32,18 +32,24 @@ class PackedColumns {
     }
 
     // out = packed^T y:  out_ib = chain over k of packed[k][i] y[k][b], in panels.
-    void times(const T* y, T* out) const {
-        constexpr std::ptrdiff_t step = Tile<T>::columns;
+    void times(Panel<T> y, T* out) const {
         for (std::ptrdiff_t t = 0; t < pieces_.pieces; ++t) {
             const std::ptrdiff_t i0 = pieces_.begin(t), r = pieces_.begin(t + 1) - i0;
             const T* x = data_.data() + i0 * depth_;
-            for (std::ptrdiff_t b = 0; b < panel_rows; b += step)
-                Tile<T>::template run<Tile<T>::vectors>(int(r), x, r, y + b, panel_rows, depth_,
-                                                        out + i0 * panel_rows + b, panel_rows, false);
+            std::ptrdiff_t b = 0;
+            for (; b + Tile<T>::columns <= y.used; b += Tile<T>::columns)
+                tile<Tile<T>::vectors>(int(r), x, y, b, out, i0);
+            if (b < y.used) tile<1>(int(r), x, y, b, out, i0);
         }
     }
 
   private:
+    template <int vectors>
+    void tile(int r, const T* x, Panel<T> y, std::ptrdiff_t b, T* out, std::ptrdiff_t i0) const {
+        Tile<T>::template run<vectors>(r, x, r, y.data + b, panel_rows, depth_, out + i0 * panel_rows + b, panel_rows,
+                                       false);
+    }
+
     EvenPieces pieces_{1, 1};
     std::ptrdiff_t depth_ = 0;
     Buffer<T> data_;
@@ -97,28 +103,28 @@ class OuterProduct {
     }
 };
 
-// A panel's lines become the columns of `to`, and back; to and from whole blocks.
+// A panel's lines become the columns of `to`, and back; whole blocks.
 template <class T>
-void panel_to_rows(const T* panel, std::ptrdiff_t features, Matrix<T>& to) {
+void panel_to_rows(Panel<T> from, Matrix<T>& to) {
     constexpr int width = simd::Pack<T>::width;
     Block<T> block;
-    for (std::ptrdiff_t j = 0; j < features; j += width)
-        for (std::ptrdiff_t b = 0; b < panel_rows; b += width) {
-            block.load(panel + j * panel_rows + b, panel_rows);
+    for (std::ptrdiff_t j = 0; j < from.features; j += width)
+        for (std::ptrdiff_t b = 0; b < from.used; b += width) {
+            block.load(from.line(j) + b, from.width);
             block.transpose();
             block.store(to.row(b) + j, to.stride);
         }
 }
 
 template <class T>
-void rows_to_panel(const Matrix<T>& from, std::ptrdiff_t features, T* panel) {
+void rows_to_panel(const Matrix<T>& from, Panel<T> to) {
     constexpr int width = simd::Pack<T>::width;
     Block<T> block;
-    for (std::ptrdiff_t j = 0; j < features; j += width)
-        for (std::ptrdiff_t b = 0; b < panel_rows; b += width) {
+    for (std::ptrdiff_t j = 0; j < to.features; j += width)
+        for (std::ptrdiff_t b = 0; b < to.used; b += width) {
             block.load(from.row(b) + j, from.stride);
             block.transpose();
-            block.store(panel + j * panel_rows + b, panel_rows);
+            block.store(to.line(j) + b, to.width);
         }
 }
 

@@ -16,13 +16,13 @@ class RowsPass {
 
   public:
     enum class Order { automatic, panels, layers };
-    static constexpr std::ptrdiff_t second_cache = 1 << 20;  // bytes
+    static constexpr std::ptrdiff_t streamed = 4 << 20;  // bytes a panel may pass over: measured
 
     explicit RowsPass(const Settings& s, Order order = Order::automatic)
         : gradient(s),
           s_(s),
           loss_(s),
-          by_layers_(order == Order::layers || (order == Order::automatic && working_set(s) > second_cache)),
+          by_layers_(order == Order::layers || (order == Order::automatic && working_set(s) > streamed)),
           d_rows_(panel_rows, widest(s)),
           loose_(panel_rows, widest(s)),
           target_(std::size_t(Matrix<T>::padded(s.n_outputs()) * panel_rows)),
@@ -108,13 +108,14 @@ class RowsPass {
     }
 
     std::ptrdiff_t rows_of(std::ptrdiff_t p) const { return std::min(panel_rows, step_->rows - p * panel_rows); }
+    std::ptrdiff_t used(std::ptrdiff_t p) const { return (rows_of(p) + P::width - 1) / P::width * P::width; }
     Panel<T> panel(Buffer<T>& buffer, std::size_t l, std::ptrdiff_t p) {
         const State& a = layers_[l];
-        return {buffer.data() + (by_layers_ ? p : 0) * a.lines * panel_rows, a.outputs, panel_rows};
+        return {buffer.data() + (by_layers_ ? p : 0) * a.lines * panel_rows, a.outputs, panel_rows, used(p)};
     }
     Panel<T> x_panel(std::ptrdiff_t p) {
         const std::ptrdiff_t lines = Matrix<T>::padded(s_.n_inputs());
-        return {x_.data() + (by_layers_ ? p : 0) * lines * panel_rows, s_.n_inputs(), panel_rows};
+        return {x_.data() + (by_layers_ ? p : 0) * lines * panel_rows, s_.n_inputs(), panel_rows, used(p)};
     }
     Panel<T> input(std::size_t l, std::ptrdiff_t p) {
         return l == 0 ? x_panel(p) : panel(layers_[l - 1].hidden, l - 1, p);
@@ -141,13 +142,13 @@ class RowsPass {
         const Panel<T> z = panel(layers_[l].slope, l, p), h = panel(layers_[l].hidden, l, p);
         if (l == 0 && step_->sparse) {
             SparseInputs<T>::forward(*step_, p * panel_rows, rows_of(p), w_->weights[0], loose_);
-            rows_to_panel(loose_, layer.outputs, z.data);
+            rows_to_panel(loose_, z);
         } else {
             if (l == 0) gather(*step_->dense, p, x_panel(p));
-            layers_[l].forward.times(input(l, p).data, z.data);
+            layers_[l].forward.times(input(l, p), z.data);
         }
         activate(layer.activation, layer.bias ? w_->biases[l].row(0) : nullptr, z, h);
-        if (layer.l1_activations != 0) std::copy_n(h.data, h.size(), panel(layers_[l].value, l, p).data);
+        if (layer.l1_activations != 0) copy(h, panel(layers_[l].value, l, p));
         if (layer.residual) add_input(l, p, h);
         if (const Matrix<T>* noise = step_->noise_of(l)) add(h, rows_as_panel(*noise, p));
         if (const Matrix<T>* dropout = step_->dropout_of(l)) multiply(h, rows_as_panel(*dropout, p));
@@ -168,15 +169,16 @@ class RowsPass {
     void gather(const Matrix<T>& table, std::ptrdiff_t p, Panel<T> to) {
         for (std::ptrdiff_t b = 0; b < rows_of(p); ++b)
             std::copy_n(table.row(step_->table_row(p * panel_rows + b)), table.stride, loose_.row(b));
-        rows_to_panel(loose_, table.columns, to.data);
+        rows_to_panel(loose_, to);
     }
 
     // Noise or dropout of a panel: a row for each row shown, or one row for all.
     Panel<T> rows_as_panel(const Matrix<T>& from, std::ptrdiff_t p) {
         for (std::ptrdiff_t b = 0; b < rows_of(p); ++b)
             std::copy_n(from.row(from.rows == 1 ? 0 : p * panel_rows + b), from.stride, loose_.row(b));
-        rows_to_panel(loose_, from.columns, extra_.data());
-        return {extra_.data(), from.columns, panel_rows};
+        const Panel<T> to{extra_.data(), from.columns, panel_rows, used(p)};
+        rows_to_panel(loose_, to);
+        return to;
     }
 
     // From the outputs to dL/dy, in place; adds to the loss before.
@@ -184,7 +186,7 @@ class RowsPass {
         const Panel<T> y = panel(layers_.back().hidden, layers_.size() - 1, p);
         if (loss) add_loss(p, y, *loss);
         if (!want_gradient) return;
-        const Panel<T> target{target_.data(), y.features, panel_rows};
+        const Panel<T> target{target_.data(), y.features, panel_rows, y.used};
         std::int32_t labels[panel_rows];
         std::fill(labels, labels + panel_rows, -1);
         if (step_->labels)
@@ -211,7 +213,7 @@ class RowsPass {
         const Panel<T> x = x_panel(p);
         if (s_.target == Target::absolute) transform(to, [](P a) { return simd::abs(a); }, x);
         else if (s_.target == Target::relu) transform(to, [=](P a) { return simd::select<T>(a > zero, a, zero); }, x);
-        else transform(to, [](P a) { return a; }, x);
+        else copy(x, to);
     }
 
     void add_loss(std::ptrdiff_t p, Panel<T> y, double& loss) {
@@ -237,20 +239,20 @@ class RowsPass {
         const Layer& layer = s_.layers[l];
         const Panel<T> d = panel(layers_[l].hidden, l, p);
         if (const Matrix<T>* dropout = step_->dropout_of(l)) multiply(d, rows_as_panel(*dropout, p));
-        if (layer.residual) std::copy_n(d.data, d.size(), panel(layers_[l].sum, l, p).data);
+        if (layer.residual) copy(d, panel(layers_[l].sum, l, p));
         if (layer.l1_activations != 0) add_signs(d, T(layer.l1_activations * s_.scale), panel(layers_[l].value, l, p));
         multiply(d, panel(layers_[l].slope, l, p));
         if (!layer.frozen) add_gradients(l, p, d);
         if (l <= lowest_) return;
         const Panel<T> below = panel(layers_[l - 1].hidden, l - 1, p);
-        layers_[l].backward.times(d.data, below.data);
+        layers_[l].backward.times(d, below.data);
         if (layer.residual) add(below, panel(layers_[l].sum, l, p));
     }
 
     void add_gradients(std::size_t l, std::ptrdiff_t p, Panel<T> d) {
         const std::ptrdiff_t rows = rows_of(p);
         Matrix<T>& to = s_.tied && l == 1 ? second_gradient_ : gradient.weights[l];
-        panel_to_rows(d.data, d.features, d_rows_);
+        panel_to_rows(d, d_rows_);
         if (s_.layers[l].bias) {
             T* sums = gradient.biases[l].row(0);
             for (std::ptrdiff_t j = 0; j < d.features; j += P::width) {
