@@ -76,7 +76,7 @@ class GenericPass {
             else
                 for (std::ptrdiff_t i = 0; i < layer.inputs; ++i) add_input(i, hidden_[l - 1].row(i)[b]);
         }
-        activate(layer.activation, layer.bias ? w_->biases[l].row(0) : nullptr, panel(z), panel(value_[l]));
+        activate(layer.activation, Bias<T>{layer.bias ? w_->biases[l].row(0) : nullptr}, panel(z), panel(value_[l]));
         const Matrix<T>*noise = step_->noise_of(l), *dropout = step_->dropout_of(l);
         for (std::ptrdiff_t j = 0; j < layer.outputs; ++j)
             for (std::ptrdiff_t b = 0; b < step_->rows; ++b) {
@@ -129,7 +129,8 @@ class GenericPass {
                 d_sum_[l].row(j)[b] = d;
                 const T a = value_[l].row(j)[b];
                 if (l1 != 0) d += a > 0 ? l1 : a < 0 ? -l1 : T(0);
-                d *= slope_[l].row(j)[b];
+                const T slope = slope_[l].row(j)[b];
+                d = layer.activation == Activation::relu ? (slope > 0 ? d : T(0)) : d * slope;
             }
         if (!layer.frozen) layer_gradient(l);
         if (l == 0) return;

@@ -56,24 +56,36 @@ FASTPOLYSEM_INLINE Activated<T> activated(simd::Pack<T> z) {
     }
 }
 
-// z + bias (one number a feature, or null) becomes act'(z); value becomes act(z).
+// What is added to each line: one number, or one vector (a lane for each seed); data may be null.
+template <class T>
+struct Bias {
+    const T* data;
+    bool vectors = false;
+    FASTPOLYSEM_INLINE simd::Pack<T> at(std::ptrdiff_t j) const {
+        using P = simd::Pack<T>;
+        return vectors ? P::load(data + j * P::width) : P::all(data[j]);
+    }
+};
+
+// value = act(z + bias); act'(z + bias) takes the place of z unless value does.
 template <Activation which, class T>
-void activate_as(const T* bias, Panel<T> z, Panel<T> value) {
+void activate_as(Bias<T> bias, Panel<T> z, Panel<T> value) {
     using P = simd::Pack<T>;
+    const bool in_place = z.data == value.data;
     for (std::ptrdiff_t j = 0; j < z.features; ++j) {
-        const P b = bias ? P::all(bias[j]) : P::zero();
+        const P b = bias.data ? bias.at(j) : P::zero();
         for (std::ptrdiff_t e = j * z.width; e < j * z.width + z.used; e += P::width) {
             P sum = P::load(z.data + e);
-            if (bias) sum = sum + b;
+            if (bias.data) sum = sum + b;
             const Activated<T> a = activated<which>(sum);
             a.value.store(value.data + e);
-            a.slope.store(z.data + e);
+            if (!in_place) a.slope.store(z.data + e);
         }
     }
 }
 
 template <class T>
-void activate(Activation activation, const T* bias, Panel<T> z, Panel<T> value) {
+void activate(Activation activation, Bias<T> bias, Panel<T> z, Panel<T> value) {
     switch (activation) {
         case Activation::relu:
             return activate_as<Activation::relu>(bias, z, value);
@@ -84,9 +96,33 @@ void activate(Activation activation, const T* bias, Panel<T> z, Panel<T> value) 
         case Activation::square:
             return activate_as<Activation::square>(bias, z, value);
         case Activation::linear:
-            return activate_as<Activation::linear>(bias, z, value);
+            if (bias.data || z.data != value.data) activate_as<Activation::linear>(bias, z, value);
     }
 }
+
+// d = d act'(z), where `slope` holds act'(z), or act(z) of a relu: d where it is positive, else 0.
+template <class T>
+void times_slope(Activation activation, Panel<T> d, Panel<T> slope) {
+    using P = simd::Pack<T>;
+    const P zero = P::zero();
+    if (activation == Activation::relu)
+        transform(d, [=](P a, P s) { return simd::select<T>(s > zero, a, zero); }, d, slope);
+    else if (activation != Activation::linear) transform(d, [](P a, P s) { return a * s; }, d, slope);
+}
+
+// Where a layer's numbers lie. Only activations whose slope does not show in their value need it stored.
+template <class T>
+struct LayerPanels {
+    Panel<T> z, value;  // before and after the activation; the same place if nothing else needs z
+    Panel<T> d;         // dH, then dZ
+    Panel<T> slope;     // for times_slope
+    // `value_is_kept`: act(z) is what the next layer reads, until this layer's slope is taken
+    LayerPanels(Activation activation, bool value_is_kept, Panel<T> one, Panel<T> other)
+        : z(other), value(one), d(one), slope(other) {
+        if (activation == Activation::linear) z = one;
+        else if (activation == Activation::relu && value_is_kept) z = one, d = other, slope = one;
+    }
+};
 
 template <class T>
 void add(Panel<T> to, Panel<T> what) {

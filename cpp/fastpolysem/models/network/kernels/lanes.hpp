@@ -122,6 +122,15 @@ class LanesPass {
     Panel<T> input(std::size_t l) {
         return l == 0 ? Panel<T>{x_now_, s_.n_inputs(), line, line} : layers_[l - 1].hidden_panel();
     }
+    LayerPanels<T> panels_of(std::size_t l) {
+        State& a = layers_[l];
+        const Layer& layer = s_.layers[l];
+        const bool plain = l + 1 < layers_.size() && !layer.residual && !in(step_->noise, l) && !in(step_->dropout, l);
+        return {layer.activation, plain, a.of(a.hidden), a.of(a.slope)};
+    }
+    static bool in(const std::vector<typename LanesStep<T>::Table>& tables, std::size_t l) {
+        return l < tables.size() && !tables[l].empty();
+    }
     bool shared_sparse() const { return step_->shared && step_->shared->sparse; }
 
     template <class Use>
@@ -184,10 +193,11 @@ class LanesPass {
     void forward(std::size_t l, std::ptrdiff_t p) {
         const Layer& layer = s_.layers[l];
         State& a = layers_[l];
-        const Panel<T> z = a.of(a.slope), h = a.of(a.hidden);
+        const LayerPanels<T> panels = panels_of(l);
+        const Panel<T> z = panels.z, h = panels.value;
         const Place<const P> w = weights(l);
         if (l == 0 && shared_sparse()) {
-            a.slope.clear();
+            std::fill_n(z.data, z.features * line, T(0));
             each_shared_input(p, [&](std::ptrdiff_t b, std::int32_t i, T x) {
                 P* to = packs(z.data) + b;
                 for (std::ptrdiff_t j = 0; j < layer.outputs; ++j)
@@ -196,7 +206,7 @@ class LanesPass {
         } else {
             product(w.data, w.column, w.row, packs(input(l).data), layer.outputs, layer.inputs, packs(z.data));
         }
-        activate_lanes(layer.activation, layer.bias ? packs(w_->biases[l].row(0)) : nullptr, z, h);
+        activate(layer.activation, Bias<T>{layer.bias ? w_->biases[l].row(0) : nullptr, true}, z, h);
         if (layer.l1_activations != 0) copy(h, a.of(a.value));
         if (layer.residual) add(h, input(l));
         with_table(step_->noise, l, p, h, [](P x, P y) { return x + y; });
@@ -218,7 +228,7 @@ class LanesPass {
     template <class F>
     void with_table(std::vector<typename LanesStep<T>::Table>& tables, std::size_t l, std::ptrdiff_t p, Panel<T> h,
                     F f) {
-        if (l >= tables.size() || tables[l].empty()) return;
+        if (!in(tables, l)) return;
         if (!tables[l].one_row) return transform(h, f, h, tables[l].panel(p));
         for (std::ptrdiff_t j = 0; j < h.features; ++j) {
             const P one = P::load(tables[l].at(0, j));
@@ -226,29 +236,20 @@ class LanesPass {
         }
     }
 
-    static void activate_lanes(Activation activation, const P* bias, Panel<T> z, Panel<T> value) {
-        if (bias)
-            for (std::ptrdiff_t j = 0; j < z.features; ++j)
-                for (std::ptrdiff_t b = 0; b < lane_rows; ++b) {
-                    P& x = packs(z.line(j))[b];
-                    x = x + bias[j];
-                }
-        activate<T>(activation, nullptr, z, value);
-    }
-
     void backward(std::size_t l, std::ptrdiff_t p) {
         const Layer& layer = s_.layers[l];
         State& a = layers_[l];
-        const Panel<T> d = a.hidden_panel();
+        const LayerPanels<T> panels = panels_of(l);
+        const Panel<T> d = panels.d;
         with_table(step_->dropout, l, p, d, [](P x, P y) { return x * y; });
         if (layer.residual) copy(d, a.of(a.sum));
         if (layer.l1_activations != 0) add_signs(d, T(layer.l1_activations * s_.scale), a.of(a.value));
-        multiply(d, a.of(a.slope));
+        times_slope(layer.activation, d, panels.slope);
         if (!layer.frozen) add_gradients(l, p, packs(d.data));
         if (l <= lowest_) return;
         const Place<const P> w = weights(l);
-        product(w.data, w.row, w.column, packs(d.data), layer.inputs, layer.outputs, packs(input(l).data));
-        if (layer.residual) add(input(l), a.of(a.sum));
+        product(w.data, w.row, w.column, packs(d.data), layer.inputs, layer.outputs, packs(panels_of(l - 1).d.data));
+        if (layer.residual) add(panels_of(l - 1).d, a.of(a.sum));
     }
 
     void add_gradients(std::size_t l, std::ptrdiff_t p, const P* d) {

@@ -65,8 +65,9 @@ class RowsPass {
   private:
     // A layer's packed weights, and its panels: one, or all of the batch.
     struct State {
-        PackedColumns<T> forward, backward;   // of W_l and of its transpose
-        Buffer<T> slope, hidden, value, sum;  // act'(Z); H, then dH and dZ; act(Z) and dS where options need them
+        PackedColumns<T> forward, backward;  // of W_l and of its transpose
+        Buffer<T> hidden, slope;             // H, act'(Z), dH and dZ: see LayerPanels
+        Buffer<T> value, sum;                // act(Z) and dS where options need them
         std::ptrdiff_t lines, outputs;
         explicit State(const Layer& layer)
             : forward(layer.inputs, layer.outputs),
@@ -113,6 +114,12 @@ class RowsPass {
         const State& a = layers_[l];
         return {buffer.data() + (by_layers_ ? p : 0) * a.lines * panel_rows, a.outputs, panel_rows, used(p)};
     }
+    LayerPanels<T> panels_of(std::size_t l, std::ptrdiff_t p) {
+        const Layer& layer = s_.layers[l];
+        const bool last = l + 1 == layers_.size();
+        const bool plain = !last && !layer.residual && !step_->noise_of(l) && !step_->dropout_of(l);
+        return {layer.activation, plain, panel(layers_[l].hidden, l, p), panel(layers_[l].slope, l, p)};
+    }
     Panel<T> x_panel(std::ptrdiff_t p) {
         const std::ptrdiff_t lines = Matrix<T>::padded(s_.n_inputs());
         return {x_.data() + (by_layers_ ? p : 0) * lines * panel_rows, s_.n_inputs(), panel_rows, used(p)};
@@ -139,7 +146,8 @@ class RowsPass {
 
     void forward(std::size_t l, std::ptrdiff_t p) {
         const Layer& layer = s_.layers[l];
-        const Panel<T> z = panel(layers_[l].slope, l, p), h = panel(layers_[l].hidden, l, p);
+        const LayerPanels<T> panels = panels_of(l, p);
+        const Panel<T> z = panels.z, h = panels.value;
         if (l == 0 && step_->sparse) {
             SparseInputs<T>::forward(*step_, p * panel_rows, rows_of(p), w_->weights[0], loose_);
             rows_to_panel(loose_, z);
@@ -147,7 +155,7 @@ class RowsPass {
             if (l == 0) gather(*step_->dense, p, x_panel(p));
             layers_[l].forward.times(input(l, p), z.data);
         }
-        activate(layer.activation, layer.bias ? w_->biases[l].row(0) : nullptr, z, h);
+        activate(layer.activation, Bias<T>{layer.bias ? w_->biases[l].row(0) : nullptr}, z, h);
         if (layer.l1_activations != 0) copy(h, panel(layers_[l].value, l, p));
         if (layer.residual) add_input(l, p, h);
         if (const Matrix<T>* noise = step_->noise_of(l)) add(h, rows_as_panel(*noise, p));
@@ -237,14 +245,15 @@ class RowsPass {
     // From dH_l (the last layer: dL/dy) to the layer's gradients and dH_{l-1}.
     void backward(std::size_t l, std::ptrdiff_t p) {
         const Layer& layer = s_.layers[l];
-        const Panel<T> d = panel(layers_[l].hidden, l, p);
+        const LayerPanels<T> panels = panels_of(l, p);
+        const Panel<T> d = panels.d;
         if (const Matrix<T>* dropout = step_->dropout_of(l)) multiply(d, rows_as_panel(*dropout, p));
         if (layer.residual) copy(d, panel(layers_[l].sum, l, p));
         if (layer.l1_activations != 0) add_signs(d, T(layer.l1_activations * s_.scale), panel(layers_[l].value, l, p));
-        multiply(d, panel(layers_[l].slope, l, p));
+        times_slope(layer.activation, d, panels.slope);
         if (!layer.frozen) add_gradients(l, p, d);
         if (l <= lowest_) return;
-        const Panel<T> below = panel(layers_[l - 1].hidden, l - 1, p);
+        const Panel<T> below = panels_of(l - 1, p).d;
         layers_[l].backward.times(d, below.data);
         if (layer.residual) add(below, panel(layers_[l].sum, l, p));
     }
