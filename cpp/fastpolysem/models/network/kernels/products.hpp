@@ -103,6 +103,27 @@ class OuterProduct {
     }
 };
 
+// sums_j += the rows' entries j, one row after the other; some vectors at a time, since additions wait for each other.
+template <int V, class T>
+FASTPOLYSEM_INLINE void add_row_vectors(const T* from, std::ptrdiff_t stride, std::ptrdiff_t rows, T* sums) {
+    using P = simd::Pack<T>;
+    P sum[V];
+    for (int v = 0; v < V; ++v) sum[v] = P::load(sums + v * P::width);
+    for (std::ptrdiff_t b = 0; b < rows; ++b, from += stride)
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) sum[v] = sum[v] + P::load(from + v * P::width);
+    for (int v = 0; v < V; ++v) sum[v].store(sums + v * P::width);
+}
+
+template <class T>
+void add_rows(const Matrix<T>& from, std::ptrdiff_t rows, Matrix<T>& sums) {
+    constexpr int width = simd::Pack<T>::width, together = 4;
+    std::ptrdiff_t j = 0;
+    for (; j + (together - 1) * width < sums.columns; j += together * width)
+        add_row_vectors<together>(from.row(0) + j, from.stride, rows, sums.row(0) + j);
+    for (; j < sums.columns; j += width) add_row_vectors<1>(from.row(0) + j, from.stride, rows, sums.row(0) + j);
+}
+
 // A panel's lines become the columns of `to`, and back; whole blocks.
 template <class T>
 void panel_to_rows(Panel<T> from, Matrix<T>& to) {

@@ -262,14 +262,7 @@ class RowsPass {
         const std::ptrdiff_t rows = rows_of(p);
         Matrix<T>& to = s_.tied && l == 1 ? second_gradient_ : gradient.weights[l];
         panel_to_rows(d, d_rows_);
-        if (s_.layers[l].bias) {
-            T* sums = gradient.biases[l].row(0);
-            for (std::ptrdiff_t j = 0; j < d.features; j += P::width) {
-                P sum = P::load(sums + j);
-                for (std::ptrdiff_t b = 0; b < rows; ++b) sum = sum + P::load(d_rows_.row(b) + j);
-                sum.store(sums + j);
-            }
-        }
+        if (s_.layers[l].bias) add_rows(d_rows_, rows, gradient.biases[l]);
         if (l == 0 && step_->sparse) SparseInputs<T>::backward(*step_, p * panel_rows, rows, d_rows_, to);
         else OuterProduct<T>::add(input(l, p).data, d_rows_, rows, to);
     }
