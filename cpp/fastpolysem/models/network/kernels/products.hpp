@@ -27,7 +27,10 @@ class PackedColumns {
         for (std::ptrdiff_t t = 0; t < pieces_.pieces; ++t) {
             const std::ptrdiff_t i0 = pieces_.begin(t), r = pieces_.begin(t + 1) - i0;
             T* to = data_.data() + i0 * depth_;
-            for (std::ptrdiff_t k = 0; k < depth_; ++k, to += r) std::copy_n(from + k * stride + i0, r, to);
+            const T* row = from + i0;
+            for (std::ptrdiff_t k = 0; k + 1 < depth_; ++k, to += r, row += stride)
+                for (std::ptrdiff_t v = 0; v < r; v += P::width) P::load(row + v).store(to + v);
+            std::copy_n(row, r, to);  // nothing may lie behind the last row
         }
     }
 
