@@ -65,12 +65,12 @@ class LanesPass {
         for (std::ptrdiff_t p = 0; p * lane_rows < step.rows && !pulse.stopped(); ++p) {
             take_inputs(p);
             for (std::size_t l = 0; l < layers_.size(); ++l) forward(l, p);
-            take_targets(p);
-            if (losses) add_losses(p, losses);
+            const Panel<T> y = layers_.back().hidden_panel(), targets = targets_of(p);
+            if (s_.loss == Loss::cross_entropy) take_labels(p);
+            if (losses) add_losses(p, y, targets, losses);
             if (!want_gradient) continue;
-            const Panel<T> y = layers_.back().hidden_panel();
-            if (s_.loss == Loss::power) transform(y, [](P a, P t) { return a - t; }, y, target());
-            loss_(y, target(), labels_.data());
+            if (s_.loss == Loss::power) transform(y, [](P a, P t) { return a - t; }, y, targets);
+            loss_(y, targets, labels_.data());
             for (std::size_t l = layers_.size(); l-- > lowest_;) backward(l, p);
         }
         if (s_.tied && want_gradient) add_second_gradient();
@@ -118,7 +118,6 @@ class LanesPass {
     static const P* packs(const T* a) { return reinterpret_cast<const P*>(a); }
     static P* packs(T* a) { return reinterpret_cast<P*>(a); }
     std::ptrdiff_t rows_of(std::ptrdiff_t p) const { return std::min(lane_rows, step_->rows - p * lane_rows); }
-    Panel<T> target() { return {target_.data(), s_.n_outputs(), line, line}; }
     Panel<T> input(std::size_t l) {
         return l == 0 ? Panel<T>{x_now_, s_.n_inputs(), line, line} : layers_[l - 1].hidden_panel();
     }
@@ -150,20 +149,22 @@ class LanesPass {
             p, [&](std::ptrdiff_t b, std::int32_t i, T x) { P::all(x).store(x_.data() + i * line + b * width); });
     }
 
-    void take_targets(std::ptrdiff_t p) {
-        if (s_.loss == Loss::cross_entropy) return take_labels(p);
+    // The panel's targets, where they are already or put together.
+    Panel<T> targets_of(std::ptrdiff_t p) {
         const P zero = P::zero();
-        if (s_.target == Target::absolute) transform(target(), [](P a) { return simd::abs(a); }, input(0));
+        const Panel<T> to{target_.data(), s_.n_outputs(), line, line};
+        if (s_.loss == Loss::cross_entropy) return to;
+        if (s_.target == Target::identity) return input(0);
+        if (s_.target == Target::given && !step_->shared) return step_->targets.panel(p);
+        if (s_.target == Target::absolute) transform(to, [](P a) { return simd::abs(a); }, input(0));
         else if (s_.target == Target::relu)
-            transform(target(), [=](P a) { return simd::select<T>(a > zero, a, zero); }, input(0));
-        else if (s_.target == Target::identity) copy(input(0), target());
-        else if (!step_->shared) copy(step_->targets.panel(p), target());
+            transform(to, [=](P a) { return simd::select<T>(a > zero, a, zero); }, input(0));
         else
             for (std::ptrdiff_t b = 0; b < rows_of(p); ++b) {
                 const T* row = step_->shared->targets->row(step_->shared->table_row(p * lane_rows + b));
-                for (std::ptrdiff_t j = 0; j < s_.n_outputs(); ++j)
-                    P::all(row[j]).store(target_.data() + j * line + b * width);
+                for (std::ptrdiff_t j = 0; j < s_.n_outputs(); ++j) P::all(row[j]).store(to.line(j) + b * width);
             }
+        return to;
     }
 
     void take_labels(std::ptrdiff_t p) {
@@ -292,14 +293,13 @@ class LanesPass {
             }
     }
 
-    void add_losses(std::ptrdiff_t p, double* losses) {
-        const Panel<T> y = layers_.back().hidden_panel();
+    void add_losses(std::ptrdiff_t p, Panel<T> y, Panel<T> targets, double* losses) {
         for (std::ptrdiff_t b = 0; b < rows_of(p); ++b)
             for (std::ptrdiff_t lane = 0; lane < width; ++lane) {
                 const std::ptrdiff_t at = b * width + lane;
                 loss_.add_row(
                     losses[lane], [&](std::ptrdiff_t j) { return y.line(j)[at]; },
-                    [&](std::ptrdiff_t j) { return target_[std::size_t(j * line + at)]; }, labels_[std::size_t(at)]);
+                    [&](std::ptrdiff_t j) { return targets.line(j)[at]; }, labels_[std::size_t(at)]);
             }
     }
 

@@ -197,23 +197,22 @@ class RowsPass {
         const Panel<T> y = panel(layers_.back().hidden, layers_.size() - 1, p);
         if (loss) add_loss(p, y, *loss);
         if (!want_gradient) return;
-        const Panel<T> target{target_.data(), y.features, panel_rows, y.used};
         std::int32_t labels[panel_rows];
         std::fill(labels, labels + panel_rows, -1);
         if (step_->labels)
             for (std::ptrdiff_t b = 0; b < rows_of(p); ++b)
                 labels[b] = step_->labels[step_->table_row(p * panel_rows + b)];
-        if (s_.loss != Loss::cross_entropy) take_targets(p, y, target);
-        loss_(y, target, labels);
+        const Panel<T> empty{target_.data(), y.features, panel_rows, y.used};
+        loss_(y, s_.loss == Loss::cross_entropy ? empty : take_targets(p, y, empty), labels);
     }
 
-    // Power losses: subtracts the targets from y; binary cross-entropy: puts them into `target`.
-    void take_targets(std::ptrdiff_t p, Panel<T> y, Panel<T> target) {
+    // Power losses: subtracts the targets from y; binary cross-entropy: returns them, in `target` or where they are.
+    Panel<T> take_targets(std::ptrdiff_t p, Panel<T> y, Panel<T> target) {
         const bool power = s_.loss == Loss::power;
         if (s_.target == Target::given || step_->dense) {
-            targets_of(p, target);
+            target = targets_of(p, target);
             if (power) transform(y, [](P a, P t) { return a - t; }, y, target);
-            return;
+            return target;
         }
         if (!power) target_.clear();
         each_input_of(p, [&](std::ptrdiff_t b, std::int32_t i, T x) {  // elsewhere the target is 0
@@ -221,15 +220,18 @@ class RowsPass {
             if (power) y.line(i)[b] -= t;
             else target.line(i)[b] = t;
         });
+        return target;
     }
 
-    void targets_of(std::ptrdiff_t p, Panel<T> to) {
-        if (s_.target == Target::given) return gather(*step_->targets, p, to);
+    // Targets that are given, or those of dense inputs.
+    Panel<T> targets_of(std::ptrdiff_t p, Panel<T> to) {
         const P zero = P::zero();
         const Panel<T> x = x_panel(p);
-        if (s_.target == Target::absolute) transform(to, [](P a) { return simd::abs(a); }, x);
-        else if (s_.target == Target::relu) transform(to, [=](P a) { return simd::select<T>(a > zero, a, zero); }, x);
-        else copy(x, to);
+        if (s_.target == Target::identity) return x;
+        if (s_.target == Target::given) gather(*step_->targets, p, to);
+        else if (s_.target == Target::absolute) transform(to, [](P a) { return simd::abs(a); }, x);
+        else transform(to, [=](P a) { return simd::select<T>(a > zero, a, zero); }, x);
+        return to;
     }
 
     void add_loss(std::ptrdiff_t p, Panel<T> y, double& loss) {
