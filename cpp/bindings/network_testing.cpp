@@ -335,9 +335,7 @@ py::tuple lanes(const py::dict& settings, const py::list& weights, const py::lis
     return py::make_tuple(loss, gradients, ends);
 }
 
-double seconds() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Least seconds of a pass and of an update (of one seed), and the peak of the same minute in flops a second.
 template <class T, class OnePass, class OneUpdate>
