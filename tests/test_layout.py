@@ -14,11 +14,12 @@ BELOW = {
     "infra": set(),
     "linalg": {"infra"},
     "random": {"infra"},
+    "math": {"infra"},
     "sampling": {"infra", "random"},
     "optimizers": {"infra"},
     "training": {"infra", "optimizers"},
     "encoding": {"infra", "random"},
-    "models": {"infra", "linalg", "random", "sampling", "optimizers", "training"},
+    "models": {"infra", "linalg", "random", "math", "sampling", "optimizers", "training"},
 }
 PARTS = ("model", "passes", "measures", "kernels")  # of a family, from the bottom up
 

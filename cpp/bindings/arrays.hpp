@@ -10,7 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "fastpolysem/models/autoencoder/model/settings.hpp"
+#include "fastpolysem/infra/dtype.hpp"
+#include "fastpolysem/sampling/inputs.hpp"
 
 namespace fastpolysem::bindings {
 
@@ -43,7 +44,7 @@ T* fresh_or_null(const py::object& array) {
 // Calls body(T{}) with the settings' number type.
 template <class Settings, class Body>
 auto with_dtype(const Settings& s, Body body) {
-    return s.dtype == autoencoder::Dtype::float32 ? body(float{}) : body(double{});
+    return s.dtype == Dtype::float32 ? body(float{}) : body(double{});
 }
 
 // get(row) of each row.

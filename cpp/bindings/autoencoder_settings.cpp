@@ -1,5 +1,6 @@
 // The autoencoder's settings as a class of Python. Names are checked here, numbers in Python.
 #include "arrays.hpp"
+#include "fastpolysem/models/autoencoder/model/settings.hpp"
 #include "module.hpp"
 
 namespace fastpolysem::bindings {

@@ -1,81 +1,22 @@
 // Training, and the counts of weights of any origin.
-#include "arrays.hpp"
-#include "computation.hpp"
 #include "fastpolysem/models/autoencoder/kernels/table.hpp"
 #include "module.hpp"
+#include "training.hpp"
 
 namespace fastpolysem::bindings {
 namespace {
 
 using namespace autoencoder;
 
-Shape shape_of(py::ssize_t count, py::ssize_t rows, py::ssize_t columns, bool is_vector) {
-    return is_vector ? Shape{count, columns} : Shape{count, rows, columns};
-}
-
-// Where a task finds its initial weights and puts its final ones: arrays by name.
 template <class T>
-void set_weights(Task<T>& task, const py::dict& initial, bool return_weights, py::dict& final_weights) {
-    Parameters<T> none;
-    for (const Parameter<T>& p : none.list(task.settings)) {
-        const py::str name(p.name);
-        if (!initial.empty())
-            task.initial_weights.push_back(initial.contains(name) ? entries<T>(initial[name]) : nullptr);
-        if (!return_weights) continue;
-        Array<T> array(shape_of(task.count, p.rows, p.columns, p.is_vector));
-        task.final_weights.push_back(array.mutable_data());
-        final_weights[name] = array;
-    }
-}
-
-int threads_to_use(int wanted) {
-    const int there = training::startable_threads(wanted);
-    const std::string message = "train: " + std::to_string(there) + " of " + std::to_string(wanted) +
-                                " threads can be started (a limit on processes or memory); training uses these";
-    if (there < wanted && PyErr_WarnEx(PyExc_RuntimeWarning, message.c_str(), 1) != 0) throw py::error_already_set();
-    return there;
-}
-
-py::dict table_of(std::vector<Outcome>& outcomes) {
-    py::dict table;
-    for (const auto& column : columns())
-        std::visit([&](const auto& value) { table[py::str(column.name)] = column_of(outcomes, value); }, column.value);
-    return table;
-}
-
-template <class T>
-py::dict train_as(const Settings& s, const Array<std::uint64_t>& seeds, const py::dict& initial_weights,
-                  const py::object& noise_sequence, const std::vector<std::string>& metrics,
-                  const Array<std::int64_t>& record_steps, bool return_weights, int num_threads,
-                  const std::string& kernel, const py::object& progress) {
+py::dict train_as(const Settings& s, const py::object& noise_sequence, const TrainingCall& call) {
     Task<T> task;
     task.settings = s;
-    task.seeds = seeds.data();
-    task.count = seeds.size();
-    task.record_steps.assign(record_steps.data(), record_steps.data() + record_steps.size());
-    std::vector<Outcome> outcomes(static_cast<std::size_t>(task.count));
-    task.outcomes = outcomes.data();
-    py::dict history, weights;
-    for (const auto& name : metrics) {
-        task.metrics.push_back(parse<Metric>("metrics", name));
-        Array<double> column(Shape{task.count, record_steps.size()});
-        task.history.push_back(column.mutable_data());
-        history[py::str(name)] = column;
-    }
-    set_weights(task, initial_weights, return_weights, weights);
     task.given.data = entries_or_null<T>(noise_sequence);
     if (task.given.data) task.given.sets = py::reinterpret_borrow<py::array>(noise_sequence).shape(0);
-    const KernelEntry& chosen = kernels().choose(s, kernel, task.count);
-    const std::int64_t width = chosen.width(s.dtype == Dtype::float64), groups = (task.count + width - 1) / width;
-    task.threads = threads_to_use(int(std::min<std::int64_t>(num_threads, std::max<std::int64_t>(groups, 1))));
-
-    compute(progress, [&](StopSource& source) { chosen.train(task, source); });
-
-    py::dict result = table_of(outcomes);
-    result["history"] = history;
-    result["kernel"] = chosen.name;
-    result["weights"] = weights;
-    return result;
+    return train_task(
+        task, kernels(), columns(), call, [](const std::string& name) { return parse<Metric>("metrics", name); },
+        [](StopSource&) {});
 }
 
 py::dict train(const Settings& s, const Array<std::uint64_t>& seeds, const py::dict& initial_weights,
@@ -83,8 +24,9 @@ py::dict train(const Settings& s, const Array<std::uint64_t>& seeds, const py::d
                const Array<std::int64_t>& record_steps, bool return_weights, int num_threads, const std::string& kernel,
                const py::object& progress) {
     return with_dtype(s, [&](auto type) {
-        return train_as<decltype(type)>(s, seeds, initial_weights, noise_sequence, metrics, record_steps,
-                                        return_weights, num_threads, kernel, progress);
+        return train_as<decltype(type)>(
+            s, noise_sequence,
+            {seeds, initial_weights, metrics, record_steps, return_weights, num_threads, kernel, progress});
     });
 }
 

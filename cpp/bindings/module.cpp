@@ -14,5 +14,9 @@ PYBIND11_MODULE(FASTPOLYSEM_MODULE, m, pybind11::mod_gil_not_used()) {
     add_draws(m);
     add_encoding(m);
     add_random(m);
+    add_network_settings(m);
+    add_network_training(m);
+    add_network_objective(m);
+    add_network_draws(m);
     add_primitives_for_tests(m);
 }

@@ -12,6 +12,11 @@ void add_objective(pybind11::module_& m);             // autoencoder_objective.c
 void add_draws(pybind11::module_& m);                 // autoencoder_draws.cpp
 void add_encoding(pybind11::module_& m);              // encoding.cpp
 void add_random(pybind11::module_& m);                // random.cpp
+void add_network_settings(pybind11::module_& m);      // network_settings.cpp
+void add_network_training(pybind11::module_& m);      // network_training.cpp
+void add_network_objective(pybind11::module_& m);     // network_objective.cpp
+void add_network_draws(pybind11::module_& m);         // network_draws.cpp
 void add_primitives_for_tests(pybind11::module_& m);  // testing.cpp
+void add_networks_for_tests(pybind11::module_& m);    // network_testing.cpp, into the former's submodule
 
 }  // namespace fastpolysem::bindings

@@ -1,24 +1,14 @@
-// What the tests of the networks' core call: elementary functions, single passes, short runs, timings. Not installed.
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
-
-#include <chrono>
-
-#include "fastpolysem/kernels/peak.hpp"
+// The networks' passes, updates and elementary functions one by one: for the package's tests.
+#include "arrays.hpp"
 #include "fastpolysem/math/elementary.hpp"
-#include "fastpolysem/models/network/generic.hpp"
-#include "fastpolysem/models/network/kernels/lanes.hpp"
-#include "fastpolysem/models/network/kernels/rows.hpp"
-#include "fastpolysem/models/network/update.hpp"
+#include "fastpolysem/models/network/passes/generic_pass.hpp"
+#include "fastpolysem/models/network/passes/lanes_pass.hpp"
+#include "fastpolysem/models/network/passes/rows_pass.hpp"
+#include "fastpolysem/models/network/passes/update.hpp"
+#include "module.hpp"
 
-namespace py = pybind11;
-using namespace fastpolysem;
-
+namespace fastpolysem::bindings {
 namespace {
-
-template <class T>
-using Array = py::array_t<T, py::array::c_style | py::array::forcecast>;
 
 template <class T>
 simd::Pack<T> call(const std::string& name, simd::Pack<T> x) {
@@ -83,12 +73,18 @@ network::Settings settings_of(const py::dict& d) {
     s.power = get(d, "power", 2.0);
     s.importance = get(d, "importance", std::vector<double>{});
     s.scale = get(d, "scale", 1.0);
+    const auto rule = name_in<Rule>(d, "rule", {"sgd", "momentum", "adam"});
+    s.optimizer = rule == Rule::adam ? fastpolysem::Optimizer::adamw : fastpolysem::Optimizer::sgd;
+    s.momentum = rule == Rule::momentum ? get(d, "momentum", 0.9) : 0;
+    s.learning_rate = get(d, "learning_rate", 0.01);
+    s.weight_decay = rule == Rule::adam ? get(d, "weight_decay", 0.01) : 0;
+    if (get(d, "orthant", false)) s.l1_update = L1Update::orthant;
     return s;
 }
 
 template <class T>
 Matrix<T> matrix_of(const py::handle& object) {
-    const Array<T> a = Array<T>::ensure(object);
+    const auto a = py::array_t<T, py::array::c_style | py::array::forcecast>::ensure(object);
     if (!a) throw py::type_error("not an array");
     const bool row = a.ndim() == 1;
     Matrix<T> m(row ? 1 : a.shape(0), a.shape(row ? 0 : 1));
@@ -162,44 +158,13 @@ struct Data {
     }
 };
 
-struct Rates {
-    Rule rule;
-    double learning_rate, momentum, weight_decay, beta1, beta2, epsilon;
-    explicit Rates(const py::dict& d)
-        : rule(name_in<Rule>(d, "rule", {"sgd", "momentum", "adam"})),
-          learning_rate(get(d, "learning_rate", 0.01)),
-          momentum(get(d, "momentum", 0.9)),
-          weight_decay(get(d, "weight_decay", 0.01)),
-          beta1(get(d, "beta1", 0.9)),
-          beta2(get(d, "beta2", 0.999)),
-          epsilon(get(d, "epsilon", 1e-8)) {}
-
-    template <class T>
-    network::StepScalars<T> at(int step) const {
-        network::StepScalars<T> scalars;
-        StepConstants<T>& c = scalars.constants;
-        c.learning_rate = T(learning_rate);
-        c.momentum = T(momentum);
-        c.decay_factor = T(1 - learning_rate * weight_decay);
-        c.one_minus_beta1 = T(1 - beta1);
-        c.beta2 = T(beta2);
-        c.one_minus_beta2 = T(1 - beta2);
-        c.epsilon = T(epsilon);
-        double power1 = 1, power2 = 1;
-        for (int t = 0; t <= step; ++t) power1 *= beta1, power2 *= beta2;
-        c.step_size = T(learning_rate / (1 - power1));
-        c.inverse_sqrt_correction = T(1 / std::sqrt(1 - power2));
-        return scalars;
-    }
-};
-
 template <class T>
 struct Pass {  // either of the kernels
     network::GenericPass<T> generic;
     network::RowsPass<T> rows;
     bool plain;
-    Stopper stopper;
-    Pulse pulse{stopper, false};
+    StopSource source;
+    StopToken stop{source, false};
     Pass(const network::Settings& s, const std::string& kernel)
         : generic(s),
           rows(s, kernel == "panels"   ? network::RowsPass<T>::Order::panels
@@ -207,7 +172,7 @@ struct Pass {  // either of the kernels
                                        : network::RowsPass<T>::Order::automatic),
           plain(kernel == "generic") {}
     double operator()(const network::Parameters<T>& w, const network::Step<T>& step, bool loss) {
-        return plain ? generic(w, step, loss) : rows(w, step, loss, true, pulse);
+        return plain ? generic(w, step, loss, true, stop) : rows(w, step, loss, true, stop);
     }
     network::Parameters<T>& gradient() { return plain ? generic.gradient : rows.gradient; }
 };
@@ -219,7 +184,7 @@ py::tuple gradient(const std::string& kernel, const py::dict& settings, const py
     const auto w = parameters_of<T>(s, weights);
     const Data<T> d(data);
     Pass<T> pass(s, kernel);
-    const double loss = pass(w, d.step, true);
+    const double loss = s.scale * pass(w, d.step, true);
     return py::make_tuple(loss, parameters_to(pass.gradient()));
 }
 
@@ -231,11 +196,11 @@ py::tuple after(const std::string& kernel, const py::dict& settings, const py::t
     auto w = parameters_of<T>(s, weights);
     const Data<T> d(data);
     Pass<T> pass(s, kernel);
-    const Rates rates(settings);
-    network::Optimizer<T> optimizer(s, rates.rule, get(settings, "orthant", false));
+    network::Schedules<T> schedules(s);
+    network::Optimizer<T> optimizer(s);
     for (int t = 0; t < steps; ++t) {
         pass(w, d.step, false);
-        optimizer(w, pass.gradient(), rates.at<T>(t));
+        optimizer(w, pass.gradient(), schedules.next(t));
     }
     return use(w, optimizer);
 }
@@ -264,8 +229,8 @@ struct Lanes {
     network::Parameters<T> weights, own;
     std::vector<std::unique_ptr<Data<T>>> data;
     network::LanesStep<T> step;
-    Stopper stopper;
-    Pulse pulse{stopper, false};
+    StopSource source;
+    StopToken stop{source, false};
 
     Lanes(const network::Settings& s, const py::list& w, const py::list& d, bool shared)
         : pass(s), weights(pass.lane_settings), own(s) {
@@ -291,7 +256,7 @@ struct Lanes {
     void fill_inputs(const network::Settings& s, const network::Step<T>& first) {
         step.inputs = Table(step.rows, s.n_inputs());
         if (first.targets) step.targets = Table(step.rows, s.n_outputs());
-        step.labels.assign(std::size_t(step.rows * width), -1);
+        if (first.labels) step.labels.assign(std::size_t(step.rows * width), -1);
         for (int lane = 0; lane < width; ++lane)
             for (std::ptrdiff_t b = 0; b < step.rows; ++b) {
                 const network::Step<T>& one = data[std::size_t(lane)]->step;
@@ -318,68 +283,26 @@ template <class T>
 py::tuple lanes(const py::dict& settings, const py::list& weights, const py::list& data, int steps, bool shared) {
     const network::Settings s = settings_of(settings);
     Lanes<T> a(s, weights, data, shared);
-    const Rates rates(settings);
-    network::Optimizer<T> optimizer(a.pass.lane_settings, rates.rule, get(settings, "orthant", false));
+    network::Schedules<T> schedules(s);
+    network::Optimizer<T> optimizer(a.pass.lane_settings);
     double losses[Lanes<T>::width] = {};
-    a.pass(a.weights, a.step, losses, true, a.pulse);
+    a.pass(a.weights, a.step, losses, true, a.stop);
     py::list loss, gradients, ends;
     for (int lane = 0; lane < a.width; ++lane) {
-        loss.append(losses[lane]);
+        loss.append(s.scale * losses[lane]);
         gradients.append(a.read(lane, a.pass.gradient));
     }
     for (int t = 0; t < steps; ++t) {
-        a.pass(a.weights, a.step, nullptr, true, a.pulse);
-        optimizer(a.weights, a.pass.gradient, rates.at<T>(t));
+        a.pass(a.weights, a.step, nullptr, true, a.stop);
+        optimizer(a.weights, a.pass.gradient, schedules.next(t));
     }
     for (int lane = 0; lane < a.width; ++lane) ends.append(a.read(lane, a.weights));
     return py::make_tuple(loss, gradients, ends);
 }
 
-double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-// Least seconds of a pass and of an update (of one seed), and the peak of the same minute in flops a second.
-template <class T, class OnePass, class OneUpdate>
-py::dict timed(int repeats, int seeds, OnePass pass, OneUpdate update) {
-    double least_pass = 1e9, least_update = 1e9;
-    for (int i = 0; i < repeats; ++i) {
-        const double begin = seconds();
-        pass();
-        const double middle = seconds();
-        update();
-        least_pass = std::min(least_pass, middle - begin);
-        least_update = std::min(least_update, seconds() - middle);
-    }
-    py::dict result;
-    result["pass"] = least_pass / seeds;
-    result["update"] = least_update / seeds;
-    result["peak"] = fma_peak<T>();
-    return result;
-}
-
-template <class T>
-py::dict time(const std::string& kernel, const py::dict& settings, const py::tuple& weights, const py::dict& data,
-              int repeats) {
-    const network::Settings s = settings_of(settings);
-    const auto scalars = Rates(settings).at<T>(100);
-    if (kernel == "lanes" || kernel == "shared") {
-        py::list w, d;
-        w.append(weights), d.append(data);
-        Lanes<T> a(s, w, d, kernel == "shared");
-        network::Optimizer<T> optimizer(a.pass.lane_settings, Rule::adam, false);
-        return timed<T>(
-            repeats, a.width, [&] { a.pass(a.weights, a.step, nullptr, true, a.pulse); },
-            [&] { optimizer(a.weights, a.pass.gradient, scalars); });
-    }
-    auto w = parameters_of<T>(s, weights);
-    const Data<T> d(data);
-    Pass<T> pass(s, kernel);
-    network::Optimizer<T> optimizer(s, Rule::adam, false);
-    return timed<T>(repeats, 1, [&] { pass(w, d.step, false); }, [&] { optimizer(w, pass.gradient(), scalars); });
-}
-
 }  // namespace
 
-PYBIND11_MODULE(FASTPOLYSEM_MODULE, m) {
+void add_networks_for_tests(py::module_& m) {
     m.def("gradient_f32", &gradient<float>);
     m.def("gradient_f64", &gradient<double>);
     m.def("lanes_f32", &lanes<float>);
@@ -387,9 +310,9 @@ PYBIND11_MODULE(FASTPOLYSEM_MODULE, m) {
     m.def("moments_f32", &moments<float>);
     m.def("run_f32", &run<float>);
     m.def("run_f64", &run<double>);
-    m.def("time_f32", &time<float>);
-    m.def("time_f64", &time<double>);
     m.def("elementary_f32", &elementary<float>);
     m.def("elementary_f64", &elementary<double>);
     m.def("cos_pi", py::vectorize(&math::cos_pi));
 }
+
+}  // namespace fastpolysem::bindings

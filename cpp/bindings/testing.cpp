@@ -126,6 +126,7 @@ void add_primitives_for_tests(py::module_& m) {
     t.def("float_environment", &FloatEnvironment::read);
     t.def("set_float_environment", &FloatEnvironment::write);
     t.def("startable_threads", &training::startable_threads);
+    add_networks_for_tests(t);
 }
 
 }  // namespace fastpolysem::bindings

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -169,6 +170,18 @@ FASTPOLYSEM_INLINE int compress(unsigned bits, Pack<T> a, T* to) {
     for (; bits; bits &= bits - 1) to[count++] = a.v[__builtin_ctz(bits)];
     return count;
 #endif
+}
+
+// a0 b0 a1 b1 ...: the first half of them, and the second.
+template <class T, int... I>
+FASTPOLYSEM_INLINE void zip(Pack<T> a, Pack<T> b, Pack<T>& low, Pack<T>& high, std::integer_sequence<int, I...>) {
+    constexpr int width = Pack<T>::width;
+    low.v = __builtin_shufflevector(a.v, b.v, (I % 2 ? width + I / 2 : I / 2)...);
+    high.v = __builtin_shufflevector(a.v, b.v, (width / 2 + (I % 2 ? width + I / 2 : I / 2))...);
+}
+template <class T>
+FASTPOLYSEM_INLINE void zip(Pack<T> a, Pack<T> b, Pack<T>& low, Pack<T>& high) {
+    zip(a, b, low, high, std::make_integer_sequence<int, Pack<T>::width>{});
 }
 
 template <class T>

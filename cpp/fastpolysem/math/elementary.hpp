@@ -2,8 +2,8 @@
 // Errors are in units in the last place of the exact result, over the whole range and the same for float and double.
 #pragma once
 
-#include "../kernels/simd.hpp"
-#include "coefficients.hpp"
+#include "fastpolysem/infra/simd.hpp"
+#include "fastpolysem/math/coefficients.hpp"
 
 namespace fastpolysem::math {
 

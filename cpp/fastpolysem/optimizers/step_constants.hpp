@@ -10,6 +10,7 @@ namespace fastpolysem {
 
 enum class Optimizer { sgd, adam, adamw };
 enum class L1Update { subgradient, orthant };
+enum class L1Target { weights, activations };
 template <>
 struct Names<Optimizer> {
     static constexpr const char* all[] = {"sgd", "adam", "adamw"};
@@ -17,6 +18,10 @@ struct Names<Optimizer> {
 template <>
 struct Names<L1Update> {
     static constexpr const char* all[] = {"subgradient", "orthant"};
+};
+template <>
+struct Names<L1Target> {
+    static constexpr const char* all[] = {"weights", "activations"};
 };
 
 struct OptimizerSettings {

@@ -15,6 +15,8 @@
 
 namespace fastpolysem::random {
 
+using simd::Pack;
+
 // Each family of models has a number of its own, for ever, so that no two share a stream.
 enum class Family : std::uint32_t { autoencoder = 0, network = 1 };
 
@@ -60,6 +62,26 @@ struct LanesPosition {
                       key_high);
     }
 };
+
+// What blocks give, words or numbers made of them, a block in each lane: the same element by element.
+template <class T>
+FASTPOLYSEM_INLINE std::array<Pack<T>, 4> in_order(const std::array<Pack<T>, 4>& block) {
+    std::array<Pack<T>, 4> out;
+    Pack<T> even[2], odd[2];
+    simd::zip(block[0], block[2], even[0], even[1]);
+    simd::zip(block[1], block[3], odd[0], odd[1]);
+    for (std::size_t half = 0; half < 2; ++half) simd::zip(even[half], odd[half], out[2 * half], out[2 * half + 1]);
+    return out;
+}
+
+// Calls use(first, values) for runs of 4 Word::width elements, in order, until `count` are covered; values are packs.
+template <class Make, class Use>
+FASTPOLYSEM_INLINE void for_each_run(const StreamPosition& from, std::int64_t count, Make make, Use use) {
+    for (std::int64_t first = 0; first < count; first += 4 * Word::width) {
+        if (from.given_up(first)) return;
+        use(first, in_order(make(from.blocks(std::uint32_t(first / 4)))));
+    }
+}
 
 // Calls use(element, value) for elements 0 .. count-1 in order; make(words) gives each block's four values, packs of
 // any type.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fastpolysem/random/streams.hpp"
+#include "fastpolysem/sampling/row_writer.hpp"
 
 namespace fastpolysem {
 
@@ -19,6 +20,35 @@ void draw_dropout(double dropout, const random::StreamPosition& from, std::int64
             out(row, column) = word < threshold ? T(0) : kept;
             if (++column == columns) column = 0, ++row;
         });
+}
+
+// The same into the rows of a matrix.
+template <class T>
+void draw_dropout(double dropout, const random::StreamPosition& from, Matrix<T>& to) {
+    const auto threshold = std::uint64_t(dropout * 0x1p32);
+    const T kept = T(1 / (1 - dropout));
+    RowWriter<T> writer(to);
+    random::for_each_run(
+        from, to.rows * to.columns, [](const auto& w) { return w; },
+        [&](std::int64_t, const auto& run) {
+            writer.put(run, [=](std::uint32_t word) { return word < threshold ? T(0) : kept; });
+        });
+}
+
+// The same for a vector of seeds, one in each lane: entries to(e), e = 0 .. count-1.
+template <class T, class To>
+FASTPOLYSEM_INLINE void draw_lane_dropout(double dropout, const random::LanesPosition& from, std::int64_t count,
+                                          To to) {
+    const auto threshold = std::uint64_t(dropout * 0x1p32);
+    const T kept = T(1 / (1 - dropout));
+    for (std::int64_t e = 0; e < count; e += 4) {
+        const auto words = from.block(e / 4);
+        for (std::int64_t i = 0; i < 4 && e + i < count; ++i) {
+            simd::Pack<T>& entry = to(e + i);
+            for (int lane = 0; lane < simd::Pack<T>::width; ++lane)
+                entry.v[lane] = words[std::size_t(i)][lane] < threshold ? T(0) : kept;
+        }
+    }
 }
 
 }  // namespace fastpolysem

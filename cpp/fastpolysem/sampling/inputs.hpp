@@ -8,6 +8,7 @@
 #include "fastpolysem/infra/names.hpp"
 #include "fastpolysem/random/distributions.hpp"
 #include "fastpolysem/random/streams.hpp"
+#include "fastpolysem/sampling/features.hpp"
 
 namespace fastpolysem {
 
@@ -138,33 +139,6 @@ inline void draw_independent(const InputSettings& s, const random::StreamPositio
     if (!uniform) batch.value.assign(used, 1.0);
 }
 
-// Row b takes elements b (active + 1) + t: t = 0 chooses the block, the others draw `active` of its
-// features without repetition (a partial Fisher-Yates shuffle); an index below k is (word k) / 2^32.
-inline void draw_correlated_blocks(const InputSettings& s, const random::StreamPosition& from, SparseBatch& batch) {
-    const auto words = [](const auto& block) { return block; };
-    const std::int64_t size = s.n_features / s.blocks;  // features in a block
-    std::vector<std::int32_t> order(static_cast<std::size_t>(size));
-    std::int64_t t = 0, block = 0;
-    random::for_each_element(from, s.batch_size * (s.active + 1), words, [&](std::int64_t, std::uint32_t word) {
-        const auto below = [word](std::int64_t k) {
-            return std::int64_t((std::uint64_t(word) * std::uint64_t(k)) >> 32);
-        };
-        if (t == 0) {
-            block = below(s.blocks);
-            for (std::int64_t i = 0; i < size; ++i) order[std::size_t(i)] = std::int32_t(block * size + i);
-        } else {
-            std::swap(order[std::size_t(t - 1)], order[std::size_t(t - 1 + below(size - (t - 1)))]);
-        }
-        if (++t > s.active) {
-            std::sort(order.begin(), order.begin() + s.active);
-            batch.feature.insert(batch.feature.end(), order.begin(), order.begin() + s.active);
-            batch.row_start.push_back(std::int64_t(batch.feature.size()));
-            t = 0;
-        }
-    });
-    batch.value.assign(batch.feature.size(), 1.0);
-}
-
 // from: the stream of what is on. magnitudes: that of the magnitudes of independent features.
 inline void draw_batch(const InputSettings& s, const random::StreamPosition& from,
                        const random::StreamPosition& magnitudes, SparseBatch& batch) {
@@ -172,7 +146,7 @@ inline void draw_batch(const InputSettings& s, const random::StreamPosition& fro
     batch.feature.clear();
     batch.value.clear();
     if (s.inputs == Inputs::independent) draw_independent(s, from, magnitudes, batch);
-    else draw_correlated_blocks(s, from, batch);
+    else draw_block_rows(s.n_features, s.blocks, s.active, from, s.batch_size, batch);
     batch.row_start.resize(std::size_t(s.batch_size) + 1, std::int64_t(batch.feature.size()));
 }
 

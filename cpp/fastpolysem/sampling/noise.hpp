@@ -6,6 +6,7 @@
 #include "fastpolysem/infra/names.hpp"
 #include "fastpolysem/random/distributions.hpp"
 #include "fastpolysem/random/streams.hpp"
+#include "fastpolysem/sampling/row_writer.hpp"
 
 namespace fastpolysem {
 
@@ -112,15 +113,29 @@ void draw_noise(const NoiseSettings& s, const random::StreamPosition& from, std:
     });
 }
 
-// The same for a vector of seeds, one in each lane: entries e = 0 .. count-1 of `to`.
+// The same into the rows of a matrix, whole vectors at a time where the kind allows it.
 template <class T>
-void draw_noise(const NoiseSettings& s, const NoiseShape& shape, const random::LanesPosition& from, std::int64_t count,
-                simd::Pack<T>* to) {
+void draw_noise(const NoiseSettings& s, const random::StreamPosition& from, Matrix<T>& to) {
+    if (s.kind == Noise::rademacher || s.kind == Noise::student_t)
+        return draw_noise<T>(s, from, to.rows, to.columns,
+                             [&to](std::int64_t row, std::int64_t column) -> T& { return to.row(row)[column]; });
+    RowWriter<T> writer(to);
+    const T deviation = T(s.deviation);
+    random::for_each_run(from, to.rows * to.columns, NoiseShape(s), [&](std::int64_t, const auto& run) {
+        writer.put(run, [deviation](float z) { return T(z) * deviation; });
+    });
+}
+
+// The same for a vector of seeds, one in each lane: entries to(e), e = 0 .. count-1.
+template <class T, class To>
+FASTPOLYSEM_INLINE void draw_lane_noise(const NoiseSettings& s, const NoiseShape& shape,
+                                        const random::LanesPosition& from, std::int64_t count, To to) {
     using random::Real, random::Word;
     const auto put = [&](std::int64_t e, Real unit) __attribute__((always_inline)) {
-        if constexpr (sizeof(T) == 4) to[e] = unit * simd::Pack<T>::all(T(s.deviation));
+        simd::Pack<T>& entry = to(e);
+        if constexpr (sizeof(T) == 4) entry = unit * simd::Pack<T>::all(T(s.deviation));
         else
-            for (int lane = 0; lane < simd::Pack<T>::width; ++lane) to[e].v[lane] = T(unit[lane]) * T(s.deviation);
+            for (int lane = 0; lane < simd::Pack<T>::width; ++lane) entry.v[lane] = T(unit[lane]) * T(s.deviation);
     };
     if (s.kind == Noise::rademacher) {
         const auto minus = Word::all(0x80000000u);

@@ -9,6 +9,7 @@
 //                    Sampler(settings, given, ahead, stop), start(seeds, first, count), take(step), data(),
 //                    of_lane(lane)
 //     Recorder       looks at weights that the driver lends: Recorder(settings, metrics, stop), workspace(),
+//                    look_at(seed): whose weights come next,
 //                    record(weights, data, last, values), finish(weights) -> Outcome,
 //                    looks_for_certainty(step), is_certain(weights)
 //     draw_start(settings, seed, weights, stop)      the weights before the first step, into zeros
@@ -30,6 +31,7 @@
 
 #include "fastpolysem/infra/entry.hpp"
 #include "fastpolysem/infra/stop_token.hpp"
+#include "fastpolysem/optimizers/parameter_list.hpp"
 #include "fastpolysem/training/task.hpp"
 
 namespace fastpolysem::training {
@@ -110,6 +112,7 @@ class Driver {
     // Records what is due. Returns whether this was the seed's last step, after which its results are complete.
     bool look(int lane, std::int64_t step, bool end, bool settle) {
         kernel_.read(lane, weights_);
+        recorder_.look_at(task_.seeds[first_ + lane]);
         const bool last = end || (settle && recorder_.is_certain(weights_));
         const std::int64_t index = first_ + lane;
         const std::size_t records = task_.record_steps.size();

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "fastpolysem/infra/names.hpp"
+#include "fastpolysem/infra/dtype.hpp"
 #include "fastpolysem/optimizers/schedule.hpp"
 #include "fastpolysem/optimizers/step_constants.hpp"
 #include "fastpolysem/sampling/dropout.hpp"
@@ -17,11 +17,9 @@ namespace fastpolysem::autoencoder {
 // Raised when the same settings and seed would give other bits than before; every stored row carries it.
 inline constexpr int numerics_version = 1;
 
-enum class L1Target { weights, activations };
 enum class Stop { steps, certified };
 enum class Init { normal, xavier, orthogonal, uniform };
 enum class Activation { relu, linear };
-enum class Dtype { float32, float64 };
 enum class KernelName { automatic, generic, dense, sparse, lanes };
 
 struct Settings : OptimizerSettings, InputSettings {
@@ -84,10 +82,6 @@ inline random::StreamPosition stream(const Settings& s, std::uint64_t seed, Kind
 namespace fastpolysem {
 
 template <>
-struct Names<autoencoder::L1Target> {
-    static constexpr const char* all[] = {"weights", "activations"};
-};
-template <>
 struct Names<autoencoder::Stop> {
     static constexpr const char* all[] = {"steps", "certified"};
 };
@@ -98,10 +92,6 @@ struct Names<autoencoder::Init> {
 template <>
 struct Names<autoencoder::Activation> {
     static constexpr const char* all[] = {"relu", "linear"};
-};
-template <>
-struct Names<autoencoder::Dtype> {
-    static constexpr const char* all[] = {"float32", "float64"};
 };
 template <>
 struct Names<autoencoder::KernelName> {

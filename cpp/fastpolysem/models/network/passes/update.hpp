@@ -1,9 +1,9 @@
 // One update of all parameters whose gradient is there: PyTorch's formulas, entry by entry.
 #pragma once
 
-#include "../../math/elementary.hpp"
-#include "../../optimizer.hpp"
-#include "settings.hpp"
+#include "fastpolysem/math/elementary.hpp"
+#include "fastpolysem/models/network/model/parameters.hpp"
+#include "fastpolysem/optimizers/update.hpp"
 
 namespace fastpolysem::network {
 
@@ -13,6 +13,23 @@ struct StepScalars {
     StepConstants<T> constants;  // l1 is taken from the layers
     double l1_factor = 1;        // the schedule's
     T bias_factor = 1;           // on biases after their update
+};
+
+// The scalars of one step after the other.
+template <class T>
+class Schedules {
+  public:
+    explicit Schedules(const Settings& s) : s_(s), counter_(s) {}
+    void restart() { counter_.restart(); }
+    StepScalars<T> next(std::int64_t step) {
+        const double learning_rate = s_.learning_rate_at(step);
+        return {counter_.next(0, learning_rate), s_.l1_schedule.at(step),
+                T(1 - learning_rate * s_.bias_decay_at(step))};
+    }
+
+  private:
+    const Settings& s_;
+    StepCounter<T> counter_;
 };
 
 // Dead units would otherwise keep moments below the smallest normal number, on which arithmetic is slow.
@@ -38,8 +55,12 @@ FASTPOLYSEM_INLINE void update_vector(T* w, const T* gradient, T* first, T* seco
 template <class T>
 class Optimizer {
   public:
-    Optimizer(const Settings& s, Rule rule, bool orthant)
-        : s_(s), rule_(rule), orthant_(orthant), first_(s), second_(s) {}
+    explicit Optimizer(const Settings& s)
+        : s_(s), rule_(s.is_adam() ? Rule::adam : s.has_momentum() ? Rule::momentum : Rule::sgd) {
+        if (s.has_first()) first_ = Parameters<T>(s);
+        if (s.has_second()) second_ = Parameters<T>(s);
+    }
+    static double bytes(const Settings& s) { return (s.has_first() + s.has_second()) * Parameters<T>::bytes(s); }
 
     void restart() {
         first_.clear();
@@ -64,31 +85,38 @@ class Optimizer {
             if (layer.frozen) continue;
             c.l1 = T(layer.l1 * scalars.l1_factor);
             if (l < w.weights.size()) {
-                Matrix<T>&m = first_.weights[l], &v = second_.weights[l];
+                Matrix<T>&m = state(first_.weights, l), &v = state(second_.weights, l);
                 if (layer.l1 == 0) one<Update<rule, false, false>>(w.weights[l], gradient.weights[l], m, v, c);
-                else if (orthant_) one<Update<rule, true>>(w.weights[l], gradient.weights[l], m, v, c);
+                else if (s_.l1_update == L1Update::orthant) one<Update<rule, true>>(w.weights[l], gradient.weights[l], m, v, c);
                 else one<Update<rule, false>>(w.weights[l], gradient.weights[l], m, v, c);
             }
             if (!layer.bias) continue;
             Matrix<T>& b = w.biases[l];
-            one<Update<rule, false, false>>(b, gradient.biases[l], first_.biases[l], second_.biases[l], c);
+            one<Update<rule, false, false>>(b, gradient.biases[l], state(first_.biases, l), state(second_.biases, l), c);
             if (scalars.bias_factor != 1)
                 for (std::ptrdiff_t j = 0; j < b.columns; ++j) b.row(0)[j] *= scalars.bias_factor;
         }
     }
+
+    // Of no size where the rule has no use for it.
+    Matrix<T>& state(std::vector<Matrix<T>>& of, std::size_t l) { return of.empty() ? none_ : of[l]; }
 
     template <class U>
     static void one(Matrix<T>& w, const Matrix<T>& gradient, Matrix<T>& first, Matrix<T>& second,
                     const StepConstants<T>& c) {
         const std::ptrdiff_t count = w.rows * w.stride;  // rows are padded to whole vectors
         for (std::ptrdiff_t e = 0; e < count; e += simd::Pack<T>::width)
-            update_vector<U>(w.row(0) + e, gradient.row(0) + e, first.row(0) + e, second.row(0) + e, c);
+            update_vector<U>(w.row(0) + e, gradient.row(0) + e, U::has_first ? first.row(0) + e : nullptr,
+                             U::has_second ? second.row(0) + e : nullptr, c);
     }
 
     const Settings& s_;
     Rule rule_;
-    bool orthant_;
     Parameters<T> first_, second_;
+    Matrix<T> none_;
 };
+
+extern template class Optimizer<float>;
+extern template class Optimizer<double>;
 
 }  // namespace fastpolysem::network

@@ -5,10 +5,13 @@
 // A dense table's zeros are multiplied like other numbers: adding 0 w changes no finite chain but the sign of a zero.
 #pragma once
 
-#include "../../../pulse.hpp"
-#include "../loss.hpp"
-#include "products.hpp"
-#include "sparse_inputs.hpp"
+#include <cmath>
+#include <functional>
+
+#include "fastpolysem/infra/stop_token.hpp"
+#include "fastpolysem/models/network/passes/loss.hpp"
+#include "fastpolysem/models/network/passes/products.hpp"
+#include "fastpolysem/models/network/passes/sparse_inputs.hpp"
 
 namespace fastpolysem::network {
 
@@ -37,8 +40,9 @@ class RowsPass {
         while (lowest_ + 1 < s.layers.size() && s.layers[lowest_].frozen) ++lowest_;
     }
 
-    // The loss if wanted, else 0; fills `gradient` if wanted: of all but l1 on weights.
-    double operator()(const Parameters<T>& w, const Step<T>& step, bool want_loss, bool want_gradient, Pulse& pulse) {
+    // The sum over rows of the loss, without the scale, if wanted, else 0; fills `gradient` if wanted: of all but l1 on
+    // weights.
+    double operator()(const Parameters<T>& w, const Step<T>& step, bool want_loss, bool want_gradient, StopToken& stop) {
         w_ = &w;
         step_ = &step;
         panels_ = (step.rows + panel_rows - 1) / panel_rows;
@@ -48,22 +52,41 @@ class RowsPass {
         const std::size_t depth = layers_.size();
         double loss = 0;
         if (!by_layers_) {
-            for (std::ptrdiff_t p = 0; p < panels_ && !pulse.stopped(); ++p) {
+            for (std::ptrdiff_t p = 0; p < panels_ && !stop.stopped(); ++p) {
                 for (std::size_t l = 0; l < depth; ++l) forward(l, p);
                 output(p, want_loss ? &loss : nullptr, want_gradient);
                 for (std::size_t l = depth; want_gradient && l-- > lowest_;) backward(l, p);
             }
         } else {
-            for (std::size_t l = 0; l < depth; ++l) each_panel(pulse, [&](std::ptrdiff_t p) { forward(l, p); });
-            each_panel(pulse, [&](std::ptrdiff_t p) { output(p, want_loss ? &loss : nullptr, want_gradient); });
+            for (std::size_t l = 0; l < depth; ++l) each_panel(stop, [&](std::ptrdiff_t p) { forward(l, p); });
+            each_panel(stop, [&](std::ptrdiff_t p) { output(p, want_loss ? &loss : nullptr, want_gradient); });
             for (std::size_t l = depth; want_gradient && l-- > lowest_;)
-                each_panel(pulse, [&](std::ptrdiff_t p) { backward(l, p); });
+                each_panel(stop, [&](std::ptrdiff_t p) { backward(l, p); });
         }
         if (s_.tied && want_gradient) add_second_gradient();
         return loss;
     }
 
+    // With steps of so many rows.
+    static double bytes(const Settings& s, std::int64_t rows, bool dense, Order order = Order::automatic) {
+        const bool by_layers = order == Order::layers || (order == Order::automatic && working_set(s) > streamed);
+        const double stored = by_layers ? std::ceil(double(rows) / panel_rows) : 1;
+        double sum = Parameters<T>::bytes(s) + 2 * Matrix<T>::bytes(panel_rows, widest(s)), widest_matrix = 0;
+        for (const Layer& layer : s.layers) {
+            const double panel = Matrix<T>::bytes(layer.outputs, panel_rows);
+            sum += 2 * (double(layer.inputs * layer.outputs) + 64) * sizeof(T) +
+                   stored * panel * (2 + (layer.l1_activations != 0) + layer.residual);
+            widest_matrix = std::max(widest_matrix, Matrix<T>::bytes(layer.inputs, layer.outputs));
+        }
+        if (dense) sum += stored * Matrix<T>::bytes(s.n_inputs(), panel_rows);
+        if (s.tied) sum += Matrix<T>::bytes(s.layers[1].inputs, s.layers[1].outputs);
+        return sum + widest_matrix + Matrix<T>::bytes(s.n_outputs(), panel_rows) +
+               Matrix<T>::bytes(widest(s), panel_rows) + double(s.n_inputs()) * sizeof(T);
+    }
+
     Parameters<T> gradient;
+    // Is shown rows first ... of what a pass computes: act(Z_l) of each hidden layer, and the outputs as the last one.
+    std::function<void(std::size_t l, std::ptrdiff_t first, std::ptrdiff_t rows, Panel<T>)> watch;
 
   private:
     // A layer's packed weights, and its panels: one, or all of the batch.
@@ -107,8 +130,8 @@ class RowsPass {
     }
 
     template <class Body>
-    void each_panel(Pulse& pulse, Body body) const {
-        for (std::ptrdiff_t p = 0; p < panels_ && !pulse.stopped(); ++p) body(p);
+    void each_panel(StopToken& stop, Body body) const {
+        for (std::ptrdiff_t p = 0; p < panels_ && !stop.stopped(); ++p) body(p);
     }
 
     std::ptrdiff_t rows_of(std::ptrdiff_t p) const { return std::min(panel_rows, step_->rows - p * panel_rows); }
@@ -159,6 +182,7 @@ class RowsPass {
             layers_[l].forward.times(input(l, p), z.data);
         }
         activate(layer.activation, Bias<T>{layer.bias ? w_->biases[l].row(0) : nullptr}, z, h);
+        if (watch) watch(l, p * panel_rows, rows_of(p), h);
         if (layer.l1_activations != 0) copy(h, panel(layers_[l].value, l, p));
         if (layer.residual) add_input(l, p, h);
         if (const Matrix<T>* noise = step_->noise_of(l)) add(h, rows_as_panel(*noise, p));
@@ -209,7 +233,7 @@ class RowsPass {
     // Power losses: subtracts the targets from y; binary cross-entropy: returns them, in `target` or where they are.
     Panel<T> take_targets(std::ptrdiff_t p, Panel<T> y, Panel<T> target) {
         const bool power = s_.loss == Loss::power;
-        if (s_.target == Target::given || step_->dense) {
+        if (!s_.elementwise() || step_->dense) {
             target = targets_of(p, target);
             if (power) transform(y, [](P a, P t) { return a - t; }, y, target);
             return target;
@@ -228,7 +252,7 @@ class RowsPass {
         const P zero = P::zero();
         const Panel<T> x = x_panel(p);
         if (s_.target == Target::identity) return x;
-        if (s_.target == Target::given) gather(*step_->targets, p, to);
+        if (!s_.elementwise()) gather(*step_->targets, p, to);
         else if (s_.target == Target::absolute) transform(to, [](P a) { return simd::abs(a); }, x);
         else transform(to, [=](P a) { return simd::select<T>(a > zero, a, zero); }, x);
         return to;
@@ -238,7 +262,7 @@ class RowsPass {
         for (std::ptrdiff_t b = 0; b < rows_of(p); ++b) {
             const std::ptrdiff_t shown = p * panel_rows + b, row = step_->table_row(shown);
             const T* target = step_->targets ? step_->targets->row(row) : input_row_.data();
-            if (s_.target != Target::given) {
+            if (s_.elementwise()) {
                 target = input_row_.data();
                 input_row_.clear();
                 step_->each_input(shown,
@@ -257,7 +281,7 @@ class RowsPass {
         const Panel<T> d = panels.d;
         if (const Matrix<T>* dropout = step_->dropout_of(l)) multiply(d, rows_as_panel(*dropout, p));
         if (layer.residual) copy(d, panel(layers_[l].sum, l, p));
-        if (layer.l1_activations != 0) add_signs(d, T(layer.l1_activations * s_.scale), panel(layers_[l].value, l, p));
+        if (layer.l1_activations != 0) add_signs(d, T(layer.l1_activations * step_->l1_factor * s_.scale), panel(layers_[l].value, l, p));
         times_slope(layer.activation, d, panels.slope);
         if (!layer.frozen) add_gradients(l, p, d);
         if (l <= lowest_) return;
@@ -296,5 +320,8 @@ class RowsPass {
     Matrix<T> second_gradient_;  // tied: of the second layer, before it is added
     std::size_t lowest_;         // layer that learns
 };
+
+extern template class RowsPass<float>;
+extern template class RowsPass<double>;
 
 }  // namespace fastpolysem::network

@@ -2,8 +2,8 @@
 // that happens between two products happens here, chosen once for a whole panel.
 #pragma once
 
-#include "../../math/elementary.hpp"
-#include "settings.hpp"
+#include "fastpolysem/math/elementary.hpp"
+#include "fastpolysem/models/network/model/parameters.hpp"
 
 namespace fastpolysem::network {
 

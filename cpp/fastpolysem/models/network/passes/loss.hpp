@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "panel.hpp"
+#include "fastpolysem/models/network/passes/panel.hpp"
 
 namespace fastpolysem::network {
 
@@ -45,7 +45,7 @@ class LossGradient {
         }
     }
 
-    // The loss of one row in double, outputs and targets by number; added to `sum` term after term.
+    // The loss of one row in double, without the scale, outputs and targets by number; added to `sum` term after term.
     template <class Output, class Aim>
     void add_row(double& sum, Output y, Aim target, std::int32_t label) const {
         const auto outputs = std::ptrdiff_t(factor_.size());
@@ -53,7 +53,7 @@ class LossGradient {
             double most = double(y(0)), total = 0;
             for (std::ptrdiff_t j = 1; j < outputs; ++j) most = std::max(most, double(y(j)));
             for (std::ptrdiff_t j = 0; j < outputs; ++j) total += math::exp(double(y(j)) - most);
-            sum += s_.scale * (math::log(total) - (double(y(label)) - most));
+            sum += math::log(total) - (double(y(label)) - most);
             return;
         }
         for (std::ptrdiff_t j = 0; j < outputs; ++j) {
@@ -65,7 +65,7 @@ class LossGradient {
             } else {
                 term = std::max(z, 0.0) - z * t + math::log1p(math::exp(-std::abs(z)));
             }
-            sum += s_.scale * importance_[std::size_t(j)] * term;
+            sum += importance_[std::size_t(j)] * term;
         }
     }
 
@@ -127,13 +127,5 @@ class LossGradient {
     std::vector<double> importance_;
     std::vector<T> factor_;  // dL/dy = factor |e|^(q-1) sign(e)
 };
-
-// The target of an input, where targets are functions of the inputs.
-template <class T>
-T target_of(Target target, T x) {
-    if (target == Target::absolute) return std::abs(x);
-    if (target == Target::relu) return x > 0 ? x : T(0);
-    return x;
-}
 
 }  // namespace fastpolysem::network

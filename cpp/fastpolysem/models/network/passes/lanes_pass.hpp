@@ -2,45 +2,12 @@
 // [unit][row][lane]; no tile is too thin, and every lane's chains are those of its seed alone.
 #pragma once
 
-#include "../../../kernels/lanes.hpp"
-#include "../../../pulse.hpp"
-#include "../loss.hpp"
+#include "fastpolysem/infra/stop_token.hpp"
+#include "fastpolysem/linalg/lane_tile.hpp"
+#include "fastpolysem/models/network/model/lanes_step.hpp"
+#include "fastpolysem/models/network/passes/loss.hpp"
 
 namespace fastpolysem::network {
-
-inline constexpr std::ptrdiff_t lane_rows = 8;  // rows that go through all layers together
-
-// What one step shows to each lane. Either a table shared by all lanes, or places that each lane's draws are written
-// to; noise and dropout are always each lane's own.
-template <class T>
-struct LanesStep {
-    static constexpr std::ptrdiff_t width = simd::Pack<T>::width;
-
-    // Numbers of all lanes for each row and unit, in the order the panels want them; or for each unit, the same for all
-    // rows.
-    struct Table {
-        std::ptrdiff_t units = 0;
-        bool one_row = false;
-        Buffer<T> data;
-        Table() = default;
-        Table(std::ptrdiff_t rows, std::ptrdiff_t u, bool one = false)
-            : units(u),
-              one_row(one),
-              data(std::size_t((one ? 1 : (rows + lane_rows - 1) / lane_rows * lane_rows) * u * width)) {}
-        bool empty() const { return data.size() == 0; }
-        T* at(std::ptrdiff_t row, std::ptrdiff_t unit) {  // `width` numbers, one a lane
-            const std::ptrdiff_t at = one_row ? unit : (row / lane_rows * units + unit) * lane_rows + row % lane_rows;
-            return data.data() + at * width;
-        }
-        Panel<T> panel(std::ptrdiff_t p) { return {at(p * lane_rows, 0), units, lane_rows * width, lane_rows * width}; }
-    };
-
-    std::ptrdiff_t rows = 0;
-    const Step<T>* shared = nullptr;   // inputs, targets and labels of all lanes; the rest is not looked at
-    Table inputs, targets;             // each lane's own
-    std::vector<std::int32_t> labels;  // [row][lane], rows up to whole panels; -1: none
-    std::vector<Table> noise, dropout;
-};
 
 template <class T>
 class LanesPass {
@@ -57,12 +24,13 @@ class LanesPass {
         while (lowest_ + 1 < s.layers.size() && s.layers[lowest_].frozen) ++lowest_;
     }
 
-    // Adds each lane's loss to losses[lane] if not null; fills `gradient` if wanted: of all but l1 on weights.
-    void operator()(const Parameters<T>& w, LanesStep<T>& step, double* losses, bool want_gradient, Pulse& pulse) {
+    // Adds each lane's loss, without the scale, to losses[lane] if not null; fills `gradient` if wanted: of all but l1 on
+    // weights.
+    void operator()(const Parameters<T>& w, LanesStep<T>& step, double* losses, bool want_gradient, StopToken& stop) {
         w_ = &w;
         step_ = &step;
         if (want_gradient) gradient.clear(), second_gradient_.clear();
-        for (std::ptrdiff_t p = 0; p * lane_rows < step.rows && !pulse.stopped(); ++p) {
+        for (std::ptrdiff_t p = 0; p * lane_rows < step.rows && !stop.stopped(); ++p) {
             take_inputs(p);
             for (std::size_t l = 0; l < layers_.size(); ++l) forward(l, p);
             const Panel<T> y = layers_.back().hidden_panel(), targets = targets_of(p);
@@ -86,6 +54,14 @@ class LanesPass {
 
     Settings lane_settings;  // whose Parameters hold all lanes: each output is `width` numbers
     Parameters<T> gradient;
+
+    static double bytes(const Settings& s) {
+        const Settings wide = widened(s);
+        double numbers = double(s.n_inputs() + 2 * s.n_outputs()) * double(line);
+        for (const Layer& layer : s.layers) numbers += 4.0 * double(layer.outputs) * double(line);
+        return numbers * sizeof(T) + Parameters<T>::bytes(wide) +
+               (s.tied ? Matrix<T>::bytes(s.layers[1].inputs, wide.layers[1].outputs) : 0);
+    }
 
   private:
     struct State {
@@ -140,7 +116,7 @@ class LanesPass {
 
     void take_inputs(std::ptrdiff_t p) {
         if (!step_->shared) {
-            x_now_ = step_->inputs.panel(p).data;
+            x_now_ = step_->inputs.panel(p);
             return;
         }
         x_now_ = x_.data();
@@ -155,7 +131,7 @@ class LanesPass {
         const Panel<T> to{target_.data(), s_.n_outputs(), line, line};
         if (s_.loss == Loss::cross_entropy) return to;
         if (s_.target == Target::identity) return input(0);
-        if (s_.target == Target::given && !step_->shared) return step_->targets.panel(p);
+        if (!s_.elementwise() && !step_->shared) return {step_->targets.panel(p), s_.n_outputs(), line, line};
         if (s_.target == Target::absolute) transform(to, [](P a) { return simd::abs(a); }, input(0));
         else if (s_.target == Target::relu)
             transform(to, [=](P a) { return simd::select<T>(a > zero, a, zero); }, input(0));
@@ -171,7 +147,7 @@ class LanesPass {
         for (std::ptrdiff_t b = 0; b < rows_of(p); ++b)
             for (std::ptrdiff_t lane = 0; lane < width; ++lane) {
                 const std::ptrdiff_t row = p * lane_rows + b;
-                labels_[std::size_t(b * width + lane)] = step_->shared
+                labels_[std::size_t(b * width + lane)] = step_->labels.empty()
                                                              ? step_->shared->labels[step_->shared->table_row(row)]
                                                              : step_->labels[std::size_t(row * width + lane)];
             }
@@ -230,7 +206,7 @@ class LanesPass {
     void with_table(std::vector<typename LanesStep<T>::Table>& tables, std::size_t l, std::ptrdiff_t p, Panel<T> h,
                     F f) {
         if (!in(tables, l)) return;
-        if (!tables[l].one_row) return transform(h, f, h, tables[l].panel(p));
+        if (!tables[l].one_row) return transform(h, f, h, Panel<T>{tables[l].panel(p), h.features, line, line});
         for (std::ptrdiff_t j = 0; j < h.features; ++j) {
             const P one = P::load(tables[l].at(0, j));
             transform(h.only(j), [&](P x) { return f(x, one); }, h.only(j));
@@ -244,7 +220,7 @@ class LanesPass {
         const Panel<T> d = panels.d;
         with_table(step_->dropout, l, p, d, [](P x, P y) { return x * y; });
         if (layer.residual) copy(d, a.of(a.sum));
-        if (layer.l1_activations != 0) add_signs(d, T(layer.l1_activations * s_.scale), a.of(a.value));
+        if (layer.l1_activations != 0) add_signs(d, T(layer.l1_activations * step_->l1_factor * s_.scale), a.of(a.value));
         times_slope(layer.activation, d, panels.slope);
         if (!layer.frozen) add_gradients(l, p, packs(d.data));
         if (l <= lowest_) return;
@@ -314,5 +290,8 @@ class LanesPass {
     std::vector<std::int32_t> labels_;
     std::size_t lowest_ = 0;
 };
+
+extern template class LanesPass<float>;
+extern template class LanesPass<double>;
 
 }  // namespace fastpolysem::network

@@ -1,7 +1,7 @@
 // The first layer at the cost of the non-zeros of its inputs.
 #pragma once
 
-#include "../panel.hpp"
+#include "fastpolysem/models/network/passes/panel.hpp"
 
 namespace fastpolysem::network {
 

@@ -1,9 +1,9 @@
 // The three products of a layer on a panel: weights are packed once a step, panels are read where they lie.
 #pragma once
 
-#include "../../../kernels/tile.hpp"
-#include "../../../kernels/transpose.hpp"
-#include "../panel.hpp"
+#include "fastpolysem/linalg/tile.hpp"
+#include "fastpolysem/linalg/transpose.hpp"
+#include "fastpolysem/models/network/passes/panel.hpp"
 
 namespace fastpolysem::network {
 

@@ -10,7 +10,8 @@
 
 #include <cmath>
 
-#include "loss.hpp"
+#include "fastpolysem/infra/stop_token.hpp"
+#include "fastpolysem/models/network/passes/loss.hpp"
 
 namespace fastpolysem::network {
 
@@ -20,12 +21,14 @@ class GenericPass {
     using Lines = Matrix<T>;  // a panel as wide as the batch
 
   public:
-    explicit GenericPass(const Settings& s) : s_(s), loss_(s), gradient(s) {}
+    explicit GenericPass(const Settings& s) : gradient(s), s_(s), loss_(s) {}
 
-    // The loss if wanted, else 0; fills `gradient` if wanted: of all but l1 on weights.
-    double operator()(const Parameters<T>& w, const Step<T>& step, bool want_loss, bool want_gradient = true) {
+    // The sum over rows of the loss, without the scale, if wanted, else 0; fills `gradient` if wanted: of all but l1 on
+    // weights.
+    double operator()(const Parameters<T>& w, const Step<T>& step, bool want_loss, bool want_gradient, StopToken& stop) {
         w_ = &w;
         step_ = &step;
+        stop_ = &stop;
         make_room();
         for (std::size_t l = 0; l < s_.layers.size(); ++l) forward(l);
         const double loss = want_loss ? total_loss() : 0;
@@ -36,8 +39,15 @@ class GenericPass {
         return loss;
     }
 
-    // act(Z_l), or the outputs, of the last pass if it was without gradient.
-    T value(std::size_t l, std::ptrdiff_t row, std::ptrdiff_t unit) const { return value_[l].row(unit)[row]; }
+    static double bytes(const Settings& s) {
+        const std::int64_t rows = s.rows();
+        double sum = Parameters<T>::bytes(s) + Matrix<T>::bytes(s.n_inputs(), rows) +
+                     Matrix<T>::bytes(s.n_outputs(), rows) + 4.0 * double(rows);
+        for (const Layer& layer : s.layers) sum += 5 * Matrix<T>::bytes(layer.outputs, rows);
+        return sum;
+    }
+
+    Parameters<T> gradient;
 
   private:
     Panel<T> panel(Lines& a) const { return {a.row(0), a.rows, a.stride, a.stride}; }
@@ -66,7 +76,7 @@ class GenericPass {
         Lines& z = slope_[l];
         z.clear();
         if (l == 0) x_.clear();
-        for (std::ptrdiff_t b = 0; b < step_->rows; ++b) {
+        for (std::ptrdiff_t b = 0; b < step_->rows && !stop_->stopped(); ++b) {
             const auto add_input = [&](std::ptrdiff_t i, T x) {
                 if (l == 0) x_.row(i)[b] = x;
                 for (std::ptrdiff_t j = 0; j < layer.outputs; ++j)
@@ -90,8 +100,8 @@ class GenericPass {
 
     T target(std::ptrdiff_t b, std::ptrdiff_t j) const {
         if (s_.loss == Loss::cross_entropy) return 0;
-        if (s_.target == Target::given) return step_->targets->row(step_->table_row(b))[j];
-        return target_of(s_.target, x_.row(j)[b]);
+        if (s_.elementwise()) return target_of(s_.target, x_.row(j)[b]);
+        return step_->targets->row(step_->table_row(b))[j];
     }
 
     double total_loss() const {
@@ -121,7 +131,7 @@ class GenericPass {
     void backward(std::size_t l) {
         const Layer& layer = s_.layers[l];
         const Matrix<T>* dropout = step_->dropout_of(l);
-        const T l1 = T(layer.l1_activations * s_.scale);
+        const T l1 = T(layer.l1_activations * step_->l1_factor * s_.scale);
         for (std::ptrdiff_t j = 0; j < layer.outputs; ++j)
             for (std::ptrdiff_t b = 0; b < step_->rows; ++b) {
                 T& d = d_[l].row(j)[b];
@@ -134,7 +144,7 @@ class GenericPass {
             }
         if (!layer.frozen) layer_gradient(l);
         if (l == 0) return;
-        for (std::ptrdiff_t i = 0; i < layer.inputs; ++i)
+        for (std::ptrdiff_t i = 0; i < layer.inputs && !stop_->stopped(); ++i)
             for (std::ptrdiff_t b = 0; b < step_->rows; ++b) {
                 T sum = 0;
                 for (std::ptrdiff_t j = 0; j < layer.outputs; ++j)
@@ -146,7 +156,7 @@ class GenericPass {
     void layer_gradient(std::size_t l) {
         const Layer& layer = s_.layers[l];
         const bool second_of_tied = s_.tied && l == 1;
-        for (std::ptrdiff_t j = 0; j < layer.outputs; ++j) {
+        for (std::ptrdiff_t j = 0; j < layer.outputs && !stop_->stopped(); ++j) {
             for (std::ptrdiff_t i = 0; i < layer.inputs; ++i) {
                 T sum = 0;
                 for (std::ptrdiff_t b = 0; b < step_->rows; ++b) {
@@ -171,9 +181,10 @@ class GenericPass {
     Lines x_, target_;
     std::vector<Lines> slope_, value_, hidden_, d_, d_sum_;  // act'(Z), act(Z), H, dH and dZ, dS
     std::vector<std::int32_t> labels_;
-
-  public:
-    Parameters<T> gradient;
+    StopToken* stop_ = nullptr;
 };
+
+extern template class GenericPass<float>;
+extern template class GenericPass<double>;
 
 }  // namespace fastpolysem::network

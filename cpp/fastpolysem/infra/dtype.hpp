@@ -1,0 +1,14 @@
+// In what numbers a model is kept.
+#pragma once
+
+#include "fastpolysem/infra/names.hpp"
+
+namespace fastpolysem {
+
+enum class Dtype { float32, float64 };
+template <>
+struct Names<Dtype> {
+    static constexpr const char* all[] = {"float32", "float64"};
+};
+
+}  // namespace fastpolysem

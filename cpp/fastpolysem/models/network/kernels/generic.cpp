@@ -1,0 +1,21 @@
+// The plain kernel: every number as it is defined. The reference that the others must equal bit for bit.
+#include "fastpolysem/models/network/kernels/seed_kernel.hpp"
+#include "fastpolysem/models/network/kernels/table.hpp"
+#include "fastpolysem/models/network/passes/generic_pass.hpp"
+
+namespace fastpolysem::network {
+namespace {
+
+template <class T>
+class GenericKernel : public SeedKernel<T, GenericPass<T>> {
+  public:
+    static constexpr const char* name = "generic";
+    using SeedKernel<T, GenericPass<T>>::SeedKernel;
+    static double bytes(const Settings& s) { return GenericKernel::state_bytes(s) + GenericPass<T>::bytes(s); }
+};
+
+}  // namespace
+
+KernelEntry generic_kernel() { return training::kernel_entry<Model, GenericKernel>(); }
+
+}  // namespace fastpolysem::network

@@ -1,0 +1,54 @@
+// A seed's row of results, and what can be recorded on the way.
+#pragma once
+
+#include <string>
+
+#include "fastpolysem/models/network/model/settings.hpp"
+#include "fastpolysem/training/columns.hpp"
+
+namespace fastpolysem::network {
+
+struct Outcome : training::Outcome {
+    double loss = 0, accuracy = 0;  // on the evaluation rows
+    double held_out_loss = 0, held_out_accuracy = 0;
+    std::int64_t dead = 0;
+    std::vector<std::int64_t> dead_in_layer;  // of each hidden layer
+    double largest_gradient = 0;
+};
+
+// The columns that these settings have, in the order of the public results. The one place that lists them.
+std::vector<training::Column<Outcome>> columns(const Settings& s);
+
+// Whether a loss asks for decisions that can be right or wrong.
+inline bool decides(const Settings& s) { return s.loss != Loss::power; }
+bool has_held_out(const Settings& s);
+
+struct Metric {
+    enum Kind {
+        objective,
+        loss,
+        accuracy,
+        held_out_loss,
+        held_out_accuracy,
+        dead,
+        largest_gradient,
+        nonzeros,
+        l1_norm
+    } kind;
+    std::size_t layer = 0;  // of dead: from 1; 0 for all
+};
+
+// By name, one of a column or of what has none.
+Metric metric_of(const Settings& s, const std::string& name);
+
+}  // namespace fastpolysem::network
+
+namespace fastpolysem {
+
+template <>
+struct Names<network::Metric::Kind> {
+    static constexpr const char* all[] = {"objective", "loss",           "accuracy", "held_out_loss", "held_out_accuracy",
+                                          "dead",      "largest_gradient", "nonzeros", "l1_norm"};
+};
+
+}  // namespace fastpolysem

@@ -1,0 +1,17 @@
+// Weights before the first step, from the seed's streams.
+#pragma once
+
+#include "fastpolysem/models/network/model/parameters.hpp"
+
+namespace fastpolysem::network {
+
+// Into zeros; padding is left as it is.
+template <class T>
+void draw_start(const Settings& s, std::uint64_t seed, Parameters<T>& w, StopToken* stop);
+// What that takes for a while.
+double draw_start_bytes(const Settings& s);
+
+extern template void draw_start(const Settings&, std::uint64_t, Parameters<float>&, StopToken*);
+extern template void draw_start(const Settings&, std::uint64_t, Parameters<double>&, StopToken*);
+
+}  // namespace fastpolysem::network

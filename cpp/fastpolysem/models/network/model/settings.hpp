@@ -1,0 +1,193 @@
+// What a network is and how it is trained: a plain struct, checked and completed by Python before it comes here.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "fastpolysem/infra/dtype.hpp"
+#include "fastpolysem/math/elementary.hpp"
+#include "fastpolysem/models/network/model/rows.hpp"
+#include "fastpolysem/optimizers/schedule.hpp"
+#include "fastpolysem/optimizers/step_constants.hpp"
+#include "fastpolysem/sampling/dropout.hpp"
+#include "fastpolysem/sampling/features.hpp"
+#include "fastpolysem/sampling/noise.hpp"
+
+namespace fastpolysem::network {
+
+// Raised when the same settings and seed would give other bits than before; every stored row carries it.
+inline constexpr int numerics_version = 1;
+
+enum class Activation { relu, gelu, tanh, square, linear };
+enum class Loss { power, cross_entropy, binary_cross_entropy };
+enum class Target { given, identity, absolute, relu, clauses, parity };  // all but the first: of the inputs
+enum class Init { normal, pytorch, xavier, orthogonal, uniform };
+enum class Inputs { basis, independent, correlated_blocks, dataset };
+
+struct Layer {
+    std::ptrdiff_t inputs = 1, outputs = 1;
+    Activation activation = Activation::relu;  // the last layer: relu or linear
+    bool bias = true;
+    double bias_start = 0;
+    bool residual = false;  // adds what came in; inputs == outputs
+    bool frozen = false;
+    double l1 = 0;                      // on weights
+    double l1_activations = 0;          // on act(z), hidden layers
+    double noise_std = 0, dropout = 0;  // hidden layers
+};
+
+// For each output the clauses of which one must hold (parity: one clause); a literal is i for "feature i is on" or
+// -i - 1 for "feature i is off".
+using Formulas = std::vector<std::vector<std::vector<std::int64_t>>>;
+
+struct Settings : OptimizerSettings {
+    std::vector<Layer> layers;
+    bool tied = false;  // two layers: the second matrix is the first's transpose
+
+    Loss loss = Loss::power;
+    double power = 2;                // a multiple of 1/2, at least 1
+    std::vector<double> importance;  // a factor for each output; empty: all ones
+    Target target = Target::given;
+    Formulas formulas;  // of clauses and parity
+
+    Inputs inputs = Inputs::basis;
+    std::int64_t batch_size = 1;         // rows of a step; of the basis its size
+    std::vector<double> probability;     // independent: of each feature
+    std::vector<FeatureValue> magnitude;  // independent: of each feature
+    std::int64_t blocks = 1, active = 1;  // correlated_blocks
+    bool full_batch = true;              // dataset: all rows at every step, in their own order
+    double label_noise = 0;              // dataset
+    Shared<float> in_float;              // what threads share, of the settings' number type
+    Shared<double> in_double;
+
+    L1Target l1_target = L1Target::weights;
+    Schedule l1_schedule, learning_rate_schedule;  // factors
+    bool cosine = false;                           // instead of the latter
+    Schedule bias_decay;                           // without points: none
+    Noise noise = Noise::none;
+    double noise_shape = 0;
+    Sharing noise_sharing = Sharing::input, dropout_sharing = Sharing::input;
+    std::int64_t steps = 7500;
+    Init init = Init::normal;
+    double init_scale = 1;
+    Dtype dtype = Dtype::float32;
+
+    double scale = 1;  // of loss and l1 on activations: see scale_of
+
+    std::ptrdiff_t n_inputs() const { return layers.front().inputs; }
+    std::ptrdiff_t n_outputs() const { return layers.back().outputs; }
+    std::size_t matrices() const { return tied ? 1 : layers.size(); }
+    std::size_t hidden() const { return layers.size() - 1; }  // layers
+    bool sampled() const { return inputs == Inputs::independent || inputs == Inputs::correlated_blocks; }
+    // Whether output i answers to feature i, so that targets need no table.
+    bool elementwise() const {
+        return target == Target::identity || target == Target::absolute || target == Target::relu;
+    }
+    std::int64_t rows() const { return inputs == Inputs::basis ? n_inputs() : batch_size; }
+    std::int64_t rows(Sharing sharing) const { return sharing == Sharing::step ? 1 : rows(); }
+    bool has_noise(std::size_t l) const { return l < hidden() && noise != Noise::none && layers[l].noise_std != 0; }
+    bool has_dropout(std::size_t l) const { return l < hidden() && layers[l].dropout != 0; }
+    NoiseSettings noise_of(std::size_t l) const { return {noise, layers[l].noise_std, noise_shape}; }
+
+    // The factor of a sum over so many rows. Where output i answers to feature i under a power loss, it lets each
+    // feature appear once a step in expectation; everything else is a mean over rows.
+    double scale_of(std::int64_t row_count) const {
+        if (inputs == Inputs::dataset || loss != Loss::power || !elementwise()) return 1.0 / double(row_count);
+        if (inputs == Inputs::basis) return 1;
+        return double(n_inputs()) / (double(row_count) * active_per_row());
+    }
+    // The same settings with the scale of so many rows.
+    Settings for_rows(std::int64_t row_count) const {
+        Settings s = *this;
+        s.scale = scale_of(row_count);
+        return s;
+    }
+    double active_per_row() const {  // in expectation
+        if (inputs != Inputs::independent) return double(active);
+        double sum = 0;
+        for (const double p : probability) sum += p;
+        return sum;
+    }
+
+    double learning_rate_at(std::int64_t step) const {
+        if (cosine) return learning_rate * ((1 + math::cos_pi(double(step) / double(steps))) / 2);
+        return learning_rate * learning_rate_schedule.at(step);
+    }
+    double bias_decay_at(std::int64_t step) const { return bias_decay.points().empty() ? 0 : bias_decay.at(step); }
+
+    template <class T>
+    Shared<T>& shared() {
+        if constexpr (sizeof(T) == 4) return in_float;
+        else return in_double;
+    }
+    template <class T>
+    const Shared<T>& shared() const {
+        return const_cast<Settings*>(this)->shared<T>();
+    }
+};
+
+// The target of an input, where targets are functions of the inputs.
+template <class T>
+T target_of(Target target, T x) {
+    if (target == Target::absolute) return std::abs(x);
+    if (target == Target::relu) return x > 0 ? x : T(0);
+    return x;
+}
+
+// What is drawn, each from a stream of its own; the numbers never change.
+enum Kind : std::uint32_t {
+    weights_kind = 0,
+    biases_kind = 1,
+    noise_kind = 2,
+    inputs_kind = 3,
+    magnitudes_kind = 4,
+    dropout_kind = 5,
+    order_kind = 6,
+    labels_kind = 7,
+    evaluation_inputs_kind = 8,
+    evaluation_magnitudes_kind = 9
+};
+inline constexpr std::int64_t evaluation_rows = 4096;
+inline constexpr std::uint64_t evaluation_seed = 0;
+
+// What belongs to layer l, counted from 0 as everywhere in the core; streams count from 1.
+inline random::StreamPosition layer_stream(const Settings& s, std::uint64_t seed, Kind kind, std::int64_t step,
+                                           std::size_t l, StopToken* stop = nullptr) {
+    return {seed, std::uint32_t(step), random::stream_word(random::Family::network, std::uint32_t(l) + 1, kind),
+            random::shape_word(std::uint32_t(s.layers[l].inputs), std::uint32_t(s.layers[l].outputs)), stop};
+}
+// ... and to the inputs, whatever the other widths.
+inline random::StreamPosition input_stream(const Settings& s, std::uint64_t seed, Kind kind, std::int64_t step,
+                                           StopToken* stop = nullptr) {
+    return {seed, std::uint32_t(step), random::stream_word(random::Family::network, 0, kind),
+            random::shape_word(std::uint32_t(s.n_inputs()), 0), stop};
+}
+
+}  // namespace fastpolysem::network
+
+namespace fastpolysem {
+
+template <>
+struct Names<network::Activation> {
+    static constexpr const char* all[] = {"relu", "gelu", "tanh", "square", "linear"};
+};
+template <>
+struct Names<network::Loss> {
+    static constexpr const char* all[] = {"power", "cross_entropy", "binary_cross_entropy"};
+};
+template <>
+struct Names<network::Target> {
+    static constexpr const char* all[] = {"given", "identity", "absolute", "relu", "clauses", "parity"};
+};
+template <>
+struct Names<network::Init> {
+    static constexpr const char* all[] = {"normal", "pytorch", "xavier", "orthogonal", "uniform"};
+};
+template <>
+struct Names<network::Inputs> {
+    static constexpr const char* all[] = {"basis", "independent", "correlated_blocks", "dataset"};
+};
+
+}  // namespace fastpolysem
