@@ -1,7 +1,6 @@
 // What training networks draws, for whoever wants to see it.
 #include "arrays.hpp"
 #include "computation.hpp"
-#include "fastpolysem/models/network/model/initial.hpp"
 #include "fastpolysem/models/network/model/sampler.hpp"
 #include "module.hpp"
 
@@ -73,35 +72,10 @@ py::dict draw(const Settings& given, std::uint64_t seed, std::int64_t at) {
     });
 }
 
-// Weights before the first step, by name: (S, ...).
-py::dict start(const Settings& s, const Array<std::uint64_t>& seeds) {
-    return with_dtype(s, [&](auto type) {
-        using T = decltype(type);
-        Parameters<T> w(s);
-        const ParameterList<T> list = w.list(s);
-        py::dict arrays;
-        std::vector<T*> to;
-        for (const Parameter<T>& p : list) {
-            Array<T> array(p.is_vector ? Shape{seeds.size(), p.columns} : Shape{seeds.size(), p.rows, p.columns});
-            to.push_back(array.mutable_data());
-            arrays[py::str(p.name)] = array;
-        }
-        compute(py::none(), [&](StopSource& source) {
-            StopToken stop(source, true);
-            for (py::ssize_t i = 0; i < seeds.size() && !stop.stopped(); ++i) {
-                draw_start(s, seeds.data()[i], w, &stop);
-                for (std::size_t p = 0; p < list.size(); ++p) list[p].matrix->copy_to(to[p] + i * list[p].size());
-            }
-        });
-        return arrays;
-    });
-}
-
 }  // namespace
 
 void add_network_draws(py::module_& m) {
     m.def("network_draw", &draw, "settings"_a, "seed"_a, "step"_a);
-    m.def("network_start", &start, "settings"_a, "seeds"_a);
 }
 
 }  // namespace fastpolysem::bindings

@@ -1,19 +1,15 @@
-"""The modules of the networks' tests, one for each instruction set that was built."""
+"""What the core shows to the networks' tests, for each instruction set that was built and runs here."""
 
 import importlib
-import os
-import sys
-from pathlib import Path
-from types import ModuleType
+import importlib.util
+from typing import Any
 
-folder = Path(os.environ.get("FASTPOLYSEM_NETTEST", Path(__file__).parents[2] / "build"))
-sys.path.insert(0, str(folder))
-modules: dict[str, ModuleType] = {
-    path.stem.split(".")[0].removeprefix("_nettest_"): importlib.import_module(
-        path.stem.split(".")[0]
-    )
-    for path in sorted(folder.glob("_nettest_*.so"))
+import fastpolysem as fp
+from fastpolysem._native import core as _core
+
+core: Any = _core.testing
+modules: dict[str, Any] = {
+    name: importlib.import_module(f"fastpolysem._core_{name}").testing
+    for name in fp.build_info()["supported"]
+    if importlib.util.find_spec(f"fastpolysem._core_{name}") is not None
 }
-if not modules:
-    raise ImportError(f"no _nettest module in {folder}: build the target network_testing first")
-core = list(modules.values())[-1]

@@ -3,7 +3,7 @@
 import mpmath
 import numpy as np
 import pytest
-from nettest import core, modules
+from network.nettest import core, modules
 
 # In units in the last place of the exact result, as elementary.hpp states them.
 BOUNDS = {"exp": 1.1, "log": 1.0, "log1p": 1.0, "tanh": 1.6, "erf": 1.4}

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made_up_networks import (
+from network.made_up_networks import (
     ACTIVATIONS,
     arrays,
     network,
@@ -11,7 +11,7 @@ from made_up_networks import (
     random_settings,
     same_bits,
 )
-from nettest import core, modules
+from network.nettest import core, modules
 
 SIZES = [1, 2, 3, 7, 10, 16, 17, 33, 40, 48, 64, 100]
 POWERS = [1, 1.5, 2, 2.5, 3, 4, 7.5, 16]
