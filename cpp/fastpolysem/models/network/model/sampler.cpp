@@ -3,10 +3,6 @@
 namespace fastpolysem::network {
 namespace {
 
-IndependentFeatures features_of(const Settings& s) {
-    return s.inputs == Inputs::independent ? IndependentFeatures(s.probability, s.magnitude) : IndependentFeatures();
-}
-
 template <class T>
 std::vector<Matrix<T>> hidden_matrices(const Settings& s, Sharing sharing, bool (Settings::*has)(std::size_t) const) {
     std::vector<Matrix<T>> all;

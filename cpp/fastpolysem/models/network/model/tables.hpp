@@ -41,6 +41,10 @@ class FormulaTargets {
     std::vector<T> row_;
 };
 
+inline IndependentFeatures features_of(const Settings& s) {
+    return s.inputs == Inputs::independent ? IndependentFeatures(s.probability, s.magnitude) : IndependentFeatures();
+}
+
 // Rows of sampled inputs.
 template <class T>
 void draw_rows(const Settings& s, const IndependentFeatures& features, const random::StreamPosition& from,
@@ -88,7 +92,7 @@ void make_shared_tables(Settings& s, StopToken& stop) {
     if (s.sampled()) {
         auto table = std::make_shared<Table<T>>();
         table->rows = evaluation_rows;
-        draw_rows(s, IndependentFeatures(s.probability, s.magnitude),
+        draw_rows(s, features_of(s),
                   input_stream(s, evaluation_seed, evaluation_inputs_kind, 0, &stop),
                   input_stream(s, evaluation_seed, evaluation_magnitudes_kind, 0, &stop), evaluation_rows,
                   table->sparse);
