@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import itertools
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -148,24 +150,34 @@ def check_gradient(config: NetworkSpec, own: NetworkConfig, seed: int, worst: Wo
     assert worst.add(f"objective {own.dtype}", error) < bound
 
 
+def calm(run: training.Run) -> bool:
+    """Whether steps are small; an exploding run multiplies every rounding error."""
+    pairs = itertools.pairwise(arrays_of(model) for model in run.models)
+    return all(
+        bool(np.abs(new - old).max() < 0.1)  # false of NaN
+        for before, after in pairs
+        for old, new in zip(before, after, strict=True)
+    )
+
+
 def check_run(config: NetworkSpec, own: NetworkConfig, seed: int, worst: Worst) -> None:
     """In float64, from the package's own start and draws, whose rounding is another matter."""
-    double = own.replace(dtype="float64")
-    config = spec_in_double(config)
     bare = {"l1_schedule": None, "learning_rate_schedule": None, "bias_decay": None}
+    config, double = replace(config, dtype="float64"), own.replace(dtype="float64")
     start = fp.train(double.replace(steps=0, **bare), [seed], return_weights=True)
-    run = training.run(
-        config, specified(start.weights, config, 0), lambda step: drawn(double, seed, step)
-    )
+    model = specified(start.weights, config, 0)
+    while not calm(run := training.run(config, model, lambda step: drawn(double, seed, step))):
+        slower = config.learning_rate / 100
+        config, double = replace(config, learning_rate=slower), double.replace(learning_rate=slower)
     steps = list(range(config.steps + 1))
     names = ["objective", *(c for c in start.columns if c != "steps_taken"), "nonzeros", "l1_norm"]
     result = fp.train(double, [seed], return_weights=True, record=(names, steps))
     end = specified(result.weights, config, 0)
-    assert worst.add("weights", relative(arrays_of(end), arrays_of(run.models[-1]))) < 1e-11
+    assert worst.add("weights", relative(arrays_of(end), arrays_of(run.models[-1]))) < 1e-12
     history = result.history["objective"][0]
     assert np.isnan(history[-1])
     for ours, theirs in zip(history, run.objective, strict=False):
-        assert worst.add("objectives", abs(ours - theirs) / max(theirs, 1e-2)) < 1e-11
+        assert worst.add("objectives", abs(ours - theirs) / max(theirs, 1e-2)) < 1e-12
     wanted = training.results(config, end, seed)
     assert not wanted.diverged
     assert not result.diverged[0]
@@ -179,7 +191,7 @@ def check_run(config: NetworkSpec, own: NetworkConfig, seed: int, worst: Worst) 
         assert (value is not None) == (name in result.columns), name
         if value is not None:
             error = abs(result.columns[name][0] - value) / max(value, 1e-2)
-            assert worst.add(name, error) < 1e-11, name
+            assert worst.add(name, error) < 1e-12, name
     for name in start.columns:
         if name != "steps_taken":  # what is recorded at the end is what results hold
             assert result.history[name][0, -1] == result.columns[name][0], name
@@ -190,21 +202,18 @@ def check_run(config: NetworkSpec, own: NetworkConfig, seed: int, worst: Worst) 
     )
 
 
-def spec_in_double(config: NetworkSpec) -> NetworkSpec:
-    fields = {name: getattr(config, name) for name in config.__dataclass_fields__}
-    return NetworkSpec(**{**fields, "dtype": "float64"})
-
-
 def same_results(a: Any, b: Any, order_a: Any = slice(None), order_b: Any = slice(None)) -> None:
-    """Bit for bit."""
+    """Bit for bit. Where numbers overflow, kernels differ in what becomes NaN and what infinity: of
+    diverged seeds the columns count."""
     for name in a.columns:
         np.testing.assert_array_equal(a.columns[name][order_a], b.columns[name][order_b], name)
     np.testing.assert_array_equal(a.diverged[order_a], b.diverged[order_b])
+    finite = ~a.diverged[order_a]
     for x, y in zip(arrays_of(a.weights), arrays_of(b.weights), strict=True):
-        np.testing.assert_array_equal(x[order_a], y[order_b])
-    for name in a.history or {}:
-        if name != "step":
-            np.testing.assert_array_equal(a.history[name][order_a], b.history[name][order_b], name)
+        np.testing.assert_array_equal(x[order_a][finite], y[order_b][finite])
+    for name in a.history.keys() - {"step"}:
+        x, y = a.history[name][order_a], b.history[name][order_b]
+        np.testing.assert_array_equal(x[finite], y[finite], name)
 
 
 def check_kernels(own: NetworkConfig) -> None:
