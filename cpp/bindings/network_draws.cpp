@@ -38,8 +38,9 @@ py::dict draw(const Settings& given, std::uint64_t seed, std::int64_t at) {
         if (dataset) numbers = Array<std::int64_t>(rows);
         Array<bool> flipped(rows);
         T *const x = inputs.mutable_data(), *const y = classes ? nullptr : fresh_or_null<T>(targets);
-        auto *const labels = classes ? fresh_or_null<std::int64_t>(targets) : nullptr,
-             *const shown = fresh_or_null<std::int64_t>(numbers);
+        auto *const labels = classes ? fresh_or_null<std::int64_t>(targets) : nullptr, *const shown =
+                                                                                           fresh_or_null<std::int64_t>(
+                                                                                               numbers);
         bool* const wrong = flipped.mutable_data();
         std::unique_ptr<SeedSampler<T>> sampler;
         compute(py::none(), [&](StopSource& source) {
@@ -57,8 +58,8 @@ py::dict draw(const Settings& given, std::uint64_t seed, std::int64_t at) {
                 wrong[b] = labels && step.labels[row] != s.template shared<T>().data->labels[std::size_t(row)];
                 if (labels) labels[b] = step.labels[row];
                 for (std::ptrdiff_t j = 0; y && j < outputs; ++j)
-                    y[b * outputs + j] = s.elementwise() ? target_of(s.target, x[b * s.n_inputs() + j])
-                                                         : step.targets->row(row)[j];
+                    y[b * outputs + j] =
+                        s.elementwise() ? target_of(s.target, x[b * s.n_inputs() + j]) : step.targets->row(row)[j];
             }
         });
         py::dict result;
@@ -74,8 +75,6 @@ py::dict draw(const Settings& given, std::uint64_t seed, std::int64_t at) {
 
 }  // namespace
 
-void add_network_draws(py::module_& m) {
-    m.def("network_draw", &draw, "settings"_a, "seed"_a, "step"_a);
-}
+void add_network_draws(py::module_& m) { m.def("network_draw", &draw, "settings"_a, "seed"_a, "step"_a); }
 
 }  // namespace fastpolysem::bindings

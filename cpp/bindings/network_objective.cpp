@@ -185,7 +185,8 @@ py::tuple loss_and_gradient(const Settings& given_settings, const py::dict& para
                 step.dropout = factors.read(i);
                 sums.assign(s.hidden(), 0);
                 losses[i] = s.scale * pass(models.weights, step, true, true, stop);
-                for (std::size_t l = 0; l < s.hidden(); ++l) losses[i] += s.layers[l].l1_activations * s.scale * sums[l];
+                for (std::size_t l = 0; l < s.hidden(); ++l)
+                    losses[i] += s.layers[l].l1_activations * s.scale * sums[l];
                 losses[i] += weight_penalty(s, models.weights, pass.gradient);
                 for (std::size_t p = 0; p < gradient.size(); ++p)
                     gradient[p].matrix->copy_to(to[p] + i * gradient[p].size());

@@ -140,8 +140,7 @@ void add_network_settings(py::module_& m) {
     add_layers<bool>(c, "bias", layers, [](Layer& a) -> auto& { return a.bias; });
     add_layers<double>(c, "bias_start", layers, [](Layer& a) -> auto& { return a.bias_start; });
     add_layers<bool>(c, "frozen", layers, [](Layer& a) -> auto& { return a.frozen; });
-    add_layers<double>(c, "l1", [](const Settings& s) { return s.matrices(); },
-                       [](Layer& a) -> auto& { return a.l1; });
+    add_layers<double>(c, "l1", [](const Settings& s) { return s.matrices(); }, [](Layer& a) -> auto& { return a.l1; });
     add_layers<double>(c, "l1_activations", hidden, [](Layer& a) -> auto& { return a.l1_activations; });
     c.def_property(
         "activation",

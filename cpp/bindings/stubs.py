@@ -70,7 +70,7 @@ def stub(core: Any) -> str:
             lines.append(f"{name}: tuple[str, ...]")
         elif name == "testing":
             lines.append(f"{name}: Any")
-        elif isinstance(value, (int, str)) and name in ("NUMERICS_VERSION", "__version__"):
+        elif isinstance(value, (int, str)) and name.endswith(("NUMERICS_VERSION", "__version__")):
             lines.append(f"{name}: {type(value).__name__}")
     return "\n".join(lines) + "\n"
 

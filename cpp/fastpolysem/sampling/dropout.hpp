@@ -35,18 +35,25 @@ void draw_dropout(double dropout, const random::StreamPosition& from, Matrix<T>&
         });
 }
 
-// The same for a vector of seeds, one in each lane: entries to(e), e = 0 .. count-1.
-template <class T, class To>
+// The same for a vector of seeds, one in each lane: calls put(e, factors) for e = 0 .. count-1.
+template <class T, class Put>
 FASTPOLYSEM_INLINE void draw_lane_dropout(double dropout, const random::LanesPosition& from, std::int64_t count,
-                                          To to) {
-    const auto threshold = std::uint64_t(dropout * 0x1p32);
+                                          Put put) {
+    using random::Word;
+    constexpr std::uint32_t top = 0x80000000u;  // words compare as signed numbers, shifted down by half their range
+    const auto last = simd::Pack<std::int32_t>::all(std::int32_t(std::uint32_t(dropout * 0x1p32 - 1) ^ top));
     const T kept = T(1 / (1 - dropout));
     for (std::int64_t e = 0; e < count; e += 4) {
         const auto words = from.block(e / 4);
         for (std::int64_t i = 0; i < 4 && e + i < count; ++i) {
-            simd::Pack<T>& entry = to(e + i);
-            for (int lane = 0; lane < simd::Pack<T>::width; ++lane)
-                entry.v[lane] = words[std::size_t(i)][lane] < threshold ? T(0) : kept;
+            const auto stays = simd::bits_as<std::int32_t>(words[std::size_t(i)] ^ Word::all(top)) > last;
+            simd::Pack<T> factors;
+            if constexpr (sizeof(T) == 4) {
+                factors = simd::select<T>(stays, simd::Pack<T>::all(kept), simd::Pack<T>::zero());
+            } else {
+                for (int lane = 0; lane < simd::Pack<T>::width; ++lane) factors.v[lane] = stays[lane] ? kept : T(0);
+            }
+            put(e + i, factors);
         }
     }
 }

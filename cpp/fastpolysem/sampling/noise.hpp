@@ -126,16 +126,17 @@ void draw_noise(const NoiseSettings& s, const random::StreamPosition& from, Matr
     });
 }
 
-// The same for a vector of seeds, one in each lane: entries to(e), e = 0 .. count-1.
-template <class T, class To>
+// The same for a vector of seeds, one in each lane: calls put(e, draws) for e = 0 .. count-1.
+template <class T, class Put>
 FASTPOLYSEM_INLINE void draw_lane_noise(const NoiseSettings& s, const NoiseShape& shape,
-                                        const random::LanesPosition& from, std::int64_t count, To to) {
+                                        const random::LanesPosition& from, std::int64_t count, Put put_entry) {
     using random::Real, random::Word;
     const auto put = [&](std::int64_t e, Real unit) __attribute__((always_inline)) {
-        simd::Pack<T>& entry = to(e);
+        simd::Pack<T> entry;
         if constexpr (sizeof(T) == 4) entry = unit * simd::Pack<T>::all(T(s.deviation));
         else
             for (int lane = 0; lane < simd::Pack<T>::width; ++lane) entry.v[lane] = T(unit[lane]) * T(s.deviation);
+        put_entry(e, entry);
     };
     if (s.kind == Noise::rademacher) {
         const auto minus = Word::all(0x80000000u);

@@ -111,9 +111,9 @@ class Sampler {
             }
         } else {
             const random::StreamPosition at = stream(s_, 0, noise_kind, step);
-            draw_lane_noise<T>(s_.noise, shape_,
-                               random::LanesPosition{key_low_, key_high_, at.step, at.stream, at.shape},
-                               noise.rows * noise.columns, [to = noise.row(0)](std::int64_t e) -> E& { return to[e]; });
+            draw_lane_noise<T>(
+                s_.noise, shape_, random::LanesPosition{key_low_, key_high_, at.step, at.stream, at.shape},
+                noise.rows * noise.columns, [to = noise.row(0)](std::int64_t e, E draw) { to[e] = draw; });
         }
     }
 

@@ -10,7 +10,7 @@ template <class T>
 class LanesKernel {
     // Entries of the largest matrix beyond which a vector of models no longer fits the caches, and up to which, with
     // enough seeds to fill the lanes, it is the fastest.
-    static constexpr std::int64_t limit = 1 << 12, best = 512, enough_seeds = 4;
+    static constexpr std::int64_t limit = 1 << 12, best = 1 << 10, enough_seeds = 4;
     static std::int64_t largest(const Settings& s) {
         std::int64_t most = 0;
         for (const Layer& layer : s.layers) most = std::max<std::int64_t>(most, layer.inputs * layer.outputs);

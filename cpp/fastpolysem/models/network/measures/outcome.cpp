@@ -7,8 +7,8 @@ bool has_held_out(const Settings& s) { return s.in_float.held_out || s.in_double
 std::vector<training::Column<Outcome>> columns(const Settings& s) {
     using Column = training::Column<Outcome>;
     constexpr auto nan = std::numeric_limits<double>::quiet_NaN();
-    std::vector<Column> all = {
-        {"loss", &Outcome::loss, nan, "loss without l1, noise and dropout on the evaluation rows, after the last step"}};
+    std::vector<Column> all = {{"loss", &Outcome::loss, nan,
+                                "loss without l1, noise and dropout on the evaluation rows, after the last step"}};
     if (decides(s)) all.push_back({"accuracy", &Outcome::accuracy, nan, "share of right decisions on the same rows"});
     if (has_held_out(s)) all.push_back({"held_out_loss", &Outcome::held_out_loss, nan, "loss on the held-out rows"});
     if (has_held_out(s) && decides(s))

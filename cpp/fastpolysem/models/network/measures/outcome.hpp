@@ -47,8 +47,9 @@ namespace fastpolysem {
 
 template <>
 struct Names<network::Metric::Kind> {
-    static constexpr const char* all[] = {"objective", "loss",           "accuracy", "held_out_loss", "held_out_accuracy",
-                                          "dead",      "largest_gradient", "nonzeros", "l1_norm"};
+    static constexpr const char* all[] = {
+        "objective",        "loss",     "accuracy", "held_out_loss", "held_out_accuracy", "dead",
+        "largest_gradient", "nonzeros", "l1_norm"};
 };
 
 }  // namespace fastpolysem

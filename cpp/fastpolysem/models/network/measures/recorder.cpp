@@ -102,8 +102,7 @@ void Recorder<T>::count_right(const Step<T>& step, std::ptrdiff_t first, std::pt
         if (!s_.elementwise()) target = step.targets->row(step.table_row(first + b));
         else {
             std::fill(target_.begin(), target_.end(), T(0));
-            step.each_input(first + b,
-                            [&](std::int32_t i, T x) { target_[std::size_t(i)] = target_of(s_.target, x); });
+            step.each_input(first + b, [&](std::int32_t i, T x) { target_[std::size_t(i)] = target_of(s_.target, x); });
         }
         for (std::ptrdiff_t j = 0; j < y.features; ++j) right_ += (y.line(j)[b] > 0) == (target[j] > T(0.5));
         decisions_ += y.features;
@@ -183,8 +182,7 @@ double Recorder<T>::largest_gradient(const Parameters<T>& w) const {
 template <class T>
 void Recorder<T>::record(const Parameters<T>& w, const StepOf<T>& step, bool last, double* values) {
     const auto wants = [&](std::initializer_list<Metric::Kind> kinds) {
-        return std::any_of(metrics_.begin(), metrics_.end(),
-                           [&](const Metric& m) { return is_metric(m.kind, kinds); });
+        return std::any_of(metrics_.begin(), metrics_.end(), [&](const Metric& m) { return is_metric(m.kind, kinds); });
     };
     const Norms n = norms(s_, w);
     Measured held_out{nan, nan}, evaluated{nan, nan};

@@ -45,7 +45,7 @@ class Recorder {
     StopToken& stop_;
     RowsPass<T> pass_;
     std::uint64_t seed_ = 0, labels_seed_ = 0;
-    std::vector<std::int32_t> labels_;  // with label noise: those of labels_seed_
+    std::vector<std::int32_t> labels_;       // with label noise: those of labels_seed_
     std::vector<std::vector<T>> first_row_;  // act(Z) of each hidden layer
     std::vector<std::vector<char>> alive_;
     std::int64_t right_ = 0, decisions_ = 0;

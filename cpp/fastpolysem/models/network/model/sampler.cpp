@@ -87,7 +87,8 @@ void SeedSampler<T>::take(std::int64_t step) {
         step_.order = order_.take(s_, seed_, step, s_.template shared<T>().data->rows, &stop_);
     if (computes_targets(s_)) formula_targets_(step_, targets_);
     for (std::size_t l = 0; l < s_.hidden(); ++l) {
-        if (s_.has_noise(l)) draw_noise(s_.noise_of(l), layer_stream(s_, seed_, noise_kind, step, l, &stop_), noise_[l]);
+        if (s_.has_noise(l))
+            draw_noise(s_.noise_of(l), layer_stream(s_, seed_, noise_kind, step, l, &stop_), noise_[l]);
         if (s_.has_dropout(l))
             draw_dropout(s_.layers[l].dropout, layer_stream(s_, seed_, dropout_kind, step, l, &stop_), dropout_[l]);
     }
@@ -155,21 +156,20 @@ void LanesSampler<T>::take(std::int64_t step) {
         const std::ptrdiff_t units = s_.layers[l].outputs;
         std::ptrdiff_t row = 0, unit = 0;
         typename LanesStep<T>::Table* table = nullptr;
-        const auto next = [&](std::int64_t) -> simd::Pack<T>& {
-            T* const at = table->at(row, unit);
+        const auto put = [&](std::int64_t, simd::Pack<T> draws) {
+            draws.store(table->at(row, unit));
             if (++unit == units) unit = 0, ++row;
-            return *reinterpret_cast<simd::Pack<T>*>(at);
         };
         if (s_.has_noise(l)) {
             table = &step_.noise[l];
-            draw_lane_noise<T>(s_.noise_of(l), NoiseShape(s_.noise_of(l)), lanes(layer_stream(s_, 0, noise_kind, step, l)),
-                               s_.rows(s_.noise_sharing) * units, next);
+            draw_lane_noise<T>(s_.noise_of(l), NoiseShape(s_.noise_of(l)),
+                               lanes(layer_stream(s_, 0, noise_kind, step, l)), s_.rows(s_.noise_sharing) * units, put);
         }
         row = unit = 0;
         if (s_.has_dropout(l)) {
             table = &step_.dropout[l];
             draw_lane_dropout<T>(s_.layers[l].dropout, lanes(layer_stream(s_, 0, dropout_kind, step, l)),
-                                 s_.rows(s_.dropout_sharing) * units, next);
+                                 s_.rows(s_.dropout_sharing) * units, put);
         }
     }
 }
@@ -209,8 +209,7 @@ void LanesSampler<T>::put_row(int lane, std::int64_t b) {
         step_.labels[std::size_t(b * width + lane)] =
             s_.label_noise == 0 ? table_.labels[row] : labels_[std::size_t(lane)][std::size_t(row)];
     if (table_.targets)
-        for (std::ptrdiff_t j = 0; j < s_.n_outputs(); ++j)
-            step_.targets.at(b, j)[lane] = table_.targets->row(row)[j];
+        for (std::ptrdiff_t j = 0; j < s_.n_outputs(); ++j) step_.targets.at(b, j)[lane] = table_.targets->row(row)[j];
 }
 
 // All rows' classes of every lane, which stay.

@@ -53,13 +53,13 @@ struct Settings : OptimizerSettings {
     Formulas formulas;  // of clauses and parity
 
     Inputs inputs = Inputs::basis;
-    std::int64_t batch_size = 1;         // rows of a step; of the basis its size
-    std::vector<double> probability;     // independent: of each feature
+    std::int64_t batch_size = 1;          // rows of a step; of the basis its size
+    std::vector<double> probability;      // independent: of each feature
     std::vector<FeatureValue> magnitude;  // independent: of each feature
     std::int64_t blocks = 1, active = 1;  // correlated_blocks
-    bool full_batch = true;              // dataset: all rows at every step, in their own order
-    double label_noise = 0;              // dataset
-    Shared<float> in_float;              // what threads share, of the settings' number type
+    bool full_batch = true;               // dataset: all rows at every step, in their own order
+    double label_noise = 0;               // dataset
+    Shared<float> in_float;               // what threads share, of the settings' number type
     Shared<double> in_double;
 
     L1Target l1_target = L1Target::weights;

@@ -92,8 +92,7 @@ void make_shared_tables(Settings& s, StopToken& stop) {
     if (s.sampled()) {
         auto table = std::make_shared<Table<T>>();
         table->rows = evaluation_rows;
-        draw_rows(s, features_of(s),
-                  input_stream(s, evaluation_seed, evaluation_inputs_kind, 0, &stop),
+        draw_rows(s, features_of(s), input_stream(s, evaluation_seed, evaluation_inputs_kind, 0, &stop),
                   input_stream(s, evaluation_seed, evaluation_magnitudes_kind, 0, &stop), evaluation_rows,
                   table->sparse);
         if (!stop.stopped()) complete(s, *table);

@@ -25,7 +25,8 @@ class GenericPass {
 
     // The sum over rows of the loss, without the scale, if wanted, else 0; fills `gradient` if wanted: of all but l1 on
     // weights.
-    double operator()(const Parameters<T>& w, const Step<T>& step, bool want_loss, bool want_gradient, StopToken& stop) {
+    double operator()(const Parameters<T>& w, const Step<T>& step, bool want_loss, bool want_gradient,
+                      StopToken& stop) {
         w_ = &w;
         step_ = &step;
         stop_ = &stop;

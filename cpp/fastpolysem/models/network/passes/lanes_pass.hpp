@@ -24,8 +24,8 @@ class LanesPass {
         while (lowest_ + 1 < s.layers.size() && s.layers[lowest_].frozen) ++lowest_;
     }
 
-    // Adds each lane's loss, without the scale, to losses[lane] if not null; fills `gradient` if wanted: of all but l1 on
-    // weights.
+    // Adds each lane's loss, without the scale, to losses[lane] if not null; fills `gradient` if wanted: of all but l1
+    // on weights.
     void operator()(const Parameters<T>& w, LanesStep<T>& step, double* losses, bool want_gradient, StopToken& stop) {
         w_ = &w;
         step_ = &step;
@@ -220,7 +220,8 @@ class LanesPass {
         const Panel<T> d = panels.d;
         with_table(step_->dropout, l, p, d, [](P x, P y) { return x * y; });
         if (layer.residual) copy(d, a.of(a.sum));
-        if (layer.l1_activations != 0) add_signs(d, T(layer.l1_activations * step_->l1_factor * s_.scale), a.of(a.value));
+        if (layer.l1_activations != 0)
+            add_signs(d, T(layer.l1_activations * step_->l1_factor * s_.scale), a.of(a.value));
         times_slope(layer.activation, d, panels.slope);
         if (!layer.frozen) add_gradients(l, p, packs(d.data));
         if (l <= lowest_) return;

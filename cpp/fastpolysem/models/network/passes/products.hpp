@@ -141,12 +141,12 @@ void panel_to_rows(Panel<T> from, Matrix<T>& to) {
 }
 
 template <class T>
-void rows_to_panel(const Matrix<T>& from, Panel<T> to) {
+void rows_to_panel(const Matrix<T>& from, Panel<T> to, std::ptrdiff_t first = 0) {
     constexpr int width = simd::Pack<T>::width;
     Block<T> block;
     for (std::ptrdiff_t j = 0; j < to.features; j += width)
         for (std::ptrdiff_t b = 0; b < to.used; b += width) {
-            block.load(from.row(b) + j, from.stride);
+            block.load(from.row(first + b) + j, from.stride);
             block.transpose();
             block.store(to.line(j) + b, to.width);
         }

@@ -42,7 +42,8 @@ class RowsPass {
 
     // The sum over rows of the loss, without the scale, if wanted, else 0; fills `gradient` if wanted: of all but l1 on
     // weights.
-    double operator()(const Parameters<T>& w, const Step<T>& step, bool want_loss, bool want_gradient, StopToken& stop) {
+    double operator()(const Parameters<T>& w, const Step<T>& step, bool want_loss, bool want_gradient,
+                      StopToken& stop) {
         w_ = &w;
         step_ = &step;
         panels_ = (step.rows + panel_rows - 1) / panel_rows;
@@ -209,10 +210,12 @@ class RowsPass {
 
     // Noise or dropout of a panel: a row for each row shown, or one row for all.
     Panel<T> rows_as_panel(const Matrix<T>& from, std::ptrdiff_t p) {
-        for (std::ptrdiff_t b = 0; b < rows_of(p); ++b)
-            std::copy_n(from.row(from.rows == 1 ? 0 : p * panel_rows + b), from.stride, loose_.row(b));
         const Panel<T> to{extra_.data(), from.columns, panel_rows, used(p)};
-        rows_to_panel(loose_, to);
+        if (from.rows == step_->rows) {
+            rows_to_panel(from, to, p * panel_rows);  // rows are padded to whole blocks
+        } else {
+            for (std::ptrdiff_t j = 0; j < to.features; ++j) std::fill_n(to.line(j), to.used, from.row(0)[j]);
+        }
         return to;
     }
 
@@ -281,7 +284,8 @@ class RowsPass {
         const Panel<T> d = panels.d;
         if (const Matrix<T>* dropout = step_->dropout_of(l)) multiply(d, rows_as_panel(*dropout, p));
         if (layer.residual) copy(d, panel(layers_[l].sum, l, p));
-        if (layer.l1_activations != 0) add_signs(d, T(layer.l1_activations * step_->l1_factor * s_.scale), panel(layers_[l].value, l, p));
+        if (layer.l1_activations != 0)
+            add_signs(d, T(layer.l1_activations * step_->l1_factor * s_.scale), panel(layers_[l].value, l, p));
         times_slope(layer.activation, d, panels.slope);
         if (!layer.frozen) add_gradients(l, p, d);
         if (l <= lowest_) return;

@@ -56,7 +56,10 @@ template <class T>
 class Optimizer {
   public:
     explicit Optimizer(const Settings& s)
-        : s_(s), rule_(s.is_adam() ? Rule::adam : s.has_momentum() ? Rule::momentum : Rule::sgd) {
+        : s_(s),
+          rule_(s.is_adam()        ? Rule::adam
+                : s.has_momentum() ? Rule::momentum
+                                   : Rule::sgd) {
         if (s.has_first()) first_ = Parameters<T>(s);
         if (s.has_second()) second_ = Parameters<T>(s);
     }
@@ -87,12 +90,14 @@ class Optimizer {
             if (l < w.weights.size()) {
                 Matrix<T>&m = state(first_.weights, l), &v = state(second_.weights, l);
                 if (layer.l1 == 0) one<Update<rule, false, false>>(w.weights[l], gradient.weights[l], m, v, c);
-                else if (s_.l1_update == L1Update::orthant) one<Update<rule, true>>(w.weights[l], gradient.weights[l], m, v, c);
+                else if (s_.l1_update == L1Update::orthant)
+                    one<Update<rule, true>>(w.weights[l], gradient.weights[l], m, v, c);
                 else one<Update<rule, false>>(w.weights[l], gradient.weights[l], m, v, c);
             }
             if (!layer.bias) continue;
             Matrix<T>& b = w.biases[l];
-            one<Update<rule, false, false>>(b, gradient.biases[l], state(first_.biases, l), state(second_.biases, l), c);
+            one<Update<rule, false, false>>(b, gradient.biases[l], state(first_.biases, l), state(second_.biases, l),
+                                            c);
             if (scalars.bias_factor != 1)
                 for (std::ptrdiff_t j = 0; j < b.columns; ++j) b.row(0)[j] *= scalars.bias_factor;
         }
