@@ -51,7 +51,7 @@ def drawn(config: NetworkConfig, seed: int, step: int) -> sampling.Draws:
 def random_network(rng: np.random.Generator, config: NetworkSpec) -> spec.Network:
     """About as large as it starts, with biases off 0; numbers that are the same in float32."""
     widths, has_bias = config.widths, spec.spread(config.bias, spec.depth(config))
-    pairs = list(zip(widths[:-1], widths[1:], strict=True))
+    pairs = list(itertools.pairwise(widths))
     weights = [rng.normal(0, 1 / np.sqrt(n), (n, m)) for n, m in pairs]
     biases = [rng.normal(0, 0.3, m) if has_bias[k] else None for k, (_, m) in enumerate(pairs)]
     single = [None if a is None else a.astype(np.float32) for a in (*weights, *biases)]
@@ -160,15 +160,24 @@ def calm(run: training.Run) -> bool:
     )
 
 
+def run_specified(
+    config: NetworkSpec, model: spec.Network, own: NetworkConfig, seed: int
+) -> training.Run:
+    """On the package's draws."""
+    return training.run(config, model, lambda step: drawn(own, seed, step))
+
+
 def check_run(config: NetworkSpec, own: NetworkConfig, seed: int, worst: Worst) -> None:
     """In float64, from the package's own start and draws, whose rounding is another matter."""
     bare = {"l1_schedule": None, "learning_rate_schedule": None, "bias_decay": None}
     config, double = replace(config, dtype="float64"), own.replace(dtype="float64")
     start = fp.train(double.replace(steps=0, **bare), [seed], return_weights=True)
     model = specified(start.weights, config, 0)
-    while not calm(run := training.run(config, model, lambda step: drawn(double, seed, step))):
-        slower = config.learning_rate / 100
-        config, double = replace(config, learning_rate=slower), double.replace(learning_rate=slower)
+    run = run_specified(config, model, double, seed)
+    while not calm(run):
+        rate = {"learning_rate": config.learning_rate / 100}
+        config, double = replace(config, **rate), double.replace(**rate)
+        run = run_specified(config, model, double, seed)
     steps = list(range(config.steps + 1))
     names = ["objective", *(c for c in start.columns if c != "steps_taken"), "nonzeros", "l1_norm"]
     result = fp.train(double, [seed], return_weights=True, record=(names, steps))

@@ -1,4 +1,4 @@
-"""What the core shows to the networks' tests, for each instruction set that was built and runs here."""
+"""What the core shows to the networks' tests, for each instruction set that was built."""
 
 import importlib
 import importlib.util

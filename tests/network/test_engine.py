@@ -151,7 +151,10 @@ def test_reference_trajectory(name):
     starts = [reference.network(seed, "", "_0") for seed in range(reference.seeds)]
     start = objective.NetworkParameters(
         [np.stack(w) for w in zip(*(s.weights for s in starts), strict=True)],
-        [None if b[0] is None else np.stack(b) for b in zip(*(s.biases for s in starts), strict=True)],
+        [
+            None if b[0] is None else np.stack(b)
+            for b in zip(*(s.biases for s in starts), strict=True)
+        ],
     )
     _, slopes = objective.loss_and_gradient(start, config)
     for seed in range(reference.seeds):
@@ -159,7 +162,7 @@ def test_reference_trajectory(name):
         largest = max(np.abs(a).max() for a in expected)
         for ours, theirs in zip(engine.arrays_of(slopes), expected, strict=True):
             assert np.abs(ours[seed] - theirs).max() <= GRADIENT * largest
-    # A row on the other side of a kink leaves its mark on Adam: seeds without such rows are compared.
+    # A row on the other side of a kink leaves its mark on Adam: only seeds without are compared.
     alike = [seed for seed in range(reference.seeds) if (name, seed) not in OTHER_SIDE]
     for kernel in engine.KERNELS:
         for step in reference.kept_steps[1:]:

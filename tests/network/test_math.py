@@ -3,6 +3,7 @@
 import mpmath
 import numpy as np
 import pytest
+
 from network.nettest import core, modules
 
 # In units in the last place of the exact result, as elementary.hpp states them.

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from network.made_up_networks import (
     ACTIVATIONS,
     arrays,

@@ -17,7 +17,7 @@ from fastpolysem.families.network.objective import pack, shapes, stacked, unpack
 
 
 class Network:
-    """Networks of several layers; see `fastpolysem.families.base.Family` for what each member is."""
+    """Networks of several layers; `fastpolysem.families.base.Family` says what each member is."""
 
     kind = "network"
     numerics_version = NUMERICS_VERSION
@@ -82,7 +82,9 @@ class Network:
 
     def settings(self, config: NetworkConfig) -> dict[str, Any]:
         values = {name: getattr(config, name) for name in NetworkConfig.DEFAULTS}
-        return {**values, "widths": "-".join(map(str, config.widths))}
+        values["widths"] = "-".join(map(str, config.widths))
+        # In tables "loss" is what came out.
+        return {"loss_function" if name == "loss" else name: v for name, v in values.items()}
 
     def steps(self, config: NetworkConfig) -> int:
         return config.steps

@@ -137,6 +137,7 @@ class Sampler {
     }
     StepOf<T> of_lane(int lane) {
         return [this, lane]() -> const Step<T>& {
+            (void)lane;
             if constexpr (!one_seed) {
                 one_.start(lanes_.seed(lane));
                 one_.take(step_);
