@@ -18,7 +18,7 @@ from fastpolysem._native import core
 INTERRUPTED = """
 import os, signal, threading, time
 import fastpolysem as fp
-config = fp.Config({config}, steps=10**9)
+config = {made}({config}, steps=10**9)
 sent = []
 def interrupt():
     sent.append(time.perf_counter())
@@ -64,10 +64,15 @@ def run(code: str) -> str:
         ("dense", "n_features=1000, n_hidden=1000, inputs=fp.Independent(0.5, 100_000)"),
         ("dense", "n_features=1000, n_hidden=1000, inputs=fp.CorrelatedBlocks(2, 400, 200_000)"),
         ("dense", "n_features=4000, n_hidden=4000, init='orthogonal'"),
+        ("generic", "widths=(300, 500, 300)"),
+        ("rows", "widths=(4000, 4000, 4000)"),
+        ("rows", "widths=(100, 40, 100), inputs=fp.Independent(0.5, 500_000, 'uniform')"),
+        ("lanes", "widths=(8, 16, 8), inputs=fp.Independent(0.5, 64), dropout=0.1"),
     ],
 )
 def test_an_interrupt_ends_training(kernel, config, threads):
-    printed = run(INTERRUPTED.format(config=config, threads=threads, kernel=kernel))
+    made = "fp.NetworkConfig" if "widths" in config else "fp.Config"
+    printed = run(INTERRUPTED.format(made=made, config=config, threads=threads, kernel=kernel))
     assert printed.startswith("stopped after")
     assert float(printed.split()[-1]) < 10  # it takes 0.1; a machine may be busy
 

@@ -32,17 +32,16 @@ ESTIMATED = """
 import sys
 import numpy as np
 import fastpolysem as fp
-from fastpolysem._native import core
-from fastpolysem.families.autoencoder.config import core_settings
+from fastpolysem import families
 def peak():
     with open("/proc/self/status") as status:
         return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 config, kernel, seeds = eval(sys.argv[1])
-tiny = fp.Config(n_features=2, n_hidden=2, steps=1)
-fp.train(tiny, 1)
+fp.train(fp.Config(n_features=2, n_hidden=2, steps=1), 1)
+fp.train(fp.NetworkConfig(widths=(2, 2, 2), steps=1), 1)
 before = peak()
 fp.train(config, seeds, kernel=kernel, num_threads=1)
-print(peak() - before, core.model_bytes(core_settings(config), kernel, seeds))
+print(peak() - before, families.family_of(config).memory(config, kernel, seeds, 1))
 """
 
 # Some 100 MB each, in shapes that padding and options change most.
@@ -84,14 +83,40 @@ LARGE = {
     "orthogonal": ("n_features=1001, n_hidden=1501, init='orthogonal'", "dense"),
     "lanes": ("n_features=81, n_hidden=119, dtype='float64'", "lanes"),
 }
+# The same of networks.
+LARGE_NETWORKS = {
+    "wide": ("widths=(301, 2001, 301), bias=True", "rows"),
+    "tied, residual, double": (
+        "widths=(701, 701, 701), residual=(1,), tied=True, dtype='float64'",
+        "rows",
+    ),
+    "many rows": ("widths=(33, 65, 33), inputs=fp.Independent(0.1, 40_001)", "generic"),
+    "magnitudes": ("widths=(65, 9, 65), inputs=fp.Independent(0.5, 150_001, 'uniform')", "rows"),
+    "noise, dropout": (
+        "widths=(9, 49, 9), inputs=fp.Independent(0.1, 100_001), noise='gaussian', noise_std=0.1,"
+        "dropout=0.1, l1=1e-3, l1_target='activations'",
+        "rows",
+    ),
+    "parity": (
+        "widths=(9, 8, 90), inputs=fp.Independent(0.1, 200_001),"
+        "target=fp.targets.Parity([(0, 1)] * 90)",
+        "rows",
+    ),
+    "lanes, noise": (
+        "widths=(9, 33, 9), inputs=fp.Independent(0.5, 30_001), noise='uniform', noise_std=0.1",
+        "lanes",
+    ),
+    "orthogonal": ("widths=(601, 1201, 601), init='orthogonal', optimizer='sgd'", "rows"),
+}
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measured by Linux's /proc")
-@pytest.mark.parametrize("case", LARGE)
+@pytest.mark.parametrize("case", [*LARGE, *(f"network, {case}" for case in LARGE_NETWORKS)])
 def test_estimates_are_what_is_taken(case: str) -> None:
-    options, kernels = LARGE[case]
+    made = "fp.Config" if case in LARGE else "fp.NetworkConfig"
+    options, kernels = LARGE.get(case) or LARGE_NETWORKS[case.removeprefix("network, ")]
     for kernel in kernels.split():
-        words = f"fp.Config({options}, steps=2), {kernel!r}, 16"
+        words = f"{made}({options}, steps=2), {kernel!r}, 16"
         if kernel != "lanes":
             words = words.replace(", 16", ", 1")
         done = subprocess.run(

@@ -7,7 +7,58 @@ import numpy as np
 from numpy.typing import NDArray
 
 METRICS: tuple[str, ...]
+NETWORK_NUMERICS_VERSION: int
 NUMERICS_VERSION: int
+class NetworkSettings:
+    def __init__(self) -> None: ...
+    activation: list[str]
+    active: int
+    batch_size: int
+    beta1: float
+    beta2: float
+    bias: list[bool]
+    bias_decay: list[tuple[int, float]]
+    bias_start: list[float]
+    blocks: int
+    clauses: list[list[list[int]]]
+    cosine: bool
+    dropout: list[float]
+    dropout_sharing: str
+    dtype: str
+    epsilon: float
+    frozen: list[bool]
+    full_batch: bool
+    importance: list[float]
+    init: str
+    init_scale: float
+    inputs: str
+    l1: list[float]
+    l1_activations: list[float]
+    l1_schedule: list[tuple[int, float]]
+    l1_target: str
+    l1_update: str
+    label_noise: float
+    learning_rate: float
+    learning_rate_schedule: list[tuple[int, float]]
+    loss: str
+    magnitude: list[str]
+    momentum: float
+    noise: str
+    noise_shape: float
+    noise_sharing: str
+    noise_std: list[float]
+    optimizer: str
+    output: str
+    power: float
+    probability: list[float]
+    residual: list[int]
+    def set_rows(self, which: str, indptr: NDArray[np.int64], indices: NDArray[np.int32], values: NDArray[np.float64], targets: Any) -> None: ...
+    steps: int
+    target: str
+    tied: bool
+    weight_decay: float
+    widths: list[int]
+
 class Settings:
     def __init__(self) -> None: ...
     activation: str
@@ -65,6 +116,12 @@ def initial_weights(settings: Settings, seeds: NDArray[np.uint64]) -> tuple[Any,
 def kernel_refusal(settings: Settings, kernel: str) -> str: ...
 def loss_and_gradient(settings: Settings, encoder: NDArray[Any], decoder: Any, bias: Any, batch: Any, noise: Any, scale: float) -> tuple[Any, ...]: ...
 def model_bytes(settings: Settings, kernel: str, seeds: int) -> int: ...
+def network_bytes(settings: NetworkSettings, kernel: str, seeds: int, threads: int) -> int: ...
+def network_draw(settings: NetworkSettings, seed: int, step: int) -> dict[str, Any]: ...
+def network_forward(settings: NetworkSettings, parameters: dict[str, Any], batch: tuple, noise: list) -> list[Any]: ...
+def network_kernel_refusal(settings: NetworkSettings, kernel: str) -> str: ...
+def network_loss_and_gradient(settings: NetworkSettings, parameters: dict[str, Any], batch: tuple, targets: Any, noise: list, dropout: list) -> tuple[Any, ...]: ...
+def network_train(settings: NetworkSettings, seeds: NDArray[np.uint64], initial_weights: dict[str, Any], metrics: Sequence[str], record_steps: NDArray[np.int64], return_weights: bool, num_threads: int, kernel: str, progress: Any) -> dict[str, Any]: ...
 def philox(counter: Sequence[int], key: int) -> list[int]: ...
 def shape_word(n: int, m: int) -> int: ...
 testing: Any
