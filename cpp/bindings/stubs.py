@@ -32,8 +32,8 @@ _TYPES = [
     (r"\bnumpy\.ndarray\b", "NDArray[Any]"),
     (r"\bobject\b", "Any"),
     (r"\bdict\b(?!\[)", "dict[str, Any]"),
-    (r"-> list$", "-> list[Any]"),
-    (r"-> tuple$", "-> tuple[Any, ...]"),
+    (r"\blist\b(?!\[)", "list[Any]"),
+    (r"\btuple\b(?!\[)", "tuple[Any, ...]"),
 ]
 
 

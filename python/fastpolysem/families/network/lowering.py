@@ -10,6 +10,7 @@ import numpy as np
 from fastpolysem._native import core
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.dataset import Dataset
+from fastpolysem.families.network.targets import Clauses, Parity
 from fastpolysem.specs.inputs import CorrelatedBlocks, Independent
 
 # Fields that the core takes as they are.
@@ -55,9 +56,9 @@ def core_settings(config: NetworkConfig) -> Any:
 
 def _set_target(settings: Any, config: NetworkConfig) -> None:
     settings.target = "given" if isinstance(config.inputs, Dataset) else config.target.kind
-    if config.target.kind == "clauses":
+    if isinstance(config.target, Clauses):
         settings.clauses = [[list(c) for c in formula] for formula in config.target.outputs]
-    elif config.target.kind == "parity":
+    elif isinstance(config.target, Parity):
         settings.clauses = [[list(group)] for group in config.target.outputs]
 
 
