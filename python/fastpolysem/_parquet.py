@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import IO
 
@@ -18,6 +19,7 @@ _LONGEST_TEXT = 1000  # bytes: names of machines, kernels, versions and settings
 _WIDTHS = {"string": 2 * _LONGEST_TEXT + 12}
 _WIDTH = 20
 _PAGE = 2**16
+_SMALL = 2**20  # bytes
 
 
 def read_table(
@@ -49,7 +51,12 @@ def read_table(
     MemoryError
         If the table would not fit into the available memory.
     """
-    described = pq.read_metadata(source)
+    size = source.seek(0, os.SEEK_END)
+    source.seek(0)
+    small = size <= _SMALL
+    # The many reads of a small file, and threads for its columns, take longer than what is read.
+    opened = pa.BufferReader(source.read()) if small else source
+    described = pq.read_metadata(opened)
     schema = described.schema.to_arrow_schema()
     if check is not None:
         check(schema, described)
@@ -67,10 +74,10 @@ def read_table(
     _checks.memory("reading it", {"its columns": needed}, "free some")
     # One text in a file may stand for as many copies of it as there are rows.
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
-    with pq.ParquetFile(source, metadata=described, read_dictionary=texts) as parquet:
+    with pq.ParquetFile(opened, metadata=described, read_dictionary=texts) as parquet:
         if lists:
             _check_lists(parquet, lists, most_listed)
-        table = parquet.read(columns=columns)
+        table = parquet.read(columns=columns, use_threads=not small)
     for name in texts:
         at = table.schema.get_field_index(name)
         if at >= 0:

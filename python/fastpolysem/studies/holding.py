@@ -5,10 +5,7 @@ The collector fills holdings, opening a folder makes them, and a `Study` shows t
 
 from __future__ import annotations
 
-import errno
 import itertools
-import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,10 +18,10 @@ from numpy.typing import NDArray
 from fastpolysem.families import AnyConfig
 from fastpolysem.probes import Declaration
 from fastpolysem.studies.artifacts import probe_schema
-from fastpolysem.studies.files import key_of, kind_of, named_range
+from fastpolysem.studies.files import named_range
 from fastpolysem.studies.schema import ConflictError, frame, union
 from fastpolysem.studies.seedsets import SeedSet
-from fastpolysem.studies.store import folder_files, read
+from fastpolysem.studies.store import read_each
 
 Part: TypeAlias = "pa.Table | Path"
 """A table that is here, or the file of one that is read when it is asked for."""
@@ -170,49 +167,17 @@ def consolidated(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 def _tables(
     parts: Iterable[Part], config: AnyConfig, seeds: NDArray[np.uint64] | None = None
 ) -> Iterator[pa.Table]:
-    """Tables, and those of files; of one that was joined with others meanwhile, the joined one."""
-    waiting = deque(parts)
-    seen: set[Path] = set()
-    while waiting:
-        part = waiting.popleft()
+    """Tables, and those of files that may hold one of the seeds."""
+    files: list[Path] = []
+    for part in parts:
         if isinstance(part, pa.Table):
             yield part
-            continue
-        if part in seen or not _may_hold(part, seeds):
-            continue
-        seen.add(part)
-        try:
-            table = read(part, config)
-        except FileNotFoundError:
-            waiting.extendleft(successors(part, seen))
-            continue
-        if table is not None:
-            yield table
+        elif _may_hold(part, seeds):
+            files.append(part)
+    yield from (table for _, table in read_each(files, config))
 
 
 def _may_hold(file: Path, seeds: NDArray[np.uint64] | None) -> bool:
     """By its name: whether a file may hold one of the seeds."""
     held = named_range(file)
     return seeds is None or held is None or bool(SeedSet([held]).contains(seeds).any())
-
-
-def successors(file: Path, seen: Iterable[Path]) -> list[Path]:
-    """Files that hold what one that is gone held.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there are none: it was not joined with others.
-    """
-    held = named_range(file)
-    if held is not None and not os.path.lexists(file):
-        first, stop = held
-        others = [
-            other
-            for other in folder_files(file.parent, kind_of(file), key_of(file))
-            if other not in seen and (span := named_range(other))
-            and span[0] < stop and first < span[1]
-        ]  # fmt: skip
-        if others:
-            return others
-    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))

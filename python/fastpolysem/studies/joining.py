@@ -18,13 +18,13 @@ from fastpolysem import _checks
 from fastpolysem.probes import Declaration
 from fastpolysem.studies.artifacts import KINDS
 from fastpolysem.studies.files import block_name, checksum, key_of, named_range, write_table
-from fastpolysem.studies.holding import consolidated
 from fastpolysem.studies.schema import ConflictError, frame, union
 from fastpolysem.studies.store import Store, declaration_in, read
 
 MOST_BYTES = 2**26
 """Size of the files to join, together: about that of the new one."""
 
+_AT_A_TIME = 256  # tables
 _UNPACKED = 30  # times the size of its files that a table may take in memory, about
 
 
@@ -75,33 +75,37 @@ def _join(files: list[Path], config: Any, kind: str, key: str) -> None:
         size = sum(file.stat().st_size for file in files)
         _checks.memory("join", {f"{len(files)} files": _UNPACKED * size}, "free some")
         declaration = declaration_in(files[0]) if kind == "probe" else None
-        alike: dict[tuple[str, ...], list[tuple[Path, pa.Table]]] = {}  # by columns
+        alike: dict[tuple[str, ...], tuple[list[Path], list[pa.Table]]] = {}  # by columns
         for file in files:
             if (table := read(file, config)) is not None:
-                alike.setdefault(tuple(table.column_names), []).append((file, table))
-        for group in alike.values():
-            if len(group) > 1:
-                _replace(group, config, kind, key, declaration)
+                held, tables = alike.setdefault(tuple(table.column_names), ([], []))
+                held.append(file)
+                tables.append(table)
+                if len(tables) >= _AT_A_TIME:  # many small ones take more room than their rows
+                    tables[:] = [pa.concat_tables(tables).combine_chunks()]
+        for held, tables in alike.values():
+            if len(held) > 1:
+                _replace(held, pa.concat_tables(tables), config, kind, key, declaration)
 
 
 def _replace(
-    group: list[tuple[Path, pa.Table]],
+    files: list[Path],
+    table: pa.Table,
     config: Any,
     kind: str,
     key: str,
     declaration: Declaration | None,
 ) -> None:
-    """Write one file with what is in several, and delete them."""
-    table = pa.concat_tables(consolidated(table for _, table in group))
+    """Write one file with what several hold, and delete them."""
     if kind == "seeds":
         union([frame([table], config)], config)  # raises unless rows of one seed agree
     joined = _distinct(table, kind, config)
-    target = group[0][0].with_name(block_name(kind, joined, key))
+    target = files[0].with_name(block_name(kind, joined, key))
     write_table(target, joined, declaration)
     whole = read(target, config)  # whoever wrote it
     if whole is None or checksum(whole) != checksum(joined):
         raise ConflictError(f"{_checks.shown_path(target)} holds other rows than are to be joined")
-    for file, _ in group:
+    for file in files:
         if file != target:
             file.unlink(missing_ok=True)
 

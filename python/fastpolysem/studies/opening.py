@@ -13,7 +13,7 @@ import pyarrow as pa
 from fastpolysem import _checks, families
 from fastpolysem.studies.artifacts import KINDS
 from fastpolysem.studies.files import key_of
-from fastpolysem.studies.holding import Holding, consolidated, successors
+from fastpolysem.studies.holding import Holding, consolidated
 from fastpolysem.studies.schema import ConflictError, frame, union
 from fastpolysem.studies.store import (
     Damage,
@@ -21,6 +21,7 @@ from fastpolysem.studies.store import (
     Store,
     declaration_in,
     read,
+    successors,
     unreadable,
 )
 
@@ -93,7 +94,7 @@ def _row_tables(
                 damages += error.damages
         if noted.gone:
             with contextlib.suppress(FileNotFoundError):  # not joined, but moved away
-                waiting += successors(file, seen)
+                waiting += successors(file)
         if table is not None:
             yield table
 

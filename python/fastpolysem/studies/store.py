@@ -11,12 +11,14 @@ docs/studies.md describes the columns.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import operator
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -351,6 +353,57 @@ def read(file: Path, config: AnyConfig, columns: list[str] | None = None) -> pa.
         return None
     except UnusableError as error:
         raise DamagedStudyError([Damage(file, str(error))]) from None
+
+
+def read_each(
+    files: Iterable[Path],
+    config: AnyConfig,
+    columns: list[str] | None = None,
+    damages: list[Damage] | None = None,
+) -> Iterator[tuple[Path, pa.Table]]:
+    """The tables of files, foreign ones left out; of a file that is gone since it was listed, as it
+    was joined with others, those that hold its seeds now.
+
+    Errors are those of `read`; with ``damages`` what cannot be used is added to it instead.
+    """
+    waiting = deque(files)
+    seen: set[Path] = set()
+    while waiting:
+        file = waiting.popleft()
+        if file in seen:
+            continue
+        seen.add(file)
+        table = None
+        try:
+            table = read(file, config, columns)
+        except FileNotFoundError:
+            waiting.extendleft(successors(file))
+        except DamagedStudyError as error:
+            if damages is None:
+                raise
+            damages += error.damages
+        if table is not None:
+            yield file, table
+
+
+def successors(file: Path) -> list[Path]:
+    """Files that hold what one that is gone held.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are none: it was not joined with others.
+    """
+    held = named_range(file)
+    if held is not None and not os.path.lexists(file):
+        others = [
+            other
+            for other in folder_files(file.parent, kind_of(file), key_of(file))
+            if (span := named_range(other)) and span[0] < held[1] and held[0] < span[1]
+        ]
+        if others:
+            return others
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
 
 
 def declaration_in(file: Path) -> Declaration:

@@ -15,7 +15,7 @@ from fastpolysem.studies.blocks import Kept
 from fastpolysem.studies.holding import Holding, consolidated
 from fastpolysem.studies.schema import IDENTITY, frame, union
 from fastpolysem.studies.seedsets import Range, SeedSet
-from fastpolysem.studies.store import Damage, DamagedStudyError, Store, read
+from fastpolysem.studies.store import Damage, DamagedStudyError, Store, read_each
 
 
 @dataclass(eq=False)
@@ -36,10 +36,8 @@ class Stored:
     def rows_of(self, config: AnyConfig, seeds: SeedSet) -> pd.DataFrame:
         """The stored rows of some seeds."""
         first, stop = seeds.ranges[0][0], seeds.ranges[-1][1]
-        tables = (
-            read(file, config) for held, file in self.files if held[0] < stop and first < held[1]
-        )
-        rows = frame((table for table in tables if table is not None), config)
+        files = (file for held, file in self.files if held[0] < stop and first < held[1])
+        rows = frame((table for _, table in read_each(files, config)), config)
         return rows[seeds.contains(rows["seed"].to_numpy())]
 
 
@@ -67,14 +65,7 @@ def read_stored(
     sets: list[SeedSet] = []
     count = 0
     damages: list[Damage] = []
-    for file in store.files(config.digest):
-        try:
-            table = read(file, config)
-        except DamagedStudyError as error:
-            damages += error.damages
-            continue
-        if table is None or damages:
-            continue
+    for file, table in read_each(store.files(config.digest), config, damages=damages):
         seeds = table["seed"].to_numpy()
         sets.append(SeedSet.of(seeds))
         count += len(seeds)
@@ -111,17 +102,12 @@ def _seeds_with(
     damages: list[Damage] = []
     columns = None if values else list(IDENTITY)
     sets: list[SeedSet] = []
-    for file in store.files(holding.config.digest, kind, key):
-        try:
-            table = read(file, holding.config, columns)
-        except DamagedStudyError as error:
-            damages += error.damages
-            continue
-        if table is not None:
-            files.append(file)
-            sets.append(SeedSet.of(table["seed"].to_numpy()))
-            if values:
-                parts.append(pd.Series(table[metric].to_numpy(), table["seed"].to_numpy()))
+    listed = store.files(holding.config.digest, kind, key)
+    for file, table in read_each(listed, holding.config, columns, damages):
+        files.append(file)
+        sets.append(SeedSet.of(table["seed"].to_numpy()))
+        if values:
+            parts.append(pd.Series(table[metric].to_numpy(), table["seed"].to_numpy()))
         if len(sets) == _AT_A_TIME:
             sets = [SeedSet.union(sets)]
     if damages:
@@ -151,5 +137,5 @@ def _check_agreement(files: list[tuple[Range, Path]], config: AnyConfig) -> None
             shared |= {furthest, file}
         if stop > reach:
             reach, furthest = stop, file
-    tables = (read(file, config) for file in sorted(shared))
-    union([frame(consolidated(t for t in tables if t is not None), config)], config)
+    tables = (table for _, table in read_each(sorted(shared), config))
+    union([frame(consolidated(tables), config)], config)
