@@ -5,7 +5,7 @@ import signal
 import pytest
 from hypothesis import settings
 
-pytest.register_assert_rewrite("runs")  # whose assertions are to tell values too
+pytest.register_assert_rewrite("helpers")  # whose assertions are to tell values too
 
 # The machines that run this differ in speed and the tests must not depend on it; a failure should
 # print the example and be found again.

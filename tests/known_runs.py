@@ -12,9 +12,9 @@ import sys
 from typing import Any
 
 import fastpolysem as fp
-from cases import unpack
 from fastpolysem._native import core
 from fastpolysem.families.autoencoder.config import core_settings
+from helpers.random_models import unpack
 
 KERNELS = ("generic", "dense", "sparse", "lanes")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastpolysem as fp
-from refusals import (
+from helpers.refusal_checks import (
     BASE,
     CERTIFIED,
     NOISY,

@@ -10,7 +10,7 @@ from scipy import sparse
 
 import fastpolysem as fp
 from fastpolysem import metrics
-from refusals import (
+from helpers.refusal_checks import (
     BASE,
     BATCH,
     BIASED,

@@ -18,7 +18,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import fastpolysem as fp
-import made_up
 from fastpolysem import cli, encoding, experiments, theory
 from fastpolysem.experiments import (
     _base,
@@ -34,6 +33,7 @@ from fastpolysem.experiments import (
 from fastpolysem.experiments._base import measure
 from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.probes import Column, Probe, evaluate
+from helpers import synthetic
 
 matplotlib.use("Agg")
 
@@ -388,8 +388,11 @@ def test_lost_features_are_shown_and_not_taken_for_monosemantic_ones() -> None:
 
 def test_published_counts_are_shown_beside_equal_settings() -> None:
     assert list(existence.PUBLISHED.values()) == [7, 2, 1, 0, 0, 0, 2, 3, 2, 1, 2, 0]
-    equal = made_up.study(
-        *(made_up.result(config, [1, 2, 3]) for config in existence.EXPERIMENT.configs("paper")[:5])
+    equal = synthetic.study(
+        *(
+            synthetic.result(config, [1, 2, 3])
+            for config in existence.EXPERIMENT.configs("paper")[:5]
+        )
     )
     assert existence.EXPERIMENT.table(equal)["published"].tolist() == [7, 2, 1, 0, 0]
     ax = Figure().subplots()
@@ -397,7 +400,7 @@ def test_published_counts_are_shown_beside_equal_settings() -> None:
     crosses = [line for line in visible(ax)[0].get_lines() if line.get_marker() == "x"]
     assert [list(line.get_xdata()) for line in crosses] == [[32, 64, 128], [256, 512]]
     other = existence.EXPERIMENT.configs("paper")[0].replace(l1=1e-3)
-    different = made_up.study(made_up.result(other, [1, 2, 3]))
+    different = synthetic.study(synthetic.result(other, [1, 2, 3]))
     assert existence.EXPERIMENT.table(different)["published"].isna().all()
 
 
@@ -467,8 +470,8 @@ def test_amount_fits_the_slope() -> None:
         config = fp.Config(n_features=64, n_hidden=m, l1=1e-3)
         counts = rng.poisson(64**2 / (4 * m), (400, 1)) + np.arange(len(amount.WINDOWS))
         counts[0] = -1  # diverged
-        result = made_up.result(config, counts[:, amount.WINDOWS.index(amount.RULE)])
-        data.add(made_up.probed(result, amount.Windows(), by_window(counts)))
+        result = synthetic.result(config, counts[:, amount.WINDOWS.index(amount.RULE)])
+        data.add(synthetic.probed(result, amount.Windows(), by_window(counts)))
     fits = amount.fits(data)
     first = fits[amount.WINDOWS[0]]
     assert first is not None
@@ -484,8 +487,8 @@ def test_amount_fits_the_slope() -> None:
 def test_amount_without_any_counts() -> None:
     config = fp.Config(n_features=8, n_hidden=64, l1=1e-3)
     empty = np.zeros((5, len(amount.WINDOWS)), dtype=int)
-    result = made_up.result(config, empty[:, 0])
-    data = made_up.probed(result, amount.Windows(), by_window(empty))
+    result = synthetic.result(config, empty[:, 0])
+    data = synthetic.probed(result, amount.Windows(), by_window(empty))
     assert set(amount.fits(data).values()) == {None}
     amount.EXPERIMENT.draw(data, Figure().subplots())
 

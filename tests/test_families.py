@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 import fastpolysem as fp
 from fastpolysem import cli, families, plots, report
 from helpers.dice import DICE, KIND, Dice, DiceConfig
-from studying import assert_same, digest_of, files, start, wait_for_blocks
+from helpers.small_studies import assert_same, digest_of, files, start, wait_for_blocks
 
 matplotlib.use("Agg")
 
@@ -391,7 +391,7 @@ def test_a_study_of_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 # only hand on the autoencoder's under their public names.
 BELOW_OR_OF_FAMILIES = ("families", "specs", "experiments")
 # `probes.py` hands the autoencoder's weights to the experiments.
-REEXPORTS = ("__init__.py", "probes.py", "metrics.py", "theory.py", "encoding.py")
+REEXPORTS = ("__init__.py", "metrics.py", "theory.py", "encoding.py", "targets.py", "losses.py")
 OF_THE_AUTOENCODER = re.compile(
     r"\b(n_hidden|n_features|tied|encoder|decoder|collision_law|null_mean)\b"
 )

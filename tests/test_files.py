@@ -19,7 +19,7 @@ import fastpolysem as fp
 from fastpolysem import _checks, _files, encoding
 from fastpolysem.experiments._answers import Answers
 from fastpolysem.studies import Study
-from studying import CONFIG, Failing
+from helpers.small_studies import CONFIG, Failing
 
 RESULT = fp.train(CONFIG, 3, record=("loss", [0, 50]))
 

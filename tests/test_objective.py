@@ -8,7 +8,7 @@ import scipy.sparse
 
 import fastpolysem as fp
 import specification as spec
-from cases import (
+from helpers.random_models import (
     assert_equal_up_to_rounding,
     label,
     pack,

@@ -14,9 +14,9 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 import fastpolysem as fp
-import made_up
 from fastpolysem import plots, theory
 from fastpolysem.families.autoencoder.plots import studies, weights
+from helpers import synthetic
 
 matplotlib.use("Agg")
 
@@ -42,8 +42,8 @@ def study(**varying: list[object]) -> fp.Study:
     made = []
     for index, config in enumerate(fp.grid(CONFIG, **varying, n_hidden=WIDTHS)):
         mean = 0.8 ** (index // len(WIDTHS)) * config.n_features**2 / (4 * config.n_hidden)
-        made.append(made_up.result(config, rng.poisson(mean, 50)))
-    return made_up.study(*made)
+        made.append(synthetic.result(config, rng.poisson(mean, 50)))
+    return synthetic.study(*made)
 
 
 def labels(ax: Axes) -> list[str]:
@@ -126,7 +126,7 @@ def test_collisions_of_several_numbers_of_features(ax: Axes) -> None:
 
 def test_many_widths_are_labelled_at_powers_of_two(ax: Axes) -> None:
     configs = fp.grid(CONFIG, n_hidden=range(256, 4097, 256))
-    plots.collisions(made_up.study(*(made_up.result(c, [1, 2, 3]) for c in configs)), ax)
+    plots.collisions(synthetic.study(*(synthetic.result(c, [1, 2, 3]) for c in configs)), ax)
     drawn(ax)
     ticks = [text.get_text() for text in ax.get_xticklabels()]
     assert ticks == ["256", "512", "1024", "2048", "4096"]
@@ -134,7 +134,7 @@ def test_many_widths_are_labelled_at_powers_of_two(ax: Axes) -> None:
 
 def test_no_event_shows_as_an_upper_limit(ax: Axes) -> None:
     wide = CONFIG.replace(n_hidden=512)
-    made = made_up.study(made_up.result(CONFIG, [5, 6, 7]), made_up.result(wide, [0] * 40))
+    made = synthetic.study(synthetic.result(CONFIG, [5, 6, 7]), synthetic.result(wide, [0] * 40))
     plots.collisions(made, ax)
     drawn(ax)
     limit = bars(ax)[1]
@@ -148,10 +148,10 @@ def test_no_event_shows_as_an_upper_limit(ax: Axes) -> None:
 def test_collapsed_and_diverged_settings_are_hollow(ax: Axes) -> None:
     configs = fp.grid(CONFIG, n_hidden=WIDTHS)
     missing = {"unrepresented": np.full(3, 20, dtype=np.int32)}
-    made = made_up.study(
-        made_up.result(configs[0], [5, 6, 7], **missing),
-        made_up.result(configs[1], [5, 6, 7]),
-        made_up.result(configs[2], [5, -1, 7]),
+    made = synthetic.study(
+        synthetic.result(configs[0], [5, 6, 7], **missing),
+        synthetic.result(configs[1], [5, 6, 7]),
+        synthetic.result(configs[2], [5, -1, 7]),
     )
     plots.collisions(made, ax)
     hollow = [line for line in ax.get_lines() if line.get_markerfacecolor() == "white"]
@@ -160,9 +160,9 @@ def test_collapsed_and_diverged_settings_are_hollow(ax: Axes) -> None:
 
 
 def test_means_without_an_interval_are_drawn(ax: Axes) -> None:
-    plots.collisions(made_up.study(made_up.result(CONFIG, [5])), ax)
+    plots.collisions(synthetic.study(synthetic.result(CONFIG, [5])), ax)
     drawn(ax)
-    plots.collisions(made_up.study(made_up.result(CONFIG, [0, 1])), ax)
+    plots.collisions(synthetic.study(synthetic.result(CONFIG, [0, 1])), ax)
     drawn(ax)
 
 
@@ -202,7 +202,7 @@ def test_counts_shows_shares_and_the_null_model(ax: Axes) -> None:
 
 
 def test_counts_of_the_only_config_and_by_digest(ax: Axes) -> None:
-    made = made_up.study(made_up.result(CONFIG, [3, 4, -1, 4]))
+    made = synthetic.study(synthetic.result(CONFIG, [3, 4, -1, 4]))
     plots.counts(made, ax=ax)
     assert len(ax.patches) == 5
     other: Axes = Figure().subplots()
@@ -212,13 +212,13 @@ def test_counts_of_the_only_config_and_by_digest(ax: Axes) -> None:
 
 def test_counts_without_a_null_model(ax: Axes) -> None:
     narrow = CONFIG.replace(n_hidden=8)
-    plots.counts(made_up.study(made_up.result(narrow, [3, 4])), ax=ax)
+    plots.counts(synthetic.study(synthetic.result(narrow, [3, 4])), ax=ax)
     drawn(ax)
     assert len(labels(ax)) == 1
 
 
 def test_what_cannot_be_drawn_is_said() -> None:
-    diverged = made_up.study(made_up.result(CONFIG, [-1, -1]))
+    diverged = synthetic.study(synthetic.result(CONFIG, [-1, -1]))
     for draw in (plots.collisions, plots.unrepresented, plots.counts):
         with pytest.raises(ValueError, match="a seed that did not diverge"):
             draw(diverged)
@@ -273,7 +273,7 @@ def test_collisions_shades_percentiles_of_seeds(ax: Axes) -> None:
 
 def test_unrepresented_shows_shares(ax: Axes) -> None:
     missing = {"unrepresented": np.array([16, 48], dtype=np.int32)}
-    plots.unrepresented(made_up.study(made_up.result(CONFIG, [5, 6], **missing)), ax)
+    plots.unrepresented(synthetic.study(synthetic.result(CONFIG, [5, 6], **missing)), ax)
     drawn(ax)
     assert bars(ax)[0].lines[0].get_ydata() == pytest.approx([0.5])
     assert ax.get_ylabel() == "features\nunrepresented"
@@ -457,7 +457,7 @@ def test_what_is_no_study_and_no_axes() -> None:
 
 def test_a_width_of_which_all_seeds_diverged_is_marked(ax: Axes) -> None:
     wide = CONFIG.replace(n_hidden=32)
-    study = made_up.study(made_up.result(CONFIG, [-1, -1]), made_up.result(wide, [1, 2]))
+    study = synthetic.study(synthetic.result(CONFIG, [-1, -1]), synthetic.result(wide, [1, 2]))
     fp.plots.collisions(study, ax)
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
     assert "no count: all seeds diverged" in texts
@@ -469,7 +469,7 @@ def test_counts_takes_a_config_of_equal_effect(ax: Axes) -> None:
     config = CONFIG.replace(weight_decay=0.01)  # what None stands for
     assert config != CONFIG
     assert config.digest == CONFIG.digest
-    plots.counts(made_up.study(made_up.result(CONFIG, [1, 2, 3])), config, ax)
+    plots.counts(synthetic.study(synthetic.result(CONFIG, [1, 2, 3])), config, ax)
     assert any("3 seeds" in text for text in labels(ax))
     with pytest.raises(KeyError, match="does not hold"):
-        plots.counts(made_up.study(made_up.result(CONFIG, [1])), CONFIG.replace(l1=0.5), ax)
+        plots.counts(synthetic.study(synthetic.result(CONFIG, [1])), CONFIG.replace(l1=0.5), ax)

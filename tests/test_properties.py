@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import fastpolysem as fp
 import specification as spec
-from cases import (
+from fastpolysem._native import core
+from helpers.random_models import (
     assert_equal_up_to_rounding,
     pack,
     random_batch,
@@ -18,7 +19,6 @@ from cases import (
     rows_near_a_kink,
     unpack,
 )
-from fastpolysem._native import core
 
 sizes = st.one_of(st.sampled_from([1, 2, 8, 16, 17]), st.integers(1, 24))
 

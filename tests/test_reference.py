@@ -12,9 +12,9 @@ import pytest
 
 import fastpolysem as fp
 import specification as spec
-from cases import pack, unpack
 from fastpolysem._native import core
 from fastpolysem.families.autoencoder.config import core_settings
+from helpers.random_models import pack, unpack
 
 NAMES = sorted(path.stem for path in (Path(__file__).parent / "data").glob("*.npz"))
 GRADIENT, WEIGHTS, LOSS = 2e-6, 1e-5, 5e-5  # absolute, absolute, relative

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import fastpolysem as fp
-import made_up
 from fastpolysem import cli, report
 from fastpolysem.studies import formatting
+from helpers import synthetic
 
 CONFIG = fp.Config(n_features=64, n_hidden=64, l1=1e-3)
 TINY = fp.Config(n_features=6, n_hidden=8, l1=1e-2, steps=30)
@@ -58,8 +58,8 @@ class Page(HTMLParser):
 
 def study(*counts: list[int]) -> fp.Study:
     configs = fp.grid(CONFIG, n_hidden=[64 * 2**i for i in range(len(counts))])
-    return made_up.study(
-        *(made_up.result(config, one) for config, one in zip(configs, counts, strict=True))
+    return synthetic.study(
+        *(synthetic.result(config, one) for config, one in zip(configs, counts, strict=True))
     )
 
 
@@ -209,12 +209,12 @@ def test_a_study_shows_itself_in_a_notebook(made: fp.Study) -> None:
 
 
 def test_a_result_shows_itself_in_a_notebook() -> None:
-    result = made_up.result(CONFIG, [12, 14, -1])
+    result = synthetic.result(CONFIG, [12, 14, -1])
     page = Page(result._repr_html_())
     assert not page.open
     assert "3 seeds, 1 diverged" in page.text
     assert repr(CONFIG) in page.text
     for text in ("polysemantic", "13", "1.414", "12", "14"):
         assert text in page.text
-    assert "nan" not in Page(made_up.result(CONFIG, [-1])._repr_html_()).text
-    assert not Page(made_up.result(CONFIG, [])._repr_html_()).open
+    assert "nan" not in Page(synthetic.result(CONFIG, [-1])._repr_html_()).text
+    assert not Page(synthetic.result(CONFIG, [])._repr_html_()).open

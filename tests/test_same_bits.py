@@ -11,21 +11,21 @@ import pytest
 
 import fastpolysem as fp
 import known_runs
-from cases import (
+from fastpolysem._native import core
+from fastpolysem.families.autoencoder.config import core_settings
+from helpers.random_models import (
     label,
     products,
     random_importance,
     unpack,
 )
-from fastpolysem._native import core
-from fastpolysem.families.autoencoder.config import core_settings
-from known_runs import KNOWN_RUNS, SAME_BITS, digest
-from runs import (
+from helpers.training_checks import (
     OPTIMIZERS,
     assert_same,
     can_serve,
     configure,
 )
+from known_runs import KNOWN_RUNS, SAME_BITS, digest
 
 PLAIN = fp.Config(n_features=8, n_hidden=16, l1=0.01, l1_update="orthant")
 

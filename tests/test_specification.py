@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import specification as spec
-from cases import label, products, random_batch, random_importance, random_model
+from helpers.random_models import label, products, random_batch, random_importance, random_model
 
 OPTIONS = list(
     products(

@@ -18,7 +18,7 @@ from fastpolysem import statistics
 from fastpolysem.studies import Progress, Study, block_size, blocks
 from fastpolysem.studies.options import checked_seeds
 from fastpolysem.studies.seedsets import SeedSet
-from studying import (
+from helpers.small_studies import (
     CONFIG,
     CONFIGS,
     DIVERGING,

@@ -16,7 +16,7 @@ import pytest
 
 import fastpolysem as fp
 from fastpolysem.studies.store import Store
-from studying import assert_same, results
+from helpers.small_studies import assert_same, results
 
 STORED = Path(__file__).parent / "data" / "study"
 CONFIG = fp.Config(n_features=8, n_hidden=16, l1=1e-2, learning_rate=4e-3, steps=300)

@@ -20,7 +20,7 @@ import pytest
 
 import fastpolysem as fp
 from fastpolysem.studies import Progress, Study
-from studying import CONFIG, CONFIGS, Stop, assert_same, digest_of, small_blocks  # noqa: F401
+from helpers.small_studies import CONFIG, CONFIGS, Stop, assert_same, digest_of, small_blocks  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
 

@@ -25,7 +25,7 @@ from fastpolysem.studies import Study
 from fastpolysem.studies import store as store_module
 from fastpolysem.studies.files import UnusableError, read_block
 from fastpolysem.studies.store import Store
-from studying import (
+from helpers.small_studies import (
     CONFIG,
     CONFIGS,
     DIVERGING,

@@ -17,7 +17,7 @@ import fastpolysem as fp
 from fastpolysem.studies import Study
 from fastpolysem.studies.holding import Holding
 from fastpolysem.studies.store import Store
-from studying import (
+from helpers.small_studies import (
     CHILD,
     CHILD_CONFIG,
     CHILD_SPEED,

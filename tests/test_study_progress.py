@@ -16,7 +16,7 @@ import fastpolysem as fp
 from fastpolysem import statistics
 from fastpolysem.studies import Progress, blocks
 from fastpolysem.studies import progress as shown
-from studying import CHILD, CONFIG, CONFIGS, small_blocks  # noqa: F401
+from helpers.small_studies import CHILD, CONFIG, CONFIGS, small_blocks  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
 

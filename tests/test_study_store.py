@@ -23,7 +23,7 @@ from fastpolysem.studies import ConflictError, DamagedStudyError, Study, artifac
 from fastpolysem.studies.files import write_table
 from fastpolysem.studies.schema import rows_of, schema
 from fastpolysem.studies.store import Store
-from studying import (
+from helpers.small_studies import (
     CONFIG,
     CONFIGS,
     DIVERGING,

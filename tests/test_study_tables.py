@@ -11,19 +11,19 @@ import pytest
 from matplotlib.figure import Figure
 
 import fastpolysem as fp
-import made_up
 from fastpolysem.studies import ConflictError, Study
 from fastpolysem.studies import metadata as metadata_module
 from fastpolysem.studies.formatting import readable
 from fastpolysem.studies.metadata import checked_metadata
 from fastpolysem.studies.schema import columns
-from studying import CONFIG, CONFIGS, DIVERGING, assert_same, results, small_blocks  # noqa: F401
+from helpers import synthetic
+from helpers.small_studies import CONFIG, CONFIGS, DIVERGING, assert_same, results, small_blocks  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
 
 
 def test_seeds_is_tidy_and_diverged_seeds_have_no_counts() -> None:
-    study = made_up.study(made_up.result(CONFIG, [3, -1, 4]))
+    study = synthetic.study(synthetic.result(CONFIG, [3, -1, 4]))
     table = study.seeds()
     assert table["polysemantic"].dtype == "Int64"
     assert table["polysemantic"].isna().tolist() == [False, True, False]
@@ -50,8 +50,8 @@ def test_a_seed_that_really_diverges() -> None:
 
 def test_summary() -> None:
     wide = CONFIG.replace(n_hidden=32)
-    study = made_up.study(
-        made_up.result(CONFIG, [1, 2, 3, -1, 4, 5]), made_up.result(wide, [0, 0, 0])
+    study = synthetic.study(
+        synthetic.result(CONFIG, [1, 2, 3, -1, 4, 5]), synthetic.result(wide, [0, 0, 0])
     )
     table = study.summary()
     row = table.loc[0]
@@ -59,7 +59,7 @@ def test_summary() -> None:
     assert (row["seeds"], row["diverged"], row["mean"]) == (6, 1, 3)
     interval = fp.statistics.mean([1, 2, 3, 4, 5], bounds=(0, 16))
     assert (row["ci_low"], row["ci_high"]) == (interval.low, interval.high)
-    full = made_up.study(made_up.result(CONFIG, [16] * 8)).summary().loc[0]
+    full = synthetic.study(synthetic.result(CONFIG, [16] * 8)).summary().loc[0]
     assert full["ci_low"] < 16 == full["ci_high"]  # there are no more neurons
     assert row["collision_law"] == 1
     assert row["null_mean"] == pytest.approx(8 * 7 / (2 * 31))
@@ -79,7 +79,7 @@ def test_summary() -> None:
 
 def test_summary_shows_the_fields_that_vary() -> None:
     configs = fp.grid(CONFIG, optimizer=["adam", "adamw"], l1=[0.0, 0.1])
-    study = made_up.study(*(made_up.result(config, [1, 2]) for config in configs))
+    study = synthetic.study(*(synthetic.result(config, [1, 2]) for config in configs))
     table = study.summary()
     assert table.columns[:4].tolist() == ["n_features", "n_hidden", "l1", "optimizer"]
     assert table["l1"].tolist() == [0.0, 0.1, 0.0, 0.1]
@@ -87,7 +87,7 @@ def test_summary_shows_the_fields_that_vary() -> None:
 
 
 def test_all_seeds_diverged() -> None:
-    row = made_up.study(made_up.result(CONFIG, [-1, -1])).summary().loc[0]
+    row = synthetic.study(synthetic.result(CONFIG, [-1, -1])).summary().loc[0]
     assert row["diverged"] == 2
     assert np.isnan(row["mean"])
     assert np.isnan(row["loss"])
@@ -105,7 +105,7 @@ def test_metadata_becomes_columns_and_stays(tmp_path: Path) -> None:
 
 
 def test_csv_holds_every_row(tmp_path: Path) -> None:
-    study = made_up.study(made_up.result(CONFIG, [3, -1, 4]))
+    study = synthetic.study(synthetic.result(CONFIG, [3, -1, 4]))
     study.to_csv(tmp_path / "all.csv")
     table = pd.read_csv(tmp_path / "all.csv")
     assert table["polysemantic"].tolist()[::2] == [3, 4]
@@ -122,7 +122,7 @@ def test_add_takes_results_and_studies() -> None:
     assert len(study) == 11
     before = results(study)
     with pytest.raises(ConflictError, match="seed 0: polysemantic is"):
-        study.add(made_up.result(CONFIGS[0], [50, 51]))
+        study.add(synthetic.result(CONFIGS[0], [50, 51]))
     pd.testing.assert_frame_equal(results(study), before)
     with pytest.raises(TypeError, match=r"Study\.add: other must be"):
         study.add(before)  # type: ignore[arg-type]
@@ -136,7 +136,7 @@ def test_an_empty_study() -> None:
 
 
 def test_values_are_those_of_seeds_that_did_not_diverge() -> None:
-    study = made_up.study(made_up.result(CONFIG, [3, -1, 4]))
+    study = synthetic.study(synthetic.result(CONFIG, [3, -1, 4]))
     assert study.values(CONFIG).tolist() == [3, 4]
     assert study.values(CONFIG.digest, "loss").tolist() == [0.25, 0.25]
     with pytest.raises(KeyError, match="does not hold"):
@@ -147,7 +147,7 @@ def test_values_are_those_of_seeds_that_did_not_diverge() -> None:
 def test_xarray_labels_every_number(tmp_path: Path) -> None:
     pytest.importorskip("xarray")
     wide = CONFIG.replace(n_hidden=32)
-    study = made_up.study(made_up.result(CONFIG, [3, -1, 4]), made_up.result(wide, [7], 2))
+    study = synthetic.study(synthetic.result(CONFIG, [3, -1, 4]), synthetic.result(wide, [7], 2))
     data = study.to_xarray()
     assert dict(data.sizes) == {"config": 2, "seed": 3}
     assert data["n_hidden"].values.tolist() == [16, 32]
@@ -160,7 +160,7 @@ def test_xarray_labels_every_number(tmp_path: Path) -> None:
 
 
 def test_a_configuration_of_which_all_seeds_diverged_says_so() -> None:
-    study = made_up.study(made_up.result(CONFIG, [-1, -1]))
+    study = synthetic.study(synthetic.result(CONFIG, [-1, -1]))
     shown = readable(study.summary())
     assert shown.loc[0, "mean"] == "all diverged"
     assert not shown.isin(["nan"]).any(axis=None)
@@ -170,7 +170,7 @@ def labelled(*metadata: dict[str, Any]) -> Study:
     """A study of as many configurations, which have these metadata."""
     study = Study()
     for config, one in zip(fp.grid(CONFIG, n_hidden=[16, 32, 48]), metadata, strict=False):
-        study.add(made_up.result(config, [3, -1, 4]))
+        study.add(synthetic.result(config, [3, -1, 4]))
         study._holdings[config.digest].metadata |= one
     return study
 

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 import fastpolysem as fp
-import made_up
+from helpers import synthetic
 
 CONFIG = fp.Config(n_features=8, n_hidden=64, l1=1e-2, steps=10)
 
@@ -27,7 +27,7 @@ class StandIn:
 
     def __call__(self, config: fp.Config, seeds: Any, **_: Any) -> fp.TrainingResult:
         counts = self.draw(self.stream, len(seeds))
-        return made_up.result(config, counts, first_seed=int(seeds[0]))
+        return synthetic.result(config, counts, first_seed=int(seeds[0]))
 
 
 # Mean counts as studies have them, from one in twenty seeds to many a seed: of Poisson, less spread

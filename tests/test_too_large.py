@@ -13,7 +13,7 @@ from scipy import sparse
 
 import fastpolysem as fp
 from fastpolysem import _checks
-from refusals import (
+from helpers.refusal_checks import (
     BASE,
     NOISY,
     OWN_NOISE,

@@ -9,14 +9,14 @@ import pytest
 
 import fastpolysem as fp
 import specification as spec
-from cases import (
+from fastpolysem._native import core
+from helpers.random_models import (
     label,
     random_batch,
     random_importance,
     unpack,
 )
-from fastpolysem._native import core
-from runs import (
+from helpers.training_checks import (
     COUNTS,
     MODELS,
     NOISE,

@@ -10,11 +10,11 @@ from scipy import integrate
 
 import fastpolysem as fp
 import specification as spec
-from cases import (
+from helpers.random_models import (
     label,
     products,
 )
-from runs import (
+from helpers.training_checks import (
     COUNTS,
     L1,
     MODELS,

@@ -17,9 +17,9 @@ import fastpolysem as fp
 from fastpolysem.families.network import losses, targets
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.dataset import Dataset
+from helpers.refusal_checks import check
 from network import settings
 from network.test_specified_rules import ACCEPTED, REFUSED
-from refusals import check
 from specifications import combinations
 from specifications.network import NetworkSpec
 from specifications.rules import DEFAULTS

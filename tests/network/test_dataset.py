@@ -18,7 +18,7 @@ from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.dataset import Dataset
 from fastpolysem.families.network.losses import BinaryCrossEntropy, CrossEntropy, Power
 from fastpolysem.families.network.targets import Clauses, Parity
-from refusals import check
+from helpers.refusal_checks import check
 
 ROWS = np.array([[0.0, 1.5], [2.0, 0.0], [0.0, 0.0]])
 REALS = np.array([[1.0], [-2.0], [0.5]])

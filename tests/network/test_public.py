@@ -7,8 +7,8 @@ import pytest
 from scipy import sparse
 
 import fastpolysem as fp
+from helpers.refusal_checks import check
 from network import settings
-from refusals import check
 from specifications import network as specified
 from specifications.network import NetworkSpec
 

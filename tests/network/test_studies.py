@@ -15,7 +15,7 @@ import pytest
 
 import fastpolysem as fp
 from fastpolysem.studies import Study
-from studying import (
+from helpers.small_studies import (
     assert_same,
     digest_of,
     files,

@@ -7,9 +7,9 @@ import pytest
 
 import fastpolysem as fp
 import specification as spec
-from cases import pack, products, random_batch, random_model, stacked, unpack
 from fastpolysem._native import core
 from fastpolysem.families.autoencoder.config import core_settings
+from helpers.random_models import pack, products, random_batch, random_model, stacked, unpack
 
 S, N, M, ROWS, STEPS = 2, 6, 9, 5, 8
 SEEDS = np.array([3, 2**63 + 11], dtype=np.uint64)
