@@ -197,7 +197,8 @@ def test_help_tells_what_presets_set(capsys: pytest.CaptureFixture[str]) -> None
 def test_what_is_imported_is_a_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {re.split(r"\W", one)[0] for one in project["dependencies"]}
-    optional = {"IPython", "xarray"}  # used where they are there, or by what asks for them
+    # Used where they are there, or by what asks for them.
+    optional = {"IPython", "distributed", "xarray"}
     roots = set()
     for path in Path(fp.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -88,7 +88,7 @@ def test_it_is_resumed_and_extended(path: Path) -> None:
 def test_rows_of_both_versions_agree(path: Path) -> None:
     """Also where the same diverged seeds stand in files of both."""
     fresh = fp.collect(DIVERGING, seeds=range(1, 32, 2), progress=False)
-    rows = fresh._rows(DIVERGING.digest)
+    rows = fresh._holdings[DIVERGING.digest].rows()
     assert (rows.loc[rows["diverged"], "nonzeros"] == -1).all()
     assert rows["diverged"].any()
     Store(path).write_rows(DIVERGING, rows)

@@ -277,7 +277,7 @@ def _glossary(study: Study, family: Any, references: list[str]) -> dict[str, str
     found |= {heading(name): family.glossary[name] for name in references}
     if references:
         found["ratio"] = f"the mean over {heading(references[0])}"
-    return found | {name: columns[name].doc for name in family.beside}
+    return found | {name: columns[name].doc for name in family.beside if name in columns}
 
 
 def _varying(study: Study, config: AnyConfig) -> dict[str, Any]:

@@ -205,3 +205,12 @@ def test_both_families_in_one_study(tmp_path: Path) -> None:
     summary = study.summary("loss")
     assert summary["n_hidden"].isna().tolist() == [False, True]
     assert summary["mean"].notna().all()
+
+
+def test_a_study_of_networks_as_a_page(tmp_path: Path) -> None:
+    study = fp.collect(fp.grid(SAMPLED, steps=[5, 10]), seeds=3, progress=False)
+    page = fp.report.page(study)
+    assert "widths" in page
+    assert "number of inputs, of neurons per hidden layer, of outputs" in page
+    for mean in study.summary("loss")["mean"]:
+        assert f"{mean:.4g}" in page

@@ -27,6 +27,10 @@ class Network:
     primary = "loss"
     beside: tuple[str, ...] = ("accuracy", "held_out_loss", "held_out_accuracy", "dead")
     headings: Mapping[str, str] = {}
+    glossary: Mapping[str, str] = {
+        "widths": "number of inputs, of neurons per hidden layer, of outputs"
+    }
+    caveat = ""
 
     def columns(self, config: NetworkConfig) -> tuple[Column, ...]:
         real: dict[str, Any] = {"dtype": "float64", "diverged": np.nan, "bounds": (0, None)}
@@ -85,6 +89,9 @@ class Network:
         values["widths"] = "-".join(map(str, config.widths))
         # In tables "loss" is what came out.
         return {"loss_function" if name == "loss" else name: v for name, v in values.items()}
+
+    def describe(self, config: NetworkConfig) -> str:
+        return f"widths {'-'.join(map(str, config.widths))}"
 
     def steps(self, config: NetworkConfig) -> int:
         return config.steps
