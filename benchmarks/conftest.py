@@ -26,19 +26,24 @@ def start(n: int, m: int, seeds: int) -> np.ndarray:
     return (generator.standard_normal((seeds, n, m)) / np.sqrt(m)).astype(np.float32)
 
 
+def fastest(sizes: tuple[int, ...], run: Callable[[int], object]) -> int:
+    """The size, of equal work in parts of each, with which it is done first."""
+    trials: dict[int, list[float]] = defaultdict(list)
+    for _ in range(4):  # in turns, since the machine drifts; the first compiles and warms up
+        for size in sizes:
+            begin = time.perf_counter()
+            run(size)
+            trials[size].append(time.perf_counter() - begin)
+    return min(trials, key=lambda size: min(trials[size][1:]))
+
+
 def best_batch(
     peer: peers.Peer, weights: np.ndarray, task: peers.Task, steps: int, batches: tuple[int, ...]
 ) -> int:
     """The number of models at a time with which a peer is fastest, tried on a few steps."""
-    trials: dict[int, list[float]] = defaultdict(list)
-    for _ in range(4):  # in turns, since the machine drifts; the first compiles and warms up
-        for batch in batches:
-            if len(weights) % batch == 0:
-                sample = weights[: max(batch, min(len(weights), max(batches)))]
-                begin = time.perf_counter()
-                peers.in_batches(peer, sample, task, steps, batch)
-                trials[batch].append((time.perf_counter() - begin) / len(sample))
-    return min(trials, key=lambda batch: min(trials[batch][1:]))
+    fitting = tuple(batch for batch in batches if len(weights) % batch == 0)
+    sample = weights[: max(fitting)]
+    return fastest(fitting, lambda batch: peers.in_batches(peer, sample, task, steps, batch))
 
 
 def measure(
