@@ -1,6 +1,7 @@
-"""Runs the whole suite and writes its table and plots: python -m benchmarks.run
+"""Runs the whole suite and writes its tables and plots: python -m benchmarks.run
 
-Options are pytest's, for instance `-k step`. A run of a part writes that part only.
+`python -m benchmarks.run networks` runs the networks only. Further options are pytest's, for
+instance `-k step`. A run of a part writes that part only.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ import fastpolysem as fp
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 OURS = {"dense", "generic", "sparse", "lanes", "batch", "basis", "reduction", "1", "2"}
+OURS |= {"fastpolysem", "plain", "noise", "dropout"}
+# Powers with which the flops of a step grow: 3n²m, and in a network those of each row.
+GROWTH = {"neurons m": 1, "features n": 2, "hidden width": 1, "rows of a batch": 1}
+NETWORKS = "networks: "  # groups of this prefix have a table and plots of their own
 
 
 def processor() -> str:
@@ -35,57 +40,121 @@ def processor() -> str:
 def main() -> int:
     RESULTS.mkdir(exist_ok=True)
     raw = RESULTS / "benchmark.json"
-    command = [sys.executable, "-m", "pytest", str(HERE), "-q", "-o", "addopts="]
+    options, where = sys.argv[1:], HERE
+    if options[:1] == ["networks"]:
+        options, where = options[1:], HERE / "test_networks.py"
+    command = [sys.executable, "-m", "pytest", str(where), "-q", "-o", "addopts="]
     status = subprocess.call(
-        [*command, "-W", "ignore", f"--benchmark-json={raw}", *sys.argv[1:]], cwd=HERE.parent
+        [*command, "-W", "ignore", f"--benchmark-json={raw}", *options], cwd=HERE.parent
     )
     if status:
         return status
     data = json.loads(raw.read_text())
     raw.unlink()
     groups: dict[str, list[Any]] = defaultdict(list)
+    networks: dict[str, list[Any]] = defaultdict(list)
     for entry in data["benchmarks"]:
-        groups[entry["group"]].append(entry)
-    (RESULTS / "results.md").write_text(table(groups))
-    draw(groups, RESULTS / "results.png")
-    if any(name.startswith("growth") for name in groups):
-        draw_growth(groups, RESULTS / "growth.png")
+        group = entry["group"]
+        family = networks if group.startswith(NETWORKS) else groups
+        family[group.removeprefix(NETWORKS)].append(entry)
+    if groups:
+        write(groups, "results", "growth", table(groups, " (3n²m)"))
+    if networks:
+        body = f"{summary(networks)}\n{table(networks, '')}"
+        write(networks, "networks", "networks-growth", body)
     return 0
+
+
+def write(groups: dict[str, list[Any]], name: str, growth: str, body: str) -> None:
+    (RESULTS / f"{name}.md").write_text("\n".join([*heading(name), body]))
+    shown = {g: e for g, e in groups.items() if not is_growth(g)}
+    if shown:
+        draw(shown, RESULTS / f"{name}.png")
+    if len(shown) < len(groups):
+        draw_growth({g: e for g, e in groups.items() if is_growth(g)}, RESULTS / f"{growth}.png")
+
+
+def is_growth(group: str) -> bool:
+    return group.startswith("growth")
+
+
+def cost(entry: Any) -> float:
+    """What entries of a group compare by: networks are given unequal numbers of steps."""
+    if entry["group"].startswith(NETWORKS):
+        return float(entry["extra_info"]["seconds_per_seed_step"])
+    return float(entry["stats"]["median"])
 
 
 def name_of(entry: Any) -> str:
     return str(entry["params"].get("name") or next(iter(entry["params"].values())))
 
 
-def table(groups: dict[str, list[Any]]) -> str:
+def heading(name: str) -> list[str]:
     info = fp.build_info()
-    lines = [
+    machine = f"One run on {processor()}, {info['threads']} cores, instruction set {info['isa']}, "
+    if name == "networks":
+        return [
+            "# Networks",
+            "",
+            f"{machine}{info['compiler']}. Medians per network and step on all cores, each batch's "
+            "drawing and, for ours, the evaluation at the end of the training included. Peers run "
+            "with as many networks at a time as suit them best. The share of the FMA peak counts "
+            "the products of both passes, those of the first layer only where inputs are not zero. "
+            "Written by `python -m benchmarks.run networks`.",
+            "",
+        ]
+    return [
         "# Results",
         "",
-        f"One run on {processor()}, {info['threads']} cores, instruction set {info['isa']}, "
-        f"{info['compiler']}. Medians; the ratio is to the first of the group. Written by "
+        f"{machine}{info['compiler']}. Medians; the ratio is to the first of the group. Written by "
         "`python -m benchmarks.run`.",
         "",
     ]
+
+
+def summary(groups: dict[str, list[Any]]) -> str:
+    """Each setting of the networks against the better of PyTorch and JAX."""
+    lines = [
+        "| widths, rows of a step | per network and step | better peer | its time "
+        "| times as fast | of FMA peak |",
+        "|---|---|---|---|---|---|",
+    ]
+    for group, entries in groups.items():
+        found = {name_of(e): e for e in entries}
+        ours = found.pop("fastpolysem", None)
+        found.pop("numpy", None)
+        if ours is None or not found:
+            continue
+        best = min(found, key=lambda name: cost(found[name]))
+        peak = 100 * ours["extra_info"]["fraction_of_peak"]
+        lines.append(
+            f"| {group} | {seconds(cost(ours))} | {best} | {seconds(cost(found[best]))} "
+            f"| {cost(found[best]) / cost(ours):.1f} | {peak:.0f} % |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def table(groups: dict[str, list[Any]], flops: str) -> str:
+    lines = []
     for group, entries in groups.items():
         lines += [f"## {group}", "", "| who | median | per seed and step | ratio | notes |"]
         lines += ["|---|---|---|---|---|"]
-        first = entries[0]["stats"]["median"]
         for e in entries:
             extra = e["extra_info"]
             per = extra.get("seconds_per_seed_step")
             notes = []
+            if "kernel" in extra:
+                notes.append(f"kernel {extra['kernel']}")
             if "batch" in extra:
                 notes.append(f"{extra['batch']} models at a time")
             if "fraction_of_peak" in extra:
-                notes.append(f"{100 * extra['fraction_of_peak']:.0f} % of FMA peak (3n²m)")
+                notes.append(f"{100 * extra['fraction_of_peak']:.0f} % of FMA peak{flops}")
             if "polysemantic" in extra:
                 notes.append(f"polysemantic {extra['polysemantic']}")
-            median = e["stats"]["median"]
             lines.append(
-                f"| {name_of(e) if not group.startswith('growth') else next(iter(extra.values()))} "
-                f"| {seconds(median)} | {seconds(per) if per else ''} "
-                f"| {median / first:.2f} | {', '.join(notes)} |"
+                f"| {name_of(e) if not is_growth(group) else next(iter(extra.values()))} "
+                f"| {seconds(e['stats']['median'])} | {seconds(per) if per else ''} "
+                f"| {cost(e) / cost(entries[0]):.2f} | {', '.join(notes)} |"
             )
         lines.append("")
     return "\n".join(lines)
@@ -98,44 +167,46 @@ def seconds(x: float) -> str:
     return f"{x / 1e-9:.3g} ns"
 
 
-def draw(groups: dict[str, list[Any]], path: Path) -> None:
-    shown = {g: e for g, e in groups.items() if not g.startswith("growth")}
+def draw(shown: dict[str, list[Any]], path: Path) -> None:
     figure, axes = plt.subplots(
         len(shown), 1, figsize=(8, 0.7 + 1.45 * len(shown)), layout="constrained", squeeze=False
     )
     for ax, (group, entries) in zip(axes[:, 0], shown.items(), strict=True):
         names = [name_of(e) for e in entries]
-        medians = [e["stats"]["median"] for e in entries]
+        costs = [cost(e) for e in entries]
         colours = ["#0072b2" if name in OURS else "#999999" for name in names]
-        bars = ax.barh(names, medians, color=colours)
-        ax.bar_label(
-            bars, [f"{seconds(x)}  ({x / medians[0]:.3g} times)" for x in medians], padding=3
-        )
-        ax.set(xscale="log", xlim=(min(medians) / 2, max(medians) * 8))
+        bars = ax.barh(names, costs, color=colours)
+        ax.bar_label(bars, [f"{seconds(x)}  ({x / costs[0]:.3g} times)" for x in costs], padding=3)
+        ax.set(xscale="log", xlim=(min(costs) / 2, max(costs) * 8))
         ax.set_title(group, loc="left", fontsize=9)
         ax.invert_yaxis()
         ax.tick_params(labelsize=8)
-    axes[-1, 0].set_xlabel("median time of the whole piece of work in seconds (blue: fastpolysem)")
+    per_step = entries[0]["group"].startswith(NETWORKS)
+    what = "one step of one network" if per_step else "the whole piece of work"
+    axes[-1, 0].set_xlabel(f"median time of {what} in seconds (blue: fastpolysem)")
     figure.savefig(path, dpi=120)
 
 
-def draw_growth(groups: dict[str, list[Any]], path: Path) -> None:
-    shown = {g: e for g, e in groups.items() if g.startswith("growth")}
+def draw_growth(shown: dict[str, list[Any]], path: Path) -> None:
     figure, axes = plt.subplots(
-        1, len(shown), figsize=(3 * len(shown), 3), layout="constrained", sharey=True
+        *(1, len(shown)),
+        figsize=(3 * len(shown), 3),
+        layout="constrained",
+        sharey=True,
+        squeeze=False,
     )
-    for ax, (group, entries) in zip(axes, shown.items(), strict=True):
+    for ax, (group, entries) in zip(axes[0], shown.items(), strict=True):
         x = [next(iter(e["extra_info"].values())) for e in entries]
         y = [1e6 * e["extra_info"]["seconds_per_seed_step"] for e in entries]
         ax.loglog(x, y, "o-", color="#0072b2")
         what = group.removeprefix("growth with ")
-        if power := {"neurons m": 1, "features n": 2}.get(what):  # what 3n²m flops would give
+        if power := GROWTH.get(what):
             ax.plot(x, [y[-1] * (v / x[-1]) ** power for v in x], ":", color="#999999", zorder=0)
         ax.set_xticks(x, [f"{v:g}" for v in x])
         ax.minorticks_off()
         ax.set_xlabel(what)
-    axes[0].yaxis.set_major_formatter("{x:g}")
-    axes[0].set_ylabel("µs per seed and step\n(dotted: proportional to 3n²m)")
+    axes[0, 0].yaxis.set_major_formatter("{x:g}")
+    axes[0, 0].set_ylabel("µs per seed and step\n(dotted: proportional to the flops)")
     figure.savefig(path, dpi=120)
 
 
