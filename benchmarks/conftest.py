@@ -27,7 +27,7 @@ def start(n: int, m: int, seeds: int) -> np.ndarray:
 
 
 def fastest(sizes: tuple[int, ...], run: Callable[[int], object]) -> int:
-    """The size, of equal work in parts of each, with which it is done first."""
+    """The size of the parts with which the same work is done fastest."""
     trials: dict[int, list[float]] = defaultdict(list)
     for _ in range(4):  # in turns, since the machine drifts; the first compiles and warms up
         for size in sizes:

@@ -74,7 +74,8 @@ def torch_batches(config: fp.NetworkConfig, seeds: int) -> Iterator[tuple[Any, A
     if uses_all_rows(config):
         yield from itertools.repeat((x, targets))
     while True:  # an epoch, without repetition
-        for rows in torch.rand(seeds, len(x)).argsort(1).split(config.inputs.batch_size, 1):
+        order = torch.stack([torch.randperm(len(x)) for _ in range(seeds)])
+        for rows in order.split(config.inputs.batch_size, 1):
             yield x[rows], targets[rows]
 
 
@@ -196,26 +197,19 @@ def _jax_trainer(config: fp.NetworkConfig, is_given: bool) -> Any:
             return -scale_of(config) * chosen.sum()
         return scale_of(config) * ((h - targets) ** 2).sum()
 
-    def drawn(what: Any) -> Any:
-        """The batch of a step from its key, or from the numbers of its rows."""
+    def drawn(key: Any) -> Any:
+        """The batch of a step."""
         if shared is None:
             p = config.inputs.probability
-            u = jax.random.uniform(what, (config.inputs.batch_size, config.widths[0]))
+            u = jax.random.uniform(key, (config.inputs.batch_size, config.widths[0]))
             x = jnp.where(u < p, u / p, 0.0)
             return x, jnp.abs(x)
         x, targets = map(jnp.asarray, shared)
-        return (x, targets) if uses_all_rows(config) else (x[what], targets[what])
-
-    def draws(key: Any) -> Any:
-        """What the steps draw from: keys, or the rows of epochs without repetition."""
-        if shared is None:
-            return jax.random.split(key, steps)
         if uses_all_rows(config):
-            return None
-        count, rows = len(shared[0]), config.inputs.batch_size
-        keys = jax.random.split(key, -(-steps * rows // count))
-        epochs = jax.vmap(lambda one: jax.random.permutation(one, count))(keys)
-        return epochs.reshape(-1, rows)[:steps]
+            return x, targets
+        # With repetition: a permutation takes a tenth of the whole step.
+        rows = jax.random.randint(key, (config.inputs.batch_size,), 0, len(x))
+        return x[rows], targets[rows]
 
     def step(state: Any, inputs: Any) -> Any:
         layers, first, second = state
@@ -233,7 +227,7 @@ def _jax_trainer(config: fp.NetworkConfig, is_given: bool) -> Any:
     def train_one(layers: Any, source: Any) -> Any:
         zeros = jax.tree.map(jnp.zeros_like, layers)
         times = jnp.arange(1, steps + 1, dtype=jnp.float32)
-        inputs = (times, source if is_given else draws(source))
+        inputs = (times, source if is_given else jax.random.split(source, steps))
         (layers, _, _), _ = jax.lax.scan(step, (layers, zeros, zeros), inputs)
         return layers
 

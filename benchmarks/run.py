@@ -96,10 +96,11 @@ def heading(name: str) -> list[str]:
         return [
             "# Networks",
             "",
-            f"{machine}{info['compiler']}. Medians per network and step on all cores, each batch's "
-            "drawing and, for ours, the evaluation at the end of the training included. Peers run "
-            "with as many networks at a time as suit them best. The share of the FMA peak counts "
-            "the products of both passes, those of the first layer only where inputs are not zero. "
+            f"{machine}{info['compiler']}. Medians of whole runs, in which ours have more steps; "
+            "ratios are of the time per seed and step to the first of the group. Times include the "
+            "drawing of batches, and ours the evaluation at the end, except where growth is shown. "
+            "Peers train as many networks at a time as suit them best. The share of the FMA peak "
+            "counts the products of both passes, the first layer's only where inputs are not zero. "
             "Written by `python -m benchmarks.run networks`.",
             "",
         ]

@@ -138,7 +138,7 @@ def test_network_step(benchmark, peak, setting, name):
 
 
 def time_ours(benchmark, config: fp.NetworkConfig, seeds: int) -> None:
-    few, count = config.replace(steps=3), int(np.clip(2e8 / flops_of(config), 1, 17))
+    few, count = config.replace(steps=2), int(np.clip(2e8 / flops_of(config), 1, 17))
     found, generic = (
         arrays_of(trained(few, count, return_weights=True, kernel=kernel))
         for kernel in ("auto", "generic")
