@@ -17,6 +17,7 @@ from fastpolysem import statistics
 from fastpolysem.probes import Column, Declaration, Probe, checked_probe, evaluate
 from fastpolysem.studies import ConflictError, ProbeError, Study
 from fastpolysem.studies.files import write_table
+from helpers.probes import Largest, Late, Raising
 from helpers.small_studies import (
     CONFIG,
     CONFIGS,
@@ -25,7 +26,6 @@ from helpers.small_studies import (
     files,
     small_blocks,  # noqa: F401
 )
-from probing import Largest, Late, Raising
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
 

@@ -16,6 +16,7 @@ import fastpolysem as fp
 from fastpolysem import cli, report
 from fastpolysem.studies import formatting
 from helpers import synthetic
+from helpers.probes import Largest
 
 CONFIG = fp.Config(n_features=64, n_hidden=64, l1=1e-3)
 TINY = fp.Config(n_features=6, n_hidden=8, l1=1e-2, steps=30)
@@ -218,3 +219,13 @@ def test_a_result_shows_itself_in_a_notebook() -> None:
         assert text in page.text
     assert "nan" not in Page(synthetic.result(CONFIG, [-1])._repr_html_()).text
     assert not Page(synthetic.result(CONFIG, [])._repr_html_()).open
+
+
+def test_columns_of_probes_are_on_the_page() -> None:
+    study = fp.collect(fp.grid(TINY, n_hidden=[4, 6]), seeds=4, probe=Largest(), progress=False)
+    page = report.page(study)
+    for name, column in Largest.columns.items():
+        assert f"<h3>{name}</h3>" in page
+        assert html.escape(column.doc) in page
+        for mean in study.summary(name)["mean"]:
+            assert f"<td>{mean:.4g}</td>" in page

@@ -18,13 +18,13 @@ import fastpolysem as fp
 from fastpolysem import _checks, cli
 from fastpolysem.studies import ConflictError, DamagedStudyError, Study, joining
 from fastpolysem.studies.files import write_table
+from helpers.probes import Largest
 from helpers.small_studies import (
     CONFIG,
     CONFIGS,
     assert_same,
     small_blocks,  # noqa: F401
 )
-from probing import Largest
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
 

@@ -1,7 +1,8 @@
 """The checks behind every error message: each names the argument, what is allowed and what came.
 
 A ``label`` says which argument of what is meant, such as ``"Config: l1"`` or ``"train: seeds"``.
-Wrong types raise TypeError, wrong values ValueError, sizes beyond the memory MemoryError.
+Wrong types raise TypeError, wrong values ValueError, sizes beyond the memory MemoryError. They are
+all in one file, so that messages read alike.
 """
 
 from __future__ import annotations

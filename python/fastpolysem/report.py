@@ -168,12 +168,24 @@ def _part(study: Study, family: Any, of_several: bool) -> dict[str, Any]:
         "caveat": family.caveat,
         "figures": figures,
         "table": formatting.to_html(summary),
+        "probed": _probed(study),
         "distributions": distributions,
         "left_out": _many(left_out, "more configuration") if left_out else "",
         "chosen": {name: _all_of(values) for name, values in chosen.items()},
         "defaults": {name: _all_of(values) for name, values in rest.items()},
         "glossary": _glossary(study, family, references),
     }
+
+
+def _probed(study: Study) -> list[dict[str, str]]:
+    """For each column of a probe what it is, and a table of its means."""
+    kept = ["seeds", "diverged", "mean", "ci_low", "ci_high"]
+    sections = []
+    for name, column in study._probed_columns().items():
+        summary = study.summary(name)
+        table = summary[[*study.labels().columns, *kept]]
+        sections.append({"name": name, "doc": column.doc, "table": formatting.to_html(table)})
+    return sections
 
 
 def _columns(study: Study) -> dict[str, families.Column]:

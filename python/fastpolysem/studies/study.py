@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from fastpolysem import _checks, families
+from fastpolysem import _checks, families, probes
 from fastpolysem._files import write_output
 from fastpolysem.families import AnyConfig
 from fastpolysem.studies import artifacts, formatting, joining, opening, tabulate
@@ -371,6 +371,12 @@ class Study:
         of_probes = [name for name, (key, _) in probed.items() if key in holding.declarations]
         _checks.choice("values: metric", metric, (*known, *of_probes))
         return tabulate.values_of(holding, metric, probed.get(metric))
+
+    def _probed_columns(self) -> dict[str, probes.Column]:
+        """The columns of probes, as tables call them."""
+        declared = {key: d for holding in self._all for key, d in holding.declarations.items()}
+        named = tabulate.probed_columns(self._all)
+        return {name: declared[key].columns[own] for name, (key, own) in named.items()}
 
     def _of_family(self, kind: str) -> Study:
         """The same study with the configurations of one family only."""

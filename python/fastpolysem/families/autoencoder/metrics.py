@@ -1,4 +1,4 @@
-"""What is counted and measured in trained weights.
+"""What is counted and measured in trained weights; half of this file is documentation.
 
 Every function takes the weights of one model, (n, m): row i is feature i, column k neuron k; or of
 a stack of models, (S, n, m), and returns one more leading axis for a stack. Untied models are

@@ -1,4 +1,4 @@
-"""What theory predicts, to be held against trained networks.
+"""What theory predicts, to be compared with trained networks; half of this file derives it.
 
 **Polysemantic neurons by chance.** In two models of initialisation every one of the ``n`` features
 picks a favourite neuron at random among the ``m`` hidden ones, and a sign with probability one half

@@ -1,4 +1,7 @@
-"""The settings of a network and its training, checked when they are made."""
+"""The settings of a network and its training, checked when they are made.
+
+One class: a third of it documents the fields, the rest checks them.
+"""
 
 from __future__ import annotations
 
