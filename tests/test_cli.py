@@ -198,7 +198,7 @@ def test_what_is_imported_is_a_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {re.split(r"\W", one)[0] for one in project["dependencies"]}
     # Used where they are there, or by what asks for them.
-    optional = {"IPython", "distributed", "xarray"}
+    optional = {"IPython", "xarray"}
     roots = set()
     for path in Path(fp.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

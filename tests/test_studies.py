@@ -360,7 +360,7 @@ def test_a_mean_of_zero_ends_early_unless_seeds_are_insisted_on(
     assert len(study) == 3000
     early, last = [str(one.message) for one in said]
     assert early.startswith("collect: no target can be reached so far by ")
-    assert early.endswith("training goes on up to max_seeds=3000")
+    assert early.endswith("training continues up to max_seeds=3000")
     assert "0 in all 1024 seeds" in early
     assert "0 in all 3000 seeds" in last
 

@@ -267,7 +267,7 @@ def report(
     title: str | None = None,
     skip_damaged: bool = False,
 ) -> int:
-    """Write a study as one page of HTML: figures, tables, settings, and how to redo it.
+    """Write a study as one page of HTML: figures, tables, settings and how to reproduce it.
 
     Parameters
     ----------
@@ -324,8 +324,8 @@ def _reproduce(
         print_line(verdict.rstrip("\n"))
     print_line(
         f"\nin {printable(str(folder))}: {name}.png and .svg (figure), {name}.csv (table), "
-        f"{name}-seeds.csv and .parquet (one row a seed), study/ (from which the same command "
-        "goes on)"
+        f"{name}-seeds.csv and .parquet (one row per seed), study/ (re-running the command resumes "
+        "from it)"
     )
     return 0
 
@@ -369,7 +369,7 @@ def _reproduction(name: str) -> Callable[..., int]:
     )
     command.__doc__ = f"""{experiment.SUMMARY}
 
-    Trained seeds are kept in the output folder, and the same command goes on from there.
+    Trained seeds are kept in the output folder, and re-running the command resumes from there.
 
     Presets:
 

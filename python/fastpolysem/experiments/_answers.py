@@ -1,4 +1,4 @@
-"""Experiments that answer a question: their data are a table with one row a seed, nothing else.
+"""Experiments that answer a question: their data are a table with one row per seed, nothing else.
 
 Tables, verdicts and figures of these experiments need no more than that, so that they can be made
 from a stored table as well, and a permutation of the table is a run without the effect.
@@ -86,7 +86,7 @@ class Question(TrainingExperiment[Answers]):
         return data.rows
 
     def table(self, data: Answers) -> pd.DataFrame:
-        """Means with 95 % intervals, one row a configuration."""
+        """Means with 95 % intervals, one row per configuration."""
         return summary(data, self.LABELS, self.METRICS)
 
     def settings(
@@ -145,7 +145,7 @@ class Question(TrainingExperiment[Answers]):
 
 
 def summary(data: Answers, labels: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
-    """Means over seeds, one row a configuration.
+    """Means over seeds, one row per configuration.
 
     ``seeds`` and ``diverged`` count, each metric is followed by the ends of its 95 % interval.
     """

@@ -89,11 +89,11 @@ class Experiment(ABC, Generic[Setting, Data]):
 
     @abstractmethod
     def table(self, data: Data) -> pd.DataFrame:
-        """The numbers of the figure with their intervals, one row a point."""
+        """The numbers of the figure with their intervals, one row per point."""
 
     @abstractmethod
     def rows(self, data: Data) -> pd.DataFrame:
-        """The raw data, one row a seed."""
+        """The raw data, one row per seed."""
 
     @abstractmethod
     def draw(self, data: Data, ax: Axes | None = None) -> Axes:
@@ -183,7 +183,7 @@ class StudyExperiment(TrainingExperiment["Study"]):
         return study
 
     def table(self, data: Study) -> pd.DataFrame:
-        """Mean counts with 95 % intervals, the law and the null model, one row a configuration."""
+        """Mean counts with 95 % intervals, law and null model, one row per configuration."""
         return data.summary().drop(columns=["loss", "benign", "malign", "digest"])
 
     def rows(self, data: Study) -> pd.DataFrame:

@@ -141,7 +141,7 @@ class Amount(StudyExperiment):
     }
 
     def table(self, data: Study) -> pd.DataFrame:
-        """Mean counts with 95 % intervals by each window, one row a window of a configuration.
+        """Mean counts with 95 % intervals by each window, one row per window of a configuration.
 
         ``slope`` with its interval, ``chi_square_p`` (of the fit) and ``r_squared`` are those of
         the window's `fits`, the same in all its rows.

@@ -170,7 +170,7 @@ class Correlated(StudyExperiment):
         return configs
 
     def table(self, data: Study) -> pd.DataFrame:
-        """Mean numbers over seeds, one row a configuration.
+        """Mean numbers over seeds, one row per configuration.
 
         ``mean`` with its 95 % interval is the number of neurons that features share, then the pairs
         by block and sign with their intervals.

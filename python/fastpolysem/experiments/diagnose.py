@@ -270,7 +270,7 @@ class Diagnose(Question):
         return curves
 
     def table(self, data: Answers) -> pd.DataFrame:
-        """How well each view tells, one row a setting and a share of the features seen.
+        """How well each view tells, one row per setting and a share of the features seen.
 
         ``area`` is that under the ROC of the classifier on the odd seeds, with its 95 % interval;
         ``sensitivity`` and ``specificity`` are how often `fastpolysem.diagnose` itself calls an

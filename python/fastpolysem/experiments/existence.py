@@ -45,7 +45,7 @@ class Existence(StudyExperiment):
 
     def table(self, data: Study) -> pd.DataFrame:
         """Mean counts with 95 % intervals, the published single runs, the law and features lost,
-        one row a configuration."""
+        one row per configuration."""
         table, run = super().table(data), self.configs("paper")
         published = [
             PUBLISHED.get(config.n_hidden, np.nan) if config in run else np.nan

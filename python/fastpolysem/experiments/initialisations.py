@@ -159,7 +159,7 @@ class Initialisations(StudyExperiment):
     }
 
     def table(self, data: Study) -> pd.DataFrame:
-        """Means over seeds, one row a configuration.
+        """Means over seeds, one row per configuration.
 
         ``mean`` with its 95 % interval is the share of features whose favourite wins, ``winner``
         the mean start weight of the winner (the diagonal of the figure), ``favourite`` that of the

@@ -220,7 +220,7 @@ class Kurtosis(Question):
         }
 
     def table(self, data: Answers) -> pd.DataFrame:
-        """Means with 95 % intervals, one row a kind of noise.
+        """Means with 95 % intervals, one row per kind of noise.
 
         ``taken_off`` is the share of seeds whose fourth norm doubled after the plateau,
         ``take_off`` the mean step of those where it did; ``growth`` and ``predicted`` are the

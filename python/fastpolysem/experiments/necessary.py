@@ -119,7 +119,7 @@ class Necessary(Question):
     METHOD = "t tests of the shared neurons that moves to free neurons undo, against none"
 
     def table(self, data: Answers) -> pd.DataFrame:
-        """Means with 95 % intervals, one row a width.
+        """Means with 95 % intervals, one row per width.
 
         ``excess`` is ``shared - necessary``, ``null_excess`` what the null model, in which features
         take signed slots at random, gives for it; the other columns are those of `Moves`. Where

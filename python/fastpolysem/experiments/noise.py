@@ -143,7 +143,7 @@ class Noise(StudyExperiment):
         return recorded(METRICS, max(steps), min(steps))
 
     def table(self, data: Study) -> pd.DataFrame:
-        """The end of training and the take-off, one row a configuration.
+        """The end of training and the take-off, one row per configuration.
 
         ``fourth_norm`` is the mean over seeds at the end with its 95 % interval, ``take_off`` the
         first recorded step at which it is half as large again as it was (nan if it never is), with

@@ -107,7 +107,7 @@ class Optimizers(Question):
         return super().labels(config) | {"way": name_of(config, WAYS, usual) or other}
 
     def table(self, data: Answers) -> pd.DataFrame:
-        """Means with 95 % intervals, one row a width and a way to train.
+        """Means with 95 % intervals, one row per width and a way to train.
 
         ``constant`` is the count of polysemantic neurons over the collision law n²/4m,
         ``null_ratio`` what the null model gives for it; ``finished`` is the share of seeds whose

@@ -194,7 +194,7 @@ class Tradeoff(Question):
         return super().labels(config) | {"noise_std": noise_std, "remedy": remedy}
 
     def table(self, data: Answers) -> pd.DataFrame:
-        """Means with 95 % intervals, one row a setting.
+        """Means with 95 % intervals, one row per setting.
 
         ``alone`` is the share of features with a neuron of their own, ``shared`` counts neurons
         that several concentrate on; ``loss`` and ``loss_mixed`` are without l1 and noise, on inputs

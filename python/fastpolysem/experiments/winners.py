@@ -177,7 +177,7 @@ class Winners(Question):
         return [{}] if given else [_ADAMW, _SGD]
 
     def table(self, data: Answers) -> pd.DataFrame:
-        """Shares of represented features with 95 % intervals, one row a setting.
+        """Shares of represented features with 95 % intervals, one row per setting.
 
         ``favourite`` is how often the largest start weight's neuron wins, ``rank_2`` … ``rank_8``
         how often the winner is among so many largest, ``kept_sign`` how often it keeps its sign;

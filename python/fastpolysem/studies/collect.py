@@ -62,7 +62,7 @@ def collect(
         The most seeds of a configuration with ``target``, trained as far as the target asks for
         them whatever the first ones give; 65536 if not given.
     path
-        Folder that keeps every finished block and from which collecting goes on; made if missing.
+        Folder for finished blocks; created if missing, reused to resume.
         Rows then stay there, and the study that comes back reads them when asked. None: in memory.
     executor
         Any `concurrent.futures.Executor` that can import this package where it works: process
@@ -137,7 +137,7 @@ def collect(
     except KeyboardInterrupt as error:
         run.study.interrupted = True
         path = keywords.get("path")
-        kept = f"; they are kept in {path}, the same call goes on" if path is not None else ""
+        kept = f"; they are kept in {path}, the same call resumes" if path is not None else ""
         _console.say(f"interrupted: {run.done} seeds are finished{kept}")
         if isinstance(error, signals.Ended):
             raise SystemExit(128 + error.number) from None

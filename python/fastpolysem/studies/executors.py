@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import multiprocessing
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from typing import Any
 
 from fastpolysem import _checks
 from fastpolysem._native import default_threads
@@ -42,12 +44,12 @@ def named(name: str | None, workers: int | None = None) -> Iterator[Executor | N
             yield pool
     else:
         try:
-            from distributed import Client
+            distributed: Any = importlib.import_module("distributed")
         except ImportError:
             raise ImportError(
                 "the executor 'dask' needs Dask: pip install 'fastpolysem[dask]'"
             ) from None
-        with Client(  # type: ignore[no-untyped-call]
+        with distributed.Client(
             n_workers=count, threads_per_worker=1, dashboard_address=None
         ) as client:
             yield client.get_executor()

@@ -1,8 +1,8 @@
 """The folder of a study: immutable Parquet files that appear whole or not at all.
 
 For each configuration there is ``<digest>/config.json`` and any number of Parquet files, normally
-``seeds-<first seed>-<count>.parquet`` with one row a seed, or, where seeds have gaps between them,
-``seeds-<first seed>-<span>-<hash>.parquet``; beside it ``weights-….parquet``,
+``seeds-<first seed>-<count>.parquet`` with one row per seed, or, where seeds have gaps between
+them, ``seeds-<first seed>-<span>-<hash>.parquet``; beside it ``weights-….parquet``,
 ``history-….parquet`` and ``probe-….parquet`` if they were asked for. What a study says is the union
 of all rows of all files, so folders written by several machines may be copied into each other.
 docs/studies.md describes the columns.

@@ -56,7 +56,7 @@ class Study:
             The folder that was given to `collect`.
         skip_damaged
             Move files that cannot be used into the sub-folder ``set-aside``, with a warning that
-            names them, and go on with the rest. They are not altered, and `collect` trains the
+            names them, and continue with the rest. They are not altered, and `collect` trains the
             missing seeds anew.
 
         Raises

@@ -44,7 +44,7 @@ class Target:
             self._warned.add(task.digest)
             warnings.warn(
                 f"collect: no target can be reached so far by {self._outcome(task)}; "
-                f"training goes on up to max_seeds={self.cap}",
+                f"training continues up to max_seeds={self.cap}",
                 stacklevel=2,
             )
         return hopeless and not self.insists
