@@ -89,8 +89,6 @@ def test_columns_of_a_probe_in_tables(tmp_path: Path) -> None:
         for config, mean, low in zip(CONFIGS, table["mean"], table["ci_low"], strict=True):
             wanted = statistics.mean(expected(config, 10)[metric])
             assert (mean, low) == (wanted.value, wanted.low)
-    data = study.to_xarray()
-    np.testing.assert_array_equal(data["above"].values[0], expected(CONFIG, 10)["above"])
     with pytest.raises(ValueError, match=r"summary: metric must be one of .*'above'"):
         study.summary("abov")
 
@@ -115,7 +113,16 @@ def test_diverged_seeds_are_missing_in_the_columns_of_a_probe() -> None:
         assert rows.loc[~rows["diverged"], name].notna().all()
         assert len(study.values(DIVERGING, name)) == (~rows["diverged"]).sum()
         assert len(study.probed(DIVERGING, name)) == 6
-    assert np.isnan(study.to_xarray()["above"].values[0][rows["diverged"]]).all()
+
+
+@pytest.mark.extra
+def test_xarray_holds_the_columns_of_a_probe() -> None:
+    pytest.importorskip("xarray")
+    data = fp.collect(CONFIGS, seeds=10, probe=PROBE).to_xarray()
+    np.testing.assert_array_equal(data["above"].values[0], expected(CONFIG, 10)["above"])
+    study = fp.collect(DIVERGING, seeds=6, probe=PROBE)
+    diverged = study.seeds()["diverged"].to_numpy()
+    assert np.isnan(study.to_xarray()["above"].values[0][diverged]).all()
 
 
 def test_a_probe_may_look_at_the_history(tmp_path: Path) -> None:

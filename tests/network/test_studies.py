@@ -179,7 +179,12 @@ def test_tables_show_what_each_config_has(tmp_path: Path) -> None:
     study.to_csv(tmp_path / "seeds.csv")
     read = pd.read_csv(tmp_path / "seeds.csv")
     assert read["loss"].to_numpy() == pytest.approx(seeds["loss"].to_numpy())
-    assert study.to_xarray()["loss"].shape == (3, 6)
+
+
+@pytest.mark.extra
+def test_xarray_holds_networks() -> None:
+    pytest.importorskip("xarray")
+    assert fp.collect(CONFIGS, seeds=6).to_xarray()["loss"].shape == (3, 6)
 
 
 def test_a_target_is_about_the_loss() -> None:
