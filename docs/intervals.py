@@ -79,7 +79,7 @@ def coverage(
 
 
 def table(name: str, repetitions: int = REPETITIONS) -> str:
-    """Coverage in per cent, one row a mean, one column a number of seeds."""
+    """Coverage in percent, one row per mean and one column per number of seeds."""
     rows = [
         "| mean | " + " | ".join(f"{seeds} seeds" for seeds in SEEDS) + " |",
         "|---" * (len(SEEDS) + 1) + "|",

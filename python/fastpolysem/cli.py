@@ -378,7 +378,7 @@ def _reproduction(name: str) -> Callable[..., int]:
     Parameters
     ----------
     preset
-        Settings to start from, of which the options change some: {presets}.
+        Settings to start from; options override them: {presets}.
     seeds
         How many seeds of each configuration. Default: what the preset says.
     output

@@ -101,7 +101,7 @@ def page(study: Study, *, title: str | None = None) -> str:
 
 
 def commands(study: Study, path: str = "again") -> list[str]:
-    """Commands for a shell that train the study's seeds anew.
+    """Commands for a shell that train the study's seeds again.
 
     Parameters
     ----------

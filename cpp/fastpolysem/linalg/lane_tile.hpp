@@ -13,7 +13,7 @@ template <class P, int R, int C>
 struct LaneTile {
     P sum[R][C] = {};
 
-    // sum_rc = fma over d of a[r * a_row + d * a_step] b[c * b_column + d * b_step], on top of what is there.
+    // Adds a[r * a_row + d * a_step] * b[c * b_column + d * b_step] to sum_rc, one fma for each d in order.
     FASTPOLYSEM_INLINE void accumulate(const P* a, std::ptrdiff_t a_row, std::ptrdiff_t a_step, const P* b,
                                        std::ptrdiff_t b_column, std::ptrdiff_t b_step, std::ptrdiff_t depth) {
         for (std::ptrdiff_t d = 0; d < depth; ++d, a += a_step, b += b_step) {

@@ -38,7 +38,7 @@ class Answers:
     """What an experiment on a question found."""
 
     rows: pd.DataFrame
-    """One row a seed of a configuration: what tells configurations apart, ``seed``, ``diverged``,
+    """One row per seed of a configuration: what tells configurations apart, ``seed``, ``diverged``,
     `COUNTS` and what else was probed."""
     interrupted: bool = False
     """Whether it was broken off by Ctrl-C."""
@@ -72,7 +72,7 @@ class Question(TrainingExperiment[Answers]):
     COLUMNS: ClassVar[tuple[str, ...]] = ()
     """Results of a study that its rows have besides `COUNTS`."""
     METRICS: ClassVar[tuple[str, ...]]
-    """Columns of which the table has the means."""
+    """Columns whose means the table shows."""
     METHOD: ClassVar[str]
     """Which tests the verdict goes by, and of what."""
 
@@ -82,7 +82,7 @@ class Question(TrainingExperiment[Answers]):
         return {name: getattr(config, name) for name in self.LABELS if hasattr(config, name)}
 
     def rows(self, data: Answers) -> pd.DataFrame:
-        """One row a seed."""
+        """One row per seed."""
         return data.rows
 
     def table(self, data: Answers) -> pd.DataFrame:

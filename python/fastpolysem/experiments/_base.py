@@ -187,7 +187,7 @@ class StudyExperiment(TrainingExperiment["Study"]):
         return data.summary().drop(columns=["loss", "benign", "malign", "digest"])
 
     def rows(self, data: Study) -> pd.DataFrame:
-        """One row a seed."""
+        """One row per seed."""
         return data.seeds()
 
 

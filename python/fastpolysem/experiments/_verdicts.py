@@ -51,7 +51,7 @@ class Verdict:
     sentence: str
     """What that says of the question."""
     tests: pd.DataFrame
-    """One row a test: ``test``, ``difference``, ``ci_low``, ``ci_high`` (95 %), ``margin``,
+    """One row per test: ``test``, ``difference``, ``ci_low``, ``ci_high`` (95 %), ``margin``,
     ``p_value``, ``p_holm`` (corrected for the number of tests) and ``outcome``."""
     method: str
     """Which test, and of what."""

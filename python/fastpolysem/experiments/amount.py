@@ -168,7 +168,7 @@ class Amount(StudyExperiment):
         return pd.DataFrame(table)
 
     def rows(self, data: Study) -> pd.DataFrame:
-        """One row a seed, with the counts by each window beside those of a study."""
+        """One row per seed, with the counts by each window beside those of a study."""
         return data.seeds()
 
     def draw(self, data: Study, ax: Axes | None = None) -> Axes:

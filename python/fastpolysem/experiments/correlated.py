@@ -193,7 +193,7 @@ class Correlated(StudyExperiment):
         return pd.DataFrame(table)
 
     def rows(self, data: Study) -> pd.DataFrame:
-        """One row a seed, with the pairs by block and sign."""
+        """One row per seed, with the pairs by block and sign."""
         rows = data.seeds()
         for name in self.PROBE.columns:
             counts = np.concatenate([data.probed(config, name) for config in data.configs])

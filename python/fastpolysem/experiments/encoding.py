@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fastpolysem.families.autoencoder.encoding import Trajectories
 
-_SHOWN = 5  # seeds of which the gap is drawn
+_SHOWN = 5  # seeds whose gap is plotted
 
 
 def _bounds(run: Trajectories) -> tuple[NDArray[Any], NDArray[Any]]:

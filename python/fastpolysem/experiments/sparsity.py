@@ -1,6 +1,6 @@
 """How fast l1 makes a single encoding sparse: the published law, and the one with its constants.
 
-The number of weights that are left and their sum against time, for an encoding of its own without
+The number of weights that are left and their sum against time, for an encoding by itself, without
 interference, from normal start weights (`fastpolysem.encoding`).
 """
 

@@ -89,7 +89,7 @@ def _middle(configs: list[Config]) -> Config:
 def _on_front(
     groups: Iterable[pd.DataFrame], losses: str, repeats: int = 200
 ) -> NDArray[np.float64]:
-    """How often no other setting is better in both means, each mean drawn anew by resampling."""
+    """How often no other setting is better in both means, each mean redrawn by resampling."""
     rng = np.random.default_rng(0)
     drawn = []
     for group in groups:

@@ -131,7 +131,7 @@ def _matched(
 def _without_variation(
     a: NDArray[np.float64], b: NDArray[np.float64], paired: bool, level: float
 ) -> Comparison:
-    """Compare values of which the two settings, or all pairs, have one and the same each."""
+    """Compare values when every value of a setting, or every paired difference, is the same."""
     if paired:
         difference = without_spread(a.size, float(a[0] - b[0]), level, -math.inf, math.inf)
         chance = 2.0 ** (1 - a.size)  # of all differences having one sign

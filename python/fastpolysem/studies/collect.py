@@ -183,7 +183,7 @@ class _Run:
         self.holdings = [Holding(config, options.metadata) for config in options.configs]
         self.study = Study(self.holdings, options.store.path if options.store else None)
         self.plan = Plan(options.target)
-        self.started = time.perf_counter()  # set anew when all that is stored has been read
+        self.started = time.perf_counter()  # reset once all that is stored has been read
 
     @property
     def done(self) -> int:

@@ -202,7 +202,7 @@ class Store:
         return folder_files(self.path / digest, kind, key)
 
     def write_config(self, config: AnyConfig, metadata: Mapping[str, Any]) -> None:
-        """Write or complete ``config.json``; stored metadata stays unless given anew."""
+        """Write or complete ``config.json``; stored metadata stays unless it is given again."""
         with noted(self.attachments.folder):
             self.attachments.write(config)
         folder = self.path / config.digest

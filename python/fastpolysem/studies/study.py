@@ -57,7 +57,7 @@ class Study:
         skip_damaged
             Move files that cannot be used into the sub-folder ``set-aside``, with a warning that
             names them, and continue with the rest. They are not altered, and `collect` trains the
-            missing seeds anew.
+            missing seeds again.
 
         Raises
         ------

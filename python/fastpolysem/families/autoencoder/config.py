@@ -78,7 +78,7 @@ class Config(Settings):
     :class:`FixedBatch`, else 1 / (batch_size * probability that a feature is on).
 
     Values are converted to plain Python ones and checked; instances are immutable and hashable.
-    ``np.float32(0.001)`` is 0.00100000004749…, not 0.001, and kept as such with a warning.
+    ``np.float32(0.001)`` is 0.00100000004749…, not 0.001; that value is kept, with a warning.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Config(Settings):
     l1_schedule
         None, or points (step, factor): the step with index t, the first being 0, has l1 times the
         factor on the line between the two points around t; before the first point and after the
-        last the factor stays as it is there. ``[(0, 0), (1000, 1)]`` is a warm-up,
+        last the factor is constant. ``[(0, 0), (1000, 1)]`` is a warm-up,
         ``[(999, 1), (1000, 0), (1999, 0), (2000, 1)]`` switches l1 off for 1000 steps. Steps
         ascend and end at ``steps`` or before; factors are >= 0. Points that change nothing are
         dropped.

@@ -92,9 +92,10 @@ class Trajectories:
         """Bounds on a seed's relative variance by its start weights and m' alone, two (R,) arrays.
 
         The m' weights that are left are the largest start weights minus a threshold, which lies
-        between the smallest of these and the next smaller start weight. Their variance, over the
-        squared distance of their mean from either, bounds the relative variance. Computed anew
-        from the start weights, which takes memory for some times m. nan where no weight is left.
+        between the smallest of these and the next smaller start weight. Dividing their variance by
+        the squared distance of their mean from each of the two bounds the relative variance. Each
+        call draws the start weights again, which takes a few times their memory. nan where no
+        weight is left.
         """
         descending = np.sort(self.start(index).astype(np.float64))[::-1]
         k = self.support[index]

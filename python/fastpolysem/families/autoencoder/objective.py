@@ -16,7 +16,7 @@ from fastpolysem.specs.inputs import FixedBatch, as_batch
 class Parameters(NamedTuple):
     """All parameters of a model that has more than one matrix, or of a stack of S such models.
 
-    Models without a decoder of its own and without a bias pass their weights as a bare array.
+    Tied models without a bias pass their weights as a bare array.
     """
 
     encoder: NDArray[Any]

@@ -87,7 +87,7 @@ class Network:
     def settings(self, config: NetworkConfig) -> dict[str, Any]:
         values = {name: getattr(config, name) for name in NetworkConfig.DEFAULTS}
         values["widths"] = "-".join(map(str, config.widths))
-        # In tables "loss" is what came out.
+        # In tables, "loss" is a result column.
         return {"loss_function" if name == "loss" else name: v for name, v in values.items()}
 
     def describe(self, config: NetworkConfig) -> str:

@@ -278,7 +278,7 @@ class SparseKernel {
     const Settings& s_;
     std::ptrdiff_t n_, m_, padded_;
     DenseKernel<T> dense_;                    // the first steps; afterwards its G, c, bias and schedule
-    Matrix<T> weights_, first_, second_;      // one row a neuron
+    Matrix<T> weights_, first_, second_;      // one row per neuron
     Matrix<T> gradient_;                      // of the neuron at work
     std::vector<std::uint32_t> row_neurons_;  // for each feature, which neurons of the group have it
     std::ptrdiff_t room_;                     // entries of index_ and value_ set aside for a neuron

@@ -38,7 +38,8 @@ class Sampler {
         return sum + (s.dropout == 0 ? 0 : Matrix<E>::bytes(s.rows(s.dropout_sharing), m));
     }
 
-    // Seeds seeds[0] ..., of which the first is number `first` of the task; lanes beyond `count` repeat the last one.
+    // `seeds` holds `count` seeds, the first of which is number `first` of the task; lanes beyond `count` repeat the
+    // last seed.
     void start(const std::uint64_t* seeds, std::int64_t first, std::int64_t count) {
         seed_ = seeds[0];
         first_ = first;

@@ -42,7 +42,7 @@ def weights_over_time(
     Parameters
     ----------
     config
-        The settings. The model is trained anew up to each of the steps, which by the promise of
+        The settings. The model is trained again up to each of the steps, which by the promise of
         same bits gives the weights that one training passes through (to rounding in the midst of
         an ``l1_schedule``).
     seed
@@ -141,10 +141,10 @@ def collision_map(
     Returns
     -------
     matplotlib.axes.Axes
-        A column a neuron, a row a feature; triangles up are positive weights, down negative ones,
-        and a line joins the features of a shared neuron. Orange: two features of one sign (malign),
-        blue: one of each sign (benign), grey: a single feature. Neurons without features are
-        counted in the label only. Ticks are the numbers of features and neurons.
+        One column per neuron, one row per feature. Triangles that point up are positive weights,
+        down negative ones; a line joins the features of a shared neuron. Orange: two features of
+        one sign (malign), blue: one of each sign (benign), grey: a single feature. Neurons without
+        features are counted in the label only. Ticks are the numbers of features and neurons.
     """
     where = "plots.collision_map"
     lower = _checks.real(f"{where}: low", low, (">", 0))
