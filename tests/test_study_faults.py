@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import random
 import shutil
 import subprocess
 import tempfile
@@ -31,11 +30,11 @@ from helpers.small_studies import (
     DIVERGING,
     Failing,
     assert_same,
+    collect_under_kills,
     digest_of,
     files,
     small_blocks,  # noqa: F401
     start,
-    wait_for_blocks,
 )
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
@@ -72,26 +71,7 @@ def script(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("kills", [3, pytest.param(24, marks=pytest.mark.slow)])
 def test_killed_at_random_moments(tmp_path: Path, script: Path, kills: int) -> None:
-    """Each child has seeds left to do when it is killed, so that every kill counts."""
-    moments = random.Random(kills)
-    path = tmp_path / "study"
-    killed, goal = 0, 0
-    while killed < kills:
-        goal += 40
-        with start(script, path, goal, 1 + killed % 2) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "begin\n"
-            # Before the first block, between any two, and while one is written.
-            wait_for_blocks(process, path, len(files(path)) + moments.randrange(10))
-            time.sleep(moments.uniform(0, 0.03))
-            process.kill()
-            killed += process.wait() == -9
-    damages = [damage for damage in Study.check(path) if "is half-written" not in damage.reason]
-    assert damages == []
-    assert len(files(path)) > kills
-    resumed = fp.collect(CONFIGS, seeds=goal, path=path, **KEPT)
-    pristine = fp.collect(CONFIGS, seeds=goal, **KEPT)
-    assert digest_of(resumed) == digest_of(Study.open(path)) == digest_of(pristine)
+    resumed, pristine = collect_under_kills(script, tmp_path / "study", kills, 40, CONFIGS, KEPT)
     for config in CONFIGS:
         assert resumed.weights(config).tobytes() == pristine.weights(config).tobytes()
         assert resumed.history(config).equals(pristine.history(config))
@@ -500,6 +480,16 @@ def test_changing_the_folder_changes_nothing(
 
 # Several processes at once.
 
+
+def run_four_at_once(script: Path, folder: Path) -> None:
+    """The script is given the folder, its own number and how many run."""
+    with contextlib.ExitStack() as stack:
+        processes = [stack.enter_context(start(script, folder, me, 4)) for me in range(4)]
+        for process in processes:
+            _, err = process.communicate(timeout=120)
+            assert process.returncode == 0, err
+
+
 WRITERS = """
 import sys, time
 from pathlib import Path
@@ -522,11 +512,7 @@ for step, config in enumerate(configs):
 def test_no_writer_loses_the_metadata_of_another(tmp_path: Path) -> None:
     script = tmp_path / "writers.py"
     script.write_text(WRITERS)
-    with contextlib.ExitStack() as stack:
-        writers = [stack.enter_context(start(script, tmp_path, me, 4)) for me in range(4)]
-        for process in writers:
-            _, err = process.communicate(timeout=120)
-            assert process.returncode == 0, err
+    run_four_at_once(script, tmp_path)
     store = Store(tmp_path / "study")
     for digest in store.digests():
         assert store.config(digest)[1] == {f"key{me}": me for me in range(4)}
@@ -566,11 +552,7 @@ def test_files_are_set_aside_by_several_at_once(tmp_path: Path) -> None:
         shutil.copytree(made, tmp_path / f"study{step}")
     script = tmp_path / "openers.py"
     script.write_text(OPENERS)
-    with contextlib.ExitStack() as stack:
-        openers = [stack.enter_context(start(script, tmp_path, me, 4)) for me in range(4)]
-        for process in openers:
-            _, err = process.communicate(timeout=120)
-            assert process.returncode == 0, err
+    run_four_at_once(script, tmp_path)
     for step in range(8):
         aside = tmp_path / f"study{step}" / "set-aside"
         assert len(list(aside.rglob("*-4-4*.parquet"))) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import random
 import subprocess
 import sys
 import time
@@ -116,3 +117,39 @@ def wait_for_blocks(process: subprocess.Popen[str], path: Path, count: int) -> N
     while len(list(path.rglob("seeds-*.parquet"))) < count:
         assert process.poll() is None, process.communicate()
         time.sleep(0.002)
+
+
+def collect_under_kills(
+    script: Path,
+    path: Path,
+    kills: int,
+    seeds: int,
+    configs: list[Any],
+    kept: dict[str, Any],
+    *arguments: object,
+) -> tuple[Study, Study]:
+    """The study resumed after its processes were killed at random moments, and one never touched.
+
+    The script collects ``configs`` with the options ``kept``. It is given the folder, how many
+    seeds to collect, a number of threads and the ``arguments``. Each child has so many ``seeds``
+    left to do when it is killed, so that every kill counts.
+    """
+    moments = random.Random(kills)
+    killed, goal = 0, 0
+    while killed < kills:
+        goal += seeds
+        with start(script, path, goal, 1 + killed % 2, *arguments) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "begin\n"
+            # Before the first block, between any two, and while one is written.
+            wait_for_blocks(process, path, len(files(path)) + moments.randrange(10))
+            time.sleep(moments.uniform(0, 0.03))
+            process.kill()
+            killed += process.wait() == -9
+    damages = [damage for damage in Study.check(path) if "is half-written" not in damage.reason]
+    assert damages == []
+    assert len(files(path)) > kills
+    resumed = fp.collect(configs, seeds=goal, path=path, **kept)
+    pristine = fp.collect(configs, seeds=goal, **kept)
+    assert digest_of(resumed) == digest_of(Study.open(path)) == digest_of(pristine)
+    return resumed, pristine

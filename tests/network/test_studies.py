@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
-import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,10 @@ import fastpolysem as fp
 from fastpolysem.studies import Study
 from helpers.small_studies import (
     assert_same,
+    collect_under_kills,
     digest_of,
     files,
     small_blocks,  # noqa: F401
-    start,
-    wait_for_blocks,
 )
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
@@ -137,26 +134,12 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_random_moments(tmp_path: Path, kills: int) -> None:
-    """Each child has seeds left to do when it is killed, so that every kill counts."""
-    moments = random.Random(kills)
-    script, path = tmp_path / "collect.py", tmp_path / "study"
+    script = tmp_path / "collect.py"
     script.write_text(COLLECT)
-    killed, goal = 0, 0
-    while killed < kills:
-        goal += 20
-        with start(script, path, goal, 1 + killed % 2, Path(__file__).parent.parent) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "begin\n"
-            wait_for_blocks(process, path, len(files(path)) + moments.randrange(10))
-            time.sleep(moments.uniform(0, 0.03))
-            process.kill()
-            killed += process.wait() == -9
-    damages = [damage for damage in Study.check(path) if "is half-written" not in damage.reason]
-    assert damages == []
-    assert len(files(path)) > kills
-    resumed = fp.collect(CONFIGS, seeds=goal, path=path, **KEPT)
-    pristine = fp.collect(CONFIGS, seeds=goal, **KEPT)
-    assert digest_of(resumed) == digest_of(Study.open(path)) == digest_of(pristine)
+    tests = Path(__file__).parents[1]
+    resumed, pristine = collect_under_kills(
+        script, tmp_path / "study", kills, 20, CONFIGS, KEPT, tests
+    )
     same_arrays(resumed, pristine)
 
 
