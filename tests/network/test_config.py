@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import hashlib
 import json
-import pickle
 import re
 from dataclasses import replace
 
@@ -17,6 +16,7 @@ import fastpolysem as fp
 from fastpolysem.families.network import losses, targets
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.dataset import Dataset
+from helpers.config_checks import assert_round_trips
 from helpers.refusal_checks import check
 from network import settings
 from network.test_specified_rules import ACCEPTED, REFUSED
@@ -69,17 +69,7 @@ def test_combinations_that_break_a_rule_are_refused_by_name():
 
 def test_combinations_that_break_no_rule_are_accepted_and_kept():
     for spec in combinations.accepted(2, 300):
-        config = settings.config(spec)
-        text = json.dumps(config.to_dict(), allow_nan=False)
-        for again in (
-            NetworkConfig.from_dict(json.loads(text)),
-            pickle.loads(pickle.dumps(config)),
-            config.replace(),
-        ):
-            assert again == config
-            assert hash(again) == hash(config)
-            assert again.digest == config.digest
-            assert again.to_dict() == config.to_dict()
+        assert_round_trips(settings.config(spec))
 
 
 VALUES = [
@@ -676,16 +666,7 @@ def test_digest_is_of_kind_version_and_what_differs_from_the_defaults():
 
 @pytest.mark.parametrize("config", CONFIGS, ids=repr)
 def test_round_trips(config):
-    text = json.dumps(config.to_dict(), allow_nan=False)
-    for again in (
-        NetworkConfig.from_dict(json.loads(text)),
-        pickle.loads(pickle.dumps(config)),
-        copy.deepcopy(config),
-        config.replace(),
-    ):
-        assert again == config
-        assert again.digest == config.digest
-        assert again.to_dict() == config.to_dict()
+    assert_round_trips(config)
 
 
 def test_from_dict_checks_what_it_is_given():
