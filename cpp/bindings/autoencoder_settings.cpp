@@ -1,23 +1,12 @@
 // The autoencoder's settings as a class of Python. Names are checked here, numbers in Python.
-#include "arrays.hpp"
 #include "fastpolysem/models/autoencoder/model/settings.hpp"
 #include "module.hpp"
+#include "properties.hpp"
 
 namespace fastpolysem::bindings {
 namespace {
 
 using autoencoder::Settings;
-
-// A property whose values are an enumeration's names; member(settings) is the enumerator.
-template <class Member>
-void add_choice(py::class_<Settings>& c, const char* name, Member member) {
-    c.def_property(
-        name, [member](const Settings& s) { return name_of(member(s)); },
-        [name, member](Settings& s, const std::string& value) {
-            using E = std::decay_t<decltype(member(s))>;
-            member(s) = parse<E>(name, value);
-        });
-}
 
 void add_real(py::class_<Settings>& c, const char* name, double NoiseSettings::* member) {
     c.def_property(
@@ -65,9 +54,7 @@ void add_settings(py::module_& m) {
     add_choice(c, "noise", [](auto& s) -> auto& { return s.noise.kind; });
     add_real(c, "noise_std", &NoiseSettings::deviation);
     add_real(c, "noise_shape", &NoiseSettings::shape);
-    c.def_property(
-        "l1_schedule", [](const Settings& s) { return s.l1_schedule.points(); },
-        [](Settings& s, const Schedule::Points& points) { s.l1_schedule = Schedule(points); });
+    add_schedule(c, "l1_schedule", &Settings::l1_schedule);
     c.def_property(
         "importance",
         [](const Settings& s) -> py::object {

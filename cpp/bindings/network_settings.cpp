@@ -1,26 +1,15 @@
 // A network's settings as a class of Python. Names are checked here, numbers in Python.
 #include <stdexcept>
 
-#include "arrays.hpp"
 #include "fastpolysem/models/network/model/tables.hpp"
 #include "module.hpp"
+#include "properties.hpp"
 
 namespace fastpolysem::bindings {
 namespace {
 
 using namespace network;
 using Class = py::class_<network::Settings>;
-
-// A property whose values are an enumeration's names; member(settings) is the enumerator.
-template <class Member>
-void add_choice(Class& c, const char* name, Member member) {
-    c.def_property(
-        name, [member](const Settings& s) { return name_of(member(s)); },
-        [name, member](Settings& s, const std::string& value) {
-            using E = std::decay_t<decltype(member(s))>;
-            member(s) = parse<E>(name, value);
-        });
-}
 
 // A property with one value for each of the first count(settings) layers; member(layer) is the value, V its type in
 // Python. `widths` come first.
@@ -55,12 +44,6 @@ std::vector<std::int64_t> widths_of(const Settings& s) {
     for (const Layer& layer : s.layers) widths.push_back(layer.inputs);
     if (!s.layers.empty()) widths.push_back(s.n_outputs());
     return widths;
-}
-
-void add_schedule(Class& c, const char* name, Schedule Settings::* member) {
-    c.def_property(
-        name, [member](const Settings& s) { return (s.*member).points(); },
-        [member](Settings& s, const Schedule::Points& points) { s.*member = Schedule(points); });
 }
 
 template <class T>
