@@ -230,23 +230,7 @@ def loss_and_gradient(
 
 
 def draw(config: NetworkConfig, seed: int, step: int) -> Draws:
-    """What a step of a seed is trained on, exactly as training draws it.
-
-    Parameters
-    ----------
-    config
-        The settings.
-    seed
-        In [0, 2**64).
-    step
-        Index of the step, from 0, below ``config.steps``.
-
-    Returns
-    -------
-    Draws
-        With it, :func:`loss_and_gradient` gives the step's objective and gradient in any other
-        implementation to compare with.
-    """
+    """What a step of a seed is trained on; see `fastpolysem.draw`."""
     number = _checks.integer("draw: seed", seed, (">=", 0), ("<", 2**64))
     at = _checks.integer("draw: step", step, (">=", 0), ("<", config.steps))
     out = core.network_draw(core_settings(config), number, at)
