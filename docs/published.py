@@ -205,13 +205,12 @@ def _shown(estimate: Estimate, seeds: int | None = None) -> str:
     return text if seeds is None else f"{text} ({seeds})"
 
 
-def _mean(values: Any) -> str:
-    """Mean of something that is not negative; a single run stands for itself."""
+def _mean(values: Any, most: float | None = None) -> str:
+    """Mean of values between 0 and ``most``; a single run stands for itself."""
     values = np.asarray(values, dtype=float)
     if len(values) == 1:
         return f"{values[0]:g} (1)"
-    mean = statistics.mean(values)
-    return _shown(mean._replace(low=max(mean.low, 0.0)), len(values))
+    return _shown(statistics.mean(values, bounds=(0, most)), len(values))
 
 
 def _ratio(values: Any, law: float) -> str:
@@ -286,7 +285,7 @@ def curves(data: Data) -> str:
         rows.append(
             [
                 f"{l1:g}", f"about {theirs}", _mean(counts), spread,
-                _mean(models["unrepresented"]), _verdict(theirs, 16, counts),
+                _mean(models["unrepresented"], 256), _verdict(theirs, 16, counts),
             ]
         )  # fmt: skip
     head = [
@@ -494,7 +493,7 @@ def _several(data: Data, settings: dict[str, Any], theirs: int) -> list[str]:
     return [
         str(counts.get(0, NOT_RUN)), _mean(counts), _mean(exact),
         _number(float(theory.collision_law(settings["n_features"], settings["n_hidden"]))),
-        _mean((large if every is exact else models)["unrepresented"]),
+        _mean((large if every is exact else models)["unrepresented"], settings["n_features"]),
         f"{tail} of {len(every)}" if len(every) > 1 else "",
     ]  # fmt: skip
 
@@ -506,7 +505,7 @@ def collapse(data: Data) -> str:
         row = [m, "collapsed" if m >= 2**15 else "not collapsed"]
         for update in ("subgradient", "orthant"):
             models = data.models(**settings, l1_update=update)
-            row += [_mean(models["polysemantic"]), _mean(models["unrepresented"])]
+            row += [_mean(models["polysemantic"]), _mean(models["unrepresented"], 64)]
         rows.append([*row, f"{theory.initial_maximum(m):.4f}"])
     head = [
         "m", "published (1)", "polysemantic, subgradient", "unrepresented (of 64), subgradient",
@@ -562,7 +561,7 @@ def amounts(data: Data) -> str:
         rows.append(
             [
                 m, _mean(paper["polysemantic"]), _mean(large["polysemantic"]), _number(law), ratio,
-                _mean(some["unrepresented"]),
+                _mean(some["unrepresented"], 256),
             ]
         )  # fmt: skip
     head = ["m", "ours, subgradient", "ours, orthant", "n²/4m", "ratio to n²/4m", "unrepresented"]
@@ -584,7 +583,10 @@ def correlated(data: Data) -> str:
         "other_block_opposite": "features that never co-occur share neurons with opposite signs"
     }
     for column, name in names.items():
-        ours = [_mean(table.loc[table["init_scale"] == scale, column]) for scale in (1.0, 0.2)]
+        most = 50 if column == "unrepresented" else None
+        ours = [
+            _mean(table.loc[table["init_scale"] == scale, column], most) for scale in (1.0, 0.2)
+        ]
         rows.append([name, theirs.get(column, "not counted"), *ours])
     return _table(
         ["", "published (1)", "ours, normal initialisation", 'ours, their "xavier" initialisation'],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,26 @@ def published() -> Any:
 
 def test_the_page_is_what_its_data_say(published: Any) -> None:
     assert published.main(["check"]) == 0
+
+
+def test_no_interval_exceeds_what_is_possible(published: Any) -> None:
+    found = 0
+    columns: dict[int, float] = {}
+    for line in published.PAGE.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if heads := {
+            at: float(most[1])
+            for at, cell in enumerate(cells)
+            if (most := re.fullmatch(r"unrepresented \(of (\d+)\).*", cell))
+        }:
+            columns = heads
+        elif not line.startswith("|"):
+            columns = {}
+        for at, most in columns.items():
+            if interval := re.search(r"\[(\S+), (\S+)\]", cells[at]):
+                assert 0 <= float(interval[1]) <= float(interval[2]) <= most, line
+                found += 1
+    assert found > 20
 
 
 def test_a_page_that_says_something_else_is_found(

@@ -87,8 +87,7 @@ def _share(rank: NDArray[Any], at_most: int) -> Estimate:
     share = those[there > 0] / there[there > 0]
     if not len(share) or np.ptp(share) == 0:  # no spread between seeds: all their features in one
         return statistics.proportion(int(those.sum()), max(1, int(there.sum())))
-    mean = statistics.mean(share)
-    return mean._replace(low=max(mean.low, 0.0), high=min(mean.high, 1.0))
+    return statistics.mean(share, bounds=(0, 1))
 
 
 def _rowwise(values: NDArray[Any]) -> NDArray[Any]:
