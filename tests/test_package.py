@@ -108,7 +108,8 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("page", ["README.md", "docs/start.md", "docs/howto/sweep.md"])
 def test_commands_in_pages_exist(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     known = commands(capsys)
-    used = re.findall(r"(?:^|/|`)fastpolysem ([^`\n|#]+)", text(page), re.MULTILINE)
+    whole_lines = text(page).replace("\\\n", "")
+    used = re.findall(r"(?:^|/|`)fastpolysem ([^`\n|#]+)", whole_lines, re.MULTILINE)
     assert used
     for line in used:
         words = line.split()
