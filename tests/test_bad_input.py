@@ -58,7 +58,7 @@ CSR = ([0, 1, 2], [0, 2], [1.0, 2.0])
             (CSR[0], [0], CSR[2]),
             3,
             ValueError,
-            "indices and values must be of one length, got 1 and 2",
+            "indices and values must have the same length, got 1 and 2",
         ),
         (
             (*CSR[:2], [1.0, np.nan]),
@@ -129,11 +129,11 @@ BROKEN = [
     ("bsr_matrix", replacing("data", np.ones((4, 3, 1))), "must consist of whole blocks, got bl"),
     ("coo_matrix", setting("row", 0, -1), ": row must be >= 0 and < 4, got -1"),
     ("coo_array", setting("col", 2, 4), ": col must be >= 0 and < 4, got 4"),
-    ("coo_array", replacing("data", [1.0]), ": row and data must be of one length, got 4 and 1"),
+    ("coo_array", replacing("data", [1.0]), ": row and data must have the same length, got 4"),
     ("dia_array", replacing("offsets", [0, 1]), ": data must have one row for each of the 2 offs"),
     ("dia_matrix", replacing("offsets", [0.5]), ": offsets must be a 1-d array of integers"),
     ("lil_array", setting("rows", 0, [5]), ": rows must be >= 0 and < 4, got 5"),
-    ("lil_matrix", setting("rows", 0, [0, 1, 2]), ": rows and data must hold lists of the same le"),
+    ("lil_matrix", setting("rows", 0, [0, 1, 2]), ": rows and data must hold lists of equal length"),
     ("dok_array", lambda m: m._dict.update({(9, 0): 1.0}), ": keys must lie within the shape (4, "),
 ]
 

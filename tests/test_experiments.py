@@ -320,8 +320,8 @@ class Odd(Halves):
         ({"half": [1.0], "first": [1], "more": [2]}, "got first, half, more"),
         ({"half": [1.0, 2.0], "first": [1]}, r"half must have the shape \(3,\).*got \(2,\)"),
         ({"half": [1j] * 3, "first": [1]}, "half must be of type float32, got complex128"),
-        ({"half": [1.0] * 3, "first": [[1], [2]]}, "first must hold 3 arrays, one a seed, got 2"),
-        ({"half": [1.0] * 3, "first": 1.0}, "first must hold 3 arrays, one a seed, got 1.0"),
+        ({"half": [1.0] * 3, "first": [[1], [2]]}, "first must hold 3 arrays, one per seed, got 2"),
+        ({"half": [1.0] * 3, "first": 1.0}, "first must hold 3 arrays, one per seed, got 1.0"),
         ({"half": [1.0] * 3, "first": [1j] * 3}, "first must be of type float32, got complex128"),
     ],
 )

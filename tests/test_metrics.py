@@ -236,7 +236,7 @@ def test_transposed_weights_are_questioned(n, m):
     weights = fp.train(config, 8, return_weights=True).weights
     given = fp.count_polysemantic(weights)  # warnings are errors here
     for layout in (weights.swapaxes(1, 2), fp.Parameters(weights.swapaxes(1, 2))):
-        with pytest.warns(UserWarning, match=r"rows, the features.* is it transposed\?") as asked:
+        with pytest.warns(UserWarning, match=r"rows \(features\).* is it transposed\?") as asked:
             fp.count_polysemantic(layout)
         assert asked[0].filename == __file__
     assert fp.metrics.fourth_norm(weights).shape == (8, n)

@@ -309,7 +309,7 @@ class Twice(Largest):
     ("probe", "error", "message"),
     [
         (lambda result: {}, TypeError, "collect: probe must be an instance of a subclass"),
-        (Largest, TypeError, "a class has to be called"),
+        (Largest, TypeError, "create an instance of the class"),
         (Plain(), TypeError, "@dataclass"),
         (Parts(held=lambda: 1), TypeError, "probe: largest.held must be numbers"),
         (Clashing(), ValueError, "must not use the names of columns or settings, got n_hidden"),
@@ -343,7 +343,7 @@ def test_a_local_probe_is_refused_before_a_pool_gets_anything() -> None:
 
     local: Probe = Local()
     with ProcessPoolExecutor(1) as pool:
-        with pytest.raises(TypeError, match="at the top of a module"):
+        with pytest.raises(TypeError, match="at the top level of a module"):
             fp.collect(CONFIG, seeds=1, probe=local, executor=pool)
         assert not pool._processes
     with ThreadPoolExecutor(1) as threads:

@@ -1,4 +1,4 @@
-"""Train thousands of tiny ReLU autoencoders and tell how often their neurons end up polysemantic.
+"""Train thousands of tiny ReLU autoencoders and count their polysemantic neurons.
 
 >>> import fastpolysem as fp
 >>> config = fp.Config(n_features=16, n_hidden=32, l1=1e-2, learning_rate=4e-3, steps=2000)
@@ -6,13 +6,13 @@
 >>> float(result.polysemantic.mean())           # polysemantic neurons per model
 1.73
 
-Importing the package loads numpy and nothing else; networks, tables, statistics and plots come on
-first use.
+Importing the package loads NumPy and nothing else; networks, tables, statistics and plots are
+imported on first use.
 """
 
 from __future__ import annotations
 
-# First of all: from here on Ctrl-C ends the command line without a traceback.
+# Must come first: from here on, Ctrl-C ends the command line without a traceback.
 from fastpolysem import _console  # noqa: F401
 
 # isort: split
@@ -99,7 +99,7 @@ _LAZY_MODULES = (
     *("encoding", "experiments", "losses", "plots", "probes"),
     *("report", "statistics", "studies", "targets", "theory"),
 )
-# Where other names come from.
+# The modules that provide other names.
 _LAZY_NAMES = {
     **dict.fromkeys(("Study", "collect", "iter_collect"), "studies"),
     "NetworkConfig": "families.network.config",

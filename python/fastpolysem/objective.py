@@ -1,4 +1,4 @@
-"""One pass of a model of any family: outputs, objective and gradient, and what a step draws."""
+"""One pass of a model of any family (outputs, objective, gradient), and the draws of a step."""
 
 from __future__ import annotations
 
@@ -36,36 +36,36 @@ def forward(
     Parameters
     ----------
     weights
-        Of one model, or of S of them with a leading axis S: for an autoencoder an (n, m) or
-        (S, n, m) array if it has one matrix only, else :class:`Parameters` or a pair of its
+        Weights of one model, or of S models with a leading axis S. For an autoencoder an (n, m) or
+        (S, n, m) array if it has a single matrix, otherwise :class:`Parameters` or a pair of
         matrices; for a network :class:`NetworkParameters`. Converted to the config's dtype; must be
         finite.
     config
-        The model; of its training only the ``noise_sharing`` of an autoencoder matters here.
+        The model. Training settings are ignored, except the ``noise_sharing`` of an autoencoder.
     batch
-        (B, n) inputs as an array, a scipy.sparse matrix or a :class:`FixedBatch`. None for the
-        basis vectors, or for all rows of the config's own FixedBatch or Dataset; required if the
-        config samples its inputs.
+        (B, n) inputs as an array, a scipy.sparse matrix or a :class:`FixedBatch`. None stands for
+        the basis vectors, or for all rows of the config's own FixedBatch or Dataset; required if
+        the config samples its inputs.
     noise
-        What is added to hidden layers, None for nothing. For an autoencoder (m,) or (S, m), shared
+        Noise added to hidden layers; None for no noise. For an autoencoder (m,) or (S, m), shared
         by all inputs; with ``noise_sharing="input"`` (B, m) or (S, B, m). For a network a list with
         one entry per hidden layer: None, (d,) for all inputs, (B, d), or either with a leading
         axis S.
     layers
-        For a network: whether to return a list with the activations of all layers, before noise and
-        what residual layers add, (S, B, d) each; the last one are the outputs.
+        Networks only: whether to return a list with the activations of all layers, each (S, B, d),
+        before noise and residual connections are added. The last entry holds the outputs.
 
     Returns
     -------
-    (S, B, outputs) array of the config's dtype; (B, outputs) if the weights were those of one
-    model. With a cross-entropy these are logits.
+    (S, B, outputs) array of the config's dtype; (B, outputs) for the weights of one model. With a
+    cross-entropy the outputs are logits.
 
     Raises
     ------
     TypeError, ValueError
         For arguments that do not fit the config.
     MemoryError
-        If the work would not fit into the available memory, with the estimate.
+        If the computation would not fit into the available memory; the message gives the estimate.
     """
     wanted = _checks.flag("forward: layers", layers) or None
     return _call("forward", config, weights, config, batch, noise, layers=wanted)
@@ -94,13 +94,13 @@ def loss_and_gradient(
     targets: Any = None,
     dropout: Any = None,
 ) -> tuple[Any, Any]:
-    """The objective and its gradient, as training sees them in one step.
+    """The objective and its gradient in one training step.
 
-    The objective is ``scale * sum over rows of the loss`` plus the config's l1 term, at its full l1
-    and with subgradient 0 at 0, and the repulsion of an autoencoder. The scale is that of the
-    config for the number of rows B of the given batch. For an autoencoder the loss of a row is
-    ``sum over features of importance * (output - x)^2`` and the scale is 1 for :class:`Basis` and
-    :class:`FixedBatch`, 1 / (B * probability that a feature is on) for sampled inputs; for a
+    The objective is ``scale * sum over rows of the loss``, plus the config's l1 term (at full
+    strength, with subgradient 0 at 0) and, for an autoencoder, its repulsion. The scale is that of
+    the config for the number of rows B of the given batch. For an autoencoder the loss of a row is
+    ``sum over features of importance * (output - x)^2``, and the scale is 1 for :class:`Basis` and
+    :class:`FixedBatch` and 1 / (B * probability that a feature is on) for sampled inputs. For a
     network see :class:`NetworkConfig`.
 
     Parameters
@@ -108,15 +108,15 @@ def loss_and_gradient(
     weights, config, batch, noise
         As in :func:`forward`.
     targets
-        For a network (B, outputs) reals or (B,) classes; None for those of the config, which a
-        batch given with a Dataset does not have.
+        Networks only: (B, outputs) reals or (B,) classes. None uses the config's targets; they must
+        be given together with a batch if the config has a Dataset.
     dropout
-        For a network the factors of hidden units, shaped like the noise; None for none.
+        Networks only: factors of hidden units, shaped like the noise; None for no dropout.
 
     Returns
     -------
     loss : (S,) float64 array; a float64 number for one model
-    gradient : like the weights, in the config's dtype
+    gradient : same form as the weights, in the config's dtype
 
     Raises
     ------
@@ -137,10 +137,10 @@ def loss_and_gradient(
 
 
 def draw(config: NetworkConfig, seed: int, step: int) -> Draws:
-    """What a step of a seed is trained on, exactly as training draws it.
+    """What a seed is trained on in one step, exactly as training draws it.
 
-    With it, :func:`loss_and_gradient` and any other implementation compute the same step. So far
-    networks only.
+    It lets :func:`loss_and_gradient` and any other implementation compute the same step. Available
+    for networks only so far.
 
     Parameters
     ----------
@@ -149,13 +149,13 @@ def draw(config: NetworkConfig, seed: int, step: int) -> Draws:
     seed
         In [0, 2**64).
     step
-        Index of the step, the first being 0, below ``config.steps``.
+        Index of the step, from 0 to ``config.steps - 1``.
 
     Returns
     -------
     Draws
-        Inputs, targets, noise, factors of dropout, rows of a data set and which of them have
-        another class.
+        Inputs, targets, noise, dropout factors, and for a data set the row numbers and which of
+        the rows had their class changed.
 
     Raises
     ------

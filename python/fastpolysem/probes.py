@@ -1,7 +1,7 @@
-"""Probes: what is computed from trained weights before they are thrown away.
+"""Probes compute additional columns from trained weights before these are discarded.
 
-A study keeps the same columns of every seed. A probe adds columns of its own: it is given each
-block of seeds with its weights and history, where the block was trained.
+A study stores the same columns for every seed. A probe adds columns of its own: wherever a block of
+seeds is trained, it is called with the block's weights and history.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["Column", "Probe"]
 Bounds = tuple[float | None, float | None]
 
 SHAPE = "_shape"
-"""Ending of the stored column that holds the shape of each seed's array."""
+"""Suffix of the stored column with the shape of each seed's array."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
@@ -36,39 +36,39 @@ _DTYPES += ("float32", "float64")
 
 
 class Column(NamedTuple):
-    """One thing that a probe computes."""
+    """One quantity that a probe computes."""
 
     dtype: str
-    """NumPy's name of the type: "bool", a sized integer, "float32" or "float64"."""
+    """NumPy's name for the type: "bool", a sized integer, "float32" or "float64"."""
     doc: str
-    """What it is, in one line."""
+    """A description in one line."""
     bounds: Bounds | None = None
-    """Least and largest possible value (None for no limit). Confidence intervals stay within."""
+    """Smallest and largest possible value (None for no limit); confidence intervals stay within."""
 
 
 @dataclass(frozen=True)
 class Probe(ABC):
-    """Columns of a seed beside those of `fastpolysem.TrainingResult`.
+    """Computes columns in addition to those of `fastpolysem.TrainingResult`.
 
-    A subclass is a frozen dataclass at the top of a module, so that workers can unpickle it. Its
-    fields are its parameters: numbers, truth values, text, None, and tuples, lists, arrays and
-    dictionaries of those. What it computes of a seed depends on them, on ``version`` and on the
-    seed alone, never on the other seeds of the block.
+    A subclass is a frozen dataclass at the top level of a module, so that workers can unpickle it.
+    Its fields are its parameters: numbers, booleans, text, None, and tuples, lists, arrays and
+    dictionaries of those. What it computes for a seed may depend only on these, on ``version`` and
+    on the seed, never on the other seeds of the block.
     """
 
     name: ClassVar[str]
-    """A Python identifier; enters the names of the files that keep what it computes."""
+    """A Python identifier, which becomes part of file names."""
     version: ClassVar[int] = 1
-    """To be raised when it computes something else."""
+    """To be raised whenever the probe computes something else."""
     columns: ClassVar[Mapping[str, Column]] = {}
-    """Values of a seed, by name: columns of the tables of a study."""
+    """Values per seed, by name; they become columns of the study's tables."""
     arrays: ClassVar[Mapping[str, Column]] = {}
-    """Arrays of a seed, by name, of any shape; stored in the type that is declared, and read back
-    with `Study.probed`."""
+    """Arrays per seed, by name, of any shape; stored in the declared type and read with
+    `Study.probed`."""
 
     @abstractmethod
     def __call__(self, result: TrainingResult) -> dict[str, Any]:
-        """Compute the columns and arrays of a block.
+        """Compute the columns and arrays of a block of seeds.
 
         Parameters
         ----------
@@ -78,14 +78,14 @@ class Probe(ABC):
         Returns
         -------
         dict
-            Under their names, an (S,) array for each of ``columns``, and for each of ``arrays`` an
-            array (S, ...) or a list of S arrays, whose shapes may differ.
+            By name, an (S,) array for each of ``columns``, and for each of ``arrays`` an array
+            (S, ...) or a list of S arrays, whose shapes may differ.
         """
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a probe says of itself: enough to read its files without its class."""
+    """A description of a probe, sufficient to read its files without its class."""
 
     name: str
     version: int
@@ -101,7 +101,7 @@ class Declaration:
         Raises
         ------
         TypeError
-            If a field holds what cannot be told apart by its value.
+            If a field holds a value that has no unambiguous representation.
         """
         fields = {field.name: getattr(probe, field.name) for field in dataclasses.fields(probe)}
         said = [[name, _plain(f"{probe.name}.{name}", value)] for name, value in fields.items()]
@@ -109,7 +109,7 @@ class Declaration:
 
     @property
     def key(self) -> str:
-        """Name, version and a hash of all that decides what is stored."""
+        """Name, version and a hash of everything that determines what is stored."""
         columns, arrays = (
             [[name, column.dtype] for name, column in declared.items()]
             for declared in (self.columns, self.arrays)
@@ -117,12 +117,12 @@ class Declaration:
         return f"{self.name}-{self.version}-{_hash([self.parameters, columns, arrays])}"
 
     def to_json(self) -> str:
-        """A text from which `from_json` makes the same declaration."""
+        """A text from which `from_json` restores the declaration."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Declaration:
-        """The declaration in a text; ValueError, TypeError or KeyError if it is none."""
+        """The declaration in a text; raises ValueError, TypeError or KeyError if there is none."""
         said = json.loads(text)
         columns, arrays = (
             {name: Column(dtype, doc, bounds and tuple(bounds)) for name, (dtype, doc, bounds) in
@@ -132,12 +132,12 @@ class Declaration:
         made = cls(said["name"], said["version"], said["parameters"], columns, arrays)
         for name, column in {**columns, **arrays}.items():
             if not _COLUMN.fullmatch(name) or column.dtype not in _DTYPES:
-                raise ValueError(f"{name} of type {column.dtype!r} is no column of a probe")
+                raise ValueError(f"{name} of type {column.dtype!r} is not a column of a probe")
         return made
 
     @property
     def stored_names(self) -> list[str]:
-        """Names of the columns of its files, but for those that every file has."""
+        """Names of the columns of its files, without those that every file has."""
         return [*self.columns, *(part for name in self.arrays for part in (name, name + SHAPE))]
 
 
@@ -146,7 +146,7 @@ def _hash(value: Any) -> str:
 
 
 def _plain(label: str, value: Any) -> Any:
-    """A parameter as JSON holds it, different for values that differ."""
+    """A parameter in JSON form; different values have different forms."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
@@ -161,23 +161,23 @@ def _plain(label: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         pairs = [[_plain(label, key), _plain(label, each)] for key, each in value.items()]
         return ["mapping", *sorted(pairs, key=json.dumps)]
-    allowed = "numbers, truth values, text, None, or tuples, lists, arrays or mappings of those"
+    allowed = "numbers, booleans, text, None, or tuples, lists, arrays or mappings of those"
     raise _checks.refused(f"probe: {label}", allowed, value, kind=TypeError)
 
 
 def checked_probe(where: str, probe: Any) -> Declaration:
-    """What a probe declares, once it is known to be one.
+    """The declaration of a probe, after checking that it is one.
 
     Raises
     ------
     TypeError, ValueError
-        If it is no probe, or its class lacks something.
+        If it is not a probe, or its class lacks something.
     """
     label = f"{where}: probe"
     kind = type(probe)
     if not isinstance(probe, Probe):
         allowed = "an instance of a subclass of fastpolysem.probes.Probe"
-        hint = "; a class has to be called" if isinstance(probe, type) else ""
+        hint = "; create an instance of the class" if isinstance(probe, type) else ""
         raise _checks.refused(label, allowed, probe, hint, kind=TypeError)
     if "__dataclass_params__" not in vars(kind) or not kind.__dataclass_params__.frozen:
         raise TypeError(f"{label} must be of a class with @dataclass(frozen=True), got {kind!r}")
@@ -213,7 +213,7 @@ def _check_column(label: str, name: Any, column: Any) -> None:
 
 
 def check_picklable(where: str, probe: Probe) -> None:
-    """Refuse a probe that a worker of another process could not unpickle.
+    """Refuse a probe that a worker in another process could not unpickle.
 
     Raises
     ------
@@ -224,13 +224,13 @@ def check_picklable(where: str, probe: Probe) -> None:
         pickle.dumps(probe)
     except Exception as error:
         raise TypeError(
-            f"{where}: probe must be of a class at the top of a module, so that an executor can "
-            f"send it to its workers, got {_checks.shown(probe)} ({error})"
+            f"{where}: probe must be of a class at the top level of a module, so that an executor "
+            f"can send it to its workers, got {_checks.shown(probe)} ({error})"
         ) from None
 
 
 def evaluate(probe: Probe, result: TrainingResult) -> dict[str, Any]:
-    """What a probe computes of a block, checked and cast to the types declared.
+    """What a probe computes for a block, checked and cast to the declared types.
 
     Returns
     -------
@@ -240,7 +240,7 @@ def evaluate(probe: Probe, result: TrainingResult) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If names, types or lengths are not those that it declares.
+        If names, types or lengths differ from those declared.
     """
     declared = {**probe.columns, **probe.arrays}
     values = probe(result)
@@ -255,8 +255,8 @@ def evaluate(probe: Probe, result: TrainingResult) -> dict[str, Any]:
         array = np.asarray(values[name])
         if array.shape != (len(result),):
             raise ValueError(
-                f"probe {probe.name!r}: {name} must have the shape ({len(result)},), one value a "
-                f"seed, got {array.shape}"
+                f"probe {probe.name!r}: {name} must have the shape ({len(result)},), one value "
+                f"per seed, got {array.shape}"
             )
         checked[name] = _cast(probe, name, column, array)
     for name, column in probe.arrays.items():
@@ -264,7 +264,7 @@ def evaluate(probe: Probe, result: TrainingResult) -> dict[str, Any]:
         listed = isinstance(given, Sequence) or getattr(given, "ndim", 0) > 0
         if not listed or len(given) != len(result):
             raise ValueError(
-                f"probe {probe.name!r}: {name} must hold {len(result)} arrays, one a seed, "
+                f"probe {probe.name!r}: {name} must hold {len(result)} arrays, one per seed, "
                 f"got {len(given) if listed else _checks.shown(given)}"
             )
         checked[name] = [_cast(probe, name, column, np.asarray(each)) for each in given]

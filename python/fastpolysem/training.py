@@ -1,7 +1,4 @@
-"""Training one model per seed, and the results.
-
-Half of this file is documentation of `train`, `Record` and `TrainingResult`.
-"""
+"""Training one model per seed, and the results."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ __all__ = ["Record", "TrainingResult", "train"]
 
 _FORMAT = "fastpolysem.TrainingResult 1"
 
-# What a result may have been given in place of what its seeds determine.
+# Arguments that replace what a seed would determine.
 _GIVABLE = ("initial_weights", "noise_sequence")
 
 # A recorded step while a Record is made: a number in a list, in a set and in another list.
@@ -40,15 +37,16 @@ class Record:
     Parameters
     ----------
     metrics
-        A name or several, out of what the family of the configuration can record. The autoencoder:
-        "objective" (loss of the step that follows, with its batch, noise, dropout, l1 and
+        One or more names of metrics that the configuration's family can record. For the
+        autoencoder: "objective" (loss of the next step, with its batch, noise, dropout, l1 and
         repulsion; nan after the last step), "loss" (squared error without noise and dropout, on the
         basis batch), "residual", "polysemantic", "benign", "malign", "signed_slots",
         "signed_slots_benign", "dead", "unrepresented", "nonzeros", "l1_norm" (sum of absolute
         weights, of both matrices if untied) and "fourth_norm" (mean over features of
         ``sum over neurons of w^4``, of `metrics.effective_weights` if untied).
     steps
-        Numbers of updates after which to record, 0 for the start. Kept ascending, each once.
+        Numbers of updates after which to record; 0 is the start. Stored in ascending order without
+        duplicates.
     """
 
     metrics: tuple[str, ...]
@@ -78,36 +76,36 @@ RecordLike = Record | tuple[str | Iterable[str], Collection[int] | ArrayLike]
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class TrainingResult:
-    """What training gave: arrays with one entry per seed, in the order of ``seeds``.
+    """Results of training: arrays with one entry per seed, in the order of ``seeds``.
 
-    Every column of the configuration's family is an attribute, such as ``result.polysemantic`` and
-    ``result.loss`` of the autoencoder: an (S,) array of int64 or float64. `columns` lists them. A
-    seed whose weights or loss are not finite has ``diverged`` set, -1 for every count and nan for
-    loss and residual.
+    Every column of the configuration's family is an attribute, for the autoencoder for instance
+    ``result.polysemantic`` and ``result.loss``: an (S,) array of int64 or float64. `columns` lists
+    them. If a seed's weights or loss are not finite, ``diverged`` is set, every count is -1, and
+    loss and residual are nan.
     """
 
     config: Any
-    """The settings that all seeds share."""
+    """The settings, shared by all seeds."""
     seeds: NDArray[np.uint64]
     """(S,)"""
     columns: Mapping[str, NDArray[Any]]
-    """The family's columns by name, (S,) each."""
+    """The family's columns by name, each (S,)."""
     diverged: NDArray[np.bool_]
-    """(S,) whether the weights or the loss ended up not finite."""
+    """(S,) whether weights or loss were not finite at the end."""
     seconds: NDArray[np.float64]
     """(S,) time spent on each seed."""
     weights: Any
-    """Final weights with a leading axis S, as the family has them (for the autoencoder an array or
-    Parameters). None unless asked for."""
+    """Final weights with a leading axis S, in the family's own form (for the autoencoder an array
+    or Parameters); None unless requested."""
     history: Mapping[str, NDArray[Any]]
-    """What was recorded: "step" (R,) and each metric (S, R). Empty without a record."""
+    """Recorded values: "step" (R,) and each metric (S, R). Empty without a record."""
     kernel: str
-    """The kernel that was used."""
+    """The kernel used."""
     numerics_version: int
-    """The family's numerics version that the numbers were computed with."""
+    """The family's numerics version at the time of training."""
     given: tuple[str, ...]
-    """Which of "initial_weights" and "noise_sequence" were given to `train`. If any, config and
-    seeds alone do not reproduce the numbers."""
+    """Which of "initial_weights" and "noise_sequence" were passed to `train`. If any, config and
+    seeds are not enough to reproduce the results."""
 
     def __init__(
         self,
@@ -196,7 +194,7 @@ class TrainingResult:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one .npz file at exactly this path, without pickled objects.
 
-        The file appears only when it is complete; one that was there before is replaced.
+        The file appears only once it is complete, and replaces any existing file.
         """
         arrays: dict[str, Any] = {
             "format": _FORMAT,
@@ -217,16 +215,16 @@ class TrainingResult:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TrainingResult:
-        """Read a file that :meth:`save` wrote; what else is in it is left alone.
+        """Read a file written by :meth:`save`; additional content is ignored.
 
-        In a file of a version that did not keep ``given`` it is taken to be empty.
+        ``given`` is empty if the file was written by a version that did not store it.
 
         Raises
         ------
         ValueError
-            If the file is damaged or something else; the message names the path.
+            If the file is damaged or of another kind; the message names the path.
         OSError, MemoryError
-            If it cannot be read, which says nothing about what it holds.
+            If it cannot be read, which does not mean that it is damaged.
         """
         return load_arrays("TrainingResult", path, cls._from_arrays)
 
@@ -294,9 +292,10 @@ def train(
     kernel: str = "auto",
     progress: Callable[[int, int], object] | None = None,
 ) -> TrainingResult:
-    """Train one model per seed and count what becomes of its neurons.
+    """Train one model per seed and measure the trained models.
 
-    A seed gives the same bits whatever the other seeds, the threads, the kernel and the machine.
+    The results of a seed are bit-for-bit the same for any other seeds in the call, number of
+    threads, kernel and machine.
 
     Parameters
     ----------
@@ -306,27 +305,26 @@ def train(
         A count S for the seeds 0 to S - 1, or a 1-d collection of integers in [0, 2**64).
         An empty collection returns an empty result.
     initial_weights
-        Where to start instead of at random: weights as ``return_weights`` gives them, with a
-        leading seed axis or one model for all seeds. Of the autoencoder an array (S, n, m) or
-        (n, m), or :class:`Parameters` of such arrays, for which a pair can stand. Converted to the
-        config's dtype; must be finite.
+        Initial weights to use instead of random ones, in the form that ``return_weights`` returns:
+        with a leading seed axis, or one model for all seeds. For the autoencoder an array (S, n, m)
+        or (n, m), or :class:`Parameters` of such arrays or a pair (encoder, decoder). Converted to
+        the config's dtype; must be finite.
     noise_sequence
-        The noise of each step instead of drawn noise: (steps, m), the same for all seeds, or
-        (S, steps, m); with ``noise_sharing="input"`` (steps, B, m) or (S, steps, B, m).
+        Noise to use instead of drawn noise: (steps, m), the same for all seeds, or (S, steps, m);
+        with ``noise_sharing="input"`` (steps, B, m) or (S, steps, B, m).
     record
-        A :class:`Record`, or a plain pair (metrics, steps).
+        A :class:`Record`, or a pair (metrics, steps).
     return_weights
-        Whether the result holds the final weights.
+        Whether the result contains the final weights.
     num_threads
-        How many seeds to train at a time, 1 to 1024; None for what ``OMP_NUM_THREADS`` says and,
-        without it, for all cores that the process may use: its affinity and the quotas of its
-        control groups count.
+        Number of seeds to train at a time, 1 to 1024. None uses ``OMP_NUM_THREADS`` or, if that is
+        not set, all cores that the process may use, given its affinity and control-group quotas.
     kernel
-        "auto" picks the fastest; any other name insists on one. The autoencoder has "generic",
+        "auto" selects the fastest; any other name forces one. The autoencoder has "generic",
         "dense", "sparse" and "lanes".
     progress
-        Called from time to time, and at the end, as ``progress(done, total)`` with numbers of
-        seeds, in this thread. What it raises ends the training.
+        Called as ``progress(done, total)``, with numbers of seeds, from time to time and at the
+        end, in this thread. An exception raised by it ends the training.
 
     Returns
     -------
@@ -335,13 +333,13 @@ def train(
     Raises
     ------
     TypeError, ValueError
-        For bad arguments, each named with its value and what is allowed; for a kernel that cannot
-        serve the config, with the reason.
+        For invalid arguments; the message names the argument, its value and what is allowed. For a
+        kernel that does not support the config, with the reason.
     MemoryError
-        If the models in training and the results would not fit into the available memory, before
-        anything is allocated, with the estimate.
+        If the models in training and the results would not fit into the available memory. Raised
+        before anything is allocated; the message gives the estimate.
     KeyboardInterrupt
-        On Ctrl-C, shortly after; the seeds of this call are lost.
+        Shortly after Ctrl-C; the seeds of this call are lost.
 
     Examples
     --------
@@ -398,7 +396,7 @@ def train(
 
 
 def checked_record(where: str, record: object, *configs: AnyConfig) -> Record:
-    """A Record, from one or a pair (metrics, steps), of what these configurations can record."""
+    """A Record, or a pair (metrics, steps) as one, checked against the configurations."""
     if not isinstance(record, Record):
         if not isinstance(record, (tuple, list)) or len(record) != 2:
             allowed = "a Record or a pair (metrics, steps)"
@@ -417,7 +415,7 @@ def checked_record(where: str, record: object, *configs: AnyConfig) -> Record:
 
 
 def seed_count(where: str, seeds: Any) -> int:
-    """How many seeds, before memory is taken for them."""
+    """The number of seeds, before memory is allocated for them."""
     if isinstance(seeds, (int, np.integer)):
         return _checks.integer(f"{where}: seeds", seeds, (">=", 0), ("<=", 2**64))
     if not hasattr(seeds, "__len__") or getattr(seeds, "ndim", 1) != 1:
@@ -427,7 +425,7 @@ def seed_count(where: str, seeds: Any) -> int:
 
 
 def seed_array(where: str, seeds: Any) -> NDArray[np.uint64]:
-    """Seeds, given by their count or one by one."""
+    """Seeds, given as a count or individually."""
     if isinstance(seeds, (int, np.integer)):
         return np.arange(_checks.integer(f"{where}: seeds", seeds, (">=", 0)), dtype=np.uint64)
     values = _checks.integers(f"{where}: seeds", seeds, (">=", 0), ("<", 2**64))

@@ -1,4 +1,4 @@
-"""Weights of the outputs' errors."""
+"""Weights of the errors of the outputs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastpolysem import _checks
 def checked_importance(
     label: str, value: object, count: int, size: str, what: str
 ) -> tuple[float, ...] | None:
-    """A weight for each of ``count`` outputs, a number called ``size``; None if all are 1."""
+    """One weight per output; ``size`` is the name of their number ``count``. None if all are 1."""
     if value is None:
         return None
     weights = _checks.array(label, value, np.float64, (1,)) + 0.0

@@ -1,4 +1,4 @@
-"""What the model is shown at each step: the basis vectors, sampled features or a fixed batch."""
+"""The inputs of a step: the basis vectors, sampled features or a fixed batch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Basis:
     kind: ClassVar[str] = "basis"
 
     def _check(self, label: str, size: str, n_features: int) -> None:
-        """Refuse what does not fit the number of features, which a config calls ``size``."""
+        """Refuse inputs that do not fit the number of features, which the config calls ``size``."""
 
     def _rows(self, n_features: int) -> int:
         return n_features
@@ -37,18 +37,18 @@ class Basis:
 @_checks.suggest_fields
 @dataclass(frozen=True)
 class Independent:
-    """A fresh batch each step in which every feature is on independently of the others.
+    """A new batch at each step, in which every feature is on independently of the others.
 
     Parameters
     ----------
     probability
-        Chance that a feature is on in a row, 2**-32 <= probability <= 1; one for all or (n,) of
-        them, such as a Zipf law. Kept as a tuple unless all are equal.
+        Probability that a feature is on in a row, 2**-32 <= probability <= 1; one number for all
+        features, or (n,) numbers, for instance a Zipf law. Stored as a tuple unless all are equal.
     batch_size
         Rows per step.
     magnitude
         The value of a feature that is on: "one"; "uniform" for U(0, 1]; "sign" for 1 or -1 with
-        equal chances; "signed_uniform" for U[-1, 1]. One for all or (n,) of them.
+        equal probability; "signed_uniform" for U[-1, 1]. One name for all features, or (n,) names.
     """
 
     kind: ClassVar[str] = "independent"
@@ -89,17 +89,17 @@ class Independent:
 @_checks.suggest_fields
 @dataclass(frozen=True)
 class CorrelatedBlocks:
-    """A fresh batch each step whose rows have one block of features on, with some of its features.
+    """A new batch at each step; in each row some features of one block are on, and no others.
 
-    The features are cut into ``blocks`` equal blocks in order. A row picks one block and, in it,
-    exactly ``active`` features, each choice uniform; these are 1, all others 0.
+    The features are divided, in order, into ``blocks`` blocks of equal size. Each row chooses one
+    block, and exactly ``active`` features in it, uniformly at random; these are 1, all others 0.
 
     Parameters
     ----------
     blocks
-        Number of blocks; it divides the number of features.
+        Number of blocks; must divide the number of features.
     active
-        Features that are on in a row, 1 <= active <= n_features / blocks.
+        Number of features that are on in a row, 1 <= active <= n_features / blocks.
     batch_size
         Rows per step.
     """
@@ -135,12 +135,12 @@ class CorrelatedBlocks:
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class FixedBatch:
-    """The same batch at every step, kept as a sparse matrix in compressed rows.
+    """The same batch at every step, stored as a sparse matrix in compressed rows.
 
     Parameters
     ----------
     matrix
-        (B, n) array, or any scipy.sparse matrix or array; row by row one input. Finite reals.
+        (B, n) array, or any scipy.sparse matrix or array, of finite reals; one input per row.
 
     Attributes
     ----------
@@ -155,7 +155,7 @@ class FixedBatch:
 
     Notes
     -----
-    Batches with equal matrices are equal, whatever they were made from. The arrays are read-only.
+    Batches with equal matrices are equal, however they were created. The arrays are read-only.
     """
 
     kind: ClassVar[str] = "fixed"
@@ -173,7 +173,7 @@ class FixedBatch:
             _check_sparse(label, matrix)
             _check_memory(label, matrix.shape[0], matrix.nnz)
             csr = matrix.tocsr()
-            used = int(csr.indptr[-1])  # there may be room for more entries
+            used = int(csr.indptr[-1])  # the arrays may have spare capacity
             self._keep(label, csr.indptr, csr.indices[:used], csr.data[:used], csr.shape[1])
         else:
             dense = _checks.array(label, matrix, np.float64, (2,))
@@ -188,14 +188,14 @@ class FixedBatch:
     ) -> FixedBatch:
         """Batch from the arrays of a compressed sparse row matrix with ``n_features`` columns.
 
-        Entries of a row may come in any order; entries of one place are added up, zeros dropped.
+        Entries of a row may be in any order; duplicate entries are summed, zeros dropped.
         """
         self = cls.__new__(cls)
         self._keep("FixedBatch", indptr, indices, values, n_features)
         return self
 
     def _keep(self, label: str, indptr: Any, indices: Any, values: Any, n_features: object) -> None:
-        """Check the arrays of a CSR matrix and keep them in the one canonical form."""
+        """Check the arrays of a CSR matrix and store them in canonical form."""
         n = _checks.integer(f"{label}: n_features", n_features, (">=", 1), ("<", 2**31))
         starts = _index_array(f"{label}: indptr", indptr)
         columns = _index_array(f"{label}: indices", indices)
@@ -204,7 +204,7 @@ class FixedBatch:
             raise ValueError(f"{label} must have at least one row, got none")
         if len(columns) != len(data):
             raise ValueError(
-                f"{label}: indices and values must be of one length, "
+                f"{label}: indices and values must have the same length, "
                 f"got {len(columns)} and {len(data)}"
             )
         _check_memory(label, len(starts), len(data))
@@ -216,7 +216,7 @@ class FixedBatch:
             places, inverse = np.unique(places, return_inverse=True)
             data = np.bincount(inverse, weights=data, minlength=len(places)).astype(np.float64)
             if not np.isfinite(data).all():
-                raise ValueError(f"{label}: entries of one place add up to an infinite value")
+                raise ValueError(f"{label}: duplicate entries add up to an infinite value")
             places, data = places[data != 0], data[data != 0]
             columns = places % n
             starts = np.searchsorted(places, np.arange(len(starts)) * n)
@@ -231,7 +231,7 @@ class FixedBatch:
         object.__setattr__(self, "n_features", n)
 
     def _check_dtype(self, label: str, dtype: str) -> None:
-        """Refuse entries that overflow in this dtype."""
+        """Refuse entries that overflow in the dtype."""
         largest = np.abs(self.values).max(initial=0)
         if largest > np.finfo(dtype).max:
             raise ValueError(f"{label} must hold entries that are finite in {dtype}, got {largest}")
@@ -288,7 +288,7 @@ KINDS: dict[str, Any] = {cls.kind: cls for cls in get_args(Inputs)}
 
 
 def as_batch(label: str, batch: object, n_features: int) -> FixedBatch:
-    """A batch given by hand: a FixedBatch, or whatever one can be made from."""
+    """A batch given by the user: a FixedBatch, or anything one can be made from."""
     if isinstance(batch, FixedBatch):
         result = batch
     else:
@@ -302,7 +302,7 @@ def as_batch(label: str, batch: object, n_features: int) -> FixedBatch:
 
 
 def to_dict(inputs: Inputs, defaults: bool = True) -> dict[str, Any]:
-    """The inputs as JSON can hold them: their kind and fields, on request without the defaults."""
+    """The inputs in JSON form: their kind and fields, with or without defaults."""
     return parts.to_dict(inputs, defaults)
 
 
@@ -318,7 +318,7 @@ def _set(inputs: Any, name: str, check: Any, *allowed: Any) -> None:
 
 
 def _set_each(inputs: Any, name: str, check: Any, *allowed: Any) -> None:
-    """Check one value for all features, or one each, kept as a tuple unless all are equal."""
+    """Check one value for all features or one each; a tuple is stored unless all are equal."""
     label, value = f"{type(inputs).__name__}: {name}", getattr(inputs, name)
     given = _checks.listed(label, value)
     if given is None:
@@ -358,14 +358,14 @@ def _check_starts(label: str, starts: NDArray[np.int64], entries: int) -> None:
 
 
 def _check_memory(label: str, rows: int, entries: int) -> None:
-    """Refuse what cannot be brought into the canonical form: ten numbers an entry, five a row."""
+    """Refuse what is too large for the canonical form: ten numbers per entry, five per row."""
     parts = {f"sorting {entries} entries": 80 * entries, f"{rows} rows": 40 * rows}
     _checks.memory(label, parts, "use fewer rows or entries")
 
 
 def _check_sparse(label: str, matrix: Any) -> None:
-    """Refuse a scipy.sparse matrix whose arrays contradict each other: its conversions trust them,
-    and read and write beyond the arrays' ends."""
+    """Refuse a scipy.sparse matrix whose arrays contradict each other: SciPy's conversions trust
+    them and would read and write beyond the ends of the arrays."""
     if len(matrix.shape) != 2:
         raise _checks.refused(label, "a matrix with 2 axes", matrix)
     check = _SPARSE_CHECKS.get(getattr(matrix, "format", ""))
@@ -401,7 +401,7 @@ def _check_coordinates(label: str, matrix: Any) -> None:
         indices = _index_array(f"{label}: {name}", getattr(matrix, name))
         if len(indices) != len(matrix.data):
             raise ValueError(
-                f"{label}: {name} and data must be of one length, "
+                f"{label}: {name} and data must have the same length, "
                 f"got {len(indices)} and {len(matrix.data)}"
             )
         _check_range(f"{label}: {name}", indices, limit)
@@ -424,13 +424,13 @@ def _check_lists(label: str, matrix: Any) -> None:
         for parts in (matrix.rows, matrix.data)
     ]
     if lengths[0] != lengths[1] or len(lengths[0]) != matrix.shape[0]:
-        raise ValueError(f"{label}: rows and data must hold lists of the same lengths, got others")
+        raise ValueError(f"{label}: rows and data must hold lists of equal lengths, got others")
     for row in matrix.rows:
         _check_range(f"{label}: rows", _index_array(f"{label}: rows", row), matrix.shape[1])
 
 
 def _check_keys(label: str, matrix: Any) -> None:
-    keys = matrix.keys()  # to iterate over the matrix itself may give its rows
+    keys = matrix.keys()  # iterating over the matrix itself may give its rows
     for key in keys:
         if not all(0 <= index < size for index, size in zip(key, matrix.shape, strict=True)):
             raise ValueError(f"{label}: keys must lie within the shape {matrix.shape}, got {key}")

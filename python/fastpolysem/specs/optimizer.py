@@ -9,11 +9,11 @@ from fastpolysem import _checks
 Optimizer = Literal["sgd", "adam", "adamw"]
 
 WEIGHT_DECAY = {"sgd": 0.0, "adam": 0.0, "adamw": 0.01}
-"""What ``weight_decay=None`` stands for."""
+"""The value of ``weight_decay=None``."""
 
 
 def checked_betas(label: str, value: Any) -> tuple[float, float]:
-    """The decays of the first and the second moment."""
+    """The decay rates of the first and second moments."""
     given = _checks.listed(label, value)
     if given is None or len(given) != 2:
         raise _checks.refused(label, "a pair of numbers", value, kind=TypeError)

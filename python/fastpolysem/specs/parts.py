@@ -13,7 +13,7 @@ from fastpolysem.specs.settings import lists
 
 
 def to_dict(part: Any, defaults: bool = True) -> dict[str, Any]:
-    """The part as JSON can hold it: its kind and fields, on request without the defaults."""
+    """The part in JSON form: its kind and fields, with or without defaults."""
     result: dict[str, Any] = {"kind": part.kind}
     for field in fields(part):
         value = getattr(part, field.name)

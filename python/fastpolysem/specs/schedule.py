@@ -1,4 +1,4 @@
-"""Factors that change during training, as points (step, value) joined by straight lines."""
+"""Factors that change during training, interpolated linearly between points (step, value)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def checked_points(label: str, value: Any, steps: int, what: str = "factor") -> 
 
 
 def essential(points: Points) -> Points:
-    """The points without those that both neighbours repeat."""
+    """The points without those whose value equals that of both neighbours."""
     levels = [level for _, level in points]
     before, after = [*levels[:1], *levels[:-1]], [*levels[1:], *levels[-1:]]
     return tuple(

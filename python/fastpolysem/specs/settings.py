@@ -1,4 +1,4 @@
-"""What the configurations of all families do alike: check themselves, compare, and be stored."""
+"""What the configurations of all families share: validation, comparison and storage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastpolysem.specs import optimizer as _optimizer
 
 
 def defaults_of(cls: type[Any]) -> dict[str, Any]:
-    """Name and default of each field in order; a required one has one that no value equals."""
+    """Name and default of each field in order; the default of a required field equals no value."""
     return {
         item.name: item.default if item.default_factory is MISSING else item.default_factory()
         for item in fields(cls)
@@ -23,23 +23,23 @@ def defaults_of(cls: type[Any]) -> dict[str, Any]:
 
 
 def lists(value: Any) -> Any:
-    """Tuples as lists, all the way down, as JSON has them."""
+    """The value with all tuples, nested ones included, as lists, as in JSON."""
     return [lists(part) for part in value] if isinstance(value, tuple) else value
 
 
 class Settings:
-    """Base of configurations: frozen dataclasses whose ``__post_init__`` converts and checks.
+    """Base class of configurations: frozen dataclasses whose ``__post_init__`` converts and checks.
 
-    A subclass sets `DEFAULTS` once it is made, and says how its fields that are no plain values
-    are stored.
+    A subclass sets `DEFAULTS` after its definition, and defines how fields that are not plain
+    values are stored.
     """
 
     DEFAULTS: ClassVar[dict[str, Any]]
     REQUIRED: ClassVar[tuple[str, ...]]
-    """Fields without a default, which every digest and repr names."""
+    """Fields without a default; every digest and repr includes them."""
     NUMERICS_VERSION: ClassVar[int]
 
-    # Fields that the checks below are about; a subclass that uses them has them.
+    # Fields used by the checks below; a subclass that calls a check defines its fields.
     noise: str
     noise_shape: float | None
     optimizer: str
@@ -55,10 +55,10 @@ class Settings:
 
     def _is_default(self, name: str) -> bool:
         same = getattr(self, name) == self.DEFAULTS[name]
-        return np.size(same) == 1 and bool(same)  # an array is no default
+        return np.size(same) == 1 and bool(same)  # an array is never a default
 
     def _refuse(self, name: str, reason: str) -> None:
-        """Refuse a field that differs from its default where it can have no effect."""
+        """Refuse a field that differs from its default but can have no effect."""
         if not self._is_default(name):
             raise ValueError(
                 f"{self._label(name)} must be left at {self.DEFAULTS[name]!r} {reason}, "
@@ -72,7 +72,7 @@ class Settings:
         choices: Mapping[str, Iterable[str]],
         flags: Iterable[str],
     ) -> None:
-        """Convert and check the fields that hold one plain value each."""
+        """Convert and check the fields that hold a single plain value."""
         for name, bounds in integers.items():
             self._set(name, _checks.integer(self._label(name), getattr(self, name), *bounds))
         for name, bounds in reals.items():
@@ -83,7 +83,7 @@ class Settings:
             self._set(name, _checks.flag(self._label(name), getattr(self, name)))
 
     def _check_noise_shape(self) -> None:
-        """The shape of the kinds of noise that have one; refused for all others."""
+        """Check the shape of kinds of noise that have one; refuse it for all others."""
         noise = self.noise
         if noise not in ("student_t", "three_point"):
             self._refuse("noise_shape", f"with noise={noise!r}")
@@ -93,7 +93,7 @@ class Settings:
         self._set("noise_shape", _checks.setting(label, self.noise_shape, *bounds))
 
     def _check_optimizer(self) -> None:
-        """Refuse what the optimizer does not have."""
+        """Refuse settings that the optimizer does not have."""
         if self.weight_decay is not None:
             decay = _checks.setting(self._label("weight_decay"), self.weight_decay, (">=", 0))
             self._set("weight_decay", decay)
@@ -110,14 +110,14 @@ class Settings:
             self._refuse("momentum", f"with optimizer={self.optimizer!r}")
 
     def _check_rounding(self, names: Iterable[str]) -> None:
-        """Refuse numbers that the dtype can only hold as 0 or as infinite."""
+        """Refuse numbers that the dtype rounds to 0 or infinity."""
         dtype = self.dtype
         limits = np.finfo(dtype)
         least, most = float(limits.smallest_subnormal), float(limits.max)
         for name in names:
             value = getattr(self, name)
             for number in value if isinstance(value, tuple) else (value,):
-                # Half of the least number is rounded to 0.
+                # Half of the smallest number is rounded to 0.
                 if number and not least / 2 < abs(number) <= most:
                     raise ValueError(
                         f"{self._label(name)} must not round to 0 or infinity in {dtype}, "
@@ -137,15 +137,15 @@ class Settings:
         return usual if self.weight_decay is None else self.weight_decay
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed, checked like a new one."""
+        """A copy with some fields changed, validated like a new configuration."""
         return replace(self, **changes)  # type: ignore[type-var]
 
     def _stored(self, name: str, defaults: bool) -> Any:
-        """A field as JSON holds it; parts of it that are at their defaults may be left out."""
+        """A field in JSON form; parts at their defaults may be left out."""
         return lists(getattr(self, name))
 
     def _hashed(self) -> dict[str, Any]:
-        """What the digest is made of: the effective fields that differ from their defaults."""
+        """The content of the digest: the effective fields that differ from their defaults."""
         changed = {
             name: self._stored(name, defaults=False)
             for name in self.DEFAULTS
@@ -159,24 +159,24 @@ class Settings:
 
     @property
     def digest(self) -> str:
-        """20 hexadecimal digits that identify what affects results.
+        """20 hexadecimal digits that identify everything that affects results.
 
-        The start of the SHA-256 of the effective fields that differ from their defaults, the
-        required ones, and the family's numerics version, as canonical JSON. Settings that are equal
-        in effect, such as ``weight_decay=None`` and the number it stands for, have equal digests; a
-        field added in a later version leaves the digests of configurations that do not use it
-        alone.
+        They are the start of the SHA-256 of canonical JSON with the effective fields that differ
+        from their defaults, the required fields, and the family's numerics version. Settings that
+        are equal in effect, such as ``weight_decay=None`` and the number it stands for, have equal
+        digests. A field added in a later version does not change the digests of configurations that
+        do not use it.
         """
         text = json.dumps(self._hashed(), sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON can hold them: inputs as a dict, tuples as lists."""
+        """All fields in JSON form: inputs as a dict, tuples as lists."""
         return {name: self._stored(name, defaults=True) for name in self.DEFAULTS}
 
     @classmethod
     def _values(cls, mapping: object) -> dict[str, Any]:
-        """The fields in a mapping that `to_dict` made."""
+        """The fields in a mapping made by `to_dict`."""
         name = cls.__name__
         if not isinstance(mapping, Mapping):
             label = f"{name}.from_dict: mapping"

@@ -1,4 +1,4 @@
-"""The settings of a model and its training, checked when they are made."""
+"""The settings of an autoencoder and its training, checked on creation."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _REALS: dict[str, tuple[_checks.Bound, ...]] = {
     "epsilon": ((">", 0),),
     "init_scale": ((">", 0),),
 }
-# What the core computes with in the config's dtype.
+# Settings that the core uses in the config's dtype.
 _ROUNDED = (*(_REALS.keys() - {"dropout"}), "weight_decay", "noise_shape", "importance")
 
 # The random numbers of a step are addressed by element // 4 in one 32-bit word.
@@ -69,16 +69,16 @@ _MAX_CERTIFIED_L1 = 4 * 0.8 * (1 - 0.8**2)
 @_checks.suggest_fields
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Config(Settings):
-    """Settings of a model and its training; the defaults are the paper's collision experiment.
+    """Settings of an autoencoder and its training; defaults as in the paper's main experiment.
 
     The model maps inputs x of ``n_features`` n to ``activation(W_dec (W_enc^T x + noise) + bias)``
     with ``n_hidden`` m neurons; tied models have W_dec = W_enc = W, of shape (n, m). The loss is
-    ``scale * sum over rows and features of importance * (output - x)^2`` plus l1 and repulsion,
-    where scale makes each feature appear once per step in expectation: 1 for :class:`Basis` and
-    :class:`FixedBatch`, else 1 / (batch_size * probability that a feature is on).
+    ``scale * sum over rows and features of importance * (output - x)^2`` plus l1 and repulsion. The
+    scale makes each feature appear once per step in expectation: it is 1 for :class:`Basis` and
+    :class:`FixedBatch`, otherwise 1 / (batch_size * probability that a feature is on).
 
-    Values are converted to plain Python ones and checked; instances are immutable and hashable.
-    ``np.float32(0.001)`` is 0.00100000004749…, not 0.001; that value is kept, with a warning.
+    Values are checked and converted to plain Python types; instances are immutable and hashable.
+    ``np.float32(0.001)`` is 0.00100000004749…, not 0.001; this value is kept, with a warning.
 
     Parameters
     ----------
@@ -89,74 +89,73 @@ class Config(Settings):
     l1
         Weight of the sum of absolute weights (untied: of both matrices; never of the bias).
     l1_schedule
-        None, or points (step, factor): the step with index t, the first being 0, has l1 times the
-        factor on the line between the two points around t; before the first point and after the
-        last the factor is constant. ``[(0, 0), (1000, 1)]`` is a warm-up,
-        ``[(999, 1), (1000, 0), (1999, 0), (2000, 1)]`` switches l1 off for 1000 steps. Steps
-        ascend and end at ``steps`` or before; factors are >= 0. Points that change nothing are
-        dropped.
+        None, or points (step, factor). Step t (counted from 0) uses l1 times a factor interpolated
+        linearly between the points; before the first and after the last point the factor is
+        constant. ``[(0, 0), (1000, 1)]`` is a warm-up, and
+        ``[(999, 1), (1000, 0), (1999, 0), (2000, 1)]`` switches l1 off for 1000 steps. Steps must
+        be ascending and at most ``steps``; factors must be >= 0. Redundant points are dropped.
     l1_target
         "weights", or "activations" for ``l1 * scale * sum over rows of |h|_1`` with h the hidden
         activations before noise.
     l1_update
-        "subgradient" adds ``l1 * sign(w)`` with sign(0) = 0; "orthant" steps within the orthant of
-        the weights and sets those that would leave it to exactly zero (Andrew & Gao 2007).
+        "subgradient" adds ``l1 * sign(w)`` to the gradient, with sign(0) = 0; "orthant" sets a
+        weight to exactly zero if its step would change its sign (Andrew & Gao 2007).
     repulsion
         Weight of ``sum over neurons of sum over pairs of features of w_ik^2 w_jk^2`` (untied: of
-        both matrices), which is 0 where no two features share a neuron. It does not tell opposite
-        from equal signs. A weight w_ik is pulled down at the rate
-        ``2 * repulsion * sum over other features of w_jk^2``, against 4 of the squared error.
+        both matrices), which is 0 if no two features share a neuron. It treats equal and opposite
+        signs alike. A weight w_ik shrinks at the rate
+        ``2 * repulsion * sum over other features of w_jk^2``, compared with 4 of the squared error.
     noise
-        Distribution of the noise on the hidden layer, of mean 0: "none", "rademacher", "gaussian",
+        Distribution of the zero-mean noise on the hidden layer: "none", "rademacher", "gaussian",
         "uniform", "laplace", "student_t" or "three_point".
     noise_std
-        Standard deviation of the noise, > 0 unless it is "none".
+        Standard deviation of the noise, > 0 unless noise is "none".
     noise_shape
-        "student_t": degrees of freedom, > 2. "three_point": chance q of not being zero,
-        0 < q <= 1, with excess kurtosis 1/q - 3. None for all others.
+        For "student_t" the degrees of freedom, > 2. For "three_point" the probability q of a
+        non-zero value, 0 < q <= 1, with excess kurtosis 1/q - 3. None for all others.
     noise_sharing
-        "step": all inputs of a step get one noise vector; "input": each its own.
+        "step": all inputs of a step share one noise vector; "input": each input has its own.
     dropout
-        Chance that a hidden unit is dropped, noise included, 0 <= dropout < 1; the others count
-        1 / (1 - dropout) times.
+        Probability that a hidden unit is dropped, together with its noise, 0 <= dropout < 1. The
+        other units are multiplied by 1 / (1 - dropout).
     dropout_sharing
-        "input": each input of a step drops units of its own; "step": all the same.
+        "input": each input of a step drops its own units; "step": all inputs drop the same ones.
     optimizer
-        "sgd", "adam" or "adamw" with PyTorch's update formulas.
+        "sgd", "adam" or "adamw", with PyTorch's update formulas.
     learning_rate
         Step size of the optimizer, > 0.
     weight_decay
-        None for 0.01 with adamw (where it is decoupled) and 0 otherwise. Not with sgd.
+        None means 0.01 with adamw (where it is decoupled) and 0 otherwise. Not with sgd.
     momentum
         For sgd only, 0 <= momentum < 1.
     betas
-        Decay of the first and the second moment, 0 <= beta < 1. For adam and adamw only.
+        Decay rates of the first and second moments, 0 <= beta < 1. For adam and adamw only.
     epsilon
-        What is added to the root of the second moment, > 0. For adam and adamw only.
+        Added to the square root of the second moment, > 0. For adam and adamw only.
     steps
         Number of updates.
     stop
-        "steps", or "certified", which ends a seed earlier once its outcome is certain. Only for
-        tied models without bias, noise, dropout and repulsion, with relu, the basis as inputs, no
-        importance, l1_update="orthant" and 0 < l1 < 1.152. With an l1_schedule not before its last
-        point, whose l1 counts.
+        "steps", or "certified", which ends a seed early once further training cannot change which
+        features share a neuron. Only for tied relu models without bias, noise, dropout, repulsion
+        and importance, with the basis as inputs, l1_update="orthant" and 0 < l1 < 1.152. With an
+        l1_schedule, a seed does not stop before the last point, and the limits apply to l1 there.
     init
-        Start weights: "normal" N(0, 1/m), "xavier" N(0, 2 / (n + m)), "orthogonal" (rows if
-        m >= n, else columns) or "uniform" with variance 1/m. An untied decoder starts
+        Initial weights: "normal" N(0, 1/m), "xavier" N(0, 2 / (n + m)), "orthogonal" (rows if
+        m >= n, otherwise columns) or "uniform" with variance 1/m. An untied decoder is initialised
         independently, a bias at 0.
     init_scale
-        Factor of all start weights, > 0.
+        Factor by which all initial weights are multiplied, > 0.
     tied
-        Whether the decoder is the encoder.
+        Whether the decoder is the transpose of the encoder.
     bias
         Whether the output has a bias.
     activation
-        Of the output, "relu" or "linear".
+        Nonlinearity of the output, "relu" or "linear".
     inputs
         :class:`Basis`, :class:`Independent`, :class:`CorrelatedBlocks` or :class:`FixedBatch`.
     importance
-        (n,) weights of each feature's squared error, finite, >= 0, not all zero; kept as a tuple.
-        None, the same as all ones, for no weighting.
+        (n,) weights of the features' squared errors, finite, >= 0, not all zero; stored as a tuple.
+        None is equivalent to all ones.
     dtype
         "float32" or "float64".
 
@@ -165,7 +164,7 @@ class Config(Settings):
     TypeError
         For a value of the wrong type or an unknown field.
     ValueError
-        For a value out of range, and for settings that would have no effect or exclude each other.
+        For a value out of range, and for settings that would have no effect or are incompatible.
     """
 
     REQUIRED = ("n_features", "n_hidden")
@@ -262,8 +261,8 @@ class Config(Settings):
                 raise ValueError(f"Config: {what} must be < 2**34, got {size}")
 
     def _check_exact_rounding(self) -> None:
-        """Refuse numbers that the core or the dtype rounds to no effect."""
-        # A unit is dropped where a random number of 32 bits is below the chance.
+        """Refuse numbers that have no effect after rounding by the core or the dtype."""
+        # A unit is dropped if a random 32-bit number is below the probability.
         if self.dropout and not 2**-32 <= self.dropout <= 1 - 2**-32:
             raise ValueError(
                 f"Config: dropout must be 0 or between 2**-32 and 1 - 2**-32, got {self.dropout}"
@@ -309,7 +308,7 @@ class Config(Settings):
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> Config:
-        """The inverse of :meth:`to_dict`; fields that are left out take their defaults."""
+        """The inverse of :meth:`to_dict`; missing fields take their defaults."""
         values = cls._values(mapping)
         if "inputs" in values:
             values["inputs"] = _inputs.from_dict(values["inputs"])
@@ -317,22 +316,22 @@ class Config(Settings):
 
 
 DEFAULTS: dict[str, Any] = defaults_of(Config)
-"""Name and default of each field in order; the two required ones have one that no value equals."""
+"""Name and default of each field in order; the default of a required field equals no value."""
 Config.DEFAULTS = DEFAULTS
 
 
 def check_config(where: str, config: object) -> None:
-    """Refuse what is no configuration of an autoencoder."""
+    """Refuse anything but a configuration of an autoencoder."""
     if not isinstance(config, Config):
         raise _checks.refused(f"{where}: config", "a Config", config, kind=TypeError)
 
 
-# Fields that the core knows in another form.
+# Fields that have a different form in the core.
 _CONVERTED = ("l1_schedule", "betas", "inputs", "importance", "weight_decay", "noise_shape")
 
 
 def core_settings(config: Config) -> Any:
-    """The settings struct of the compiled core, which has the defaults of Config."""
+    """The settings struct of the compiled core, whose defaults are those of Config."""
     settings = core.Settings()
     for name in DEFAULTS:
         if name not in _CONVERTED and not config._is_default(name):

@@ -1,11 +1,12 @@
-"""What is counted and measured in trained weights; half of this file is documentation.
+"""Counts and measures of trained weights.
 
-Every function takes the weights of one model, (n, m): row i is feature i, column k neuron k; or of
-a stack of models, (S, n, m), and returns one more leading axis for a stack. Untied models are
-given as :class:`~fastpolysem.Parameters` and measured on their :func:`effective_weights`.
-Arrays of any origin are taken, tensors with a gradient and bfloat16 among them. What is not an
-array of finite real numbers raises TypeError or ValueError. Weights that look transposed, because
-their columns have norms of about 1 and their rows do not, are questioned by a UserWarning.
+Every function accepts the weights of one model, (n, m), where row i is feature i and column k is
+neuron k, or of a stack of models, (S, n, m). For a stack the result has one more leading axis.
+Untied models are given as :class:`~fastpolysem.Parameters` and measured on their
+:func:`effective_weights`. Arrays of any library are accepted, including tensors with a gradient and
+in bfloat16. Anything but an array of finite real numbers raises TypeError or ValueError. Weights
+that look transposed, because their columns have norms of about 1 and their rows do not, give a
+UserWarning.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ __all__ = [
 ]
 
 LOW, HIGH = 0.8, 1.2
-"""The window in which a weight counts as a feature's representation, the paper authors' choice."""
+"""The window of |weight| that counts as representing a feature, chosen by the paper's authors."""
 
-_TELLING = 6  # so many columns of norm 1 are no coincidence
+_TELLING = 6  # this many columns of norm 1 are no coincidence
 
 # An int for one model, an (S,) int64 array for a stack.
 Count: TypeAlias = Any
@@ -54,13 +55,13 @@ Count: TypeAlias = Any
 def effective_weights(encoder: ArrayLike, decoder: ArrayLike) -> NDArray[np.float64]:
     """One matrix for an untied model: sign * sqrt(|encoder * decoder|), 0 where the signs differ.
 
-    What a feature writes to a neuron and reads back is the product of the two weights; a tied
-    model with weight w has w^2, so this is the tied weight of the same effect.
+    A feature passes through a neuron with the product of its two weights. In a tied model with
+    weight w this product is w^2, so the effective weight is the tied weight with the same effect.
 
     Parameters
     ----------
     encoder, decoder
-        (n, m) or (S, n, m), of one shape.
+        (n, m) or (S, n, m), both of the same shape.
 
     Returns
     -------
@@ -78,16 +79,16 @@ def effective_weights(encoder: ArrayLike, decoder: ArrayLike) -> NDArray[np.floa
 
 
 def count_polysemantic(weights: WeightsLike, low: float = LOW, high: float = HIGH) -> Count:
-    """Polysemantic neurons: those with at least two features of low <= |weight| <= high.
+    """Number of polysemantic neurons: those with two or more features of low <= |weight| <= high.
 
-    The rule of Lecomte et al. (2023), "What Causes Polysemanticity?", with its window as default.
+    The rule, and the default window, of Lecomte et al. (2023), "What Causes Polysemanticity?".
 
     Parameters
     ----------
     weights
         (n, m) or (S, n, m), or Parameters.
     low, high
-        The window, 0 < low <= high; high may be infinite. Compared in the weights' precision.
+        The window, 0 < low <= high; high may be infinite. Compared in the precision of the weights.
 
     Returns
     -------
@@ -97,10 +98,10 @@ def count_polysemantic(weights: WeightsLike, low: float = LOW, high: float = HIG
 
 
 def count_pairs(weights: WeightsLike, low: float = LOW, high: float = HIGH) -> tuple[Count, Count]:
-    """Pairs of features that share a neuron, both weights in the window: (benign, malign).
+    """Number of (benign, malign) pairs of features that share a neuron, both weights in the window.
 
-    A pair is benign if the signs differ, since the ReLU then clips what one feature puts on the
-    other, and malign if they agree. A neuron with a positive and b negative features in the
+    A pair is benign if the signs differ, since the ReLU then clips the interference between the two
+    features, and malign if they agree. A neuron with a positive and b negative features in the
     window has a*b benign and C(a, 2) + C(b, 2) malign pairs. Arguments as in
     :func:`count_polysemantic`.
     """
@@ -109,33 +110,33 @@ def count_pairs(weights: WeightsLike, low: float = LOW, high: float = HIGH) -> t
 
 
 def count_dead(weights: WeightsLike, low: float = LOW) -> Count:
-    """Neurons without any feature of |weight| >= low."""
+    """Number of neurons without any feature of |weight| >= low."""
     return _count("count_dead", weights, low, math.inf, "dead")
 
 
 def count_unrepresented(weights: WeightsLike, low: float = LOW) -> Count:
-    """Features without any neuron of |weight| >= low."""
+    """Number of features without any neuron of |weight| >= low."""
     return _count("count_unrepresented", weights, low, math.inf, "unrepresented")
 
 
 def signed_slots(weights: WeightsLike) -> Count:
-    """Neurons that are the favourite of at least two features: a count without thresholds.
+    """Number of shared neurons, on which two or more features have their largest |weight|.
 
-    A feature's favourite is the neuron of its largest |weight|, the first one on a tie; a feature
-    whose weights are all zero has none.
+    Unlike :func:`count_polysemantic` this uses no threshold. In a tie, the first neuron counts as
+    the one with the largest |weight|. Features whose weights are all zero are ignored.
     """
     return _count("signed_slots", weights, LOW, HIGH, "signed_slots")
 
 
 def signed_slots_benign(weights: WeightsLike) -> Count:
-    """Neurons that are the favourite of features of both signs, see :func:`signed_slots`."""
+    """Number of neurons shared by features of both signs, in the sense of :func:`signed_slots`."""
     return _count("signed_slots_benign", weights, LOW, HIGH, "signed_slots_benign")
 
 
 def fourth_norm(weights: WeightsLike) -> NDArray[np.float64]:
     """Fourth norm of each feature, sum_k W_ik^4: 1 for a unit vector on one neuron.
 
-    The measure of sparsity in Lecomte et al. (2023) for training with noise.
+    Lecomte et al. (2023) use it as the measure of sparsity for training with noise.
 
     Returns
     -------
@@ -149,8 +150,8 @@ def fourth_norm(weights: WeightsLike) -> NDArray[np.float64]:
 def participation_ratio(weights: WeightsLike) -> NDArray[np.float64]:
     """Number of neurons a feature is spread over, |W_i|_2^4 / |W_i|_4^4.
 
-    From 1 (one neuron) to m (all equally); 0 for a feature whose weights are all zero. The inverse
-    participation ratio of localisation theory (Bell & Dean 1970), inverted.
+    From 1 (one neuron) to m (all equally); 0 for a feature whose weights are all zero. It is the
+    reciprocal of the inverse participation ratio of localisation theory (Bell & Dean 1970).
 
     Returns
     -------
@@ -166,10 +167,10 @@ def participation_ratio(weights: WeightsLike) -> NDArray[np.float64]:
 
 
 def support_size(weights: WeightsLike, threshold: float = 0.0) -> NDArray[np.int64]:
-    """Number of neurons that each feature has a weight on, m' = #{k: |W_ik| > threshold}.
+    """Number of neurons on which each feature has a weight, m' = #{k: |W_ik| > threshold}.
 
-    The m' of the sparsification law of Lecomte et al. (2023). With ``l1_update="subgradient"``
-    weights end up within a learning rate of 0, not at it: there a threshold has to say which count.
+    This is m' in the sparsification law of Lecomte et al. (2023). With ``l1_update="subgradient"``
+    weights end up within a learning rate of 0 but not at 0, so choose a threshold above that.
 
     Parameters
     ----------
@@ -210,12 +211,12 @@ def hoyer_sparsity(weights: WeightsLike) -> NDArray[np.float64]:
 
 
 def feature_dimensionality(weights: WeightsLike) -> NDArray[np.float64]:
-    """Share of a dimension each feature has, D_i = |W_i|^2 / sum_j (U_i . W_j)^2.
+    """Fraction of a dimension used by each feature, D_i = |W_i|^2 / sum_j (U_i . W_j)^2.
 
-    U_i is W_i / |W_i|. 1 for a feature orthogonal to all others, 1/2 for each of an antipodal
-    pair; 0 for a feature whose weights are all zero. The sum over features is at most the rank of
-    W. Elhage et al. (2022), "Toy Models of Superposition"; the same as the capacity of Scherlis et
-    al. (2022), "Polysemanticity and Capacity in Neural Networks".
+    U_i is W_i / |W_i|. D_i is 1 for a feature orthogonal to all others, 1/2 for each of an
+    antipodal pair, and 0 for a feature whose weights are all zero. The sum over features is at most
+    the rank of W. Elhage et al. (2022), "Toy Models of Superposition"; equal to the capacity of
+    Scherlis et al. (2022), "Polysemanticity and Capacity in Neural Networks".
 
     Returns
     -------
@@ -227,7 +228,7 @@ def feature_dimensionality(weights: WeightsLike) -> NDArray[np.float64]:
 
 
 def interference(weights: WeightsLike) -> NDArray[np.float64]:
-    """What the other features put on each feature's direction, sum_{j != i} (U_i . W_j)^2.
+    """Interference of the other features with each feature, sum_{j != i} (U_i . W_j)^2.
 
     U_i is W_i / |W_i|; nan for a feature whose weights are all zero. The
     :func:`feature_dimensionality` is |W_i|^2 / (|W_i|^2 + interference_i). Elhage et al. (2022).
@@ -244,7 +245,7 @@ def interference(weights: WeightsLike) -> NDArray[np.float64]:
 
 
 def dimensions_per_feature(weights: WeightsLike) -> Any:
-    """Neurons for each feature that is learned, m / |W|_F^2.
+    """Number of neurons per learned feature, m / |W|_F^2.
 
     |W|_F^2 is about the number of features of norm 1. Below 1 the model holds more features than
     it has neurons; inf if all weights are zero. Elhage et al. (2022), who call it D*.
@@ -259,11 +260,11 @@ def dimensions_per_feature(weights: WeightsLike) -> Any:
 
 
 def neuron_monosemanticity(weights: WeightsLike) -> NDArray[np.float64]:
-    """How much of each neuron its largest feature takes, r_k = max_i |W_ik| / sum_i |W_ik|.
+    """Share of the largest feature in each neuron, r_k = max_i |W_ik| / sum_i |W_ik|.
 
     From 1/n (all features equally) to 1 (one feature); nan for a neuron whose weights are all zero.
     After Jermyn et al. (2022), "Engineering Monosemanticity in Toy Models", whose hidden units are
-    not negative: here a benign pair of equal weights has r = 1/2.
+    non-negative; here, a benign pair of equal weights has r = 1/2.
 
     Returns
     -------
@@ -275,10 +276,10 @@ def neuron_monosemanticity(weights: WeightsLike) -> NDArray[np.float64]:
 
 
 def count_monosemantic(weights: WeightsLike, threshold: float = 0.999) -> Count:
-    """Neurons of a :func:`neuron_monosemanticity` of at least ``threshold``.
+    """Number of neurons whose :func:`neuron_monosemanticity` is at least ``threshold``.
 
-    Jermyn et al. (2022) count those above 0.999. Weights that l1 by subgradient leaves near 0 add
-    up over the features and take neurons below it: meant for exact zeros.
+    Jermyn et al. (2022) count those above 0.999. Intended for exact zeros: the small weights that
+    l1 by subgradient leaves near 0 add up over the features and put neurons below the threshold.
 
     Parameters
     ----------
@@ -299,7 +300,7 @@ def count_monosemantic(weights: WeightsLike, threshold: float = 0.999) -> Count:
 
 
 def effective_features(weights: WeightsLike) -> NDArray[np.float64]:
-    """Number of features that a neuron is spread over, exp(H_k).
+    """Effective number of features of each neuron, exp(H_k).
 
     H_k is the entropy (natural logarithm) of the shares |W_ik| / sum_i |W_ik|; its exponential is
     the Hill number of order 1 (Hill 1973). From 1 (one feature) to n (all equally); 0 for a neuron
@@ -319,10 +320,10 @@ def effective_features(weights: WeightsLike) -> NDArray[np.float64]:
 def class_selectivity(weights: WeightsLike) -> NDArray[np.float64]:
     """Selectivity index of each neuron, (max - rest) / (max + rest) of |W_ik|.
 
-    ``max`` is the largest |W_ik| of the neuron and ``rest`` the mean of the other features'. From 0
-    (all features equally) to 1 (one feature); nan for a neuron whose weights are all zero. Morcos
-    et al. (2018), "On the importance of single directions for generalization", on mean activations
-    of classes, for which |W_ik| stands: neuron k's response to feature i. Needs n >= 2.
+    ``max`` is the largest |W_ik| of the neuron and ``rest`` the mean over the other features. From
+    0 (all features equally) to 1 (one feature); nan for a neuron whose weights are all zero. Morcos
+    et al. (2018), "On the importance of single directions for generalization", define it for mean
+    activations per class; here |W_ik| is the response of neuron k to feature i. Needs n >= 2.
 
     Returns
     -------
@@ -339,17 +340,19 @@ def class_selectivity(weights: WeightsLike) -> NDArray[np.float64]:
 
 
 def winner_rank(start: WeightsLike, end: WeightsLike, low: float = LOW) -> NDArray[np.int64]:
-    """Rank that each feature's winning neuron had among its start weights, 1 for the favourite.
+    """Rank of each feature's winning neuron among its initial weights, 1 for the largest.
 
-    The winner is the neuron of the largest |end weight| and its rank one more than the number of
-    neurons with a larger |start weight|. "The initial favourite wins" says that all ranks are 1.
+    The winner is the neuron with the largest |end weight|. Its rank is one more than the number of
+    neurons with a larger |start weight|. If the initially largest weight always wins, all ranks
+    are 1.
 
     Parameters
     ----------
     start, end
-        (n, m) or (S, n, m), of one shape, or Parameters: weights before and after training.
+        Weights before and after training: (n, m) or (S, n, m), both of the same shape, or
+        Parameters.
     low
-        Features without an |end weight| of at least this have no winner, > 0.
+        A feature without an |end weight| of at least ``low`` has no winner, > 0.
 
     Returns
     -------
@@ -370,7 +373,7 @@ def winner_rank(start: WeightsLike, end: WeightsLike, low: float = LOW) -> NDArr
 
 
 def _shares(where: str, weights: WeightsLike) -> NDArray[np.float64]:
-    """Share of each feature in the sum of a neuron's |weights|, nan where that is 0."""
+    """Share of each feature in the sum of a neuron's |weights|, nan if the sum is 0."""
     w = np.abs(_matrix(where, weights))
     peak = w.max(axis=-2, keepdims=True)
     w = _divided(w, np.broadcast_to(peak, w.shape), math.nan)  # sums neither over- nor underflow
@@ -397,12 +400,12 @@ def _matrix(where: str, weights: Any) -> NDArray[np.float64]:
 
 
 def _array(where: str, weights: Any, name: str = "weights") -> NDArray[Any]:
-    """The (effective) weights; float32 stays as it is, everything else becomes float64."""
+    """The (effective) weights; float32 is kept, everything else becomes float64."""
     return _read(where, weights, name)[0]
 
 
 def _read(where: str, weights: Any, name: str = "weights") -> tuple[NDArray[Any], np.dtype[Any]]:
-    """The (effective) weights, and the type of floats that they came in."""
+    """The (effective) weights, and their original floating-point type."""
     label = f"{where}: {name}"
     if isinstance(weights, tuple) and not isinstance(weights, Parameters):
         raise _checks.refused(label, "an array or Parameters(...)", weights, kind=TypeError)
@@ -426,9 +429,10 @@ def _read(where: str, weights: Any, name: str = "weights") -> tuple[NDArray[Any]
 
 
 def _question_layout(label: str, weights: NDArray[Any]) -> None:
-    """Ask whether weights are transposed whose columns look like features and whose rows do not.
+    """Warn if the columns look like features and the rows do not: the weights may be transposed.
 
-    A trained feature has a norm of about 1, on however many neurons; neurons have none, one or two.
+    A trained feature has a norm of about 1 however many neurons it uses. A neuron has as many
+    features as share it: none, one or two.
     """
     n, m = weights.shape[-2:]
     if m < _TELLING or not len(weights):
@@ -438,8 +442,8 @@ def _question_layout(label: str, weights: NDArray[Any]) -> None:
         rows, columns = (np.mean(np.abs(squares.sum(axis) - 1) < 0.25) for axis in (-1, -2))
     if rows < 0.8 and columns > 0.9:
         _checks.warn(
-            f"{label} has {n} rows, the features, and {m} columns, the neurons, but its columns "
-            "have norms like features and its rows do not; is it transposed? "
+            f"{label} has {n} rows (features) and {m} columns (neurons), but its columns have "
+            "norms like features and its rows do not; is it transposed? "
             "torch.nn.Linear(n, m).weight is (m, n): pass its transpose"
         )
 
@@ -450,7 +454,7 @@ def _counts(where: str, weights: Any, low: float, high: float, *names: str) -> l
     if high < low:
         raise ValueError(f"{where}: low must be <= high, got low={low} and high={high}")
     stack, came_in = _read(where, weights)
-    # A weight of exactly low or high, as its type has it, is in.
+    # A weight of exactly low or high, as represented in its type, counts.
     with np.errstate(over="ignore"):
         least = float(np.finfo(came_in).smallest_subnormal)
         low, high = max(float(came_in.type(low)), least), float(came_in.type(high))

@@ -1,4 +1,4 @@
-"""The model's outputs, its loss and the gradient, for a stack of models at once."""
+"""Outputs, loss and gradient of an autoencoder, for a stack of models at once."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from fastpolysem.specs.inputs import FixedBatch, as_batch
 
 
 class Parameters(NamedTuple):
-    """All parameters of a model that has more than one matrix, or of a stack of S such models.
+    """All parameters of an autoencoder with more than one matrix, or of a stack of S of them.
 
-    Tied models without a bias pass their weights as a bare array.
+    The weights of tied models without a bias are a plain array.
     """
 
     encoder: NDArray[Any]
     """(n, m) or (S, n, m)."""
     decoder: NDArray[Any] | None = None
-    """Like the encoder; None for tied models."""
+    """Same shape as the encoder; None for tied models."""
     bias: NDArray[Any] | None = None
-    """(n,) or (S, n); None for models without, and for zeros where it is an argument."""
+    """(n,) or (S, n); None for models without a bias. As an argument, None also means zeros."""
 
 
 Weights: TypeAlias = NDArray[Any] | Parameters
@@ -50,9 +50,9 @@ def has_only_encoder(config: Config) -> bool:
 def stacked_parameters(
     label: str, weights: Any, config: Config, count: int | None
 ) -> tuple[Parameters, bool]:
-    """Check weights and bring them into stacks of one length; whether they were a single model.
+    """Check weights and return them as stacks of one length, and whether they were a single model.
 
-    ``count`` is the length of the stacks; None takes the encoder's. A single model serves for all.
+    ``count`` is the length of the stacks; None takes the encoder's. A single model is repeated.
     """
     if isinstance(weights, tuple):
         if not 1 <= len(weights) <= 3:
@@ -92,7 +92,7 @@ def stacked_parameters(
 
 
 def unstacked(config: Config, parts: tuple[Any, Any, Any], single: bool) -> Weights:
-    """Weights as they are handed out: an array or Parameters, a single model without the axis S."""
+    """Weights as returned to users: an array or Parameters, a single model without the axis S."""
     encoder, decoder, bias = (part[0] if single and part is not None else part for part in parts)
     if has_only_encoder(config):
         result: NDArray[Any] = encoder
@@ -101,7 +101,7 @@ def unstacked(config: Config, parts: tuple[Any, Any, Any], single: bool) -> Weig
 
 
 class _Call(NamedTuple):
-    """What both functions hand to the core."""
+    """The arguments of both functions for the core."""
 
     settings: Any
     parameters: Parameters
@@ -134,9 +134,9 @@ def _prepare(where: str, weights: Any, config: Config, batch: Any, noise: Any) -
 
 
 def _check_memory(where: str, config: Config, call: _Call, entries: int) -> None:
-    """Refuse work beyond the memory; ``entries`` is the size of the result for one model."""
+    """Refuse work that exceeds the memory; ``entries`` is the size of one model's result."""
     itemsize = np.dtype(config.dtype).itemsize
-    # The pass keeps up to four arrays like the outputs and three like the hidden layer.
+    # The pass holds up to four arrays the size of the outputs and three of the hidden layer.
     work = call.rows * (4 * config.n_features + 3 * config.n_hidden)
     _checks.memory(
         where,
@@ -159,27 +159,28 @@ def forward(
     Parameters
     ----------
     weights
-        (n, m) or (S, n, m) array for tied models without bias, else :class:`Parameters` or a
+        (n, m) or (S, n, m) array for tied models without bias, otherwise :class:`Parameters` or a
         pair (encoder, decoder). Converted to the config's dtype; must be finite.
     config
-        The model; of its training only ``noise_sharing`` matters here. No units are dropped.
+        The model. Training settings other than ``noise_sharing`` are ignored; no unit is dropped.
     batch
-        (B, n) inputs as an array, a scipy.sparse matrix or a :class:`FixedBatch`. None for the
-        basis vectors, or the config's own FixedBatch; required if the config samples its inputs.
+        (B, n) inputs as an array, a scipy.sparse matrix or a :class:`FixedBatch`. None stands for
+        the basis vectors, or the config's own FixedBatch; required if the config samples its
+        inputs.
     noise
-        What is added to the hidden layer, None for nothing: (m,) or (S, m), shared by all inputs;
+        Noise added to the hidden layer; None for no noise. (m,) or (S, m), shared by all inputs;
         with ``noise_sharing="input"`` (B, m) or (S, B, m).
 
     Returns
     -------
-    (S, B, n) array of the config's dtype; (B, n) if the weights were those of a single model.
+    (S, B, n) array of the config's dtype; (B, n) for the weights of a single model.
 
     Raises
     ------
     TypeError, ValueError
         For arguments that do not fit the config.
     MemoryError
-        If the work would not fit into the available memory, with the estimate.
+        If the computation would not fit into the available memory; the message gives the estimate.
     """
     call = _prepare("forward", weights, config, batch, noise)
     _check_memory("forward", config, call, call.rows * config.n_features)
@@ -193,11 +194,11 @@ def loss_and_gradient(
     batch: ArrayLike | FixedBatch | Any | None = None,
     noise: ArrayLike | None = None,
 ) -> tuple[Any, Weights]:
-    """The loss and its gradient, as training without dropout sees them in one step.
+    """The loss and its gradient in one training step without dropout.
 
-    The loss is ``scale * sum over rows and features of importance * (output - x)^2`` plus the
-    config's l1 term, at its full l1 and with subgradient 0 at 0, and its repulsion. The scale is
-    1 for :class:`Basis` and :class:`FixedBatch`; for sampled inputs
+    The loss is ``scale * sum over rows and features of importance * (output - x)^2``, plus the
+    config's l1 term (at full strength, with subgradient 0 at 0) and its repulsion. The scale is 1
+    for :class:`Basis` and :class:`FixedBatch`; for sampled inputs it is
     1 / (B * probability that a feature is on), with B the number of rows of the given batch.
 
     Parameters
@@ -208,7 +209,7 @@ def loss_and_gradient(
     Returns
     -------
     loss : (S,) float64 array; a float64 number for a single model
-    gradient : like the weights, in the config's dtype
+    gradient : same form as the weights, in the config's dtype
 
     Raises
     ------
