@@ -1,7 +1,7 @@
 """The coverage of intervals in `intervals.md`, by simulation.
 
 python docs/intervals.py write    simulates and fills in the page's tables (two minutes)
-python docs/intervals.py check    fails where the page is not what the simulation says
+python docs/intervals.py check    fails if the page differs from the simulation
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PAGE = Path(__file__).with_name("intervals.md")
 REPETITIONS = 4000
 SEEDS = (8, 16, 64, 256, 1000, 100_000)
 MEANS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
-SPREAD = 0.2  # of the logarithm of means about those
+SPREAD = 0.2  # half-width of the interval from which log means are drawn
 
 # Probabilities of 0, 1, 2, … events, (R, K), for means of the shape (R, 1).
 Law = Callable[[NDArray[np.float64], NDArray[np.int64]], NDArray[np.float64]]
@@ -57,10 +57,10 @@ def coverage(
     *,
     bounds: statistics.Bounds = (0, None),
 ) -> float:
-    """How often the interval holds the truth, over means about ``mean``.
+    """Share of intervals that contain the true mean, for means near ``mean``.
 
-    A count that is expected to be 3 takes few values, and coverage at one mean depends on where
-    they happen to lie. Means are drawn anew for each repetition, log-uniform within ± 20 %.
+    Small counts take few values, and coverage at any one mean depends on where these happen to
+    lie. A new mean is therefore drawn for each repetition, log-uniformly within ± 20 %.
     """
     truth = mean * np.exp(rng.uniform(-SPREAD, SPREAD, (repetitions, 1)))
     k = np.arange(int(1.25 * mean + 12 * np.sqrt(3 * mean) + 30))

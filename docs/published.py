@@ -1,10 +1,10 @@
 # ruff: noqa: RUF001 - the page is for readers: Greek letters, primes and minus signs
-"""The numbers of `published.md`: trains what they rest on, and writes them into the page.
+"""The numbers of `published.md`: trains the models behind them and fills in the page.
 
-python docs/published.py train FOLDER   trains what FOLDER lacks (many hours in all) and writes
-                                        docs/data/published/, from which everything else follows
+python docs/published.py train FOLDER   trains what is missing in FOLDER (many hours in all) and
+                                        writes docs/data/published/, the source of all tables
 python docs/published.py write          fills in the page's tables
-python docs/published.py check          fails where the page is not what the data say
+python docs/published.py check          fails if the page differs from the data
 """
 
 from __future__ import annotations
@@ -72,14 +72,14 @@ RUNS: list[tuple[str, str, int, dict[str, Any]]] = [
     ("sparsity", "paper", 20, {}),
     ("sparsity", "large", 1000, {}),
 ]
-"""What the page's data are: as many seeds as there was time for."""
+"""The runs behind the page, with as many seeds as time allowed."""
 
 SETTING = ["n_features", "n_hidden", "l1", "l1_update", "steps", "seed"]
 COUNTS = ["polysemantic", "benign", "malign", "signed_slots", "unrepresented", "dead", "diverged"]
 
 
 def train(folder: Path) -> None:
-    """Train what is missing, and keep what the page needs."""
+    """Train what is missing, and store the columns that the page needs."""
     kept: dict[str, list[pd.DataFrame]] = {}
     for name, preset, seeds, changes in RUNS:
         print(name, preset, seeds, changes, flush=True)
@@ -170,7 +170,7 @@ KEEP: dict[str, Callable[[Any, Any], list[tuple[str, pd.DataFrame]]]] = {
 
 NOT_RUN = "not run"
 AGREES = 0.01
-"""Probability of a difference as large as the one seen, or larger, below which a row says so."""
+"""P-value below which a row says "differs"."""
 
 
 class Data:
@@ -183,7 +183,7 @@ class Data:
         return pd.read_parquet(DATA / f"{name}.parquet")
 
     def models(self, **settings: Any) -> pd.DataFrame:
-        """Trained models of these settings that did not diverge; λ up to rounding."""
+        """Models with these settings that did not diverge; λ is matched up to rounding."""
         found = self.trained[~self.trained["diverged"]]
         for name, value in {"steps": 7500, "l1_update": "subgradient", **settings}.items():
             same = (
@@ -206,7 +206,7 @@ def _shown(estimate: Estimate, seeds: int | None = None) -> str:
 
 
 def _mean(values: Any, most: float | None = None) -> str:
-    """Mean of values between 0 and ``most``; a single run stands for itself."""
+    """Mean of values between 0 and ``most``; a single run is shown without an interval."""
     values = np.asarray(values, dtype=float)
     if len(values) == 1:
         return f"{values[0]:g} (1)"
@@ -218,7 +218,7 @@ def _ratio(values: Any, law: float) -> str:
 
 
 def _verdict(published: float, instances: int, values: Any, note: str = "") -> str:
-    """Whether a published mean of instances like our seeds is one that chance would give."""
+    """Test whether the published mean of so many instances is consistent with our seeds."""
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
         return ""
@@ -362,7 +362,7 @@ def starts(data: Data) -> str:
 
 
 def _share(models: pd.DataFrame, column: str) -> str:
-    """Share of the represented features; seeds and their features are all alike."""
+    """Share of the represented features, pooled over seeds."""
     known = models.dropna(subset="represented")
     if not len(known):
         return NOT_RUN
