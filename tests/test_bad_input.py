@@ -133,7 +133,7 @@ BROKEN = [
     ("dia_array", replacing("offsets", [0, 1]), ": data must have one row for each of the 2 offs"),
     ("dia_matrix", replacing("offsets", [0.5]), ": offsets must be a 1-d array of integers"),
     ("lil_array", setting("rows", 0, [5]), ": rows must be >= 0 and < 4, got 5"),
-    ("lil_matrix", setting("rows", 0, [0, 1, 2]), ": rows and data must hold lists of equal length"),
+    ("lil_matrix", setting("rows", 0, [0, 1, 2]), ": rows and data must hold lists of equal"),
     ("dok_array", lambda m: m._dict.update({(9, 0): 1.0}), ": keys must lie within the shape (4, "),
 ]
 
@@ -394,7 +394,7 @@ def test_an_objective_without_config(function):
             "did you mean 'dense'?",
         ),
         ({"kernel": None}, TypeError, "kernel must be one of 'auto'"),
-        ({"kernel": "sparse"}, ValueError, "kernel 'sparse' cannot serve this config: "),
+        ({"kernel": "sparse"}, ValueError, "kernel 'sparse' does not support this config: "),
         (
             {"record": "loss"},
             TypeError,

@@ -187,7 +187,7 @@ def test_a_study_is_not_opened_without_its_family(tmp_path: Path) -> None:
     code = f"import fastpolysem as fp; fp.Study.open({str(tmp_path)!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "there is no family of models 'dice'" in done.stderr
-    assert "has to be imported before its studies are opened" in done.stderr
+    assert "import the package that defines it before" in done.stderr
     assert json.loads(next(tmp_path.glob("*/config.json")).read_text())["config"]["kind"] == KIND
 
 

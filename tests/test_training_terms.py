@@ -145,7 +145,7 @@ def test_other_kernels_refuse_repulsion_and_dropout(extra):
     assert fp.train(config, 5).kernel == "generic"
     reason = "repulsion needs" if extra == "repulsion" else "dropout makes"
     for kernel in ("dense", "sparse", "lanes"):
-        with pytest.raises(ValueError, match=f"kernel '{kernel}' cannot serve .*: {reason}"):
+        with pytest.raises(ValueError, match=f"kernel '{kernel}' does not support .*: {reason}"):
             fp.train(config, 5, kernel=kernel)
 
 

@@ -1,6 +1,6 @@
 """The dynamics of a single encoding under l1.
 
-The functions are those of `fastpolysem.families.autoencoder.encoding`, under their public name.
+Public name of `fastpolysem.families.autoencoder.encoding`.
 """
 
 from fastpolysem.families.autoencoder.encoding import *  # noqa: F403

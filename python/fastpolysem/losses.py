@@ -1,6 +1,6 @@
 """Losses of networks.
 
-The classes are those of `fastpolysem.families.network.losses`, under their public name.
+Public name of `fastpolysem.families.network.losses`.
 """
 
 from fastpolysem.families.network.losses import *  # noqa: F403

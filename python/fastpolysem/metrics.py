@@ -1,6 +1,6 @@
-"""Measures on the weights of autoencoders: counts, sparsity, sharing.
+"""Measures of the weights of autoencoders: counts, sparsity, sharing.
 
-The functions are those of `fastpolysem.families.autoencoder.metrics`, under their public name.
+Public name of `fastpolysem.families.autoencoder.metrics`.
 """
 
 from fastpolysem.families.autoencoder.metrics import *  # noqa: F403

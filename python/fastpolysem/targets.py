@@ -1,6 +1,6 @@
-"""What a network's outputs are to be, as functions of its inputs.
+"""Targets of networks: what the outputs should be, as functions of the inputs.
 
-The classes are those of `fastpolysem.families.network.targets`, under their public name.
+Public name of `fastpolysem.families.network.targets`.
 """
 
 from fastpolysem.families.network.targets import *  # noqa: F403

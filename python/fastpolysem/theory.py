@@ -1,6 +1,6 @@
-"""Laws and null models that counts of the autoencoder are compared with.
+"""Laws and null models to compare counts of autoencoders with.
 
-The functions are those of `fastpolysem.families.autoencoder.theory`, under their public name.
+Public name of `fastpolysem.families.autoencoder.theory`.
 """
 
 from fastpolysem.families.autoencoder.theory import *  # noqa: F403

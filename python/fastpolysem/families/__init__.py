@@ -1,4 +1,4 @@
-"""Families of models: each folder is one, and knows all that is particular to its models."""
+"""Families of models: each folder is one, with everything specific to its models."""
 
 from __future__ import annotations
 

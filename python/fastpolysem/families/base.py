@@ -1,8 +1,8 @@
-"""What the package asks of a family of models, and the families that are registered.
+"""The interface of families of models, and the registered families.
 
-A *family* is all that knows what a model is made of: its settings, the shapes of its weights, what
-is measured of a trained seed, what a seed costs, and how to train it. Everything above this folder
-(training, studies, plots, the report, the command line) works with any family.
+A *family* contains everything specific to one kind of model: its settings, the shapes of its
+weights, what is measured for each seed, what a seed costs, and how to train it. Everything above
+this folder (training, studies, plots, the report, the command line) works with any family.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Column:
-    """One number that training gives for each seed.
+    """One result per seed.
 
     Attributes
     ----------
     name
         A Python identifier: the attribute of a result and the column of a table.
     dtype
-        "int32", "int64" or "float64", as it is stored; integers are int64 in memory.
+        "int32", "int64" or "float64", the type in files; integers are int64 in memory.
     doc
-        One line: what it is, of which states of the model.
+        A description in one line, including the state of the model it refers to.
     diverged
-        What stands in the row of a diverged seed; None keeps the number that training gave.
+        Value in the row of a diverged seed; None keeps the value from training.
     bounds
-        Least and largest possible value (None for no limit), of counts and shares. Confidence
-        intervals of their means stay within.
+        Smallest and largest possible value (None for no limit) of counts and shares. Confidence
+        intervals of means stay within.
     since
-        The version that added it, where files of earlier versions lack it: missing in their rows.
+        The version that added it, if older files lack it; their rows have missing values.
     label
-        What an axis says of it; the name if not given.
+        Axis label; by default the name.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Column:
 
     @property
     def title(self) -> str:
-        """What an axis says of it."""
+        """The axis label."""
         return self.label or self.name.replace("_", " ")
 
     @property
@@ -70,45 +70,45 @@ class Column:
 
 @dataclass(frozen=True)
 class Options:
-    """How `train` was asked to run; the caller has checked all but what only the family knows."""
+    """The options of `train`; the caller has checked everything that does not need the family."""
 
     initial_weights: Any = None
     noise_sequence: Any = None
     metrics: tuple[str, ...] = ()
-    """What to record."""
+    """Metrics to record."""
     record_steps: tuple[int, ...] = ()
-    """After how many updates, ascending."""
+    """Numbers of updates after which to record, ascending."""
     return_weights: bool = False
     num_threads: int = 1
     kernel: str = "auto"
     progress: Callable[[int], object] | None = None
-    """Takes the number of seeds done; what it raises ends the training."""
+    """Called with the number of finished seeds; an exception ends the training."""
 
 
 class Trained(NamedTuple):
-    """What a family's training gives."""
+    """The results of a family's training."""
 
     columns: Arrays
-    """(S,) each, by the names of `Family.columns`."""
+    """(S,) arrays, by the names of `Family.columns`."""
     diverged: NDArray[np.bool_]
     """(S,) whether weights or loss are not finite."""
     seconds: NDArray[np.float64]
     """(S,) time spent on each seed."""
     kernel: str
-    """What computed it."""
+    """Name of the kernel that was used."""
     weights: Arrays | None = None
-    """Final weights by the names of `Family.shapes`, if asked for."""
+    """Final weights by the names of `Family.shapes`, if requested."""
     history: Arrays = {}  # noqa: RUF012
-    """(S, R) each, by the recorded metrics."""
+    """(S, R) arrays, by recorded metric."""
 
 
 class AnyConfig(Protocol):
-    """What every configuration has; it is frozen, hashable and checks itself when it is made."""
+    """The interface of configurations, which are frozen, hashable and validated on creation."""
 
     @property
     def digest(self) -> str:
-        """Hash of all that affects results: kind (but for the autoencoder), settings and numerics
-        version."""
+        """Hash of everything that affects results: kind (except for the autoencoder), settings and
+        numerics version."""
         ...
 
     @property
@@ -117,7 +117,7 @@ class AnyConfig(Protocol):
         ...
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON holds them and, but for the autoencoder, "kind"."""
+        """All fields in JSON form and, except for the autoencoder, "kind"."""
         ...
 
     def replace(self, **changes: Any) -> Any:
@@ -126,7 +126,7 @@ class AnyConfig(Protocol):
 
 
 class Family(Protocol):
-    """A kind of model that can be trained, stored, summarised and drawn."""
+    """A kind of model that can be trained, stored, summarised and plotted."""
 
     kind: str
     """Name in stored configurations."""
@@ -135,22 +135,22 @@ class Family(Protocol):
     config_type: Any
     """Class of the configurations, with ``from_dict`` as the inverse of ``to_dict``."""
     kernels: tuple[str, ...]
-    """What `train` takes as ``kernel``; "auto" is one of them."""
+    """Allowed values of ``kernel`` in `train`, including "auto"."""
     sizes: tuple[str, ...]
     """Settings that tables always show."""
     primary: str
-    """The column that a study is about unless it is told otherwise."""
+    """The default metric of a study."""
     beside: tuple[str, ...]
-    """Columns whose means a summary shows beside any other."""
+    """Columns whose means every summary shows in addition."""
     headings: Mapping[str, str]
-    """Short headings, for the eye, of settings and references."""
+    """Short headings of settings and references, for display."""
     glossary: Mapping[str, str]
     """One line of documentation for each of `sizes` and each reference."""
     caveat: str
-    """What a reader has to know of configurations whose models fail to learn (`unlearned`)."""
+    """A caution to readers about configurations whose models fail to learn (`unlearned`)."""
 
     def columns(self, config: Any) -> tuple[Column, ...]:
-        """What is measured of each trained seed."""
+        """What is measured for each seed."""
         ...
 
     def metrics(self, config: Any) -> tuple[str, ...]:
@@ -158,11 +158,11 @@ class Family(Protocol):
         ...
 
     def settings(self, config: Any) -> dict[str, Any]:
-        """All settings by name, in order, as tables show them."""
+        """All settings by name, in the order and form in which tables show them."""
         ...
 
     def describe(self, config: Any) -> str:
-        """The sizes in a few words, for the eye."""
+        """The sizes in a few words, for display."""
         ...
 
     def steps(self, config: Any) -> int:
@@ -174,7 +174,7 @@ class Family(Protocol):
         ...
 
     def pack(self, config: Any, weights: Any) -> Arrays:
-        """Weights as a user has them, of a stack of models, by name."""
+        """The arrays by name in weights as users have them, for a stack of models."""
         ...
 
     def unpack(self, config: Any, arrays: Arrays) -> Any:
@@ -182,28 +182,28 @@ class Family(Protocol):
         ...
 
     def flops(self, config: Any) -> int:
-        """Floating point operations to train one seed, about; decides the size of blocks."""
+        """Approximate number of floating-point operations per seed; determines the block size."""
         ...
 
     def memory(self, config: Any, kernel: str, seeds: int, threads: int) -> int:
-        """Bytes that training so many seeds takes besides what it returns."""
+        """Bytes needed to train this many seeds, in addition to the results."""
         ...
 
     def check(self, config: Any, options: Options, seeds: int) -> Mapping[str, int]:
-        """Refuse options that the configuration cannot honour.
+        """Refuse options that the configuration does not support.
 
-        Returns the bytes that the others take besides models and results, by what takes them.
+        Returns the bytes needed by the others, in addition to models and results, by purpose.
         """
         ...
 
     def train(self, config: Any, seeds: NDArray[np.uint64], options: Options) -> Trained:
-        """Train one model per seed, each a function of its own seed only."""
+        """Train one model per seed; each model depends only on its own seed."""
         ...
 
     def references(self, config: Any) -> dict[str, dict[str, float]]:
-        """Laws and null models to compare the mean of a column with: column, then name and value.
+        """Laws and null models to compare means with: by column, then by name, the value.
 
-        Ratios are taken to the first of a column.
+        Ratios refer to the first entry of a column.
         """
         ...
 
@@ -212,27 +212,27 @@ class Family(Protocol):
         ...
 
     def unlearned(self, config: Any) -> tuple[str, int] | None:
-        """The column that counts what a model failed to learn, and out of how many."""
+        """The column that counts what a model failed to learn, and the largest possible count."""
         ...
 
     def figures(self) -> tuple[Any, ...]:
-        """Drawings of a study for the report: `Figure` each."""
+        """Figures of a study for the report, each a `Figure`."""
         ...
 
 
 class Figure(NamedTuple):
-    """A drawing of a whole study."""
+    """A figure of a whole study."""
 
     caption: str
     draw: Callable[[Any, Any], Any]
-    """Takes the study and axes."""
+    """Draws the study on axes; takes both."""
 
 
 DEFAULT_KIND = "autoencoder"
-"""The family of stored configurations that name none, and of the command line's options."""
+"""The family of stored configurations without a kind, and of the command line's options."""
 
-# Where the package's own families are, which are loaded when they are asked for: the module of the
-# family, in the folder of its configurations, and its name there.
+# The package's own families, which are loaded on demand: the module of the family, in the folder of
+# its configurations, and its name there.
 _BUILT_IN = {
     "autoencoder": "fastpolysem.families.autoencoder.family:AUTOENCODER",
     "network": "fastpolysem.families.network.family:NETWORK",
@@ -242,20 +242,20 @@ _known: dict[str, Family] = {}
 
 
 def register_family(family: Family) -> None:
-    """Make a family of models known to training, studies, plots and the command line.
+    """Register a family of models with training, studies, plots and the command line.
 
     Parameters
     ----------
     family
-        Its ``kind`` names it in stored configurations. Processes of an executor import the module
-        that defines its ``config_type``, which has to register it. So does the command line if an
-        installed package declares that module as an entry point of the group
-        ``fastpolysem.families`` under the kind's name.
+        The family. Its ``kind`` identifies it in stored configurations. The worker processes of an
+        executor import the module that defines its ``config_type``, so this module must register
+        it. The command line does the same if an installed package declares the module as an entry
+        point in the group ``fastpolysem.families``, under the kind's name.
 
     Raises
     ------
     ValueError
-        If there is another family of this kind.
+        If another family of this kind is registered.
     """
     kind = _checks.text("register_family: kind", family.kind)
     built_in = _BUILT_IN.get(kind, "").partition(":")[0]
@@ -266,8 +266,8 @@ def register_family(family: Family) -> None:
 
 
 def named(kind: str, module: str | None = None) -> Family:
-    """The family of this kind; if it is not known ``module`` is imported, and then what installed
-    packages declare.
+    """The family of this kind. If it is unknown, ``module`` is imported, then the modules that
+    installed packages declare.
 
     Raises
     ------
@@ -281,21 +281,21 @@ def named(kind: str, module: str | None = None) -> Family:
         elif module is not None:
             importlib.import_module(module)
     if kind not in _known:
-        from importlib import metadata  # takes its time
+        from importlib import metadata  # slow to import
 
         for point in metadata.entry_points(group=_ENTRY_POINTS, name=kind):
             point.load()
     if kind not in _known:
         raise ValueError(
             f"there is no family of models {kind!r}{_checks.nearest(kind, known())}; "
-            "one of another package has to be imported before its studies are opened, or declared "
-            f"as an entry point of the group {_ENTRY_POINTS}"
+            "import the package that defines it before opening its studies, or declare it as an "
+            f"entry point in the group {_ENTRY_POINTS}"
         )
     return _known[kind]
 
 
 def known() -> tuple[str, ...]:
-    """The kinds that can be named."""
+    """The available kinds."""
     return tuple(dict.fromkeys((*_BUILT_IN, *_known)))
 
 
@@ -311,7 +311,7 @@ def _family_of(value: object) -> Family | None:
 
 
 def headings() -> dict[str, str]:
-    """Short headings of settings and references of all families; the first one's of a name."""
+    """Short headings of settings and references of all families; the first takes precedence."""
     found: dict[str, str] = {}
     for family in _known.values():
         found = {**family.headings, **found}
@@ -319,7 +319,7 @@ def headings() -> dict[str, str]:
 
 
 def is_config(value: object) -> bool:
-    """Whether this is the configuration of a known family."""
+    """Whether the value is a configuration of a known family."""
     return _family_of(value) is not None
 
 
@@ -329,7 +329,7 @@ def family_of(config: object) -> Family:
     Raises
     ------
     TypeError
-        If it is no configuration.
+        If it is not a configuration.
     """
     if (family := _family_of(config)) is None:
         raise _checks.refused("config", "a Config", config, kind=TypeError)
@@ -337,17 +337,17 @@ def family_of(config: object) -> Family:
 
 
 def check_config(where: str, config: object) -> Family:
-    """The family of a configuration; refuses what is none."""
+    """The family of a configuration; refuses anything else."""
     if not is_config(config):
         raise _checks.refused(f"{where}: config", "a Config", config, kind=TypeError)
     return family_of(config)
 
 
 def attachments(config: AnyConfig) -> Mapping[str, Arrays]:
-    """Arrays of which a configuration's ``to_dict`` names the hash alone, by that hash.
+    """Arrays that a configuration's ``to_dict`` represents by a hash only, by that hash.
 
-    A configuration that has such has an attribute of this name, and its ``from_dict`` takes, as a
-    second argument, a function that gives the arrays of a hash, see `hash_of_arrays`.
+    A configuration with such arrays has an attribute of this name, and its ``from_dict`` takes as
+    second argument a function that returns the arrays with a given hash; see `hash_of_arrays`.
     """
     found: Mapping[str, Arrays] = getattr(config, "attachments", {})
     return found
@@ -358,9 +358,9 @@ def from_dict(
     module: str | None = None,
     attached: Callable[[str], Arrays] | None = None,
 ) -> Any:
-    """The configuration that ``to_dict`` made this of, of the default family without "kind".
+    """The configuration from the result of its ``to_dict``; without "kind", of the default family.
 
-    ``attached`` gives the arrays that it names by this hash.
+    ``attached`` returns the arrays with a given hash.
     """
     kind = mapping.get("kind", DEFAULT_KIND) if isinstance(mapping, Mapping) else DEFAULT_KIND
     if not isinstance(kind, str):

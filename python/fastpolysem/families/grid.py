@@ -1,4 +1,4 @@
-"""Configs made from a config: all combinations of the values of some fields."""
+"""Grids of configurations: all combinations of the values of some fields."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from fastpolysem.families.base import check_config
 
 
 def grid(config: Any, /, **values: Iterable[Any]) -> list[Any]:
-    """All combinations of the given values of fields, as changes to ``config``.
+    """All combinations of the given values, as changes to ``config``.
 
     Parameters
     ----------
     config
-        A configuration of any family; holds for all fields that are not named.
+        A configuration of any family, which provides all other fields.
     **values
-        For each field to vary, the values it takes in order; the last field varies fastest.
+        For each field to vary, its values in order; the last field varies fastest.
 
     Returns
     -------
     list of configurations
-        As many as the product of the numbers of values.
+        Their number is the product of the numbers of values.
 
     Raises
     ------
     TypeError
-        For a name that is no field, and for values that are no list.
+        If a name is not a field, or values are not a list.
     ValueError
-        For a combination that the family refuses, and for two of equal effect.
+        If the family refuses a combination, or two combinations have the same effect.
 
     Examples
     --------

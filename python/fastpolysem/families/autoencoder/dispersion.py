@@ -1,4 +1,4 @@
-"""How counts of polysemantic neurons spread, against the autoencoder's null model."""
+"""Dispersion of counts of polysemantic neurons, compared with the autoencoder's null model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def dispersion(
     *,
     confidence: float = 0.95,
 ) -> Dispersion:
-    """`dispersion_test` of counts of polysemantic neurons, against the null model of the sizes.
+    """`dispersion_test` of counts of polysemantic neurons against the null model for these sizes.
 
     Parameters
     ----------

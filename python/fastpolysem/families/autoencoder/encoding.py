@@ -1,20 +1,20 @@
-"""One encoding under l1, without interference: how ``m`` weights become one.
+"""Dynamics of a single encoding under l1, without interference: ``m`` weights reduced to one.
 
 The flow ``dw/dt = (1 - ‖w‖²) w - λ sign(w)`` of a single feature (Lecomte et al., arXiv 2312.03096,
-section 3), taken in Euler steps. A weight that reaches zero stays there. Gradient descent on the
-summed loss of a model takes the same steps with ``λ = Config.l1 / 4`` and a step of ``4 ·
-learning_rate``.
+section 3), integrated by Euler steps. A weight that reaches zero stays there. Gradient descent on
+the summed loss of a model takes the same steps, with ``λ = Config.l1 / 4`` and a step size of
+``4 · learning_rate``.
 
-Derivation of the short cut. All weights that are left take the same step, ``w → (1 + h(1 - ‖w‖²)) w
-- hλ`` with step ``h``, so each is the same function of its start, ``w(t) = a(t) (w(0) - b(t))``
-with
+Weights need not be updated individually. All remaining weights take the same step of size ``h``,
+``w → (1 + h(1 - ‖w‖²)) w - hλ``, so each is the same function of its initial value,
+``w(t) = a(t) (w(0) - b(t))`` with
 
     a → (1 + h(1 - ‖w‖²)) a        b → b + hλ/a (with the new a)        a(0) = 1, b(0) = 0
 
-The threshold ``b`` only rises, and the weights that are left are those that started above it. With
-the start weights sorted and the sums ``P₁`` and ``P₂`` of the ``k`` largest and of their squares at
-hand, ``‖w‖₁ = a (P₁ - kb)`` and ``‖w‖² = a² (P₂ - 2bP₁ + kb²)``: a step costs the same whatever
-``m`` is. This is exact for the Euler steps, not only for the flow.
+The threshold ``b`` only rises, and the remaining weights are those that started above it. Given the
+sorted initial weights and the sums ``P₁`` and ``P₂`` of the ``k`` largest and of their squares,
+``‖w‖₁ = a (P₁ - kb)`` and ``‖w‖² = a² (P₂ - 2bP₁ + kb²)``, so that the cost of a step does not
+depend on ``m``. This holds exactly for the Euler steps, not only for the flow.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from fastpolysem.training import seed_array, seed_count
 
 __all__ = ["Trajectories", "simulate"]
 
-# In units of 1 / l1. A single weight is left long before, and from then on the short cut takes it
-# for the difference of two numbers that grow exponentially.
+# In units of 1 / l1. A single weight is left long before this time. Afterwards w(0) - b(t) is the
+# small difference of two numbers, multiplied by an exponentially growing a(t).
 _MOST_TIME = 5
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Trajectories:
-    """Encodings on their way to one weight: S seeds at R times."""
+    """Encodings while their weights are reduced to one: S seeds at R times."""
 
     n_hidden: int
     """Number of weights m."""
@@ -50,25 +50,25 @@ class Trajectories:
     step: float
     """Length of an Euler step."""
     init_scale: float
-    """The start weights are this times |N(0, 1/m)|."""
+    """The initial weights are this factor times |N(0, 1/m)|."""
     seeds: NDArray[np.uint64]
     """(S,)"""
     t: NDArray[np.float64]
     """(R,) ascending, from 0."""
     support: NDArray[np.int64]
-    """(S, R) weights that are left, m'."""
+    """(S, R) number of remaining weights, m'."""
     l1_norm: NDArray[np.float64]
-    """(S, R) their sum."""
+    """(S, R) sum of the remaining weights."""
     squared_norm: NDArray[np.float64]
     """(S, R) sum of their squares."""
     largest: NDArray[np.float64]
-    """(S, R) the largest weight; 0 if none is left."""
+    """(S, R) the largest weight; 0 if none remains."""
     second: NDArray[np.float64]
-    """(S, R) the second largest; 0 if it is not left."""
+    """(S, R) the second largest weight; 0 if fewer than two remain."""
 
     @property
     def relative_variance(self) -> NDArray[np.float64]:
-        """(S, R) variance over squared mean of the weights that are left; nan if none is."""
+        """(S, R) variance over squared mean of the remaining weights; nan if there are none."""
         with np.errstate(invalid="ignore"):
             ratio = self.support * self.squared_norm / self.l1_norm**2 - 1
         result: NDArray[np.float64] = np.where(self.support == 1, 0.0, ratio)
@@ -76,26 +76,27 @@ class Trajectories:
 
     @property
     def gap(self) -> NDArray[np.float64]:
-        """(S, R) relative gap of the two largest, (largest - second) / largest; nan where none is.
+        """(S, R) relative gap of the two largest, (largest - second) / largest; nan without any.
 
-        In the flow it grows by the factor exp(∫ λ / largest dt), until the second is gone: then 1.
+        Under the flow it grows by the factor exp(∫ λ / largest dt). Once the second weight has
+        vanished it is 1.
         """
         with np.errstate(invalid="ignore"):
             result: NDArray[np.float64] = (self.largest - self.second) / self.largest
         return result
 
     def start(self, index: int) -> NDArray[np.float32]:
-        """(m,) the start weights of a seed, the one at this place of ``seeds``."""
+        """(m,) initial weights of the seed at this position in ``seeds``."""
         return _start(self.seeds[index], self.n_hidden, self.init_scale)
 
     def relative_variance_bounds(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Bounds on a seed's relative variance by its start weights and m' alone, two (R,) arrays.
+        """Bounds on a seed's relative variance from its initial weights and m', two (R,) arrays.
 
-        The m' weights that are left are the largest start weights minus a threshold, which lies
-        between the smallest of these and the next smaller start weight. Dividing their variance by
-        the squared distance of their mean from each of the two bounds the relative variance. Each
-        call draws the start weights again, which takes a few times their memory. nan where no
-        weight is left.
+        The m' remaining weights are the largest initial weights minus a threshold, which lies
+        between the smallest of these and the next smaller initial weight. Dividing their variance
+        by the squared distance of their mean from each of the two gives the bounds. nan where no
+        weight remains. Each call draws the initial weights again, which takes a few times their
+        memory.
         """
         descending = np.sort(self.start(index).astype(np.float64))[::-1]
         k = self.support[index]
@@ -116,14 +117,14 @@ class Trajectories:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trajectories:
-        """Read a file that `save` wrote; what else is in it is left alone.
+        """Read a file written by `save`; additional content is ignored.
 
         Raises
         ------
         ValueError
-            If the file is damaged or something else; the message names the path.
+            If the file is damaged or of another kind; the message names the path.
         OSError, MemoryError
-            If it cannot be read, which says nothing about what it holds.
+            If it cannot be read, which does not mean that it is damaged.
         """
         return load_arrays("Trajectories", path, cls._from_arrays)
 
@@ -148,28 +149,28 @@ def simulate(
     init_scale: float = 0.9,
     points: int = 200,
 ) -> Trajectories:
-    """Follow encodings from normal start weights until (nearly) all weights are zero.
+    """Simulate encodings from normal initial weights until (nearly) all weights are zero.
 
-    The start weights are the sizes of those of a model with one feature and ``m`` neurons at the
-    same seed.
+    The initial weights are the absolute values of those of a model with one feature and ``m``
+    neurons at the same seed.
 
     Parameters
     ----------
     n_hidden
         Number of weights m.
     l1
-        λ of the flow, > 0; a quarter of `Config.l1`. Beyond about the largest start weight, some
-        times ``1/√m``, it makes all weights vanish: then ``support`` ends at 0.
+        λ of the flow, > 0; a quarter of `Config.l1`. If it exceeds about the largest initial weight
+        (a few times ``1/√m``), all weights vanish and ``support`` ends at 0.
     seeds
         A count S for the seeds 0 to S - 1, or a 1-d collection of integers in [0, 2**64).
     step
-        Length of an Euler step, 0 < step <= 1.
+        Size of an Euler step, 0 < step <= 1.
     until
-        Time of the end, at most ``5 / l1``; ``2 / l1`` if not given.
+        Final time, at most ``5 / l1``; by default ``2 / l1``.
     init_scale
-        Scale of the start weights, whose norm is about this at the start; at most 1.5.
+        Factor of the initial weights, and about their initial norm; at most 1.5.
     points
-        About how many times to record, geometrically spaced, besides the start.
+        Approximate number of recorded times, geometrically spaced, in addition to the start.
 
     Returns
     -------
@@ -178,7 +179,7 @@ def simulate(
     Raises
     ------
     TypeError, ValueError
-        For bad arguments, each named with its value and what is allowed.
+        For invalid arguments; the message names the argument, its value and what is allowed.
     """
     m = _checks.integer("simulate: n_hidden", n_hidden, (">=", 1), ("<", 2**31))
     strength = _checks.real("simulate: l1", l1, (">", 0))
@@ -196,7 +197,7 @@ def simulate(
     needed = {"the weights of one seed": 20 * m, "the results": results}
     _checks.memory("simulate", needed, "use fewer weights, seeds or points")
     chosen = seed_array("simulate", seeds)
-    # Half a step before each time, whose rounding then does not matter.
+    # Half a step before each time, so that its rounding does not matter.
     times = ((at - 0.5) * h).tolist()
     runs = [core.encoding_run(_start(seed, m, scale), strength, h, end, times) for seed in chosen]
     shape = len(chosen), len(at)
@@ -213,7 +214,7 @@ def simulate(
     )
 
 
-# By their types in a file, and the trajectories as (S, R) arrays.
+# The scalar fields with their types in a file, and the (S, R) arrays.
 _SETTINGS: dict[str, Any] = {
     "n_hidden": np.int64,
     "l1": np.float64,

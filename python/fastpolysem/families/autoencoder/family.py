@@ -1,4 +1,4 @@
-"""The autoencoder as one of the package's families."""
+"""The autoencoder as a family of models."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from fastpolysem.families.autoencoder.objective import (
 )
 from fastpolysem.families.base import Arrays, Column, Figure, Options, Trained
 
-# What the core's table of columns leaves open: the integers that are stored in fewer bits, and of
-# each count the setting that it cannot exceed, None for no limit.
+# What the core's table of columns does not contain: integers that are stored in fewer bits and, for
+# each count, the setting that it cannot exceed (None for no limit).
 _NARROW = "int32"
 _COUNTS: dict[str, tuple[str, str | None]] = {
     "polysemantic": (_NARROW, "n_hidden"),
@@ -38,20 +38,21 @@ _COUNTS: dict[str, tuple[str, str | None]] = {
     "nonzeros": ("int64", None),
 }
 _SINCE: dict[str, str] = {}
-"""The version that added a column, for those that files of earlier versions lack."""
+"""The version that added a column, for columns that older files lack."""
 _LABELS = {
     "polysemantic": "polysemantic neurons",
     "dead": "dead neurons",
     "unrepresented": "unrepresented features",
     "nonzeros": "non-zero weights",
 }
-# Name, type in memory, value in the row of a diverged seed and documentation, without what every
-# family has. Read once: nan equals itself only as the same object, and schemas are cached by it.
+# Name, type in memory, value in the row of a diverged seed and documentation, without the columns
+# that every family has. Read once, because schemas are cached by it and nan equals itself only if
+# it is the same object.
 _COLUMNS = [row for row in core.autoencoder_columns() if row[0] not in ("diverged", "seconds")]
 
 
 class Autoencoder:
-    """The paper's model; see `fastpolysem.families.base.Family` for what each member is."""
+    """The paper's model; the members are documented in `fastpolysem.families.base.Family`."""
 
     kind = "autoencoder"
     numerics_version = NUMERICS_VERSION
@@ -69,9 +70,9 @@ class Autoencoder:
     glossary: Mapping[str, str] = {
         "n_features": "number of features",
         "n_hidden": "number of hidden neurons",
-        "collision_law": "what features that choose their neurons at random would give, counted in "
-        "pairs",
-        "null_mean": "the same without two features of one sign on a neuron",
+        "collision_law": "the number expected if features chose their neurons at random, counted "
+        "in pairs",
+        "null_mean": "the same if no two features of the same sign share a neuron",
     }
     caveat = (
         "more than 5 % of the features are unrepresented, or seeds diverged (hollow marks): a low "
@@ -128,7 +129,7 @@ class Autoencoder:
     def check(self, config: Config, options: Options, seeds: int) -> Mapping[str, int]:
         kernel = options.kernel
         if reason := core.kernel_refusal(core_settings(config), kernel):
-            raise ValueError(f"train: kernel {kernel!r} cannot serve this config: {reason}")
+            raise ValueError(f"train: kernel {kernel!r} does not support this config: {reason}")
         start = 0
         if options.initial_weights is not None:
             entries = sum(int(np.prod(shape)) for shape in shapes(config).values())

@@ -1,4 +1,4 @@
-"""A config made from a config: its training as gradient flow."""
+"""The gradient flow of a configuration, as another configuration."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from fastpolysem.families.autoencoder.config import DEFAULTS, Config, check_conf
 
 
 def gradient_flow(config: Config, /, time: float, step: float = 0.01) -> Config:
-    """``config`` with training by gradient flow, dW/dt = -dL/dW, for as long as ``time``.
+    """``config`` with training by gradient flow, dW/dt = -dL/dW, up to the given ``time``.
 
-    Euler's method in equal steps, as plain gradient descent. An l1 on weights acts orthant-wise:
-    under the flow a weight that reaches 0 stays there until the rest of the gradient exceeds l1,
-    whereas subgradients would make it chatter by ``step * l1``.
+    The flow is integrated by Euler's method in equal steps, that is, by plain gradient descent. l1
+    on weights is applied orthant-wise: under the flow a weight that reaches 0 stays there until the
+    rest of the gradient exceeds l1, whereas subgradients would make it oscillate by ``step * l1``.
 
     Parameters
     ----------
     config
-        Holds for all but the optimiser's fields, ``steps`` and ``l1_update``. A schedule of its l1
-        counts the flow's steps. Its objective must be the same at every step: no noise, no
-        dropout, no sampled inputs.
+        Provides all settings except those of the optimiser, ``steps`` and ``l1_update``. An l1
+        schedule counts the steps of the flow. The objective must be the same at every step: no
+        noise, no dropout, no sampled inputs.
     time
-        Until when, in units of 1 / dL/dW, > 0. The paper's differential equation, which leaves out
-        the factor 4 of the gradient, has 4 times this time and l1 / 4. Under l1 all is settled by
-        about 6 / l1.
+        Final time in units of 1 / dL/dW, > 0. The paper's differential equation omits the factor 4
+        of the gradient; there, the time is 4 times this and l1 is l1 / 4. With l1, the final state
+        is reached by about 6 / l1.
     step
-        Of the integration, > 0; ``time`` is cut into the fewest steps of at most that.
+        Step size of the integration, > 0; ``time`` is divided into the smallest number of steps of
+        at most this size.
 
     Returns
     -------
@@ -35,14 +36,14 @@ def gradient_flow(config: Config, /, time: float, step: float = 0.01) -> Config:
     Raises
     ------
     TypeError, ValueError
-        For times and steps that are no positive numbers, and for a config without a flow.
+        If time or step is not a positive number, or the config has no flow.
 
     Notes
     -----
-    The error is of first order in the step and arises early, while interference is strong: the
-    fastest rate is about 4 (1 + sqrt(n / m))^2 then and 8 later, and from a step of 2 / rate on
-    Euler's method is unstable. Halve the step to see what depends on it. What a seed's neurons end
-    up with does for some seeds (two features compete for a neuron on nearly equal terms), mean
+    The error is of first order in the step size. Most of it arises early, while interference is
+    strong: the fastest rate is then about 4 (1 + sqrt(n / m))^2, and 8 later; Euler's method is
+    unstable for steps above 2 / rate. Halve the step to see which results depend on it. The final
+    state of some seeds does (if two features compete for a neuron on nearly equal terms), but mean
     counts hardly do.
     """
     check_config("gradient_flow", config)

@@ -1,21 +1,20 @@
-"""What theory predicts, to be compared with trained networks; half of this file derives it.
+"""Theoretical predictions to compare with trained autoencoders, with their derivations.
 
-**Polysemantic neurons by chance.** In two models of initialisation every one of the ``n`` features
-picks a favourite neuron at random among the ``m`` hidden ones, and a sign with probability one half
-each.
+**Polysemantic neurons by chance.** In two models of initialisation, each of the ``n`` features
+chooses one of the ``m`` hidden neurons and one of the two signs, uniformly at random.
 
-* The *collision law* counts pairs: ``C(n, 2)`` pairs share a neuron with probability ``1/m`` and
-  have opposite signs with probability ``1/2``, which is about ``n²/(4m)`` (Lecomte et al., arXiv
-  2312.03096, section 3).
-* The *null model* lets the ``n`` features occupy ``n`` different ones of the ``2m`` signed slots
-  (neuron, sign), all choices equally likely: a slot that is taken cannot be taken again, because
-  two features of the same sign on one neuron push each other away. A neuron is polysemantic when
-  both of its slots are taken.
+* The *collision law* counts pairs. Each of the ``C(n, 2)`` pairs shares a neuron with probability
+  ``1/m`` and has opposite signs with probability ``1/2``, which gives about ``n²/(4m)`` pairs
+  (Lecomte et al., arXiv 2312.03096, section 3).
+* In the *null model* the ``n`` features occupy ``n`` distinct ones of the ``2m`` signed slots
+  (neuron, sign), all choices being equally likely. A slot can be taken only once, because two
+  features of the same sign on one neuron repel each other. A neuron is polysemantic if both of its
+  slots are taken.
 
-Neither model knows of training, of interference or of the initial weights' sizes.
+Neither model takes account of training, interference or the sizes of the initial weights.
 
-**Why features end up on one neuron.** How l1 makes an encoding sparse (`sparsification`), and what
-noise adds to the loss (`gaussian_noise_loss`, `kurtosis_correction`). ``W_i`` is the row of feature
+**Why features end up on one neuron.** l1 makes an encoding sparse (`sparsification`), and noise
+changes the loss (`gaussian_noise_loss`, `kurtosis_correction`). ``W_i`` is the row of feature
 ``i`` with ``m`` weights, ``s`` a standard deviation, ``λ`` the strength of l1, ``ξ`` the noise.
 """
 
@@ -48,10 +47,10 @@ __all__ = [
 
 
 def collision_law(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | NDArray[np.float64]:
-    """Expected number of polysemantic neurons by the collision law, ``n²/(4m)``.
+    """Expected number of polysemantic neurons according to the collision law, ``n²/(4m)``.
 
-    Assumes many features and far more neurons than collisions: pairs are counted as if independent,
-    ``n(n-1)`` is rounded up to ``n²``, and a neuron with three features counts more than once.
+    Assumes many features and far more neurons than collisions: pairs are treated as independent,
+    ``n(n-1)`` is replaced by ``n²``, and a neuron with three features counts more than once.
 
     Parameters
     ----------
@@ -87,7 +86,7 @@ def null_mean(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | NDArra
     Returns
     -------
     float64 scalar or array
-        Neurons per model; nan where ``n > 2m``, for then the slots do not suffice.
+        Neurons per model; nan where ``n > 2m``, as there are too few slots.
 
     Raises
     ------
@@ -101,8 +100,8 @@ def null_mean(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | NDArra
 def null_variance(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | NDArray[np.float64]:
     """Variance of the number of polysemantic neurons in the null model.
 
-    From the probabilities that one given neuron, and two given neurons, have all their slots taken:
-    ``m p₂ + m(m-1) p₄ - (m p₂)²`` with ``p₂ = n(n-1) / (2m(2m-1))`` and
+    Follows from the probabilities that one given neuron, and two given neurons, have all their
+    slots taken: ``m p₂ + m(m-1) p₄ - (m p₂)²`` with ``p₂ = n(n-1) / (2m(2m-1))`` and
     ``p₄ = p₂ (n-2)(n-3) / ((2m-2)(2m-3))``. It is smaller than the mean.
 
     Parameters
@@ -123,7 +122,7 @@ def null_variance(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | ND
     """
     n, m = _sizes("null_variance", n_features, n_hidden)
     mean = np.asarray(null_mean(n, m))
-    # A single neuron has no second one: its denominator is 0, and so is the factor m - 1 in front.
+    # With a single neuron the denominator is 0, but so is the factor m - 1.
     pairs = (n - 2) * (n - 3) / np.where(m > 1, (2 * m - 2) * (2 * m - 3), 1)
     return (mean + mean * (m - 1) * pairs - mean**2)[()]
 
@@ -132,9 +131,9 @@ def null_distribution(n_features: int, n_hidden: int) -> NDArray[np.float64]:
     """Distribution of the number ``K`` of polysemantic neurons in the null model.
 
     ``P(K) = C(m, K) C(m-K, n-2K) 2^(n-2K) / C(2m, n)``: choose the ``K`` neurons with both slots
-    taken, then the ``n - 2K`` neurons with one, and which one. Holds for every ``n ≤ 2m``; with
-    fewer neurons than features at least ``n - m`` of them are shared, and smaller ``K`` have
-    probability 0.
+    taken, then the ``n - 2K`` neurons with one slot taken, and which slot. Holds for every
+    ``n ≤ 2m``; with fewer neurons than features at least ``n - m`` neurons are shared, and smaller
+    ``K`` have probability 0.
 
     Parameters
     ----------
@@ -158,7 +157,7 @@ def null_distribution(n_features: int, n_hidden: int) -> NDArray[np.float64]:
     if n > 2 * m:
         raise ValueError(
             f"n_features must be an integer <= {2 * m} for n_hidden={m}, "
-            f"where a neuron takes at most two features, got {n}"
+            f"as a neuron holds at most two features, got {n}"
         )
     shared = np.arange(min(m, n // 2) + 1)
     possible = shared >= n - m
@@ -171,23 +170,23 @@ def null_distribution(n_features: int, n_hidden: int) -> NDArray[np.float64]:
     )
     probability = np.zeros(shared.size)
     probability[possible] = np.exp(log_probability)
-    # The log-gammas of large sizes cancel to about 1e-10: what is left over is spread evenly.
+    # The log-gammas of large sizes cancel only to about 1e-10; the error is spread evenly.
     result: NDArray[np.float64] = probability / probability.sum()
     return result
 
 
 @dataclass(frozen=True)
 class Sparsification:
-    """State of one encoding on its way from ``m`` weights to one, as a law predicts it.
+    """Predicted state of one encoding while its ``m`` non-zero weights are reduced to one.
 
     Attributes
     ----------
     support
-        Expected number ``m'`` of weights that are not zero.
+        Expected number ``m'`` of non-zero weights.
     l1_norm
         Sum of the absolute weights.
     relative_variance
-        Variance of the remaining absolute weights over their squared mean.
+        Variance of the remaining absolute weights divided by their squared mean.
     """
 
     support: NDArray[np.float64]
@@ -198,23 +197,23 @@ class Sparsification:
 def published_sparsification(t: ArrayLike, n_hidden: int, l1: float) -> Sparsification:
     """Sparsification by l1 as published, ``‖W‖₁ = max(1/(1/√m + λt), 1)`` and ``m' = ‖W‖₁²``.
 
-    Lecomte et al. (arXiv 2312.03096), section 3: a scaling law. It takes the relative variance for
-    a constant and every constant for 1, and no other features interfere.
+    A scaling law from Lecomte et al. (arXiv 2312.03096), section 3. It assumes that the relative
+    variance is constant, that every constant is 1, and that no other features interfere.
 
     Parameters
     ----------
     t
-        Times of the flow ``dW/dt = (1 - ‖W‖²) W - λ sign(W)``, any shape; gradient descent on the
-        summed loss has ``t = 4 · learning_rate · steps``.
+        Times of the flow ``dW/dt = (1 - ‖W‖²) W - λ sign(W)``, of any shape. For gradient descent
+        on the summed loss ``t = 4 · learning_rate · steps``.
     n_hidden
         Number ``m`` of weights.
     l1
-        ``λ`` of the flow, a quarter of `Config.l1`.
+        ``λ`` of the flow, which is a quarter of `Config.l1`.
 
     Returns
     -------
     Sparsification
-        Arrays of the shape of ``t``; the relative variance is nan, for this law has none.
+        Arrays of the shape of ``t``; the relative variance is nan, as this law does not give one.
     """
     times, m, strength = _flow(t, n_hidden, l1)
     norm = np.maximum(1 / (1 / np.sqrt(m) + strength * times), 1)
@@ -224,53 +223,54 @@ def published_sparsification(t: ArrayLike, n_hidden: int, l1: float) -> Sparsifi
 def sparsification(
     t: ArrayLike, n_hidden: int, l1: float, start_ratio: float | None = None
 ) -> Sparsification:
-    """Sparsification by l1 of an encoding that starts from normal weights, with its constants.
+    """Sparsification by l1 of an encoding with normal initial weights, including the constants.
 
     Ignoring interference, every remaining weight obeys ``d|w|/dt = a(t) |w| - λ`` with one ``a(t) =
     1 - ‖W‖²`` for all of them. Hence
 
-    1. differences of remaining weights keep their proportions: at any time these weights are, up to
-       a factor, the largest ``m' = f m`` start weights minus a threshold. For normal start weights
-       that is a half-normal minus a threshold, whose relative variance ``rv(f)`` is
-       `relative_variance`;
-    2. feature benefit and l1 balance, ``a = λ‖W‖₁`` and ``‖W‖ = 1``, as soon as ``t ≫ 1``. Then
+    1. The differences between remaining weights keep their proportions. At any time these weights
+       are, up to a factor, the largest ``m' = f m`` initial weights minus a threshold. For normal
+       initial weights this is a half-normal distribution minus a threshold, whose relative variance
+       ``rv(f)`` is `relative_variance`.
+    2. Once ``t ≫ 1``, feature benefit and l1 balance: ``a = λ‖W‖₁`` and ``‖W‖ = 1``. Then
        ``m' = (1 + rv) ‖W‖₁²`` by the definition of rv, and summing the equation over the weights
        gives ``d(1/‖W‖₁)/dt = λ rv``.
 
-    The two together determine ``m'(t)``. With the threshold ``τ`` in standard deviations as the
-    parameter, ``f = 2Q(τ)``, they integrate to ``t = ∫₀^τ ds / (λ √(2m B(s)))``, ``B(s) = E
+    Together they determine ``m'(t)``. Parametrised by the threshold ``τ`` in standard deviations,
+    ``f = 2Q(τ)``, they integrate to ``t = ∫₀^τ ds / (λ √(2m B(s)))``, ``B(s) = E
     max(z-s, 0)²`` for a standard normal ``z``.
 
-    Assumes many remaining weights (fluctuations between start weights are ignored: within 5 % of
-    the mean of simulations wherever ``m' ≥ 300``), ``λ √m ≪ 1``, and no interference.
+    Assumes many remaining weights, ``λ √m ≪ 1`` and no interference. Fluctuations between initial
+    weights are ignored; the result is within 5 % of the mean of simulations where ``m' ≥ 300``.
 
     Parameters
     ----------
     t, n_hidden, l1
         As in `published_sparsification`.
     start_ratio
-        ``‖W‖₁/‖W‖`` at the start, if it is known; its expectation ``√(2m/π)`` otherwise.
+        Initial ``‖W‖₁/‖W‖`` if known; otherwise its expectation ``√(2m/π)`` is used.
 
     Returns
     -------
     Sparsification
-        Arrays of the shape of ``t``. One weight of 1 is left where less than one is predicted.
+        Arrays of the shape of ``t``. Where the prediction is less than one weight, one weight of
+        size 1 is returned.
     """
-    from scipy.integrate import cumulative_trapezoid  # slow, as scipy.stats is in statistics/
+    from scipy.integrate import cumulative_trapezoid  # slow to import
 
     times, m, strength = _flow(t, n_hidden, l1)
     threshold = np.linspace(0, -ndtri(0.5 / m), 4001)
     mills, beyond = _mills(threshold), _normal(threshold)
     spread = _excess_variance(threshold)
     support = 2 * m * mills * beyond
-    # Dividing by rv first: its zero at the start of the integral of d(1/‖W‖₁)/rv cancels.
+    # Dividing by rv first cancels its zero at the start of the integral of d(1/‖W‖₁)/rv.
     second = beyond * ((1 + threshold**2) * mills - threshold)
     inverse_norm = np.sqrt((1 + spread) / support)
     reached = cumulative_trapezoid(1 / (strength * np.sqrt(2 * m * second)), threshold, initial=0)
     if start_ratio is not None:
         ratio = _checks.real("sparsification: start_ratio", start_ratio, (">=", 1))
         early = inverse_norm[0] - 1 / ratio
-        # A start more even than a half-normal keeps all weights until it is as uneven.
+        # Weights less dispersed than a half-normal all remain until they are as dispersed.
         if early >= 0:
             reached = reached + early / (strength * spread[0])
         else:
@@ -289,11 +289,11 @@ def sparsification(
 
 
 def relative_variance(fraction: ArrayLike) -> np.float64 | NDArray[np.float64]:
-    """Variance over squared mean of the largest ``fraction`` of a half-normal minus its threshold.
+    """Relative variance of the largest ``fraction`` of a half-normal minus its threshold.
 
     With the threshold ``τ``, ``fraction = 2Q(τ)``, and Mills' ratio ``R = Q/φ`` at ``τ``, the
-    excess over ``τ`` has ``E x = (1 - τR)/R`` and ``E x² = ((1 + τ²)R - τ)/R``. From ``π/2 - 1``
-    (everything) towards 1 (the tail is exponential).
+    excess over ``τ`` has ``E x = (1 - τR)/R`` and ``E x² = ((1 + τ²)R - τ)/R``. The variance over
+    the squared mean rises from ``π/2 - 1`` (everything) towards 1 (an exponential tail).
 
     Parameters
     ----------
@@ -311,12 +311,13 @@ def relative_variance(fraction: ArrayLike) -> np.float64 | NDArray[np.float64]:
 
 
 def initial_maximum(n_hidden: ArrayLike) -> np.float64 | NDArray[np.float64]:
-    """Expected size of a feature's largest weight at the start, ``E max_k |w_k|``, ``w_k ~ N(0,
-    1/m)`` independently, ``k = 1 … m``.
+    """Expected size of a feature's largest initial weight, ``E max_k |w_k|``.
 
-    By integrating the tail, ``(1/√m) ∫₀^∞ 1 - (1 - 2Q(x))^m dx``, to about seven digits. Were it
-    always the largest weight that wins, this would be the mean of the diagonal of ``W_start
-    W_endᵀ``, up to the shrinkage of ``W_end``.
+    The weights ``w_k ~ N(0, 1/m)`` are independent, ``k = 1 … m``.
+
+    Computed by integrating the tail, ``(1/√m) ∫₀^∞ 1 - (1 - 2Q(x))^m dx``, to about seven digits.
+    If the largest weight always won, this would be the mean of the diagonal of ``W_start W_endᵀ``,
+    up to the shrinkage of ``W_end``.
 
     Parameters
     ----------
@@ -369,9 +370,9 @@ def gaussian_noise_loss(weights: ArrayLike, noise_std: float) -> np.float64 | ND
 
     The loss is ``Σ_ij E (ReLU(W_j·(W_i + ξ)) - δ_ij)²``, whose pre-activations are normal with mean
     ``c = W_i·W_j`` and standard deviation ``s = noise_std · ‖W_j‖``. With ``Φ`` and ``φ`` at
-    ``c/s``: ``E ReLU² = (c² + s²)Φ + csφ`` and, on the diagonal, ``E ReLU = cΦ + sφ``. A function
-    of the Gram matrix alone: rotating the hidden layer changes nothing, so Gaussian noise favours
-    no basis. Exact, whether the inputs of a step share the noise or not.
+    ``c/s``: ``E ReLU² = (c² + s²)Φ + csφ`` and, on the diagonal, ``E ReLU = cΦ + sφ``. It
+    depends on the Gram matrix only: rotating the hidden layer changes nothing, so Gaussian noise
+    favours no basis. Exact whether or not the inputs of a step share the noise.
 
     Parameters
     ----------
@@ -397,17 +398,17 @@ def gaussian_noise_loss(weights: ArrayLike, noise_std: float) -> np.float64 | ND
 def kurtosis_correction(
     weights: ArrayLike, noise_std: float, kurtosis: float
 ) -> np.float64 | NDArray[np.float64]:
-    """What excess kurtosis of the noise adds to `gaussian_noise_loss`, to leading order.
+    """Leading-order correction to `gaussian_noise_loss` for the excess kurtosis of the noise.
 
-    The Edgeworth term of the pre-activation ``W_j·ξ``, whose excess kurtosis is ``κ_j = κ
+    It is the Edgeworth term of the pre-activation ``W_j·ξ``, whose excess kurtosis is ``κ_j = κ
     ‖W_j‖₄⁴/‖W_j‖⁴``: ``(κ_j/24) s⁴ E g''''`` for the loss ``g`` as a function of a normal
-    pre-activation. With the symbols of `gaussian_noise_loss` that is ``-κ_j s c φ/12`` for each
-    pair (i, j) and, on the diagonal, further ``-κ_j s (c²/s² - 1) φ/12``. For a pair with ``c < 0``
-    negative kurtosis makes concentrated rows (a large ‖W_j‖₄) cheaper, positive kurtosis dearer:
-    this is what makes noise privilege the neurons' basis.
+    pre-activation. With the symbols of `gaussian_noise_loss` it is ``-κ_j s c φ/12`` for each
+    pair (i, j) and, on the diagonal, an additional ``-κ_j s (c²/s² - 1) φ/12``. For a pair with
+    ``c < 0``, negative kurtosis lowers the loss of concentrated rows (large ‖W_j‖₄) and positive
+    kurtosis raises it, which is how noise privileges the neuron basis.
 
-    Assumes that ``κ_j`` is small, which holds for rows that are spread over many neurons; for one
-    neuron and noise of two values the series does not even converge.
+    Assumes that ``κ_j`` is small, which holds for rows spread over many neurons. For a single
+    neuron and two-valued noise the series does not even converge.
 
     Parameters
     ----------
@@ -433,17 +434,19 @@ def kurtosis_correction(
 def one_hot_squared_norm(
     l1: ArrayLike = 0.0, noise_std: ArrayLike = 0.0, n_features: int = 1
 ) -> np.float64 | NDArray[np.float64]:
-    """``‖W_i‖²`` of a feature that has a neuron to itself, at the optimum under l1 and noise.
+    """``‖W_i‖²`` of a feature that does not share its neuron, at the optimum under l1 and noise.
 
-    With ``W_i = a f_k``, no other feature on neuron ``k`` and noise of standard deviation ``s`` the
-    expected loss is ``(a² - 1)² + a²s² + (n - 1) a²s²/2 + λa``: the feature's own output is noisy,
-    and for half of the noise so is that of every other input, where the ReLU lets it pass. Its
-    minimum is at the largest root of ``a³ - (1 - (n + 1)s²/4) a + λ/4 = 0``, by Viète's formula.
-    With l1 alone ``a(1 - a²) = λ/4``; with noise alone ``a² = 1 - (n + 1)s²/4``.
+    With ``W_i = a f_k``, no other feature on neuron ``k`` and noise of standard deviation ``s``,
+    the expected loss is ``(a² - 1)² + a²s² + (n - 1) a²s²/2 + λa``: the noise reaches the feature's
+    output for its own input and, when the ReLU lets it pass, that is half of the time, for every
+    other input. The minimum is at the largest root of ``a³ - (1 - (n + 1)s²/4) a + λ/4 = 0``,
+    computed by Viète's formula. With l1 alone ``a(1 - a²) = λ/4``; with noise alone
+    ``a² = 1 - (n + 1)s²/4``.
 
     Assumes symmetric noise that never closes the feature's own ReLU, ``|ξ| < a``: exact for
-    Rademacher noise, and up to exponentially small terms for Gaussian noise with ``s ≪ 1``. In a
-    benign pair the other feature's input opens no ReLU, which leaves ``n`` in place of ``n + 1``.
+    Rademacher noise, and accurate up to exponentially small terms for Gaussian noise with
+    ``s ≪ 1``. In a benign pair the other feature's input never opens the ReLU, so that ``n + 1``
+    becomes ``n``.
 
     Parameters
     ----------
@@ -452,12 +455,12 @@ def one_hot_squared_norm(
     noise_std
         Standard deviation of each component of the noise, >= 0.
     n_features
-        ``n``; only matters with noise.
+        ``n``; matters only with noise.
 
     Returns
     -------
     float64 scalar or array
-        nan where there is no such optimum, because l1 or noise pull every weight to 0.
+        nan where there is no such optimum because l1 or noise shrinks every weight to 0.
     """
     n = _checks.integer("one_hot_squared_norm: n_features", n_features, (">=", 1))
     strengths = []
@@ -506,13 +509,13 @@ def _flow(t: ArrayLike, n_hidden: int, l1: float) -> tuple[NDArray[np.float64], 
 
 
 def _mills(threshold: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mills' ratio Q/φ, without the underflow of its parts."""
+    """Mills' ratio Q/φ, computed without underflow."""
     result: NDArray[np.float64] = math.sqrt(math.pi / 2) * erfcx(threshold / math.sqrt(2))
     return result
 
 
 def _excess_variance(threshold: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Variance over squared mean of ``z - threshold`` for a normal ``z`` above the threshold."""
+    """Relative variance of ``z - threshold`` for a normal ``z`` above the threshold."""
     mills = _mills(threshold)
     second = (1 + threshold**2) * mills - threshold
     result: NDArray[np.float64] = mills * second / (1 - threshold * mills) ** 2 - 1
@@ -528,7 +531,7 @@ def _normal(x: NDArray[np.float64]) -> NDArray[np.float64]:
 def _noisy(
     where: str, weights: ArrayLike, noise_std: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Gram matrix, standard deviation of each output's noise and ‖W_j‖₄⁴/‖W_j‖⁴, (…, 1, n)."""
+    """Gram matrix, standard deviation of each output's noise, and ‖W_j‖₄⁴/‖W_j‖⁴ (…, 1, n)."""
     w = _checks.array(f"{where}: weights", weights, np.float64, (2, 3))
     sigma = _checks.real(f"{where}: noise_std", noise_std, (">", 0))
     square = np.sum(w**2, axis=-1)

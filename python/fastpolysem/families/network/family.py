@@ -116,7 +116,7 @@ class Network:
     def check(self, config: NetworkConfig, options: Options, seeds: int) -> Mapping[str, int]:
         kernel = options.kernel
         if reason := core.network_kernel_refusal(core_settings(config), kernel):
-            raise ValueError(f"train: kernel {kernel!r} cannot serve this config: {reason}")
+            raise ValueError(f"train: kernel {kernel!r} does not support this config: {reason}")
         if options.noise_sequence is not None:
             raise ValueError(
                 "train: noise_sequence must be None for a network; loss_and_gradient takes the "
