@@ -292,7 +292,7 @@ def test_the_report_speaks_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     study = collected(path="study", metadata={"series": "<A>"})
     page = report.page(study)
-    for text in ("winning rows of a model: rows that win a column", "largest entry", "r(1 - (1 -"):
+    for text in ("winning rows: rows that win", "largest entry", "r(1 - (1 -"):
         assert text in page
     assert "occupancy r(1 - (1 - 1/r)^c)." in page
     assert "&lt;A&gt;" in page

@@ -103,7 +103,7 @@ def test_pages_of_studies_with_little_in_them() -> None:
         report.page(fp.Study())
     page = Page(report.page(study([-1, -1])))
     assert "svg" not in page.tags
-    assert "No seed has a count" in page.text
+    assert "There is no count to report" in page.text
     assert Page(report.page(study([5]))).tags.count("svg") == 2
 
 

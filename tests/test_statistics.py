@@ -536,7 +536,7 @@ def test_settings_that_do_not_vary_cannot_be_compared() -> None:
             "power_law: standard_error must be 3 positive numbers",
         ),
         (lambda: statistics.compare([1], [1, 2]), "first and second must hold two or more"),
-        (lambda: statistics.compare([1, 2, 3], [1, 2], paired=True), "must be as long"),
+        (lambda: statistics.compare([1, 2, 3], [1, 2], paired=True), "must have equal lengths"),
     ],
 )
 def test_bad_input_is_named(call: object, message: str) -> None:

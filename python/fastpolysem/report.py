@@ -1,7 +1,7 @@
-"""A study as one page of HTML that needs nothing beside it.
+"""A self-contained HTML report of a study.
 
-Figures are part of the page as SVG. It says what was trained, what came out, with which versions,
-and which commands train it again.
+It contains the settings, the results, figures as SVG, the provenance of the data, and the commands
+that reproduce them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["commands", "page", "write"]
 
 _MOST_DISTRIBUTIONS = 12
 _FACTS = ("version", "isa", "kernel", "host")
-"""Columns of the rows that say where they come from, of which a page lists the values."""
+"""Columns of the rows that describe their provenance; the report lists their values."""
 
 
 def write(study: Study, path: str | os.PathLike[str], *, title: str | None = None) -> Path:
@@ -44,11 +44,11 @@ def write(study: Study, path: str | os.PathLike[str], *, title: str | None = Non
     Parameters
     ----------
     study
-        With at least one configuration.
+        A study with at least one configuration.
     path
-        File to write; replaced as a whole if it exists.
+        File to write; an existing file is replaced.
     title
-        As for `page`.
+        As in `page`.
 
     Returns
     -------
@@ -62,24 +62,24 @@ def write(study: Study, path: str | os.PathLike[str], *, title: str | None = Non
 
 
 def page(study: Study, *, title: str | None = None) -> str:
-    """The page: equal studies give equal text, except for how long they took and where.
+    """The report as HTML; equal studies give equal text, except for run times and machines.
 
     Parameters
     ----------
     study
-        With at least one configuration.
+        A study with at least one configuration.
     title
-        What the page is about; the name of the study's folder if not given.
+        Title of the page; by default the name of the study's folder.
 
     Returns
     -------
     str
-        HTML, without any reference to another file or host.
+        HTML without references to other files or hosts.
 
     Raises
     ------
     ValueError
-        For a study without configurations.
+        If the study has no configurations.
     """
     if not study.configs:
         raise ValueError("report.page: study must hold a configuration, got none")
@@ -101,21 +101,21 @@ def page(study: Study, *, title: str | None = None) -> str:
 
 
 def commands(study: Study, path: str = "again") -> list[str]:
-    """Commands for a shell that train the study's seeds again.
+    """Shell commands that reproduce the study.
 
     Parameters
     ----------
     study
-        Configurations with the seeds 0 … S-1, of a family and inputs that the command line knows.
+        The study.
     path
-        Folder for what they train.
+        Folder for the reproduced study.
 
     Returns
     -------
     list of str
-        One for all configurations, if they are all combinations of some values; else one each.
-        Empty if the command line cannot say it: other seeds, a fixed batch as inputs, or another
-        family of models than the autoencoder.
+        One command if the configurations are all combinations of some values; otherwise one per
+        configuration. Empty if the command line cannot express the study: seeds other than
+        0 … S-1, a fixed batch as inputs, or a family of models other than the autoencoder.
     """
     wanted: dict[int, list[AnyConfig]] = {}
     rows = study.seeds()
@@ -137,7 +137,7 @@ def commands(study: Study, path: str = "again") -> list[str]:
 
 
 def _part(study: Study, family: Any, of_several: bool) -> dict[str, Any]:
-    """What the page says of one family's configurations."""
+    """The part of the report about one family's configurations."""
     summary = study.summary(family.primary)
     references = _references(study, family)
     column = _columns(study)[family.primary]
@@ -178,7 +178,7 @@ def _part(study: Study, family: Any, of_several: bool) -> dict[str, Any]:
 
 
 def _probed(study: Study) -> list[dict[str, str]]:
-    """For each column of a probe what it is, and a table of its means."""
+    """For each column of a probe, its description and a table of its means."""
     kept = ["seeds", "diverged", "mean", "ci_low", "ci_high"]
     sections = []
     for name, column in study._probed_columns().items():
@@ -196,7 +196,7 @@ def _columns(study: Study) -> dict[str, families.Column]:
 def _in_words(summary: pd.DataFrame, references: list[str], family: Any, noun: str) -> str:
     means = summary["mean"].dropna()
     if not len(means):
-        return f"No seed has a {noun}: all diverged, or none are there yet."
+        return f"There is no {noun} to report: all seeds diverged, or none have been trained yet."
     if references:
         heading = family.headings.get(references[0], "")
         law = f"the {references[0].replace('_', ' ')} {heading}".strip()
@@ -205,18 +205,18 @@ def _in_words(summary: pd.DataFrame, references: list[str], family: Any, noun: s
 
 
 def _ends(values: pd.Series[float]) -> str:
-    """The least and the largest, or the only one."""
+    """The smallest and the largest value, or the only one."""
     return " to ".join(dict.fromkeys((f"{values.min():.3g}", f"{values.max():.3g}")))
 
 
 def _references(study: Study, family: Any) -> list[str]:
-    """Names of what the means are compared with; ratios are taken to the first."""
+    """Names of the references for means; ratios refer to the first."""
     each = [family.references(config).get(family.primary, {}) for config in study.configs]
     return list(dict.fromkeys(name for names in each for name in names))
 
 
 def _distributions(study: Study, prefix: str) -> tuple[list[str], int]:
-    """Figures of the first configurations, and how many there are more."""
+    """Figures of the first configurations, and the number of remaining ones."""
     figures = []
     configs = [one for one in study.configs if len(study.values(one)) > 1]
     for config in configs[:_MOST_DISTRIBUTIONS]:
@@ -240,7 +240,7 @@ def _origin(study: Study) -> dict[str, str]:
         if name in rows and len(rows)
     }
     facts["numerics version"] = _numerics(study)
-    facts["time of all seeds, on one core each"] = _time(float(rows["seconds"].sum()))
+    facts["total core time"] = _time(float(rows["seconds"].sum()))
     return facts
 
 
@@ -273,7 +273,7 @@ def _again(study: Study) -> str:
 
 
 def _glossary(study: Study, family: Any, references: list[str]) -> dict[str, str]:
-    """What each column of the summary means."""
+    """The meaning of each column of the summary."""
     columns = _columns(study)
 
     def heading(name: str) -> str:
@@ -281,26 +281,26 @@ def _glossary(study: Study, family: Any, references: list[str]) -> dict[str, str
 
     found = {heading(name): family.glossary[name] for name in family.sizes}
     found["seeds, diverged"] = (
-        "models trained, and how many of them ended without finite weights; everything else is "
-        "about the others"
+        "number of trained models, and how many of them ended with non-finite weights or loss; all "
+        "other columns refer to the rest"
     )
     primary = columns[family.primary]
-    found["mean"] = f"{primary.title} of a model: {primary.doc}"
+    found["mean"] = f"mean over models of {primary.title}: {primary.doc}"
     found |= {heading(name): family.glossary[name] for name in references}
     if references:
-        found["ratio"] = f"the mean over {heading(references[0])}"
+        found["ratio"] = f"the mean divided by {heading(references[0])}"
     return found | {name: columns[name].doc for name in family.beside if name in columns}
 
 
 def _varying(study: Study, config: AnyConfig) -> dict[str, Any]:
-    """Settings of a configuration that are not the same in all."""
+    """Settings of a configuration that differ between configurations."""
     settings = family_of(config).settings(config)
     differing = _differing(study.configs, all_fields=True)
     return {name: settings[name] for name, values in differing.items() if len(values) > 1}
 
 
 def _differing(configs: Sequence[AnyConfig], all_fields: bool = False) -> dict[str, list[Any]]:
-    """Values of settings in the order they occur, of those that are not at their default only."""
+    """Values of settings in order of occurrence, only of those that differ from their default."""
     family = family_of(configs[0])
     settings = [family.settings(config) for config in configs]
     defaults = _defaults(type(configs[0]))
@@ -314,7 +314,7 @@ def _differing(configs: Sequence[AnyConfig], all_fields: bool = False) -> dict[s
 
 
 def _defaults(config_type: type) -> dict[str, Any]:
-    """Default values of a class of configurations, as far as it is a dataclass and has them."""
+    """Default values of a class of configurations, if it is a dataclass with defaults."""
     found = {}
     for field in dataclasses.fields(config_type) if dataclasses.is_dataclass(config_type) else ():
         if field.default is not dataclasses.MISSING:
@@ -332,7 +332,7 @@ def _are_all_combinations(configs: Sequence[AnyConfig]) -> bool:
 
 
 def _word(value: Any) -> str:
-    """A value of a field as the command line reads it."""
+    """A value of a field in the syntax of the command line."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
@@ -353,14 +353,14 @@ def _axes(size: tuple[float, float] = (5.2, 3.9)) -> Axes:
 
 
 def _figure(ax: Axes, description: str) -> str:
-    """The figure of the axes as part of a page that holds others too."""
+    """The figure of the axes as SVG to be embedded in a page with other figures."""
     file = io.StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with matplotlib.rc_context({"svg.hashsalt": description, "svg.fonttype": "path"}):
         ax.figure.canvas.figure.savefig(file, format="svg", metadata=metadata)
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
-    # Names hold for a page, not for a figure.
+    # Identifiers are global to a page, not to a figure.
     prefix = re.sub(r"\W+", "-", description)
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
     svg = re.sub(r'(url\(#|href="#)', rf"\1{prefix}-", svg)

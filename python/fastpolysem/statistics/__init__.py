@@ -1,10 +1,10 @@
-"""Intervals, tests and fits for counts: no mean is handed out without its interval.
+"""Intervals, tests and fits for counts; every mean comes with its confidence interval.
 
-Whatever takes ``values`` takes one number per seed; seeds are independent of each other. Values of
-diverged seeds are to be left out first: missing values are refused rather than skipped.
+An argument ``values`` holds one number per seed; seeds are independent. Remove the values of
+diverged seeds first: missing values are refused rather than skipped.
 
-A p-value is never 0: one too small for a floating-point number is given as the smallest of them,
-2.2e-308, an upper bound.
+A p-value is never 0. If it is too small for a floating-point number, the smallest one, 2.2e-308, is
+returned as an upper bound.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # A family's law stands on what is here, so it is only named here, not imported.
+    # The family's module imports this one, so it is imported on first use only.
     if name != "dispersion":
         raise AttributeError(f"module {__name__!r} has no {name!r}{_checks.nearest(name, __all__)}")
     from fastpolysem.families.autoencoder.dispersion import dispersion

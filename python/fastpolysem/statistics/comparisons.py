@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special  # scipy.stats takes a second to import: only where it is needed
+from scipy import special  # scipy.stats takes a second to import
 
 from fastpolysem import _checks
 from fastpolysem.statistics.dispersions import possible
@@ -22,18 +22,18 @@ from fastpolysem.statistics.estimates import (
 
 @dataclass(frozen=True)
 class Comparison:
-    """Difference of two settings.
+    """Difference between two settings.
 
     Attributes
     ----------
     difference
-        Mean of the first minus mean of the second, with its interval.
+        Mean of the first minus mean of the second, with its confidence interval.
     p_value
-        Two-sided, of no difference. Where nothing varies it is that of a permutation test; nan if
-        nothing differs either.
+        Two-sided p-value of no difference. If no value varies, it is that of a permutation test;
+        nan if in addition there is no difference.
     effect_size
-        Cohen's d: the difference in units of the pooled standard deviation; for paired values in
-        units of the standard deviation of the differences. nan if nothing varies.
+        Cohen's d: the difference in units of the pooled standard deviation or, for paired values,
+        of the standard deviation of the differences. nan if no value varies.
     test
         "welch" or "paired".
     """
@@ -52,29 +52,29 @@ def compare(
     seeds: tuple[ArrayLike, ArrayLike] | None = None,
     confidence: float = 0.95,
 ) -> Comparison:
-    """Compare the means of two settings by Welch's t test, or seed by seed.
+    """Compare the means of two settings, by Welch's t test or pairwise by seed.
 
-    Settings of one shape (n, m) start from the same weights at the same seed: pair them to take the
-    variation between seeds out.
+    Settings with the same shape (n, m) start from the same weights at the same seed. Pair them to
+    remove the variation between seeds.
 
     Parameters
     ----------
     first, second
-        Shapes (S,) and (T,), at least two numbers each; ``S = T`` if paired by place.
+        Shapes (S,) and (T,), at least two numbers each; ``S = T`` if paired by position.
     paired
-        Whether values at the same place belong together. Diverged seeds that were left out of
-        either move the others: give ``seeds`` then.
+        Whether values at the same position belong together. If diverged seeds were removed from
+        either, positions no longer match: pass ``seeds`` instead.
     seeds
-        The seeds of both, shapes (S,) and (T,), none twice. Values of the same seed are paired,
-        whatever their order; seeds that only one of the two has are left out.
+        The seeds of both, shapes (S,) and (T,), without duplicates. Values of the same seed are
+        paired, in any order; seeds present in only one of the two are ignored.
     confidence
-        Coverage of the interval of the difference.
+        Coverage of the confidence interval of the difference.
 
     Returns
     -------
     Comparison
-        If neither (or, paired, no difference) varies, the interval is made of those that `mean`
-        gives for values without any spread.
+        If no value (or, when paired, no difference) varies, the interval is derived from those that
+        `mean` returns for values without spread.
     """
     a, b = checked_values("compare: first", first), checked_values("compare: second", second)
     level = checked_confidence(confidence)
@@ -86,7 +86,8 @@ def compare(
         raise ValueError(f"compare: first and second must hold {held}, got {a.size} and {b.size}")
     if paired and a.size != b.size:
         raise ValueError(
-            f"compare: first and second must be as long to be paired, got {a.size} and {b.size}"
+            f"compare: first and second must have equal lengths to be paired, "
+            f"got {a.size} and {b.size}"
         )
     test = "paired" if paired else "welch"
     gap = float(a.mean() - b.mean())
@@ -113,7 +114,7 @@ def compare(
 def _matched(
     a: NDArray[np.float64], b: NDArray[np.float64], seeds: tuple[ArrayLike, ArrayLike]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The values of seeds that both have, by ascending seed."""
+    """The values of the seeds present in both, by ascending seed."""
     try:
         one, other = (np.asarray(each) for each in seeds)
     except (TypeError, ValueError):
@@ -134,16 +135,17 @@ def _without_variation(
     """Compare values when every value of a setting, or every paired difference, is the same."""
     if paired:
         difference = without_spread(a.size, float(a[0] - b[0]), level, -math.inf, math.inf)
-        chance = 2.0 ** (1 - a.size)  # of all differences having one sign
+        chance = 2.0 ** (1 - a.size)  # of all differences having the same sign
     else:
         one, other = (without_spread(c.size, float(c[0]), level, *least_value(c)) for c in (a, b))
         gap = one.value - other.value
-        # Zou & Donner (Statist. Med. 27, 1693, 2008): a difference from two intervals.
+        # Zou & Donner (Statist. Med. 27, 1693, 2008): interval of a difference from two intervals.
         down = math.hypot(one.value - one.low, other.high - other.value)
         up = math.hypot(one.high - one.value, other.value - other.low)
         difference = Estimate(gap, gap - down, gap + up)
         total = a.size + b.size
-        # All ways to sort the values into two such samples; of one size, two are as extreme.
+        # All divisions of the values into two such samples; with equal sizes, two divisions are
+        # this extreme.
         ways = special.gammaln(total + 1) - special.gammaln([a.size + 1, b.size + 1]).sum()
         chance = math.exp(-ways) * (2 if a.size == b.size else 1)
     p_value = possible(chance) if difference.value else math.nan

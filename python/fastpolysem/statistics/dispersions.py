@@ -1,4 +1,4 @@
-"""Dispersion of counts, against Poisson's and against a null model's."""
+"""Dispersion of counts, compared with a Poisson distribution and with a null model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special  # scipy.stats takes a second to import: only where it is needed
+from scipy import special  # scipy.stats takes a second to import
 
 from fastpolysem import _checks
 from fastpolysem.statistics.estimates import (
@@ -22,19 +22,19 @@ from fastpolysem.statistics.estimates import (
 
 @dataclass(frozen=True)
 class Dispersion:
-    """Variance over mean of counts, against what Poisson counts and the null model would show.
+    """Variance-to-mean ratio of counts, compared with Poisson counts and with the null model.
 
     Attributes
     ----------
     index
-        Variance over mean with its bootstrap interval; nan if every count is 0.
+        Variance-to-mean ratio with its bootstrap interval; nan if every count is 0.
     poisson_p
-        Two-sided p-value of an index of 1, Poisson's. If all counts are the same, the chance that
-        Poisson's are.
+        Two-sided p-value of index 1, that of Poisson counts. If all counts are equal, the
+        probability of this for Poisson counts.
     null_index
-        Index of the null model, nan without one.
+        Index of the null model; nan without one.
     null_p
-        The same for the null model's index, nan without one.
+        Two-sided p-value of the null model's index; nan without one.
     """
 
     index: Estimate
@@ -46,23 +46,22 @@ class Dispersion:
 def dispersion_test(
     counts: ArrayLike, probabilities: ArrayLike | None = None, *, confidence: float = 0.95
 ) -> Dispersion:
-    """Dispersion index (variance over mean) of counts, tested against Poisson and against a null
-    model.
+    """Test the dispersion index (variance over mean) of counts against Poisson and a null model.
 
-    Both tests compare ``d · index / index₀`` with the chi-square distribution of ``d`` degrees of
-    freedom, ``d`` chosen so that the variance of the index is that of the reference (delta method,
-    from its first four central moments). For Poisson this is the classical dispersion test: ``d = S
-    - 1``.
+    Both tests compare ``d · index / index₀`` with the chi-square distribution with ``d`` degrees of
+    freedom, where ``d`` is chosen to match the variance of the index under the reference (delta
+    method, from its first four central moments). For Poisson counts this is the classical
+    dispersion test with ``d = S - 1``.
 
     Parameters
     ----------
     counts
         Shape (S,), at least two counts.
     probabilities
-        Shape (K,): those of the counts 0 to K - 1 under the null model, with sum 1; None for no
-        null model.
+        Shape (K,), probabilities of the counts 0 to K - 1 under the null model, with sum 1; None
+        for no null model.
     confidence
-        Coverage of the interval of the index.
+        Coverage of the confidence interval of the index.
 
     Returns
     -------
@@ -93,7 +92,7 @@ def dispersion_test(
     poisson_p = _dispersion_p(
         index.value, size, average, average, average, average + 3 * average**2
     )
-    if index.value == 0:  # given their sum, Poisson counts are multinomial
+    if index.value == 0:  # conditional on their sum, Poisson counts are multinomial
         total = size * average
         logarithm = special.gammaln(total + 1) - size * special.gammaln(average + 1)
         poisson_p = possible(math.exp(logarithm - total * math.log(size)))
@@ -105,12 +104,12 @@ def _probabilities(given: ArrayLike) -> NDArray[np.float64]:
     label = "dispersion_test: probabilities"
     values: NDArray[np.float64] = _checks.array(label, given, np.float64, (1,))
     if (values < 0).any() or abs(values.sum() - 1) > 1e-6:
-        raise _checks.refused(label, "numbers >= 0 of sum 1", given)
+        raise _checks.refused(label, "numbers >= 0 with sum 1", given)
     return values
 
 
 def _index(values: NDArray[np.float64], axis: int = -1) -> Any:
-    # A resample without a single count has no index; 1 is where it tends to for rare counts.
+    # A resample of zeros has no index; 1 is its limit for rare counts.
     center = values.mean(axis=axis)
     variance = values.var(axis=axis, ddof=1)
     return np.divide(variance, center, out=np.ones_like(center), where=center > 0)
@@ -119,7 +118,7 @@ def _index(values: NDArray[np.float64], axis: int = -1) -> Any:
 def _dispersion_p(
     index: float, size: int, mean: float, second: float, third: float, fourth: float
 ) -> float:
-    """P-value of an index of ``size`` counts with this mean and these central moments."""
+    """P-value of an index of ``size`` counts, given the mean and central moments of one count."""
     if math.isnan(index):
         return math.nan
     expected = second / mean
@@ -134,5 +133,5 @@ def _dispersion_p(
 
 
 def possible(p: float) -> float:
-    """A p-value within (0, 1], also if it was too small for a floating-point number."""
+    """A p-value within (0, 1], even if it underflowed."""
     return float(min(1.0, max(p, np.finfo(np.float64).tiny)))

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special  # scipy.stats takes a second to import: only where it is needed
+from scipy import special  # scipy.stats takes a second to import
 
 from fastpolysem import _checks
 
@@ -25,19 +25,19 @@ class Estimate(NamedTuple):
         return (self.high - self.low) / 2
 
     def scaled(self, factor: float) -> Estimate:
-        """The estimate of ``factor`` times the quantity, for a positive factor known exactly."""
+        """The estimate multiplied by an exact positive factor."""
         return Estimate(self.value * factor, self.low * factor, self.high * factor)
 
 
 UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 
 Bounds = tuple[float | None, float | None]
-"""What a value can lie between; None where it is not bounded."""
+"""Lower and upper bound of a value; None for no bound."""
 
 SKEWNESS_PRIOR = 24
-"""Seeds at which a sample's own skewness weighs as much as the one that its bounds suggest.
+"""Number of seeds at which a sample's own skewness has the same weight as the prior one.
 
-Its error, √(6/S), is 0.5 there: as much as counts of mean 4 are skewed.
+Its standard error √(6/S) is then 0.5, equal to the skewness of Poisson counts with mean 4.
 """
 
 
@@ -50,14 +50,15 @@ def mean(
 ) -> Estimate:
     """Mean of independent values with a confidence interval.
 
-    The default corrects Student's interval for skewness. The sum of ``S`` values is taken for a
-    shifted and scaled Poisson count with the same first three cumulants, ``a + b N`` with ``b = κ₃
-    / κ₂`` and ``E N = λ = S κ₂ / b²``, and N has the interval of Jeffreys, between quantiles of the
-    gamma distribution of shape ``λ + 1/2``. For Poisson counts ``b = 1`` and ``a = 0``; for large
-    ``λ`` it is Johnson's corrected t interval (J. Am. Stat. Assoc. 73, 536, 1978), and without
-    skewness Student's. Since few values tell little about their skewness, ``b`` is the mean of
-    the sample's (weight ``S``) and of the one of a variance that vanishes at the bounds (weight
-    24): ``κ₂ / (mean - low) - κ₂ / (high - mean)``, which is 1 for Poisson counts.
+    The default corrects Student's interval for skewness. The sum of ``S`` values is modelled as a
+    shifted and scaled Poisson count with the same first three cumulants, ``a + b N`` with
+    ``b = κ₃ / κ₂`` and ``E N = λ = S κ₂ / b²``. N has the Jeffreys interval, between quantiles of
+    the gamma distribution of shape ``λ + 1/2``. For Poisson counts ``b = 1`` and ``a = 0``; for
+    large ``λ`` the result is Johnson's corrected t interval (J. Am. Stat. Assoc. 73, 536, 1978),
+    and without skewness Student's. As a small sample says little about its skewness, ``b`` is a
+    weighted mean of the sample's value (weight ``S``) and the value for a variance that vanishes
+    at the bounds (weight 24), ``κ₂ / (mean - low) - κ₂ / (high - mean)``, which is 1 for Poisson
+    counts.
 
     Parameters
     ----------
@@ -66,28 +67,28 @@ def mean(
     confidence
         Coverage of the interval, between 0 and 1.
     method
-        "corrected", as above; "t": Student's interval; "bootstrap": 9999 resamples from a fixed
-        random stream, bias corrected and accelerated for 10 to 2000 values, else plain percentiles.
+        "corrected": as above; "t": Student's interval; "bootstrap": 9999 resamples from a fixed
+        random stream, bias-corrected and accelerated for 10 to 2000 values, otherwise percentiles.
     bounds
-        Lowest and highest possible value, None for neither. The interval stays between them.
-        Whole numbers >= 0 are taken for counts, with ``(0, None)``, unless bounds are given.
+        Smallest and largest possible value; None for no bound. The interval stays between them.
+        Unless bounds are given, whole numbers >= 0 are treated as counts, with ``(0, None)``.
 
     Returns
     -------
     Estimate
-        All nan without values; interval nan with a single value that is not a count. Where no
-        method can tell a spread because all values are the same whole number, the interval is
-        what so many seeds may have missed: deviations by 1 in up to ``-log(0.025) / S`` of them
-        (for 95 %; exact for Poisson counts that are all 0). Fewer than eight equal counts above 0
-        may vary as Poisson's do, whose exact interval they get. Real values that are all the same
-        have an interval of no length, or with two bounds one of a share ``1 - 0.025^(1/S)`` of
+        All nan without values; the interval is nan for a single value that is not a count. If all
+        values are the same whole number, the sample shows no spread, and the interval covers what
+        a sample of this size could have missed: deviations by 1 in up to ``-log(0.025) / S`` of the
+        seeds (for 95 %; exact for Poisson counts that are all 0). Fewer than eight equal counts
+        above 0 are given the exact Poisson interval. If all values are the same real number, the
+        interval has zero length or, with two bounds, allows for a share ``1 - 0.025^(1/S)`` of
         values at either bound.
 
     Notes
     -----
-    The documentation's page on intervals tabulates the coverage by simulation. With fewer than
-    about five expected events in all seeds together it is higher than ``confidence``. Overdispersed
-    counts with few clusters of events are covered less often: so few do not tell their sizes.
+    The documentation's page on intervals tabulates the simulated coverage. With fewer than about
+    five expected events in all seeds together it exceeds ``confidence``. For overdispersed counts
+    with few clusters of events it is lower, because few clusters say little about their sizes.
     """
     _checks.choice("mean: method", method, ("corrected", "t", "bootstrap"))
     data = checked_values("mean: values", values)
@@ -118,7 +119,7 @@ def mean_from_moments(
     confidence: float = 0.95,
     bounds: Bounds | None = None,
 ) -> Estimate:
-    """What `mean` gives by default, from moments of the values.
+    """The default result of `mean`, computed from moments of the values.
 
     Parameters
     ----------
@@ -127,10 +128,10 @@ def mean_from_moments(
     mean, variance
         Their mean and unbiased variance.
     third
-        Mean cube of the distances from the mean. None: the skewness is the one that the bounds
-        suggest, which is only approximately what `mean` gives.
+        Third central moment. If None, the skewness is the one that the bounds suggest, which only
+        approximates `mean`.
     confidence, bounds
-        As in `mean`, but nothing is taken for counts unless the bounds say so.
+        As in `mean`, but values are treated as counts only if the bounds say so.
     """
     level = checked_confidence(confidence)
     low, high = _bounds("mean_from_moments: bounds", bounds)
@@ -142,32 +143,32 @@ def mean_from_moments(
 def _corrected(
     n: int, mean: float, variance: float, third: float | None, level: float, low: float, high: float
 ) -> Estimate:
-    most = (mean - low) * (high - mean)  # of n values of this mean, their biased variance
+    most = (mean - low) * (high - mean)  # the largest biased variance of values with this mean
     free = 1 - variance * (n - 1) / n / most if most < math.inf else 1.0
-    if free < 1e-9:  # all at one bound or the other: a binomial count
+    if free < 1e-9:  # all values are at the bounds: a binomial count
         return _wilson(n, mean, level, low, high)
     suggested = variance / (mean - low) - variance / (high - mean)
     weight = 0.0 if third is None or n < 3 else n / (n + SKEWNESS_PRIOR)
     slope = (1 - weight) * suggested
     if weight and third is not None:
         slope += weight * third * n**2 / ((n - 1) * (n - 2)) / variance  # unbiased third cumulant
-    # The closer the variance is to what the bounds allow, the less of it is unknown.
+    # The closer the variance is to the largest that the bounds allow, the less is unknown.
     return _within(_shifted(n, mean, variance, slope, (n - 1) / free, level), low, high)
 
 
 def _shifted(
     n: int, mean: float, variance: float, slope: float, freedom: float, level: float
 ) -> Estimate:
-    """The interval of a shifted and scaled Poisson count, ``slope`` being ``κ₃ / κ₂``."""
+    """The interval of a shifted and scaled Poisson count, where ``slope`` is ``κ₃ / κ₂``."""
     t = t_quantile((1 + level) / 2, freedom)
     expected = n * variance / slope**2 if slope else math.inf
-    if expected > 1e5:  # the same to a share 1e-5 of the half-width, and without cancellation
+    if expected > 1e5:  # equal to within 1e-5 of the half-width, without cancellation
         center = mean + slope * (2 * t**2 + 1) / (6 * n)
         half = t * math.sqrt(variance / n)
         return Estimate(mean, min(mean, center - half), max(mean, center + half))
     tail = float(special.ndtr(-t))
     least = float(special.gammaincinv(expected + 0.5, tail))
-    if expected < 10:  # as Brown, Cai & DasGupta (Statist. Sci. 16, 101, 2001) do for one event
+    if expected < 10:  # as in Brown, Cai & DasGupta (Statist. Sci. 16, 101, 2001) for one event
         least = min(least, float(special.gammaincinv(expected, 2 * tail)))
     most = float(special.gammainccinv(expected + 0.5, tail))
     distances = min(0.0, least - expected), max(0.0, most - expected)
@@ -184,7 +185,7 @@ def _wilson(n: int, mean: float, level: float, low: float, high: float) -> Estim
 
 
 def without_spread(n: int, value: float, level: float, low: float, high: float) -> Estimate:
-    """The interval of ``n`` values that are all the same."""
+    """The interval of ``n`` equal values."""
     if n < 1:
         return UNKNOWN
     tail = (1 - level) / 2
@@ -231,7 +232,7 @@ def proportion(
     confidence: float = 0.95,
     method: Literal["wilson", "exact"] = "wilson",
 ) -> Estimate:
-    """Proportion of successes with Wilson's score interval or the exact one of Clopper and Pearson.
+    """Proportion of successes with Wilson's score interval or the exact Clopper-Pearson interval.
 
     Parameters
     ----------
@@ -240,7 +241,7 @@ def proportion(
     confidence
         Coverage of the interval, between 0 and 1.
     method
-        "wilson" (close to its coverage) or "exact" (never below it).
+        "wilson" (coverage close to ``confidence``) or "exact" (coverage never below it).
 
     Returns
     -------
@@ -256,7 +257,7 @@ def proportion(
 
 
 def least_value(values: NDArray[np.float64]) -> tuple[float, float]:
-    """The bounds of `mean` for values of which none are given: counts are not negative."""
+    """The default bounds of `mean`: counts are not negative."""
     count = bool((values >= 0).all() and (values == np.floor(values)).all())
     return (0.0 if count else -math.inf), math.inf
 
@@ -268,7 +269,7 @@ def bootstrap(data: NDArray[np.float64], statistic: Any, level: float) -> Estima
         (data,),
         statistic,
         confidence_level=level,
-        # Acceleration cannot be had from a few values; for many it costs S² and changes nothing.
+        # Few values cannot determine acceleration; for many it costs S² and changes nothing.
         method="BCa" if 10 <= data.size <= 2000 else "percentile",
         batch=max(1, 4_000_000 // data.size),
         rng=np.random.default_rng(0),

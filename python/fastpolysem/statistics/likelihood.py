@@ -8,43 +8,46 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special  # scipy.stats takes a second to import: only where it is needed
+from scipy import special  # scipy.stats takes a second to import
 
 from fastpolysem import _checks
 from fastpolysem.statistics.estimates import checked_values
 
 
 class Fit(NamedTuple):
-    """The hypotheses that explain data nearly as well as the best one does.
+    """The hypotheses that explain the data nearly as well as the best one: a likelihood interval.
 
-    A likelihood interval: no statement about repetitions, but one about these data.
+    It is a statement about these data, not about repetitions.
     """
 
     low: float
-    """The least of them."""
+    """The smallest of them."""
     best: float
-    """The one of the largest likelihood."""
+    """The one with maximum likelihood."""
     high: float
-    """The greatest of them."""
+    """The largest of them."""
 
 
 LIKELIHOOD_FACTOR = math.exp(special.chdtri(1, 0.05) / 2)
-"""6.83: by Wilks' theorem the true hypothesis is that much less likely than the best one, or more,
-for 5 % of large samples."""
+"""6.83: by Wilks' theorem, in 5 % of large samples the true hypothesis is less likely than the best
+one by at least this factor."""
 
 
 def fit_proportion(
     successes: int, trials: int, *, max_likelihood_factor: float = LIKELIHOOD_FACTOR
 ) -> Fit:
-    """Proportions of successes that make the data at most so many times less likely than the best.
+    """Proportions that make the data at most ``max_likelihood_factor`` times less likely.
+
+    "Less likely" refers to the best proportion.
 
     Parameters
     ----------
     successes, trials
         Whole numbers, ``0 <= successes <= trials`` and ``trials >= 1``.
     max_likelihood_factor
-        > 1. The default makes about 95 % intervals (Wilks 1938); for small samples they cover less
-        or more often, `proportion` does better. 1000 is usual for "anything else is implausible".
+        > 1. The default gives approximate 95 % intervals (Wilks 1938); for small samples, the
+        coverage of `proportion` is more accurate. 1000 is the usual choice for "anything else is
+        implausible".
 
     Returns
     -------
@@ -61,10 +64,11 @@ def fit_proportion(
 
 
 def fit_poisson(counts: ArrayLike, *, max_likelihood_factor: float = LIKELIHOOD_FACTOR) -> Fit:
-    """Means of Poisson counts that make these at most so many times less likely than the best.
+    """Poisson means that make the data at most ``max_likelihood_factor`` times less likely.
 
-    Counts of polysemantic neurons vary less than Poisson's (`dispersion`), for which the interval
-    is on the safe side. It has a length even if every count is 0.
+    "Less likely" refers to the best mean. Counts of polysemantic neurons vary less than Poisson
+    counts (`dispersion`), so the interval is conservative. Its length is positive even if every
+    count is 0.
 
     Parameters
     ----------
@@ -86,7 +90,7 @@ def fit_poisson(counts: ArrayLike, *, max_likelihood_factor: float = LIKELIHOOD_
     def log_likelihood(mean: float) -> float:
         return float(special.xlogy(total, mean)) - size * mean
 
-    # Beyond the best by x in size · mean, log L has fallen by x²/(2 (total + x)) at least.
+    # At a distance x from the best in size · mean, log L is lower by at least x²/(2 (total + x)).
     most = (total + drop + math.sqrt(drop**2 + 2 * drop * total)) / size
     return _fit(log_likelihood, total / size, most, drop)
 
@@ -96,7 +100,7 @@ def _drop(where: str, factor: float) -> float:
 
 
 def _fit(log_likelihood: Callable[[float], float], best: float, most: float, drop: float) -> Fit:
-    """Where a log-likelihood of a single maximum on [0, most] lies ``drop`` below it."""
+    """Where a log-likelihood with a single maximum on [0, most] is ``drop`` below it."""
     from scipy import optimize
 
     least = log_likelihood(best) - drop

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special  # scipy.stats takes a second to import: only where it is needed
+from scipy import special  # scipy.stats takes a second to import
 
 from fastpolysem import _checks
 from fastpolysem.statistics.dispersions import possible
@@ -26,12 +26,12 @@ class PowerLaw:
     Attributes
     ----------
     exponent, prefactor
-        With their confidence intervals.
+        Estimates with confidence intervals.
     chi_square, degrees_of_freedom, p_value
-        Goodness of fit, for fits with standard errors (else nan): a small p-value says that the
-        points do not follow a power law within their errors, and then the intervals mean little.
+        Goodness of fit, for fits with standard errors (otherwise nan). A small p-value means that
+        the points do not follow a power law within their errors; the intervals then mean little.
     r_squared
-        Share of the (weighted) variance of log y that the fit explains.
+        Share of the (weighted) variance of log y explained by the fit.
     """
 
     exponent: Estimate
@@ -57,23 +57,23 @@ def power_law(
     seeds: ArrayLike | None = None,
     confidence: float = 0.95,
 ) -> PowerLaw:
-    """Least-squares line through ``log y`` against ``log x``.
+    """Fit a power law: the least-squares line of ``log y`` against ``log x``.
 
     Parameters
     ----------
     x, y
-        Shape (K,), positive, at least three points with two different ``x``.
+        Shape (K,), positive; at least three points with at least two different ``x``.
     standard_error
-        Shape (K,), standard errors of ``y`` (not half-widths of intervals). With them the points
-        are weighted by ``(y / error)²``, the intervals follow from the errors and the fit is tested
-        by chi-square. Without them the scatter about the line gives the intervals (Student's t) and
-        the fit is not tested.
+        Shape (K,), standard errors of ``y`` (not half-widths of intervals). If given, points are
+        weighted by ``(y / error)²``, the intervals follow from the errors, and the fit is tested by
+        chi-square. Otherwise the intervals follow from the scatter about the line (Student's t),
+        and the fit is not tested.
     seeds
-        Number of seeds that each standard error was estimated from, at least 4: a number or shape
-        (K,). None: the errors are exact. Errors from few seeds make some points look more precise
-        than they are. The intervals then follow Meier (Biometrics 9, 59, 1953) and Student's t with
-        Satterthwaite's degrees of freedom, and the test of the fit Welch (Biometrika 38, 330,
-        1951).
+        Number of seeds from which each standard error was estimated, at least 4: a number or shape
+        (K,). None if the errors are exact. With few seeds, some points appear more precise than
+        they are. The intervals therefore follow Meier (Biometrics 9, 59, 1953) and Student's t with
+        Satterthwaite's degrees of freedom, and the test of the fit follows Welch (Biometrika 38,
+        330, 1951).
     confidence
         Coverage of the intervals.
 
@@ -86,7 +86,7 @@ def power_law(
     if at.size != values.size or at.size < 3 or (at <= 0).any() or not np.ptp(at):
         raise _checks.refused("power_law: x", "three or more positive numbers, not all the same", x)
     if (values <= 0).any():
-        raise _checks.refused("power_law: y", "positive numbers, for their logarithm is fitted", y)
+        raise _checks.refused("power_law: y", "positive numbers, as their logarithm is fitted", y)
     log_x, log_y = np.log(at), np.log(values)
     freedom = at.size - 2
     if standard_error is None:
@@ -106,7 +106,7 @@ def power_law(
     (slope, offset), covariance = np.polyfit(log_x, log_y, 1, w=weight, cov="unscaled")
     squares = float(np.sum((weight * (log_y - slope * log_x - offset)) ** 2))
     if freedoms is not None:
-        weight = weight * np.sqrt((freedoms - 2) / freedoms)  # 1/s² is that much too large
+        weight = weight * np.sqrt((freedoms - 2) / freedoms)  # corrects the bias of 1/s²
         (slope, offset), covariance = np.polyfit(log_x, log_y, 1, w=weight, cov="unscaled")
     residual = float(np.sum((weight * (log_y - slope * log_x - offset)) ** 2))
     spread = weight * (log_y - np.average(log_y, weights=weight**2))
@@ -154,18 +154,18 @@ def _with_estimated_errors(
     squares: float,
     level: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Covariance and quantiles of slope and offset, and p-value of the fit, with errors that have
-    these degrees of freedom."""
+    """Covariance and quantiles of slope and offset, and p-value of the fit, for errors with these
+    degrees of freedom."""
     design = np.stack([x, np.ones_like(x)], axis=1)
-    shares = (covariance @ design.T) * weight**2  # (2, K): estimates are linear in the points
+    shares = (covariance @ design.T) * weight**2  # (2, K): the estimates are linear in the points
     leverage = np.sum(design * shares.T, axis=1)
-    variances = shares**2 * (freedoms - 2) / freedoms / weight**2  # from each point
+    variances = shares**2 * (freedoms - 2) / freedoms / weight**2  # contribution of each point
     variance = variances.sum(axis=1)
     quantile = special.stdtrit(
         variance**2 / np.sum(variances**2 / freedoms, axis=1), (1 + level) / 2
     )
     part = shares**2 / weight**2 / np.diag(covariance)[:, np.newaxis]
-    known = np.maximum(freedoms - 4, 1)  # less than Meier's, for few seeds
+    known = np.maximum(freedoms - 4, 1)  # fewer than Meier's for few seeds
     variance = variance * (1 + 4 * np.sum(part * (1 - leverage) / known, axis=1))
     free = x.size - 2
     unknown = float(np.sum((1 - leverage) ** 2 / freedoms))
