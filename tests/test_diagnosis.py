@@ -50,9 +50,10 @@ def test_scale_does_not_matter_and_small_rests_neither() -> None:
     weights = slots(12, 16, rng)
     expected = fp.diagnose(weights)
     assert len(expected.neurons)
-    scales = 10.0 ** rng.uniform(-200, 200, (12, 1))
+    norms = 10.0 ** rng.uniform(-0.5, 0, (12, 1))
     noisy = weights + rng.uniform(-0.01, 0.01, weights.shape)
-    for other in (weights * scales, weights.astype(np.float32) * 7, noisy):
+    others = [1e-300 * weights, 1e308 * noisy, norms * weights, weights.astype(np.float32) * 7]
+    for other in (*others, noisy):
         found = fp.diagnose(other)
         assert [set(one) for one in found.features] == [set(one) for one in expected.features]
         assert found.incidental.tolist() == expected.incidental.tolist()
@@ -102,17 +103,76 @@ def test_malign_pairs_and_more_than_two() -> None:
     assert three.malign[1]
 
 
-def test_spread_and_absent_features_are_told_apart() -> None:
+def test_spread_and_unlearned_features_are_told_apart() -> None:
     weights = np.eye(4, 5)
     weights[2] = 0
     weights[3] = [0, 0, 1, 1, 1]
     found = fp.diagnose(weights)
     assert found.spread.tolist() == [3]
+    assert found.unlearned.tolist() == [2]
+    assert found.vacant.tolist() == [2, 3, 4]
     assert found.represented == 2
     assert len(found.neurons) == 0
     assert found.free.tolist() == []
     assert found.interference.shape == (0,)
     assert found.removable == 0
+
+
+def test_features_that_were_not_learned_share_nothing() -> None:
+    """Rows that training left near 0 have directions too, which say nothing."""
+    weights = np.eye(6, 8)
+    weights[4, :] = 1e-6 * np.eye(8)[0]
+    weights[5, :] = -2e-6 * np.eye(8)[0]
+    found = fp.diagnose(weights)
+    assert found.neurons.tolist() == []
+    assert found.unlearned.tolist() == [4, 5]
+    assert found.represented == 4
+    assert found.vacant.tolist() == found.free.tolist() == [4, 5, 6, 7]
+    assert found.weights.tolist() == weights.tolist()
+    assert str(found).endswith("4 features on a neuron, 0 spread, 2 not learned")
+    everything = fp.diagnose(weights, learned=0)
+    assert everything.features == ((0, 4, 5),)
+    assert len(everything.unlearned) == 0
+
+
+def test_what_counts_as_learned_is_relative_to_the_largest_norm() -> None:
+    weights = np.diag([50.0, 10.0, 5.0, 4.9])
+    for learned, unlearned in ((0.1, [3]), (0.15, [2, 3]), (1, [1, 2, 3]), (0, [])):
+        assert fp.diagnose(weights, learned=learned).unlearned.tolist() == unlearned
+    nothing = fp.diagnose(np.zeros((2, 3)), learned=0)
+    assert nothing.unlearned.tolist() == [0, 1]
+    assert nothing.free.tolist() == [0, 1, 2]
+
+
+def test_a_move_goes_to_a_vacant_neuron_only() -> None:
+    """Otherwise the sentence would call neurons incidental where it says that none is left."""
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        weights = slots(9, 7, rng) * rng.uniform(0, 1, (9, 1))
+        weights += rng.normal(0, 0.1, weights.shape)
+        found = fp.diagnose(weights)
+        assert set(found.free) <= set(found.vacant)
+        assert found.removable <= len(found.vacant)
+        assert found.incidental.any() <= (len(found.vacant) > 0)
+
+
+def test_stacks_give_one_diagnosis_per_model() -> None:
+    rng = np.random.default_rng(4)
+    stack = np.array([slots(6, 8, rng) for _ in range(5)])
+    stack[2] *= 1e3  # each model has a largest norm of its own
+    found = fp.diagnose(stack)
+    assert [str(one) for one in found] == [str(fp.diagnose(model)) for model in stack]
+    assert fp.diagnose(stack[:0]) == []
+    untied = fp.diagnose(fp.Parameters(stack, 2 * stack))
+    assert [str(one) for one in untied] == [str(one) for one in found]
+
+
+def test_weights_of_a_network_are_refused_with_what_to_call() -> None:
+    result = fp.train(fp.NetworkConfig(widths=(3, 4, 3), steps=1), 2, return_weights=True)
+    message = "weights must be those of an autoencoder, .* got those of a network, .* fp.measure"
+    for function in (fp.diagnose, fp.count_polysemantic, fp.metrics.fourth_norm):
+        with pytest.raises(TypeError, match=message):
+            function(result.weights)
 
 
 def test_trained_models_of_either_kind() -> None:
@@ -169,11 +229,11 @@ def test_torch() -> None:
 @pytest.mark.parametrize(
     ("weights", "options", "message"),
     [
-        (np.zeros((2, 3, 4)), {}, r"weights must be those of one model, \(n, m\), got an array"),
         (np.zeros(3), {}, "2 or 3 axes"),
         ([[1, np.nan]], {}, "finite numbers only, got nan"),
         (np.eye(2), {"concentrated": 0.5}, "concentrated must be a finite number > 0.7072"),
         (np.eye(2), {"least": 0}, "least must be a finite number > 0"),
+        (np.eye(2), {"learned": 1.1}, "learned must be a finite number >= 0 and <= 1, got 1.1"),
         (np.eye(2), {"tolerance": -1}, "tolerance must be a finite number >= 0"),
     ],
 )

@@ -168,6 +168,7 @@ class Views(Probe):
     """Truth and what is seen, one polysemantic model each."""
 
     name = "diagnose"
+    version = 2
     columns: ClassVar = {
         "usable": Column("bool", "whether a neuron is polysemantic at all"),
         "incidental": Column("bool", "whether a feature of one can move without loss"),

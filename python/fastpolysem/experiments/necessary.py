@@ -57,11 +57,12 @@ class Moves(Probe):
     """What `fastpolysem.diagnose` says of each seed, and what its moves do to the loss."""
 
     name = "necessary"
+    version = 2
     columns: ClassVar = {
         "shared": Column("int64", "neurons that two or more features concentrate on"),
         "necessary": Column("int64", "how many there must be with the features on a neuron"),
         "removable": Column("int64", "how many moves undo one after another"),
-        "spread": Column("int64", "features on no neuron"),
+        "spread": Column("int64", "learned features on no neuron"),
         "loss_moved": Column("float64", "loss on the basis without l1 after the moves"),
         "dimensionality": Column("float64", "mean of metrics.feature_dimensionality"),
         "capacity": Column("float64", "sum of metrics.feature_dimensionality over min(n, m)"),
@@ -70,7 +71,7 @@ class Moves(Probe):
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
         """The columns of a block."""
         weights = trained_weights(result).astype(np.float64)
-        diagnoses = [diagnose(model) for model in weights]
+        diagnoses = diagnose(weights)
         plain = result.config.replace(l1=0.0, l1_update="subgradient", stop="steps")
         moved, _ = loss_and_gradient(np.array([each.weights for each in diagnoses]), plain)
         dimensionality = feature_dimensionality(weights)

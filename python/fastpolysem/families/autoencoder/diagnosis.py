@@ -8,7 +8,7 @@ because every neuron is in use.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,6 @@ __all__ = ["Diagnosis", "diagnose"]
 
 # Arrays of the size of the weights, in float64, that there are at a time at the most.
 _COPIES = 8
-_NORMAL = 1e-150
 
 
 @dataclass(frozen=True)
@@ -37,15 +36,20 @@ class Diagnosis:
     """(K,) what the best single move of a feature to another neuron would add to the interference
     (`diagnose`); inf if there is no other neuron."""
     incidental: NDArray[np.bool_]
-    """(K,) whether that is within the tolerance. Neurons may compete for one free neuron: how many
-    can be freed *together* is ``removable``."""
+    """(K,) whether that is within the tolerance. Neurons may compete for one vacant neuron: how
+    many can be freed *together* is ``removable``."""
+    vacant: NDArray[np.int64]
+    """Neurons that no learned feature concentrates on: where a feature can move to."""
     free: NDArray[np.int64]
-    """Neurons that no feature uses: no weight is as large as ``least`` times its feature's norm."""
+    """Those of them that no learned feature uses at all: no weight is as large as ``least`` times
+    its feature's norm."""
     represented: int
-    """Features that concentrate on a neuron."""
+    """Learned features that concentrate on a neuron."""
     spread: NDArray[np.int64]
-    """Features that have weights but concentrate on no neuron; neurons cannot be told apart by
-    them, and nothing is said about them."""
+    """Learned features that concentrate on no neuron; neurons cannot be told apart by them, and
+    nothing is said about them."""
+    unlearned: NDArray[np.int64]
+    """Features whose norm is below ``learned`` times the largest, excluded from all else."""
     removable: int
     """How many of the polysemantic neurons can be made monosemantic by moves, one after another,
     each within the tolerance."""
@@ -60,46 +64,60 @@ class Diagnosis:
         return (
             f"{n} features, {m} neurons: {len(self.neurons)} polysemantic "
             f"({int(self.malign.sum())} malign), {self.removable} of them incidental, at least "
-            f"{self.necessary} necessary; {len(self.free)} neurons free, {self.represented} "
-            f"features on a neuron, {len(self.spread)} spread"
+            f"{self.necessary} necessary; {len(self.vacant)} neurons without a feature; "
+            f"{self.represented} features on a neuron, {len(self.spread)} spread, "
+            f"{len(self.unlearned)} not learned"
         )
 
 
 def diagnose(
-    weights: Any, *, concentrated: float = 0.8, least: float = 0.1, tolerance: float = 0.01
-) -> Diagnosis:
-    """Tell incidental from necessary polysemanticity in the weights of one model.
+    weights: Any,
+    *,
+    concentrated: float = 0.8,
+    least: float = 0.1,
+    learned: float = 0.3,
+    tolerance: float = 0.01,
+) -> Any:
+    """Tell incidental from necessary polysemanticity in the weights of an autoencoder.
 
-    Works on weights of any origin and scale: only the features' directions matter. The measure is
-    the interference that a ReLU lets through, ``I = Σ_i Σ_{j≠i} ReLU(cos(W_i, W_j))²``, which for a
-    tied ReLU autoencoder with features of norm 1 is its loss on one-hot inputs. A move exchanges a
-    feature's weights on two neurons; it keeps the norm.
+    Works on weights of any origin and scale. The norm of a feature determines only whether it was
+    learned; everything else depends on its direction. The measure is the interference that a ReLU
+    lets through, ``I = Σ_i Σ_{j≠i} ReLU(cos(W_i, W_j))²``, which for a tied ReLU autoencoder with
+    features of norm 1 is its loss on one-hot inputs. A move exchanges a feature's weights on two
+    neurons; it keeps the norm.
 
     Parameters
     ----------
     weights
-        (n, m): row i is feature i, column k neuron k; or `fastpolysem.Parameters` of an untied
-        model, whose `fastpolysem.metrics.effective_weights` are taken. Arrays, lists, and tensors
-        on any device, with a gradient or without. ``torch.nn.Linear(n, m).weight`` is (m, n): pass
-        its transpose.
+        (n, m): row i is feature i, column k neuron k; (S, n, m) for a stack of models; or
+        `fastpolysem.Parameters` of untied models, whose `fastpolysem.metrics.effective_weights` are
+        taken. Arrays, lists, and tensors on any device, with a gradient or without.
+        ``torch.nn.Linear(n, m).weight`` is (m, n): pass its transpose.
     concentrated
         A feature is on a neuron if its \\|weight\\| there is at least this share of its norm. More
         than 0.7071, so that there is at most one such neuron.
     least
         A neuron is free if no \\|weight\\| there reaches this share of its feature's norm.
+    learned
+        A feature is learned if its norm is at least this share of the largest norm in its model,
+        from 0 to 1. A tied model returns a feature of norm r at r² of its size, so the default
+        excludes features returned at less than a tenth. A feature whose weights are all 0 is never
+        learned.
     tolerance
         Interference that a move may add, at least 0; two features of one direction have 2.
 
     Returns
     -------
-    Diagnosis
+    Diagnosis; for a stack a list of them
 
     Raises
     ------
     TypeError, ValueError
-        For weights that are no finite real (n, m) array, and for thresholds out of range.
+        For weights that are not a finite real array of one of these shapes, such as those of a
+        `NetworkConfig`, and for thresholds out of range.
     MemoryError
-        If the working memory, 64 bytes for each weight, cannot be had.
+        If the working memory does not fit: 64 bytes per weight of one model, plus 8 bytes per
+        weight of a stack.
 
     Notes
     -----
@@ -114,32 +132,49 @@ def diagnose(
       start; and only interference on inputs of one feature counts. Where features occur together, a
       shared neuron costs more than ``interference`` says, never less.
     * Features spread over several neurons are superposition of another kind and are left alone.
+    * A model that leaves features out needs fewer neurons. If some were not learned, compare losses
+      before concluding that little is shared.
 
     Examples
     --------
     >>> import numpy as np
     >>> import fastpolysem as fp
     >>> weights = np.eye(3, 4)
-    >>> weights[2] = -weights[1]        # two features on neuron 1, neurons 2 and 3 are free
+    >>> weights[2] = -weights[1]        # two features on neuron 1, neurons 2 and 3 have none
     >>> print(fp.diagnose(weights))
     3 features, 4 neurons: 1 polysemantic (0 malign), 1 of them incidental, at least 0 necessary; \
-2 neurons free, 3 features on a neuron, 0 spread
+2 neurons without a feature; 3 features on a neuron, 0 spread, 0 not learned
     """
-    share = _checks.real("diagnose: concentrated", concentrated, (">", 0.7072), ("<=", 1))
-    least = _checks.real("diagnose: least", least, (">", 0), ("<", 0.7072))
-    tolerance = _checks.real("diagnose: tolerance", tolerance, (">=", 0))
+    limits = _Limits(
+        share=_checks.real("diagnose: concentrated", concentrated, (">", 0.7072), ("<=", 1)),
+        least=_checks.real("diagnose: least", least, (">", 0), ("<", 0.7072)),
+        learned=_checks.real("diagnose: learned", learned, (">=", 0), ("<=", 1)),
+        tolerance=_checks.real("diagnose: tolerance", tolerance, (">=", 0)),
+    )
     given = _matrix("diagnose", weights)
-    if given.ndim != 2:
-        raise _checks.refused("diagnose: weights", "those of one model, (n, m)", given)
-    working = {"directions and their moves": _COPIES * 8 * given.size}
-    _checks.memory("diagnose", working, "pass a smaller model")
-    peak = np.abs(given).max(axis=1, keepdims=True)
-    scaled = given / np.where(peak > _NORMAL, peak, 1.0)
-    norm = np.sqrt(np.square(scaled).sum(axis=1, keepdims=True))
-    directions = np.where(peak > _NORMAL, scaled / np.where(norm > 0, norm, 1.0), 0.0)
-    exists = (peak > _NORMAL)[:, 0]
+    working = {"directions and their moves": _COPIES * 8 * given.shape[-2] * given.shape[-1]}
+    if given.ndim == 2:
+        _checks.memory("diagnose", working, "pass a smaller model")
+        return _diagnosed(given, limits)
+    working["the weights after them"] = given.nbytes
+    _checks.memory("diagnose", working, "pass fewer models in one call")
+    return [_diagnosed(model, limits) for model in given]
 
-    on = np.abs(directions) >= share
+
+class _Limits(NamedTuple):
+    """The thresholds of `diagnose`."""
+
+    share: float
+    least: float
+    learned: float
+    tolerance: float
+
+
+def _diagnosed(given: NDArray[np.float64], limits: _Limits) -> Diagnosis:
+    """What is found in the weights of one model."""
+    directions, norm = _learned(given, limits.learned)
+    learned = np.abs(directions).max(axis=1) > 0
+    on = np.abs(directions) >= limits.share
     represented = on.any(axis=1)
     neurons = _shared(on)
     listed = [_by_size(directions, on, int(k)) for k in neurons]
@@ -150,20 +185,38 @@ def diagnose(
         len(set(np.sign(directions[rows, k]))) < len(rows)
         for rows, k in zip(map(list, listed), neurons, strict=True)
     ]
-    moved, removable = _separated(directions, share, tolerance)
+    moved, removable = _separated(directions, limits.share, limits.tolerance)
     return Diagnosis(
         neurons=neurons,
         features=tuple(listed),
         malign=np.array(agree, dtype=bool),
         interference=added,
-        incidental=added <= tolerance,
-        free=np.flatnonzero((np.abs(directions) < least).all(axis=0)),
+        incidental=added <= limits.tolerance,
+        vacant=np.flatnonzero(~on.any(axis=0)),
+        free=np.flatnonzero((np.abs(directions) < limits.least).all(axis=0)),
         represented=int(represented.sum()),
-        spread=np.flatnonzero(exists & ~represented),
+        spread=np.flatnonzero(learned & ~represented),
+        unlearned=np.flatnonzero(~learned),
         removable=removable,
         necessary=max(0, int(represented.sum()) - given.shape[1]),
-        weights=moved * (norm * peak),
+        weights=np.where(learned[:, np.newaxis], moved * norm * _largest(given), given),
     )
+
+
+def _learned(
+    given: NDArray[np.float64], share: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Directions of the learned features, 0 for the others, (n, m), and all norms (n, 1) with the
+    largest weight as unit, in which no square overflows."""
+    unit = given / _largest(given)
+    norm = np.sqrt(np.square(unit).sum(axis=1, keepdims=True))
+    learned = (norm > 0) & (norm >= share * norm.max())
+    return np.where(learned, unit / np.where(learned, norm, 1.0), 0.0), norm
+
+
+def _largest(given: NDArray[np.float64]) -> float:
+    """The largest |weight|, 1 if all are 0."""
+    return float(np.abs(given).max()) or 1.0
 
 
 def _shared(on: NDArray[np.bool_]) -> NDArray[np.int64]:

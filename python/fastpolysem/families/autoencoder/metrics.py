@@ -407,6 +407,11 @@ def _array(where: str, weights: Any, name: str = "weights") -> NDArray[Any]:
 def _read(where: str, weights: Any, name: str = "weights") -> tuple[NDArray[Any], np.dtype[Any]]:
     """The (effective) weights, and their original floating-point type."""
     label = f"{where}: {name}"
+    if "biases" in getattr(weights, "_fields", ()):  # NetworkParameters, of another family
+        raise TypeError(
+            f"{label} must be those of an autoencoder, an array or Parameters(...), got those of a "
+            "network, which do not show by themselves what a neuron is for; use fp.measure"
+        )
     if isinstance(weights, tuple) and not isinstance(weights, Parameters):
         raise _checks.refused(label, "an array or Parameters(...)", weights, kind=TypeError)
     parts = weights[:2] if isinstance(weights, Parameters) else (weights,)
