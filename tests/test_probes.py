@@ -146,7 +146,7 @@ def test_finished_blocks_are_trained_again_for_a_probe(
     study = fp.collect(CONFIGS, seeds=14, path=tmp_path, probe=PROBE, progress=note)
     assert seen[0] == (
         "collect: 20 finished seeds lack values of the probe 'largest': they are trained again, "
-        "and their rows compared with those that are there\n"
+        "and their rows compared with the stored ones\n"
     )
     check(study, 14)
     after = files(tmp_path)
@@ -212,10 +212,10 @@ def test_a_study_that_lacks_a_probe_in_places(tmp_path: Path) -> None:
     study = Study.open(tmp_path)
     assert study.seeds()["above"].notna().tolist() == [True] * 4 + [False] * 12
     assert len(study.values(CONFIG, "above")) == 4
-    with pytest.raises(KeyError, match="above of seed 4 was not kept"):
+    with pytest.raises(KeyError, match="above of seed 4 was not stored"):
         study.probed(CONFIG, "above")
     assert len(study.probed(CONFIG, "above", [0, 3])) == 2
-    with pytest.raises(KeyError, match="was not kept"):
+    with pytest.raises(KeyError, match="was not stored"):
         study.probed(CONFIGS[1], "above")
     assert np.isnan(study.summary("above")["mean"].to_numpy()).tolist() == [False, True]
 

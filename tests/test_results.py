@@ -167,7 +167,7 @@ def test_a_result_knows_what_it_was_given(tmp_path):
         for one in (result, loaded, dataclasses.replace(loaded, kernel="")):
             study = fp.Study()
             if given:
-                with pytest.raises(ValueError, match=f"was given {' and '.join(given)}"):
+                with pytest.raises(ValueError, match=f"from given {' and '.join(given)}"):
                     study.add(one)
                 assert len(study) == len(study.configs) == 0
             else:

@@ -559,5 +559,5 @@ def test_dispersion_against_any_null_model() -> None:
     assert coin.null_index == 0.5
     assert coin.null_p > 0.05 > coin.poisson_p
     for wrong in ([0.5, 0.4], [1.5, -0.5]):
-        with pytest.raises(ValueError, match="probabilities must be numbers >= 0 of sum 1"):
+        with pytest.raises(ValueError, match="probabilities must be numbers >= 0 with sum 1"):
             statistics.dispersion_test(counts, wrong)

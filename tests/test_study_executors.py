@@ -116,7 +116,7 @@ def test_a_client_is_asked_for_its_executor() -> None:
 def test_an_executor_without_futures_loses_nothing(tmp_path: Path) -> None:
     fp.collect(CONFIG, seeds=8, path=tmp_path)
     executor = GivesNoFutures()
-    with pytest.raises(TypeError, match=r"must give futures .*, got <.*> without cancel$"):
+    with pytest.raises(TypeError, match=r"must return futures .*, got <.*> without cancel$"):
         fp.collect(CONFIG, seeds=30, path=tmp_path, executor=executor)
     assert len(executor.submitted) == 1
     assert len(Study.open(tmp_path)) == 8

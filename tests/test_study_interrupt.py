@@ -1,4 +1,4 @@
-"""Ctrl-C, in every phase of collecting: soon, nothing half, and the same call resumes."""
+"""Ctrl-C, in every phase of collecting: fast, nothing half-written, and resumable."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_going_on_after_an_interruption_ends_like_a_fresh_study(
         study = fp.collect(CONFIGS, seeds=30, path=tmp_path, progress=report)
         assert study.interrupted
         assert 0 < len(study) < 60
-        assert "the same call resumes" in capsys.readouterr().err
+        assert "repeat the call to resume" in capsys.readouterr().err
         assert_same(study, Study.open(tmp_path))
     else:
         with pytest.raises(Stop):
@@ -85,7 +85,7 @@ def test_ctrl_c_from_outside(tmp_path: Path) -> None:
     word, count = out.split()
     assert word == "interrupted"
     assert int(count) == len(Study.open(path))
-    assert "the same call resumes" in err
+    assert "repeat the call to resume" in err
     assert "Traceback" not in err
 
 
@@ -101,7 +101,7 @@ def test_ctrl_c_can_end_a_loop_of_calls(tmp_path: Path, capsys: pytest.CaptureFi
     with pytest.raises(KeyboardInterrupt):
         loop()
     assert begun == CONFIGS[:1]
-    assert "the same call resumes" in capsys.readouterr().err
+    assert "repeat the call to resume" in capsys.readouterr().err
     assert 8 < len(Study.open(tmp_path)) < 30
     assert_same(fp.collect(CONFIG, seeds=30, path=tmp_path), fp.collect(CONFIG, seeds=30))
 
@@ -171,7 +171,7 @@ def test_sigterm_keeps_what_is_finished_and_ends_workers(
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert "the same call resumes" in err
+    assert "repeat the call to resume" in err
     assert "Traceback" not in err
     last = out.splitlines()[-1]
     assert last != "went on"
@@ -214,7 +214,7 @@ def test_sigterm_ends_the_command_line_the_same_way(tmp_path: Path) -> None:
     assert process.returncode == 128 + signal.SIGTERM
     assert err == (
         f"interrupted: {len(Study.open(path))} seeds are finished; "
-        f"they are kept in {path}, the same call resumes\n"
+        f"they are kept in {path}; repeat the call to resume\n"
     )
 
 
@@ -331,7 +331,7 @@ def test_ctrl_c_in_every_phase(tmp_path: Path, phases: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("the same call resumes") == 3 * len(phases.split())
+    assert done.stderr.count("repeat the call to resume") == 3 * len(phases.split())
     # The fastest of three: what is promised is the program's delay, not that of a busy machine.
     for name, seconds in json.loads(done.stdout).items():
         assert min(seconds) < 0.2, (name, seconds)

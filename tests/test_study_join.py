@@ -214,6 +214,6 @@ def test_what_is_kept_of_a_block_is_refused_before_it_is_trained(tmp_path: Path)
     with pytest.raises(MemoryError, match=r"collect needs about .* for their histories"):
         fp.collect(config, seeds=64, path=tmp_path, record=record, num_threads=64)
     large = CONFIG.replace(n_features=512, n_hidden=4096, steps=1)
-    with pytest.raises(MemoryError, match="weights of the seeds that are trained at once"):
+    with pytest.raises(MemoryError, match="weights of the seeds trained at the same time"):
         fp.collect(large, seeds=4, path=tmp_path, probe=Largest(), num_threads=4)
     assert not list(tmp_path.iterdir())

@@ -229,7 +229,7 @@ def test_weights_come_back_as_they_were(tmp_path: Path, config: fp.Config, where
             if one is not None and other is not None:
                 assert (one.dtype, one.shape) == (other.dtype, other.shape)
                 assert one.tobytes() == other.tobytes()
-    with pytest.raises(KeyError, match="the weights of seed 10 were not kept"):
+    with pytest.raises(KeyError, match="the weights of seed 10 were not stored"):
         study.weights(config, [3, 10])
 
 

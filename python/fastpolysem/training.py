@@ -307,7 +307,7 @@ def train(
     initial_weights
         Initial weights to use instead of random ones, in the form that ``return_weights`` returns:
         with a leading seed axis, or one model for all seeds. For the autoencoder an array (S, n, m)
-        or (n, m), or :class:`Parameters` of such arrays or a pair (encoder, decoder). Converted to
+        or (n, m), or :class:`Parameters` of such arrays or a pair of them. Converted to
         the config's dtype; must be finite.
     noise_sequence
         Noise to use instead of drawn noise: (steps, m), the same for all seeds, or (S, steps, m);

@@ -176,7 +176,7 @@ def arrays_of(
                 arrays[at[seed]] = array.reshape(shapes[row].as_py())
     for seed, place in at.items():
         if arrays[place] is None:
-            raise KeyError(f"{name} of seed {seed} was not kept")
+            raise KeyError(f"{name} of seed {seed} was not stored")
     return [array for array in arrays if array is not None]
 
 
@@ -234,7 +234,7 @@ def weights_of(tables: Iterable[pa.Table], config: AnyConfig, seeds: NDArray[np.
                 target[:] = found
             missing.discard(seed)
     if missing:
-        raise KeyError(f"the weights of seed {min(missing)} were not kept")
+        raise KeyError(f"the weights of seed {min(missing)} were not stored")
     return family_of(config).unpack(config, arrays)
 
 

@@ -1,4 +1,4 @@
-"""Collecting: train the seeds of configurations that are not there yet, block by block."""
+"""Collecting: train the missing seeds of configurations, block by block."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OnInterrupt = Literal["return", "raise"]
 
 
 class ProbeError(RuntimeError):
-    """A probe raised; the rows of the block that it was given are kept."""
+    """A probe raised an exception; the rows of its block are kept."""
 
 
 def collect(
@@ -37,87 +37,87 @@ def collect(
     on_interrupt: OnInterrupt = "return",
     **keywords: Unpack[Keywords],
 ) -> Study:
-    """Train the seeds of configurations, except those that a folder holds already.
+    """Train the seeds of configurations, except those already stored in a folder.
 
-    What comes back depends on the arguments alone, not on what was trained when, where or in what
-    order: rows of the folder that were not asked for are left out (`Study.open` reads all).
+    The result depends on the arguments only, not on what was trained when, where or in which order:
+    rows in the folder that were not requested are left out (`Study.open` reads all).
 
     Parameters
     ----------
     configs
-        One or several configurations, no two of equal effect.
+        One or more configurations, no two of them equal in effect.
     seeds
-        A number S for the seeds 0 … S-1, or different integers in [0, 2**64). Either this or
+        A number S for the seeds 0 … S-1, or distinct integers in [0, 2**64). Give either this or
         ``target``.
     target
         Relative half-width of the 95 % interval of the mean of ``metric`` at which a configuration
-        has enough seeds. Judged on its first 64, 128, 256, … seeds, so that every machine stops at
-        the same number. ``summary`` says in ``target_met`` where it was reached, and a warning
-        where it was not. Of a mean of 0 there is no relative half-width: unless ``max_seeds`` is
-        given, a configuration ends after 64 seeds if all diverged, and after 1024 if the metric is
-        0 in all that did not.
+        has enough seeds. Evaluated on its first 64, 128, 256, … seeds, so that every machine stops
+        at the same number. The column ``target_met`` of ``summary`` shows where the target was
+        reached; a warning names the configurations that missed it. A mean of 0 has no relative
+        half-width: unless ``max_seeds`` is given, a configuration ends after 64 seeds if all of
+        them diverged, and after 1024 if the metric is 0 in all that did not.
     metric
-        Result column, of the probe perhaps, that ``target`` and the shown means are about.
+        Result column, or probe column, to which ``target`` and the displayed means refer.
     max_seeds
-        The most seeds of a configuration with ``target``, trained as far as the target asks for
-        them whatever the first ones give; 65536 if not given.
+        Largest number of seeds per configuration with ``target``; 65536 by default. If given,
+        configurations whose metric is 0 so far continue up to this number too.
     path
-        Folder for finished blocks; created if missing, reused to resume.
-        Rows then stay there, and the study that comes back reads them when asked. None: in memory.
+        Folder for finished blocks; created if missing, reused to resume. Rows stay there, and the
+        returned study reads them on demand. None: in memory.
     executor
-        Any `concurrent.futures.Executor` that can import this package where it works: process
-        pools, ``mpi4py.futures``, Dask's ``client.get_executor()``. None: in this process, several
-        seeds at a time.
+        Any `concurrent.futures.Executor` whose workers can import this package: process pools,
+        ``mpi4py.futures``, Dask's ``client.get_executor()``. None: in this process, several seeds
+        at a time.
     num_threads
-        Threads of one call of `train`. By default all cores in this process, and 1 in an executor's
-        workers.
+        Threads per call of `train`. By default all cores in this process, and 1 in the workers of
+        an executor.
     record
-        What to record during training and keep, see `train`; `Study.history` gives it back.
+        What to record during training, as in `train`; read it with `Study.history`.
     probe
-        A `fastpolysem.probes.Probe`: columns of your own, computed from each block's weights and
-        history where it is trained, and kept beside its rows. Seeds that are there without them are
-        trained again; a line on standard error says how many, before it starts.
+        A `fastpolysem.probes.Probe` with columns of your own, computed from each block's weights
+        and history where it is trained, and stored beside its rows. Finished seeds without them are
+        trained again; before it starts, a line on standard error says how many.
     keep_weights
-        Keep the final weights, for `Study.weights`: a matrix takes 4 or 8 bytes an entry, or 12 or
-        16 bytes for each weight that is not zero, whichever is less.
+        Whether to store the final weights, for `Study.weights`. A matrix takes 4 or 8 bytes per
+        entry, or 12 or 16 bytes per non-zero weight, whichever is less.
     progress
         None: a live table on a terminal or in a notebook, plain lines on a terminal that cannot
-        move its cursor, otherwise nothing. True: also plain lines, now and then, where standard
-        error is a file or a pipe. False: nothing. Or a function that is given `Progress` records:
-        at the start, now and then, and when all is done; seldom enough to take about a tenth of the
-        time at most.
+        move its cursor, otherwise nothing. True: also plain lines from time to time if standard
+        error is a file or a pipe. False: nothing. A function is called with `Progress` records at
+        the start, from time to time, and at the end, seldom enough to take at most about a tenth of
+        the time.
     metadata
-        Names and values, as JSON can hold them, kept with the configurations; they become columns
-        of the tables.
+        Names and values (anything JSON can hold) to store with the configurations; they become
+        columns of the tables.
     on_interrupt
-        What Ctrl-C does after a message on standard error: "return" what there is, with
-        ``interrupted=True``, or "raise" KeyboardInterrupt, which also ends a loop of calls.
-        Finished blocks are kept either way.
+        What Ctrl-C does after printing a message to standard error: "return" returns the study so
+        far, with ``interrupted=True``; "raise" raises KeyboardInterrupt, which also ends a loop of
+        calls. Finished blocks are kept in both cases.
 
     Returns
     -------
     Study
-        Of ``configs`` in their order.
+        The study of ``configs``, in the given order.
 
     Raises
     ------
     TypeError, ValueError, MemoryError
-        For bad arguments, before anything is trained.
+        For invalid arguments, before anything is trained.
     OSError
-        If the folder cannot be written to: a full disk, a read-only folder. Files written before
-        are complete.
+        If the folder cannot be written to, for instance because the disk is full or the folder is
+        read-only. Files written before are complete.
     DamagedStudyError
-        If files of these configurations in ``path`` cannot be used. They are left as they are.
+        If files of these configurations in ``path`` are unusable. They are left as they are.
     ConflictError
-        If stored rows contradict each other, or those of seeds that are trained again.
+        If stored rows contradict each other or those of seeds that are trained again.
     ProbeError
-        If the probe raised; the rows of that block, and all blocks before, are kept.
+        If the probe raised an exception; the rows of its block and all earlier blocks are kept.
     KeyboardInterrupt
         On Ctrl-C with ``on_interrupt="raise"``.
     SystemExit
-        On SIGTERM and SIGHUP where they would kill the process (in the main thread, if nothing else
-        handles them): after the same message, with status 128 + the signal's number. Finished
-        blocks are kept, and an executor can end its workers.
+        On SIGTERM and SIGHUP, if they would otherwise kill the process (in the main thread, unless
+        something else handles them): after the same message, with status 128 + the signal number.
+        Finished blocks are kept, and an executor can end its workers.
     """
     _checks.choice("collect: on_interrupt", on_interrupt, get_args(OnInterrupt))
     if not (progress is None or isinstance(progress, bool) or callable(progress)):
@@ -126,7 +126,7 @@ def collect(
         )
     run = _Run(checked_options(configs, keywords))
     try:
-        # Within a block, too, there is something to report, and no generator to yield it.
+        # There is also progress to report within a block, which a generator could not yield.
         with (
             signals.raised(),
             _progress.reporter(progress, run.options.metric) as report,
@@ -137,7 +137,7 @@ def collect(
     except KeyboardInterrupt as error:
         run.study.interrupted = True
         path = keywords.get("path")
-        kept = f"; they are kept in {path}, the same call resumes" if path is not None else ""
+        kept = f"; they are kept in {path}; repeat the call to resume" if path is not None else ""
         _console.say(f"interrupted: {run.done} seeds are finished{kept}")
         if isinstance(error, signals.Ended):
             raise SystemExit(128 + error.number) from None
@@ -149,17 +149,17 @@ def collect(
 def iter_collect(
     configs: AnyConfig | Iterable[AnyConfig], **keywords: Unpack[Keywords]
 ) -> Generator[Progress, None, None]:
-    """Do what `collect` does and yield a `Progress` record at the start and after each block.
+    """Like `collect`, but yield a `Progress` record at the start and after each block.
 
-    Parameters are those of `collect`. Each record refers to the study so far as ``record.study``.
-    Closing the generator, or Ctrl-C, which raises KeyboardInterrupt, ends the work; finished blocks
+    Parameters are those of `collect`. In each record, ``record.study`` is the study so far. Closing
+    the generator ends the training, as does Ctrl-C, which raises KeyboardInterrupt; finished blocks
     are kept.
     """
     return _Run(checked_options(configs, keywords)).records()
 
 
 def _show_keywords(function: Any) -> None:
-    """Have help and notebooks show the keywords one by one."""
+    """Make help and notebooks show the individual keywords."""
     own = inspect.signature(function)
     shown = [each for each in own.parameters.values() if each.kind is not each.VAR_KEYWORD]
     shown[1:1] = [
@@ -176,24 +176,24 @@ _show_keywords(iter_collect)
 
 
 class _Run:
-    """One run of collecting; its study grows as blocks finish."""
+    """One run of `collect`; its study grows as blocks finish."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self.holdings = [Holding(config, options.metadata) for config in options.configs]
         self.study = Study(self.holdings, options.store.path if options.store else None)
         self.plan = Plan(options.target)
-        self.started = time.perf_counter()  # reset once all that is stored has been read
+        self.started = time.perf_counter()  # reset once everything stored has been read
 
     @property
     def done(self) -> int:
-        """Seeds whose rows are there, of all configurations."""
+        """Number of finished seeds of all configurations."""
         return sum(task.done for task in self.plan.all)
 
     def records(
         self, within_block: Callable[[Progress], object] | None = None
     ) -> Generator[Progress, None, None]:
-        """Read what is stored and train what is missing; a record at the start and a block."""
+        """Read what is stored and train what is missing; a record at the start and per block."""
         options, plan = self.options, self.plan
         for holding in self.holdings:
             task = self._task(holding)
@@ -219,7 +219,7 @@ class _Run:
             options.target.warn_of_missed(plan.all)
 
     def _task(self, holding: Holding) -> Task:
-        """What a configuration needs, after what the folder holds of it."""
+        """What a configuration still needs, given what the folder contains."""
         options, stored = self.options, Stored()
         if options.target is not None:
             holding.target_met = False
@@ -241,18 +241,18 @@ class _Run:
             names["probe"] = f"values of the probe {kept.probe.name!r}" if kept.probe else ""
             _console.say(
                 f"collect: {count} finished seeds lack {' or '.join(names[k] for k in kept.kinds)}:"
-                " they are trained again, and their rows compared with those that are there"
+                " they are trained again, and their rows compared with the stored ones"
             )
 
     def _keep(self, task: Task, block: SeedSet, trained: Trained) -> None:
-        """Write a block, if there is a folder, and count it: to be done as one."""
+        """Write a block, if there is a folder, and count it; must not be interrupted between."""
         parts = self._written(task, block, trained)
         if trained.failure is not None:
             probe = self.options.kept.probe
             raise ProbeError(
                 f"collect: probe {probe.name if probe else ''!r} failed on {block.count} seeds "
                 f"from {block.ranges[0][0]} on, of {task.config!r}: {described(trained.failure)}; "
-                "the rows of this block and of all before are kept"
+                "the rows of this block and of all earlier ones are kept"
             ) from trained.failure
         self.plan.trained(task, block)
         rows = parts.pop("seeds", None)
@@ -266,8 +266,8 @@ class _Run:
         self.plan.update(task)
 
     def _written(self, task: Task, block: SeedSet, trained: Trained) -> dict[str, Any]:
-        """What came of a block as parts of a holding, by kind; rows that are stored already, which
-        have to be the same, are none of them."""
+        """The results of a block as parts of a holding, by kind, without rows that are already
+        stored (which must be the same)."""
         parts: dict[str, Any] = dict(trained.tables)
         store, config, stored = self.options.store, task.config, task.stored
         again = (SeedSet.of(stored.seeds) & block).count if stored.files else 0
@@ -281,7 +281,7 @@ class _Run:
                 if kind in parts:
                     declaration = kept.declaration if kind == "probe" else None
                     parts[kind] = store.write_array(config, kind, parts[kind], key, declaration)
-            if "seeds" in parts:  # last, since a seed with a row counts as complete
+            if "seeds" in parts:  # last, because a seed with a row counts as complete
                 parts["seeds"] = store.write_rows(config, trained.rows)
         return parts
 

@@ -1,4 +1,4 @@
-"""Tables of studies for the eye: short headings, four digits, each interval in one column."""
+"""Tables of studies for display: short headings, four digits, one column per interval."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _INTERVALS = {"ci": "95 % interval", "ratio": "interval of it"}
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """All columns of a summary but the digest, as text.
+    """A summary as text, without the digest.
 
     Parameters
     ----------
     table
-        What `Study.summary` or an experiment's ``table`` gives.
+        The result of `Study.summary` or of an experiment's ``table``.
 
     Returns
     -------
     pandas.DataFrame
-        As many rows, every entry a text without control characters; "-" for what is missing. A
-        column keeps its long name where another one, of metadata, has the short heading already.
+        The same rows; every entry is text without control characters, "-" if missing. A column
+        keeps its long name if a metadata column already has its short heading.
     """
     shown = table.drop(columns="digest", errors="ignore")
     taken = set(shown.columns)
@@ -52,7 +52,7 @@ def _free(heading: str, otherwise: str, taken: set[str]) -> str:
 
 
 def to_html(table: pd.DataFrame, most: int | None = None) -> str:
-    """The `readable` table as HTML, at the most so many rows, with a line that says so."""
+    """The `readable` table as HTML, with at most ``most`` rows and a line about the rest."""
     from fastpolysem._html import render
 
     shown = readable(table)

@@ -1,8 +1,8 @@
-"""Putting the small files of finished blocks together to few large ones.
+"""Merging the small files of finished blocks into a few large ones.
 
-A new file is written whole before those that it replaces are deleted, so that whatever happens
-in between all rows are there, some of them twice. Readers that find a file gone look for the one
-that holds its seeds now.
+A new file is complete before the files that it replaces are deleted. Whatever happens in between,
+all rows are there, some of them twice. Readers that find a file gone look for the one that now
+holds its seeds.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from fastpolysem.studies.schema import ConflictError, frame, union
 from fastpolysem.studies.store import Store, declaration_in, read
 
 MOST_BYTES = 2**26
-"""Size of the files to join, together: about that of the new one."""
+"""Total size of the files to merge into one, and about the size of the new file."""
 
 _AT_A_TIME = 256  # tables
-_UNPACKED = 30  # times the size of its files that a table may take in memory, about
+_UNPACKED = 30  # approximate ratio of a table's size in memory to that of its files
 
 
 def join_folder(store: Store) -> tuple[int, int]:
-    """Join the files of every configuration; the numbers of files before and after."""
+    """Merge the files of every configuration; returns the numbers of files before and after."""
     digests = store.digests()
     if not digests:
         raise store.missing()
@@ -49,8 +49,8 @@ def join_folder(store: Store) -> tuple[int, int]:
 
 
 def _groups(files: list[Path]) -> Iterator[list[Path]]:
-    """Files to put together, by ascending seeds; those that are large already, or whose names say
-    nothing of their seeds, stay alone."""
+    """Files to merge, by ascending seeds, without those that are already large or whose names do
+    not contain their seeds."""
     group: list[Path] = []
     total = 0
     for file in files:
@@ -68,10 +68,10 @@ def _groups(files: list[Path]) -> Iterator[list[Path]]:
 
 
 def _join(files: list[Path], config: Any, kind: str, key: str) -> None:
-    """Write one file with what these hold, and delete them."""
+    """Write one file with the content of these files, and delete them."""
     if len(files) < 2:
         return
-    with contextlib.suppress(FileNotFoundError):  # another process joins them: next time
+    with contextlib.suppress(FileNotFoundError):  # another process is merging them
         size = sum(file.stat().st_size for file in files)
         _checks.memory("join", {f"{len(files)} files": _UNPACKED * size}, "free some")
         declaration = declaration_in(files[0]) if kind == "probe" else None
@@ -81,7 +81,7 @@ def _join(files: list[Path], config: Any, kind: str, key: str) -> None:
                 held, tables = alike.setdefault(tuple(table.column_names), ([], []))
                 held.append(file)
                 tables.append(table)
-                if len(tables) >= _AT_A_TIME:  # many small ones take more room than their rows
+                if len(tables) >= _AT_A_TIME:  # many small tables take more memory than their rows
                     tables[:] = [pa.concat_tables(tables).combine_chunks()]
         for held, tables in alike.values():
             if len(held) > 1:
@@ -96,27 +96,27 @@ def _replace(
     key: str,
     declaration: Declaration | None,
 ) -> None:
-    """Write one file with what several hold, and delete them."""
+    """Write one file with the content of several, and delete them."""
     if kind == "seeds":
-        union([frame([table], config)], config)  # raises unless rows of one seed agree
+        union([frame([table], config)], config)  # raises if rows of one seed differ
     joined = _distinct(table, kind, config)
     target = files[0].with_name(block_name(kind, joined, key))
     write_table(target, joined, declaration)
-    whole = read(target, config)  # whoever wrote it
+    whole = read(target, config)  # no matter who wrote it
     if whole is None or checksum(whole) != checksum(joined):
-        raise ConflictError(f"{_checks.shown_path(target)} holds other rows than are to be joined")
+        raise ConflictError(f"{_checks.shown_path(target)} contains other rows than those to merge")
     for file in files:
         if file != target:
             file.unlink(missing_ok=True)
 
 
 def _distinct(table: pa.Table, kind: str, config: Any) -> pa.Table:
-    """The rows by ascending seed, and of seeds that are there more than once those of one file.
+    """The rows by ascending seed, without duplicates.
 
     Raises
     ------
     ConflictError
-        If they differ.
+        If duplicates differ.
     """
     keys = ["seed", "step"] if kind == "history" else ["seed"]
     table = table.sort_by([(name, "ascending") for name in keys]).combine_chunks()

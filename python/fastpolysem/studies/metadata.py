@@ -1,4 +1,4 @@
-"""Metadata of configurations: what may be given, and the columns that they become."""
+"""Metadata of configurations: which values are allowed, and which columns they become."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastpolysem.studies.schema import FACTS, IDENTITY, columns
 
 
 def taken_names(configs: Iterable[AnyConfig]) -> set[str]:
-    """Names that tables use themselves."""
+    """Names of the columns of tables."""
     taken = {*IDENTITY, "diverged", *FACTS, *_OF_SUMMARIES}
     configs = list(configs)
     if len({families.family_of(config).kind for config in configs}) > 1:
@@ -46,9 +46,9 @@ def checked_metadata(
     configs: Iterable[AnyConfig] = (),
     probe: Declaration | None = None,
 ) -> dict[str, Any]:
-    """Metadata as they are stored; refuses what JSON cannot hold and names of columns.
+    """Metadata in stored form; refuses values that JSON cannot hold, and names of columns.
 
-    A key whose value is None is to be forgotten: with it, `Study` shows no such column.
+    A key with the value None is removed: `Study` shows no such column.
     """
     if metadata is None:
         return {}
@@ -78,7 +78,7 @@ def checked_metadata(
 
 
 def _plain(value: object) -> Any:
-    """A number of numpy as Python's."""
+    """A NumPy number as a Python number."""
     for kind, plain in ((np.bool_, bool), (np.integer, int), (np.floating, float)):
         if isinstance(value, kind):
             return plain(value)
@@ -86,7 +86,7 @@ def _plain(value: object) -> Any:
 
 
 def label_of(key: str, reserved: Collection[str], taken: Collection[str]) -> str:
-    """The column of a metadata key: itself, unless a file holds a key that `collect` refuses."""
+    """The column of a metadata key: the key, unless a file has one that `collect` would refuse."""
     name = _text(key)
     if name != key or key in reserved:
         while name in reserved or name in taken:
@@ -96,9 +96,9 @@ def label_of(key: str, reserved: Collection[str], taken: Collection[str]) -> str
 
 
 def column_of(values: list[Any]) -> pd.Series[Any]:
-    """A column any table format can hold: of numbers, of truth values or of text.
+    """A column that any table format can hold, of numbers, booleans or text.
 
-    Numbers with None become floats where these are exact; objects and mixtures become text.
+    Numbers with None become floats if these are exact; objects and mixtures become text.
     """
     kinds = {type(value) for value in values if value is not None}
     numbers = {*kinds} <= {int, float} and all(
@@ -114,7 +114,7 @@ def column_of(values: list[Any]) -> pd.Series[Any]:
 
 
 def _are_exact(values: list[Any]) -> bool:
-    """Whether floats hold all of the numbers."""
+    """Whether floats represent all numbers exactly."""
     return all(value is None or float(value) == value for value in values)
 
 

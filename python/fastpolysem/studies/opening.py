@@ -1,4 +1,4 @@
-"""Reading all of a study's folder, and what is wrong with it."""
+"""Reading a study's folder, and finding what is wrong with it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from fastpolysem.studies.store import (
 
 
 class _Noted(contextlib.AbstractContextManager["_Noted"]):
-    """Passes over what another process has moved away since it was listed, and, with a list, adds
-    to it what cannot be read now or contradicts itself."""
+    """Skips files that another process has moved away since they were listed. Given a list, adds
+    files to it that cannot be read at the moment or contain contradictions."""
 
     def __init__(self, unread: list[Damage] | None, path: Path) -> None:
         self.unread, self.path = unread, path
@@ -53,8 +53,8 @@ class _Noted(contextlib.AbstractContextManager["_Noted"]):
 def read_folder(
     store: Store, unread: list[Damage] | None = None
 ) -> tuple[list[Holding], list[Damage]]:
-    """All that can be used, in the order of the tables, and what cannot; with ``unread`` what
-    cannot be read now, and rows that contradict each other, are added to it instead of raised."""
+    """All usable content in the order of the tables, and the unusable files. With ``unread``, files
+    that cannot be read at the moment and contradicting rows are added to it instead of raised."""
     holdings: list[tuple[tuple[Any, ...], Holding]] = []
     damages: list[Damage] = []
     for digest in store.digests():
@@ -78,11 +78,10 @@ def read_folder(
 def _row_tables(
     store: Store, config: Any, unread: list[Damage] | None, damages: list[Damage]
 ) -> Iterator[pa.Table]:
-    """The tables of rows of a configuration, each once; those of files that cannot be used are
-    named in ``damages``."""
+    """The tables of rows of a configuration, each once; unusable files are added to ``damages``."""
     waiting = store.files(config.digest)
     seen: set[Path] = set()
-    for file in waiting:  # which may grow
+    for file in waiting:  # may grow
         if file in seen:
             continue
         seen.add(file)
@@ -93,7 +92,7 @@ def _row_tables(
             except DamagedStudyError as error:
                 damages += error.damages
         if noted.gone:
-            with contextlib.suppress(FileNotFoundError):  # not joined, but moved away
+            with contextlib.suppress(FileNotFoundError):  # moved away rather than joined
                 waiting += successors(file)
         if table is not None:
             yield table
@@ -102,7 +101,7 @@ def _row_tables(
 def _list_besides(
     store: Store, holding: Holding, unread: list[Damage] | None, damages: list[Damage]
 ) -> None:
-    """Take the files of what there is besides rows into a holding."""
+    """Add the files with anything besides rows to a holding."""
     digest = holding.config.digest
     with _Noted(unread, store.path / digest):
         for kind in KINDS:
@@ -123,7 +122,7 @@ def _list_probe(
     unread: list[Damage] | None,
     damages: list[Damage],
 ) -> None:
-    """Take files of a probe into a holding: one that can be read says what it computes."""
+    """Add files of a probe to a holding; any readable one declares what it computes."""
     declaration = None
     for at, file in enumerate(files):
         with _Noted(unread, file):
@@ -137,12 +136,12 @@ def _list_probe(
 
 
 def check_folder(store: Store) -> list[Damage]:
-    """Every file that is damaged, foreign, half-written or unreadable, with the reason.
+    """Every damaged, foreign, incomplete or unreadable file, with the reason.
 
     Raises
     ------
     FileNotFoundError
-        If there is no study, nor anything that looks like a part of one.
+        If there is no study, nor anything that looks like part of one.
     """
     damages: list[Damage] = []
     holdings: list[Holding] = []
@@ -159,7 +158,7 @@ def check_folder(store: Store) -> list[Damage]:
 
 
 def damaged_besides(holdings: list[Holding], unread: list[Damage] | None = None) -> list[Damage]:
-    """Which files of what there is besides rows cannot be used; reads all of them."""
+    """Unusable files among those with anything besides rows; reads all of them."""
     damages: list[Damage] = []
     for holding in holdings:
         for file in holding.paths():
@@ -174,7 +173,7 @@ def damaged_besides(holdings: list[Holding], unread: list[Damage] | None = None)
 
 
 def set_aside(store: Store, holdings: list[Holding], damages: list[Damage]) -> None:
-    """Move what is damaged out of the way, with a warning that says where to."""
+    """Move damaged files to another folder, with a warning that names both."""
     for damage in dict.fromkeys(damages):  # several configurations may need one file
         target = store.set_aside(damage)
         moved = f"moved to {_checks.shown_path(target)}" if target else "moved by another process"

@@ -1,4 +1,4 @@
-"""What `collect` and `iter_collect` are given: the keywords, stated once, and their checks."""
+"""The keywords of `collect` and `iter_collect`, and their checks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fastpolysem.training import RecordLike, checked_record, weight_bytes
 
 
 class Keywords(TypedDict, total=False):
-    """What `collect` and `iter_collect` take besides configurations; `collect` says what it is."""
+    """Keywords of `collect` and `iter_collect`, documented in `collect`."""
 
     seeds: int | ArrayLike | None
     target: float | None
@@ -41,38 +41,38 @@ class Keywords(TypedDict, total=False):
 
 
 DEFAULTS: Keywords = {"keep_weights": False}
-"""Of all others it is None."""
+"""The default of all others is None."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a run of collecting is to do, checked."""
+    """The checked options of a run of `collect`."""
 
     configs: list[AnyConfig]
     seeds: SeedSet
-    """All that are asked for or, with a target, those it is judged on first."""
+    """All requested seeds or, with a target, those on which it is first evaluated."""
     metric: str
     target: Target | None
     store: Store | None
     executor: Executor | None
     num_threads: int
-    """Of one call of `train`."""
+    """Threads per call of `train`."""
     kept: Kept
     metadata: dict[str, Any]
 
     @property
     def most_seeds(self) -> SeedSet:
-        """The seeds that may be asked for."""
+        """All seeds that may be needed."""
         return self.seeds if self.target is None else SeedSet([(0, self.target.cap)])
 
 
 def checked_options(configs: AnyConfig | Iterable[AnyConfig], keywords: Keywords) -> Options:
-    """The options that these arguments stand for.
+    """The options specified by the arguments.
 
     Raises
     ------
     TypeError, ValueError, MemoryError
-        For bad arguments, each named with its value and what is allowed.
+        For invalid arguments; the message names the argument, its value and what is allowed.
     """
     _checks.known_names("collect", keywords, Keywords.__annotations__)
     given: Any = {name: DEFAULTS.get(name) for name in Keywords.__annotations__} | keywords
@@ -102,7 +102,7 @@ def checked_options(configs: AnyConfig | Iterable[AnyConfig], keywords: Keywords
 def _checked_seeds_or_target(
     given: Mapping[str, Any], metric: str
 ) -> tuple[SeedSet, Target | None]:
-    """The seeds to begin with, and the target if there is one."""
+    """The initial seeds, and the target if there is one."""
     seeds, target, max_seeds = given["seeds"], given["target"], given["max_seeds"]
     if (seeds is None) == (target is None):
         raise ValueError("collect: exactly one of seeds and target must be given")
@@ -120,7 +120,7 @@ def _checked_seeds_or_target(
 def _checked_kept(
     configs: list[AnyConfig], given: Mapping[str, Any], executor: Executor | None
 ) -> tuple[Kept, Declaration | None]:
-    """What is to be kept of a seed besides its row."""
+    """What to store for a seed besides its row."""
     record, probe = given["record"], given["probe"]
     if record is not None:
         record = checked_record("collect", record, *configs)
@@ -151,7 +151,7 @@ def _checked_metric(
 
 
 def _check_kept_memory(options: Options) -> None:
-    """Refuse what a study in memory, or the blocks that are trained at once, could not hold."""
+    """Refuse a study, or blocks trained at the same time, that would not fit into memory."""
     configs, kept = options.configs, options.kept
     history = 0
     if record := kept.record:
@@ -163,13 +163,13 @@ def _check_kept_memory(options: Options) -> None:
             "their weights": most * sum(map(weight_bytes, configs)) * kept.weights,
             "their histories": most * len(configs) * history,
         }
-        _checks.memory("collect", parts, "ask for fewer seeds at a time, or give a path")
+        _checks.memory("collect", parts, "use fewer seeds at a time, or give a path")
     else:
         at_once = options.num_threads if options.executor is None else 1
         seeds = [min(options.most_seeds.count, at_once * block_size(config)) for config in configs]
         weights = map(weight_bytes, configs)
         parts = {
-            "the weights of the seeds that are trained at once": max(
+            "the weights of the seeds trained at the same time": max(
                 2 * count * size for count, size in zip(seeds, weights, strict=True)
             )
             * (kept.weights or kept.probe is not None),
@@ -178,18 +178,18 @@ def _check_kept_memory(options: Options) -> None:
         _checks.memory("collect", parts, "record fewer steps, or use fewer threads")
 
 
-# A row in memory, with room for a copy while tables are put together.
+# A row in memory, with room for a copy while tables are concatenated.
 _ROW_BYTES = 300
 
-# One step of a seed's history as it is stored, but for the metrics, likewise.
+# One step of a seed's history without the metrics, likewise.
 _HISTORY_BYTES = 100
 
-# A seed whose neighbours are not asked for, with the copies that are made on the way.
+# A seed without neighbours in the list, including temporary copies.
 _SEED_BYTES = 64
 
 
 def checked_configs(configs: AnyConfig | Iterable[AnyConfig]) -> list[AnyConfig]:
-    """A list of different configurations."""
+    """The configurations as a list, without two of equal effect."""
     chosen = list(configs) if isinstance(configs, Iterable) else [configs]
     seen: dict[str, AnyConfig] = {}
     for config in chosen:
@@ -207,7 +207,7 @@ def checked_configs(configs: AnyConfig | Iterable[AnyConfig]) -> list[AnyConfig]
 
 
 def checked_seeds(seeds: Any) -> SeedSet:
-    """The seeds asked for."""
+    """The requested seeds."""
     if isinstance(seeds, (int, np.integer)):
         return SeedSet([(0, _checks.integer("collect: seeds", seeds, (">=", 1), ("<=", 2**64)))])
     if isinstance(seeds, range):
@@ -231,7 +231,7 @@ def checked_seeds(seeds: Any) -> SeedSet:
 
 
 def _seeds_of_range(seeds: range) -> SeedSet:
-    """A range's seeds, in constant memory if its step is 1."""
+    """The seeds of a range, in constant memory if its step is 1."""
     if not seeds:
         raise ValueError(f"collect: seeds must hold at least one seed, got {seeds!r}")
     first, last = sorted((seeds[0], seeds[-1]))
@@ -249,16 +249,16 @@ def _seeds_of_range(seeds: range) -> SeedSet:
 
 
 def _check_memory(count: int) -> None:
-    """Refuse lists of seeds that would not fit, before they are made."""
+    """Refuse lists of seeds that would not fit into memory, before they are made."""
     _checks.memory(
         "collect",
         {f"a list of {count} seeds": count * _SEED_BYTES},
-        "ask for fewer seeds at a time; consecutive ones, as in range(10**9), need no list",
+        "use fewer seeds at a time; consecutive ones, as in range(10**9), need no list",
     )
 
 
 def checked_executor(executor: Any) -> Executor | None:
-    """An executor, known by its class: a look-alike would take blocks before it shows."""
+    """Check the class of an executor: a look-alike would accept blocks before it fails."""
     if executor is None or isinstance(executor, Executor):
         return executor
     hints = {"get_executor": "its get_executor()", "executor": "its executor()"}
@@ -273,11 +273,11 @@ def checked_executor(executor: Any) -> Executor | None:
 
 
 def checked_job(job: Any) -> Future[Any]:
-    """What ``submit`` gave, if it is a future."""
+    """The result of ``submit``, after checking that it is a future."""
     needed = ("add_done_callback", "cancel", "cancelled", "done", "exception", "result")
     if missing := [name for name in needed if not callable(getattr(job, name, None))]:
         raise TypeError(
-            "collect: executor must give futures when something is submitted, "
+            "collect: executor must return futures from submit, "
             f"got {_checks.shown(job)} without {', '.join(missing)}"
         )
     future: Future[Any] = job

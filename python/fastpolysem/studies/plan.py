@@ -1,4 +1,4 @@
-"""The plan of a run of collecting: what each configuration still needs, and how far it is."""
+"""The plan of a run of `collect`: what each configuration still needs, and its progress."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from fastpolysem.studies.target import Target
 class Task:
     """What one configuration still needs."""
 
-    holding: Holding  # which grows as blocks finish
+    holding: Holding  # grows as blocks finish
     stored: Stored
     bounds: statistics.Bounds | None = None  # of values of the metric
-    wanted: SeedSet = field(default_factory=SeedSet)  # the seeds aimed at for now
-    lacking: SeedSet = field(default_factory=SeedSet)  # of them, those to be trained again
+    wanted: SeedSet = field(default_factory=SeedSet)  # the seeds to reach for now
+    lacking: SeedSet = field(default_factory=SeedSet)  # of these, seeds to be trained again
     pending: Iterator[SeedSet] = field(default_factory=lambda: iter(()))
     upcoming: SeedSet | None = None
-    running: int = 0  # seeds that are handed out
-    within: int = 0  # of them, those that are known to be trained
-    done: int = 0  # seeds of the goal whose rows are there
-    reused: int = 0  # of them, those that were stored
+    running: int = 0  # seeds being trained
+    within: int = 0  # of these, seeds already reported as trained
+    done: int = 0  # finished seeds of the goal
+    reused: int = 0  # of these, seeds that were stored
     diverged: int = 0
     finished: bool = False
-    count: int = 0  # values of the metric, of seeds that did not diverge
+    count: int = 0  # values of the metric of seeds that did not diverge
     mean: float = math.nan
     squares: float = 0.0  # sum of their squared distances from the mean
-    cubes: float = 0.0  # and of the cubes
-    _estimate: statistics.Estimate | None = None  # of these values, once it was asked for
+    cubes: float = 0.0  # sum of the cubes
+    _estimate: statistics.Estimate | None = None  # of these values, cached
 
     def __post_init__(self) -> None:
         self.config: AnyConfig = self.holding.config
@@ -51,11 +51,11 @@ class Task:
 
     @property
     def goal(self) -> int:
-        """Number of seeds aimed at."""
+        """Number of seeds to reach."""
         return self.wanted.count
 
     def next_block(self) -> SeedSet | None:
-        """Take the next block that is to be trained, if there is one."""
+        """Take the next block to train, if there is one."""
         block, self.upcoming = self.upcoming, next(self.pending, None)
         return block
 
@@ -71,18 +71,18 @@ class Task:
 
     @property
     def trained(self) -> int:
-        """Seeds that were trained since the start."""
+        """Number of seeds trained since the start."""
         return self.done - self.reused + self.within
 
     def take_in(self, values: NDArray[Any], diverged: int) -> None:
-        """Count further seeds: values of the metric, and how many diverged besides.
+        """Count further seeds: values of the metric, and how many other seeds diverged.
 
         Moments are merged by the formulas of Chan, Golub & LeVeque (1983) and Pébay (2008).
         """
         self.done += len(values) + diverged
         self.diverged += diverged
         values = values.astype(np.float64)
-        values = values[~np.isnan(values)]  # what a probe could not tell
+        values = values[~np.isnan(values)]  # values that a probe could not compute
         if len(values):
             self._estimate = None
             mean, squares = float(values.mean()), float(values.var() * len(values))
@@ -98,7 +98,7 @@ class Task:
             self.mean, self.squares, self.cubes = mean, squares, cubes
 
     def record(self) -> ConfigProgress:
-        """How far this configuration is."""
+        """The progress of this configuration."""
         estimate = self.estimate
         return ConfigProgress(
             config=self.config,
@@ -114,7 +114,7 @@ class Task:
 
     @contextlib.contextmanager
     def named_in_errors(self, blocks: list[SeedSet]) -> Iterator[None]:
-        """Say of an error what was being trained."""
+        """Add to an error what was being trained."""
         try:
             yield
         except Exception as error:
@@ -126,11 +126,11 @@ class Task:
 
 
 class Work(NamedTuple):
-    """How far some configurations are together."""
+    """The combined progress of some configurations."""
 
     reused: int = 0  # seeds
     trained: int = 0  # seeds
-    done: int = 0  # floating point operations, as is `left`
+    done: int = 0  # floating-point operations, as is `left`
     left: int = 0
 
     @classmethod
@@ -141,9 +141,9 @@ class Work(NamedTuple):
 
 
 class Plan:
-    """The configurations of a run: which is next, and how far all are.
+    """The configurations of a run: which one is next, and the progress of all.
 
-    Both are kept up to date task by task: a sweep may have ten thousand, and as many blocks.
+    Both are updated incrementally, as a sweep may have ten thousand tasks and as many blocks.
     """
 
     def __init__(self, target: Target | None = None) -> None:
@@ -151,7 +151,7 @@ class Plan:
         self.all: list[Task] = []
         self.records: list[ConfigProgress] = []
         self.work = Work()
-        self._counted: list[Work] = []  # of each, what is in `work`
+        self._counted: list[Work] = []  # the contribution of each task to `work`
         self._places: dict[str, int] = {}  # by digest
         self._waiting: list[tuple[float, int]] = []
 
@@ -162,18 +162,18 @@ class Plan:
         self._counted.append(Work())
 
     def aim_at(self, task: Task, seeds: SeedSet) -> None:
-        """Add seeds to a task's goal: take what is stored, cut the rest into blocks."""
+        """Add seeds to a task's goal: use what is stored, divide the rest into blocks."""
         stored = task.stored
         task.wanted = task.wanted | seeds
         task.lacking = task.lacking | stored.lacking(seeds)
         if stored.files:
-            # Files may hold other seeds as well, and such that are still to be trained again.
+            # Files may also contain other seeds, and seeds that are still to be trained again.
             task.holding.only(task.wanted - task.lacking)
         here = seeds.contains(stored.seeds) & stored.complete.contains(stored.seeds)
         valid = here & ~stored.diverged
         task.reused += int(here.sum())
         task.take_in(stored.values[valid], int((here & stored.diverged).sum()))
-        # Cut as if nothing were there, so that what is stored does not change where blocks end.
+        # Divide as if nothing were stored, so that stored seeds do not change block boundaries.
         missing = seeds - SeedSet.of(stored.seeds[here])
         parts = (block & missing for block in seeds.blocks(block_size(task.config)))
         task.pending = (part for part in parts if part.count)
@@ -182,13 +182,13 @@ class Plan:
         self.judge(task)
 
     def trained(self, task: Task, block: SeedSet) -> None:
-        """Seeds that were lacking something have it now."""
+        """Note that seeds which lacked something now have it."""
         if task.lacking.count:
             task.lacking = task.lacking - block
             task.holding.only(task.wanted - task.lacking)
 
     def judge(self, task: Task) -> None:
-        """Once all seeds aimed at are there: is that enough?"""
+        """Decide whether the seeds suffice, once all seeds to reach are finished."""
         if task.done < task.goal:
             return
         if self.target is None or self.target.ends(task):
@@ -199,7 +199,7 @@ class Plan:
             self.aim_at(task, SeedSet([(task.goal, min(2 * task.goal, self.target.cap))]))
 
     def update(self, task: Task) -> None:
-        """Take notice of a change."""
+        """Update the totals after a change to a task."""
         place = self._places[task.digest]
         self.records[place] = task.record()
         old, new = self._counted[place], Work.of(task)
@@ -207,11 +207,11 @@ class Plan:
         self.work = Work(*(sum_ + b - a for sum_, a, b in zip(self.work, old, new, strict=True)))
 
     def put_back(self, task: Task) -> None:
-        """Let a task that `take` gave, or a new one, wait for its turn, if it has a block left."""
+        """Queue a task returned by `take`, or a new one, if it has a block left."""
         if task.upcoming is not None:
             share = (task.done + task.running) / task.goal
             heapq.heappush(self._waiting, (share, self._places[task.digest]))
 
     def take(self) -> Task | None:
-        """The configuration that is furthest behind, so that all of them proceed alike."""
+        """Take the configuration that is furthest behind, so that all proceed alike."""
         return self.all[heapq.heappop(self._waiting)[1]] if self._waiting else None

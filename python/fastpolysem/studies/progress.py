@@ -1,4 +1,4 @@
-"""Progress of collecting: the records, and how they are shown."""
+"""Progress of `collect`: records and their display."""
 
 from __future__ import annotations
 
@@ -24,36 +24,35 @@ Report = Callable[["Progress"], object]
 TABLE_INTERVAL = 0.1
 NOTEBOOK_INTERVAL = 0.5
 LINE_INTERVAL = 10.0
-"""Seconds between two updates of the table, here and in a notebook, and of lines, at least."""
+"""Minimum seconds between updates of the table on a terminal, in a notebook, and of lines."""
 
 MOST_OF_TIME = 0.1
-"""Share of the time that reporting may take: what is slow to report is reported less often."""
+"""Share of the time that reporting may take; slow reports are made less often."""
 
-_ALLOWANCE = 0.1  # seconds that may be used up at once
+_ALLOWANCE = 0.1  # seconds that one report may take
 
 _MAX_ROWS = 30
 
 
 @dataclass(frozen=True)
 class ConfigProgress:
-    """How far one configuration is.
+    """Progress of one configuration.
 
     Attributes
     ----------
     config, digest
-        Which one.
+        The configuration.
     seeds, goal
-        Seeds whose rows are there, stored ones included, and how many are aimed at: all that were
-        asked for or, with a target, the next number at which it is judged.
+        Number of finished seeds, including stored ones, and number of seeds to reach: all requested
+        ones or, with a target, the next number at which it is evaluated.
     training
-        Further seeds that are trained in a block that is not complete yet.
+        Number of further seeds already trained in incomplete blocks.
     diverged
         How many of ``seeds`` diverged.
     mean, half_width
-        Mean of the metric so far and half the length of its 95 % interval; nan where there are too
-        few seeds.
+        Mean of the metric so far and half-width of its 95 % interval; nan with too few seeds.
     finished
-        Whether nothing is left to do.
+        Whether the configuration is finished.
     """
 
     config: AnyConfig
@@ -69,22 +68,22 @@ class ConfigProgress:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run of `collect` is.
+    """Progress of a run of `collect`.
 
     Attributes
     ----------
     configs
-        One `ConfigProgress` each, in the order given.
+        One `ConfigProgress` per configuration, in the given order.
     reused
-        Seeds that were found in the folder.
+        Number of seeds found in the folder.
     seconds
         Time since the start.
     seeds_per_second
         Average speed since the start.
     seconds_left
-        Estimated time to the present goals; None if there is nothing to go by yet.
+        Estimated time to the current goals; None if there is no estimate yet.
     study
-        The study so far. It grows: all records of a run refer to the same one.
+        The study so far. All records of a run refer to the same, growing study.
     """
 
     configs: tuple[ConfigProgress, ...]
@@ -96,27 +95,27 @@ class Progress:
 
     @property
     def seeds(self) -> int:
-        """Seeds whose rows are there, of all configurations."""
+        """Number of finished seeds of all configurations."""
         return sum(config.seeds for config in self.configs)
 
     @property
     def goal(self) -> int:
-        """Seeds aimed at, of all configurations."""
+        """Number of seeds to reach, over all configurations."""
         return sum(config.goal for config in self.configs)
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do."""
-        # The last ones usually finish last: of ten thousand one is enough to know.
+        """Whether the run is finished."""
+        # The last configurations usually finish last, so one test usually decides.
         return all(config.finished for config in reversed(self.configs))
 
 
 @contextlib.contextmanager
 def reporter(progress: bool | Report | None, metric: str) -> Iterator[Report]:
-    """What to call with each record, for the argument ``progress`` of `collect`.
+    """The function to call with each record, for the argument ``progress`` of `collect`.
 
-    A table that is drawn over and over where that can be seen, on a terminal that can move its
-    cursor and in a notebook; else plain lines, if progress was asked for.
+    On a terminal that can move its cursor and in a notebook, a table that is redrawn; otherwise
+    plain lines, if progress was requested.
     """
     if progress is not None and not isinstance(progress, bool):
         yield _now_and_then(progress, 0.0, -math.inf)
@@ -134,18 +133,18 @@ def reporter(progress: bool | Report | None, metric: str) -> Iterator[Report]:
 
 
 def _in_notebook() -> bool:
-    """Whether IPython runs in a kernel, to which notebooks of all makes talk."""
+    """Whether IPython runs in a kernel, as it does for all kinds of notebooks."""
     get_shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
     return getattr(get_shell() if get_shell else None, "kernel", None) is not None
 
 
 def _now_and_then(report: Report, interval: float, begin: float) -> Report:
-    """Reports a record if the last one is so many seconds ago, and the one when all is done.
+    """Report a record if the last report was ``interval`` seconds ago, or if the run is finished.
 
-    Those in between are left out, too, while reporting has taken more than `MOST_OF_TIME`.
+    Further records are skipped while reporting has taken more than `MOST_OF_TIME`.
     """
-    last = begin  # when a record was reported
-    credit, counted = _ALLOWANCE, time.monotonic()  # seconds that reporting may take, as of when
+    last = begin  # time of the last report
+    credit, counted = _ALLOWANCE, time.monotonic()  # seconds for reports, and since when
 
     def seldom(record: Progress) -> None:
         nonlocal last, credit, counted
@@ -163,7 +162,7 @@ def _now_and_then(report: Report, interval: float, begin: float) -> Report:
 
 
 def _notebook_table(metric: str) -> Report:
-    """The table as the output of a notebook's cell, in place of itself."""
+    """The table as output of a notebook cell, updated in place."""
     display = sys.modules["IPython"].display.display
     handle = None
 
@@ -179,7 +178,7 @@ def _notebook_table(metric: str) -> Report:
 
 
 def _lines() -> Report:
-    """Plain lines, the last one when all is done."""
+    """Plain lines, the last one at the end."""
 
     def line(record: Progress) -> None:
         say(describe(record))
@@ -188,7 +187,7 @@ def _lines() -> Report:
 
 
 def describe(record: Progress) -> str:
-    """One line on the whole run."""
+    """One line about the whole run."""
     done = sum(config.finished for config in record.configs)
     parts = [f"{done}/{len(record.configs)} configs", f"{record.seeds}/{record.goal} seeds"]
     if record.reused:
@@ -204,7 +203,7 @@ def describe(record: Progress) -> str:
 
 @contextlib.contextmanager
 def _table(metric: str) -> Iterator[Report]:
-    """A table on the terminal that is drawn over and over, and stays in its last state."""
+    """A table on the terminal that is redrawn and finally left in its last state."""
     from rich.console import Console
     from rich.live import Live
 
@@ -219,7 +218,7 @@ def _table(metric: str) -> Iterator[Report]:
 
 
 def table(record: Progress, metric: str, max_rows: int = _MAX_ROWS) -> Table:
-    """The live table; if it would not fit, without some that are finished or not begun."""
+    """The live table; if it is too long, without some finished or waiting configurations."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -242,7 +241,7 @@ def table(record: Progress, metric: str, max_rows: int = _MAX_ROWS) -> Table:
 
 
 def varying(configs: list[Any]) -> list[str]:
-    """The sizes, and the fields that are not the same in all configurations."""
+    """The sizes, and the fields that differ between configurations."""
     sizes = {name for config in configs for name in family_of(config).sizes}
     values: dict[str, set[Any]] = {}
     settings = [family_of(config).settings(config) for config in configs]

@@ -1,4 +1,4 @@
-"""What a folder holds of a configuration already, of the seeds that may be asked for."""
+"""What a folder already contains for a configuration, among the seeds that may be needed."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from fastpolysem.studies.store import Damage, DamagedStudyError, Store, read_eac
 
 @dataclass(eq=False)
 class Stored:
-    """What a folder holds of a configuration, one entry a row."""
+    """The stored rows of a configuration, one entry per row."""
 
     seeds: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     values: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))  # of the metric
     diverged: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
-    # Those that have all else that is to be kept:
+    # Seeds that also have everything else to be stored:
     complete: SeedSet = field(default_factory=SeedSet)
-    files: list[tuple[Range, Path]] = field(default_factory=list)  # of rows, by their seeds
+    files: list[tuple[Range, Path]] = field(default_factory=list)  # files of rows, with their seeds
 
     def lacking(self, wanted: SeedSet) -> SeedSet:
-        """Seeds whose rows are there and something else is not: they are trained again."""
+        """Seeds that have rows but lack something else; they are trained again."""
         return (SeedSet.of(self.seeds) & wanted) - self.complete
 
     def rows_of(self, config: AnyConfig, seeds: SeedSet) -> pd.DataFrame:
@@ -44,12 +44,12 @@ class Stored:
 def read_stored(
     store: Store, holding: Holding, may_be_wanted: SeedSet, metric: str, kept: Kept
 ) -> Stored:
-    """What the folder holds of the seeds that may be asked for; its files go into the holding.
+    """Read what the folder contains for the seeds that may be needed; add its files to the holding.
 
     Raises
     ------
     DamagedStudyError
-        If files cannot be used; names all.
+        If there are unusable files; the message names all of them.
     ConflictError
         If stored rows contradict each other.
     """
@@ -88,14 +88,14 @@ def read_stored(
 
 
 _NOTHING = np.empty(0, np.uint64), np.empty(0), np.empty(0, bool)
-_AT_A_TIME = 256  # sets of seeds that are united to one: many small ones take more room
+_AT_A_TIME = 256  # sets of seeds merged at a time: many small ones take more memory
 
 
 def _seeds_with(
     store: Store, holding: Holding, kind: str, key: str, kept: Kept, metric: str
 ) -> tuple[SeedSet, pd.Series[Any] | None]:
-    """The seeds that there are files of a kind of and, where it is a probe's, the metric's values
-    by seed."""
+    """The seeds that have files of a kind and, for a probe's files, the values of the metric by
+    seed."""
     declaration = kept.declaration if kind == "probe" else None
     values = declaration is not None and metric in declaration.columns
     files, parts = [], []
@@ -123,12 +123,12 @@ def _seeds_with(
 
 
 def _check_agreement(files: list[tuple[Range, Path]], config: AnyConfig) -> None:
-    """Read files again whose seeds may be those of others: their rows have to be the same.
+    """Read files again whose seeds may overlap with those of others: rows must agree.
 
     Raises
     ------
     ConflictError
-        If they are not.
+        If they do not.
     """
     shared: set[Path] = set()
     reach, furthest = -1, Path()

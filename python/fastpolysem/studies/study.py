@@ -1,4 +1,4 @@
-"""Studies: results by (config digest, seed), as tables with intervals."""
+"""Studies: results by configuration and seed, as tables with confidence intervals."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _MOST_SHOWN = 30
 
 
 class Study:
-    """Results of configurations, one row per configuration and seed.
+    """Results of a set of configurations, one row per configuration and seed.
 
-    Made by `collect` and `Study.open`, or empty and filled with `add`. Rows of a study that was
-    collected into a folder stay there and are read when they are asked for.
+    Returned by `collect` and `Study.open`, or created empty and filled with `add`. The rows of a
+    study that was collected into a folder stay there and are read on demand.
 
     Attributes
     ----------
     path : pathlib.Path or None
         Folder of the study, absolute.
     interrupted : bool
-        Whether collecting was broken off before every seed was there.
+        Whether collecting was interrupted before all seeds were finished.
     """
 
     def __init__(self, holdings: Iterable[Holding] = (), path: Path | None = None) -> None:
@@ -48,27 +48,29 @@ class Study:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, skip_damaged: bool = False) -> Study:
-        """Read all of a study's folder.
+        """Open the study in a folder.
 
         Parameters
         ----------
         path
-            The folder that was given to `collect`.
+            The folder that was passed to `collect`.
         skip_damaged
-            Move files that cannot be used into the sub-folder ``set-aside``, with a warning that
-            names them, and continue with the rest. They are not altered, and `collect` trains the
-            missing seeds again.
+            Move unusable files to the subfolder ``set-aside``, with a warning that names them, and
+            continue with the rest. The files are not altered, and `collect` trains the missing
+            seeds again.
 
         Raises
         ------
         FileNotFoundError
             If there is no study at ``path``.
         OSError, MemoryError
-            If a file or folder cannot be read now; names it. Nothing is moved for that.
+            If a file or folder cannot be read at the moment; the message names it, and no file is
+            moved.
         DamagedStudyError
-            If files cannot be used and ``skip_damaged`` is False; names each with the reason.
+            If there are unusable files and ``skip_damaged`` is False; the message names each with
+            the reason.
         ConflictError
-            If one configuration and seed have two different results.
+            If there are two different results for one configuration and seed.
         """
         store = Store(path, "Study.open: path")
         holdings, damages = opening.read_folder(store)
@@ -76,7 +78,7 @@ class Study:
             damages += opening.damaged_besides(holdings)
         elif damages:
             raise DamagedStudyError(damages)
-        # Another process may have set aside all of it.
+        # Another process may have moved all files away.
         emptied = skip_damaged and (store.path / SET_ASIDE).exists()
         if not holdings and not damages and not emptied:
             raise store.missing()
@@ -85,42 +87,43 @@ class Study:
 
     @staticmethod
     def check(path: str | os.PathLike[str]) -> list[Damage]:
-        """Every file of a study that is damaged, foreign or half-written, with the reason.
+        """List every damaged, foreign or incomplete file of a study, with the reason.
 
-        Reads all of every file. Nothing is changed. Half-written files of writers that were killed
-        and files that are not a study's do no harm; all others `Study.open` refuses. What cannot be
-        read now is named, too, and the rest is checked.
+        Reads every file completely and changes nothing. Incomplete files left by killed processes,
+        and files that do not belong to the study, are harmless; `Study.open` refuses all others.
+        Files that cannot be read at the moment are listed too, and the rest is checked.
 
         Raises
         ------
         FileNotFoundError
-            If there is no study at ``path``, nor anything that looks like a part of one.
+            If there is no study at ``path``, nor anything that looks like part of one.
         """
         return opening.check_folder(Store(path, "Study.check: path"))
 
     @staticmethod
     def join(path: str | os.PathLike[str]) -> tuple[int, int]:
-        """Put the many small files of finished blocks together to few, which are read faster.
+        """Merge the many small files of finished blocks into a few, which are faster to read.
 
-        Rows and numbers stay what they are. Processes that read the folder or collect into it at
-        the same time are not disturbed, and a join that was broken off, however, does no harm: a
-        file is deleted once all that it holds is on the disk in another.
+        Rows and values do not change. Other processes can read the folder and collect into it at
+        the same time. An interrupted join does no harm: a file is deleted only once all of its
+        content has been written to another.
 
         Returns
         -------
         tuple of int
-            How many files there were, and how many there are now.
+            The numbers of files before and after.
 
         Raises
         ------
         FileNotFoundError
             If there is no study at ``path``.
         OSError, MemoryError
-            If a file cannot be read or written now.
+            If a file cannot be read or written at the moment.
         DamagedStudyError
-            If files cannot be used; names each with the reason. What was joined before stays so.
+            If there are unusable files; the message names each with the reason. Files merged before
+            stay merged.
         ConflictError
-            If one configuration and seed have two different results.
+            If there are two different results for one configuration and seed.
         """
         return joining.join_folder(Store(path, "Study.join: path"))
 
@@ -130,7 +133,7 @@ class Study:
         return tuple(holding.config for holding in self._holdings.values())
 
     def __len__(self) -> int:
-        """Number of rows: (config, seed) pairs."""
+        """Number of rows, that is, of (config, seed) pairs."""
         return sum(len(holding.rows()) for holding in self._holdings.values())
 
     def __repr__(self) -> str:
@@ -144,19 +147,18 @@ class Study:
         return f"<p>{html.escape(repr(self))}</p>\n{table}"
 
     def add(self, other: TrainingResult | Study) -> None:
-        """Take in the rows of a training result or of another study, in memory only.
+        """Add the rows of a training result or another study, in memory only.
 
-        A result must come from its configuration and seeds alone: not from given weights or noise,
-        for rows are known by the digest of their configuration. Its weights and history are left
-        out; those of a study come along, and what probes computed.
+        A result must follow from its configuration and seeds alone, not from given weights or
+        noise, because rows are identified by the digest of their configuration. Its weights and
+        history are not added; those of a study are, as are the values of its probes.
 
         Raises
         ------
         ValueError
-            If the result was given weights or noise, or trained by another numerics version.
+            If the result was trained from given weights or noise, or with another numerics version.
         ConflictError
-            If a configuration and seed are there already with a different result; nothing is taken
-            in then.
+            If there is already a different result for a configuration and seed; nothing is added.
         """
         if isinstance(other, Study):
             holdings = list(other._holdings.values())
@@ -175,7 +177,7 @@ class Study:
             parts = [own.rows()] if digest in self._holdings else []
             merged[digest] = own.replaced(union([*parts, holding.rows()], own.config), holding)
             merged[digest].metadata |= holding.metadata
-            if digest not in self._holdings:  # else it was judged on other rows
+            if digest not in self._holdings:  # otherwise its precision was judged on other rows
                 merged[digest].target_met = holding.target_met
         self._holdings |= merged
 
@@ -185,59 +187,59 @@ class Study:
         Parameters
         ----------
         config
-            A configuration of the study or its digest, to have its rows only.
+            A configuration of the study, or its digest, to select its rows; None for all rows.
 
         Returns
         -------
         pandas.DataFrame
             ``digest``, every field of the configuration (inputs and tuples as text), metadata,
             ``seed``, the result columns, and the facts ``seconds``, ``kernel``, ``version``,
-            ``isa``, ``host`` and ``numerics_version``; then the columns of probes. Counts are
-            missing (<NA>) where a seed diverged, and the columns of a probe there, too.
+            ``isa``, ``host`` and ``numerics_version``; then the columns of probes. Counts and probe
+            columns of diverged seeds are missing (<NA>).
         """
         chosen = self._all if config is None else [self._holding("Study.seeds", config)]
         return tabulate.seeds(chosen, tabulate.probed_columns(self._all))
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write `seeds` as comma separated values; missing counts are empty."""
+        """Write the table `seeds` as comma-separated values; missing counts are empty."""
         target, table = _checks.file_path("Study.to_csv: path", path), self.seeds()
         write_output(target, lambda file: table.to_csv(file, index=False))
 
     def to_xarray(self) -> xarray.Dataset:
-        """The results as a labelled array for each metric; needs the package xarray.
+        """The results as one labelled array per metric; requires the package xarray.
 
         Returns
         -------
         xarray.Dataset
-            Each result column, those of probes too, over the dimensions ``config`` and ``seed``, as
-            float64 with nan where a configuration has no such seed or it diverged; ``diverged`` as
-            float64, too.
-            Along ``config`` there are the ``digest``, the sizes, the fields that vary and metadata.
+            Each result column, including those of probes and ``diverged``, over the dimensions
+            ``config`` and ``seed``. Values are float64, and nan where a configuration does not have
+            the seed or the seed diverged. The coordinates along ``config`` are the ``digest``, the
+            sizes, the fields that vary and metadata.
         """
         return tabulate.dataset(self._all)
 
     def weights(self, config: AnyConfig | str, seeds: ArrayLike | None = None) -> Any:
-        """Final weights that `collect` kept with ``keep_weights=True``.
+        """Final weights stored by `collect` with ``keep_weights=True``.
 
         Parameters
         ----------
         config
             A configuration of the study or its digest.
         seeds
-            Which seeds, in any order; None for all rows of the configuration, by ascending seed,
-            diverged ones included.
+            The seeds to return, in any order; None for all seeds of the configuration in ascending
+            order, including diverged ones.
 
         Returns
         -------
         Weights
-            (S, n, m), or `Parameters` for models that have more than one matrix, as `train` gives.
+            (S, n, m), or `Parameters` for models with more than one matrix, as returned by `train`.
 
         Raises
         ------
         KeyError
-            If the weights of a seed were not kept.
+            If the weights of a seed were not stored.
         DamagedStudyError
-            If a file that holds some of them cannot be used.
+            If a file with some of them is unusable.
         MemoryError
             If they would not fit into the available memory.
         """
@@ -252,7 +254,7 @@ class Study:
         return artifacts.weights_of(tables, holding.config, wanted)
 
     def history(self, config: AnyConfig | str) -> pd.DataFrame:
-        """What `collect` recorded during training with ``record=``.
+        """Values recorded during training by `collect` with ``record=``.
 
         Parameters
         ----------
@@ -262,13 +264,13 @@ class Study:
         Returns
         -------
         pandas.DataFrame
-            ``seed``, ``step`` and a column for each metric that was recorded, one row for each seed
-            and step. Metrics that were recorded at other steps or seeds only are nan.
+            ``seed``, ``step`` and one column per recorded metric, one row per seed and step. A
+            metric is nan where it was not recorded.
 
         Raises
         ------
         ConflictError
-            If one metric of a seed and step is there twice and differs.
+            If there are two different values of a metric for one seed and step.
         """
         holding = self._holding("Study.history", config)
         wanted = holding.rows()["seed"].to_numpy()
@@ -278,7 +280,7 @@ class Study:
     def probed(
         self, config: AnyConfig | str, name: str, seeds: ArrayLike | None = None
     ) -> NDArray[Any]:
-        """What a probe computed, as it is stored: of diverged seeds, too.
+        """Values of a probe as stored, including those of diverged seeds.
 
         Parameters
         ----------
@@ -287,20 +289,21 @@ class Study:
         name
             One of the probe's columns or arrays.
         seeds
-            Which seeds, in any order; None for all rows of the configuration, by ascending seed.
+            The seeds to return, in any order; None for all seeds of the configuration in ascending
+            order.
 
         Returns
         -------
         numpy.ndarray
-            (S,) for a column. For an array (S, ...) or, where the shapes of the seeds' arrays
-            differ, (S,) of these as objects.
+            (S,) for a column; (S, ...) for an array or, if its shape differs between seeds, an
+            object array (S,) of arrays.
 
         Raises
         ------
         KeyError
-            If the probe was not asked for with a seed.
+            If a seed was collected without the probe.
         MemoryError
-            If arrays would not fit into the available memory.
+            If the arrays would not fit into the available memory.
         """
         holding = self._holding("Study.probed", config)
         wanted = _wanted("Study.probed", holding, seeds)
@@ -308,11 +311,11 @@ class Study:
         key, own = named[_checks.choice("Study.probed: name", name, named)]
         declaration = holding.declarations.get(key)
         if declaration is None:
-            raise KeyError(f"Study.probed: {name} of the config {holding.config!r} was not kept")
+            raise KeyError(f"Study.probed: {name} of the config {holding.config!r} was not stored")
         if own in declaration.columns:
             values = holding.probe_values(key)[own]
             if missing := sorted(set(wanted.tolist()) - set(values.index)):
-                raise KeyError(f"{name} of seed {missing[0]} was not kept")
+                raise KeyError(f"{name} of seed {missing[0]} was not stored")
             return np.asarray(values.loc[wanted])
         tables = holding.tables("probe", key, wanted)
         arrays = artifacts.arrays_of(tables, own, declaration.arrays[own].dtype, wanted)
@@ -325,43 +328,43 @@ class Study:
         return np.stack(arrays) if arrays else np.empty(0, declaration.arrays[own].dtype)
 
     def summary(self, metric: str | None = None, *, confidence: float = 0.95) -> pd.DataFrame:
-        """One row per configuration.
+        """Means and confidence intervals, one row per configuration.
 
         Parameters
         ----------
         metric
-            The result column, of a probe perhaps, that ``mean`` and its interval are about; None
-            for what the family of the configurations is about, "polysemantic" for the autoencoder.
+            The result column, or probe column, to average. None stands for the family's default,
+            which is "polysemantic" for the autoencoder.
         confidence
             Coverage of the intervals.
 
         Returns
         -------
         pandas.DataFrame
-            ``family`` if there are several, the sizes, the fields that vary and metadata; ``seeds``
-            (all) and how many ``diverged``; over the others ``mean`` with ``ci_low`` and
-            ``ci_high`` (`statistics.mean`); after `collect` with a target ``target_met``; the
-            family's references for the metric, such as a law and a null model, and ``ratio`` (mean
-            over the first of them) with its interval; then means of other columns that the family
-            shows beside any, and ``digest``.
+            ``family`` if there are several, the sizes, the fields that vary and metadata; the
+            number of ``seeds`` and how many of them ``diverged``; over the others ``mean`` with
+            ``ci_low`` and ``ci_high`` (`statistics.mean`); ``target_met`` after `collect` with a
+            target; the family's references for the metric, such as a law and a null model, and
+            ``ratio`` (the mean divided by the first of them) with its interval; means of further
+            columns; and ``digest``.
         """
         metric = self._metric("summary", metric)
         return tabulate.summary(self._all, metric, confidence)
 
     def labels(self) -> pd.DataFrame:
-        """What tells configurations apart, one row each: sizes, fields that vary and metadata."""
+        """What distinguishes configurations, one row each: sizes, fields that vary and metadata."""
         return tabulate.labels(self._all)
 
     def values(self, config: AnyConfig | str, metric: str | None = None) -> NDArray[Any]:
-        """One column of one configuration, by ascending seed and without diverged seeds.
+        """One column of one configuration, in ascending order of seeds, without diverged seeds.
 
         Parameters
         ----------
         config
             A configuration of the study or its digest.
         metric
-            Name of a result column or of one of a probe, of which seeds without it are left out;
-            None as in `summary`.
+            Name of a result column or probe column; None as in `summary`. Seeds without values of
+            the probe are left out.
         """
         holding = self._holding("Study.values", config)
         if metric is None:
@@ -373,7 +376,7 @@ class Study:
         return tabulate.values_of(holding, metric, probed.get(metric))
 
     def _probed_columns(self) -> dict[str, probes.Column]:
-        """The columns of probes, as tables call them."""
+        """The columns of probes, by their names in tables."""
         declared = {key: d for holding in self._all for key, d in holding.declarations.items()}
         named = tabulate.probed_columns(self._all)
         return {name: declared[key].columns[own] for name, (key, own) in named.items()}
@@ -390,11 +393,11 @@ class Study:
     def _holding(self, where: str, config: AnyConfig | str) -> Holding:
         digest = config if isinstance(config, str) else config.digest
         if digest not in self._holdings:
-            raise KeyError(f"{where}: the study does not hold the config {config!r}")
+            raise KeyError(f"{where}: the study does not contain the config {config!r}")
         return self._holdings[digest]
 
     def _metric(self, where: str, metric: str | None) -> str:
-        """A column that a configuration has; None for what the first family is about."""
+        """A column that some configuration has; None for the default of the first family."""
         if not self._holdings:
             return metric or ""
         if metric is None:
@@ -404,7 +407,7 @@ class Study:
 
 
 def _check_addable(result: TrainingResult) -> None:
-    """Refuse a result that its configuration and seeds alone would not give here."""
+    """Refuse a result that does not follow from its configuration and seeds alone."""
     expected = families.family_of(result.config).numerics_version
     if result.numerics_version != expected:
         raise ValueError(
@@ -412,13 +415,13 @@ def _check_addable(result: TrainingResult) -> None:
         )
     if result.given:
         raise ValueError(
-            "Study.add: other must come from its config and seeds alone, "
-            f"got a result that was given {' and '.join(result.given)}"
+            "Study.add: other must follow from its config and seeds alone, "
+            f"got a result trained from given {' and '.join(result.given)}"
         )
 
 
 def _wanted(where: str, holding: Holding, seeds: ArrayLike | None) -> NDArray[np.uint64]:
-    """The seeds asked for, or all."""
+    """The requested seeds, or all."""
     if seeds is None:
         return np.asarray(holding.rows()["seed"], dtype=np.uint64)
     chosen = _checks.integers(f"{where}: seeds", seeds, (">=", 0), ("<", 2**64))

@@ -1,4 +1,4 @@
-"""Training until an interval is narrow enough: how many seeds a configuration needs."""
+"""The number of seeds a configuration needs until its interval is narrow enough."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ if TYPE_CHECKING:
     from fastpolysem.studies.plan import Task
 
 FIRST_CHECKPOINT = 64
-"""Seeds after which ``target`` is judged first, then at each doubling."""
+"""Number of seeds at which ``target`` is first evaluated, then at each doubling."""
 
 DEFAULT_MAX_SEEDS = 2**16
 
 NO_EVENT_CHECKPOINT = 2**10
-"""Seeds after which a metric that is 0 in all of them is taken to be too rare for a ``target``."""
+"""Number of seeds after which a metric that is always 0 is considered too rare for a ``target``."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """When a configuration has enough seeds."""
+    """The condition for a configuration to have enough seeds."""
 
     width: float
-    """Half-width of the 95 % interval of the mean, relative to the mean, that is enough."""
+    """Sufficient half-width of the 95 % interval of the mean, relative to the mean."""
     metric: str
     cap: int
-    """How many seeds there may be at most."""
+    """Largest number of seeds."""
     insists: bool
-    """Whether to go up to the cap where nothing says that the target can be reached."""
+    """Whether to continue up to the cap even if there is no sign that the target can be reached."""
     _warned: set[str] = field(default_factory=set, compare=False)
 
     def ends(self, task: Task) -> bool:
-        """Whether the seeds aimed at, and they alone, say that no more are needed."""
+        """Whether the current seeds, and they alone, show that no more are needed."""
         met = task.holding.target_met = self._precise(task)
         if met or task.goal >= self.cap:
             return True
@@ -50,7 +50,7 @@ class Target:
         return hopeless and not self.insists
 
     def warn_of_missed(self, tasks: list[Task]) -> None:
-        """Warn if some configurations have ended without reaching it."""
+        """Warn if some configurations ended without reaching the target."""
         missed = [task for task in tasks if not task.holding.target_met]
         if missed:
             shown = "; ".join(map(self._outcome, missed[:3]))
@@ -62,7 +62,7 @@ class Target:
             )
 
     def _outcome(self, task: Task) -> str:
-        """What became of a configuration that did not reach the target."""
+        """The state of a configuration that did not reach the target."""
         estimate = task.estimate
         if task.count == 0:
             what = f"all {task.done} seeds diverged"
@@ -75,7 +75,7 @@ class Target:
 
     def _precise(self, task: Task) -> bool:
         # From the rows by ascending seed, not from the running moments, whose last bits depend on
-        # the order in which blocks finished: every machine has to come to the same verdict.
+        # the order in which blocks finish: every machine must come to the same verdict.
         values = values_of(task.holding, self.metric)
         estimate = statistics.mean(values[values == values], bounds=task.bounds)
         return estimate.half_width <= self.width * abs(estimate.value)
