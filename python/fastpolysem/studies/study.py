@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastpolysem import _checks, families, probes
 from fastpolysem._files import write_output
 from fastpolysem.families import AnyConfig
-from fastpolysem.studies import artifacts, formatting, joining, opening, tabulate
+from fastpolysem.studies import artifacts, formatting, joining, opening, selecting, tabulate
 from fastpolysem.studies.holding import Holding
 from fastpolysem.studies.schema import columns, rows_of, union
 from fastpolysem.studies.store import SET_ASIDE, Damage, DamagedStudyError, Store
@@ -180,6 +180,26 @@ class Study:
             if digest not in self._holdings:  # otherwise its precision was judged on other rows
                 merged[digest].target_met = holding.target_met
         self._holdings |= merged
+
+    def select(self, **values: Any) -> Study:
+        """The configurations with these settings, as a study that shares its rows with this one.
+
+        Parameters
+        ----------
+        **values
+            For each column of settings or metadata in `seeds` its value, or a list of values:
+            ``study.select(l1=[1e-3, 1e-2], optimizer="adam")``.
+
+        Raises
+        ------
+        TypeError
+            For a name that is no such column.
+        ValueError
+            For a value that no configuration has, and if none has all of them.
+        """
+        chosen = Study(selecting.selected(self._all, values), self.path)
+        chosen.interrupted = self.interrupted
+        return chosen
 
     def seeds(self, config: AnyConfig | str | None = None) -> pd.DataFrame:
         """One row per configuration and seed.
