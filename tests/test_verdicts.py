@@ -12,7 +12,7 @@ from scipy import integrate, stats
 from fastpolysem.experiments._answers import Answers, name_of, pairs, summary
 from fastpolysem.experiments._verdicts import (
     EFFECT,
-    LACKS_POWER,
+    INCONCLUSIVE,
     NO_EFFECT,
     Comparison,
     compared,
@@ -50,14 +50,14 @@ def test_outcomes() -> None:
     assert table["outcome"].tolist() == [
         EFFECT,
         NO_EFFECT,
-        LACKS_POWER,
+        INCONCLUSIVE,
         NO_EFFECT,
-        LACKS_POWER,
+        INCONCLUSIVE,
     ]
     assert table["p_holm"].tolist()[0] == pytest.approx(5e-9)
     assert overall(table) == EFFECT
     assert overall(table.iloc[[1]]) == NO_EFFECT
-    assert overall(table.iloc[[1, 2]]) == LACKS_POWER
+    assert overall(table.iloc[[1, 2]]) == INCONCLUSIVE
     found = verdict_of(tests[1:2], "Some tests", lambda outcome, _: f"There is {outcome}.")
     assert found.outcome_of("near") == NO_EFFECT
     assert str(found).endswith("Verdict (no effect): There is no effect.")

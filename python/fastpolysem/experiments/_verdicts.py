@@ -1,10 +1,9 @@
-"""From tests to a verdict: an effect, none worth speaking of, or too few seeds to tell.
+"""From tests to a verdict: an effect, no effect, or inconclusive.
 
-An experiment poses a few *primary* tests. Their p-values are corrected together by Holm's method,
-so that the chance that any of them speaks of an effect where there is none is at most `ALPHA`. "No
-effect" is said only where the 95 % interval lies within a margin that is fixed beforehand, and then
-also of a difference that is beyond doubt but too small to matter; of what is neither, that the
-seeds lack the power.
+An experiment states a few *primary* tests. Their p-values are corrected together by Holm's method,
+so that the probability of any false alarm among them is at most `ALPHA`. A test finds "no effect"
+only if its 95 % interval lies within a margin that is fixed beforehand, even if the difference is
+significant. Tests that find neither are inconclusive: more seeds would be needed.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 ALPHA = 0.05
 """Chance of a false alarm among all primary tests of a verdict."""
 
-EFFECT, NO_EFFECT, LACKS_POWER = "effect", "no effect", "lacks the power"
+EFFECT, NO_EFFECT, INCONCLUSIVE = "effect", "no effect", "inconclusive"
 
 
 class Comparison(NamedTuple):
@@ -47,14 +46,14 @@ class Verdict:
 
     outcome: str
     """`EFFECT` if a primary test found one, `NO_EFFECT` if all are within their margins, else
-    `LACKS_POWER`."""
+    `INCONCLUSIVE`."""
     sentence: str
-    """What that says of the question."""
+    """The answer in words."""
     tests: pd.DataFrame
     """One row per test: ``test``, ``difference``, ``ci_low``, ``ci_high`` (95 %), ``margin``,
     ``p_value``, ``p_holm`` (corrected for the number of tests) and ``outcome``."""
     method: str
-    """Which test, and of what."""
+    """Which tests were used, and on what."""
 
     def __str__(self) -> str:
         shown = self.tests.rename(columns={"ci_low": "from", "ci_high": "to"})
@@ -90,7 +89,7 @@ def judged(tests: Iterable[Comparison], alpha: float = ALPHA) -> pd.DataFrame:
         if -test.margin <= low and high <= test.margin:
             outcome = NO_EFFECT
         else:  # also where the interval is unknown
-            outcome = EFFECT if p <= alpha else LACKS_POWER
+            outcome = EFFECT if p <= alpha else INCONCLUSIVE
         rows.append((test.name, value, low, high, test.margin, test.p_value, p, outcome))
     columns = ["test", "difference", "ci_low", "ci_high", "margin", "p_value", "p_holm", "outcome"]
     return pd.DataFrame(rows, columns=columns)
@@ -101,7 +100,7 @@ def overall(tests: pd.DataFrame) -> str:
     outcomes = set(tests["outcome"])
     if EFFECT in outcomes:
         return EFFECT
-    return NO_EFFECT if outcomes == {NO_EFFECT} else LACKS_POWER
+    return NO_EFFECT if outcomes == {NO_EFFECT} else INCONCLUSIVE
 
 
 def verdict_of(

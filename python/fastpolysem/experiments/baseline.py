@@ -20,7 +20,7 @@ from fastpolysem.experiments._base import Fields, Presets
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._verdicts import (
     EFFECT,
-    LACKS_POWER,
+    INCONCLUSIVE,
     NO_EFFECT,
     Comparison,
     change,
@@ -167,14 +167,14 @@ class Baseline(Question):
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """Which optimisers favour the neurons' basis."""
         if outcome == NO_EFFECT:
-            return "No optimiser favours the neurons' basis: counts at neurons say nothing there."
-        if outcome == LACKS_POWER:
-            return f"Whether an optimiser favours the neurons' basis: {outcome}."
+            return f"No optimiser singles out the neurons' basis by more than {MARGIN:.0%}."
+        if outcome == INCONCLUSIVE:
+            return f"Whether an optimiser singles out the neurons' basis is {outcome}."
         parts = []
         for kind, what in (
-            (EFFECT, "the optimiser by itself singles out the basis in"),
-            (NO_EFFECT, f"no difference beyond {MARGIN:.0%} in"),
-            (LACKS_POWER, "undecided in"),
+            (EFFECT, "concentration on neurons differs from that of random rotations for"),
+            (NO_EFFECT, f"no difference beyond {MARGIN:.0%} for"),
+            (INCONCLUSIVE, "inconclusive for"),
         ):
             tests = judged[judged["outcome"] == kind].itertuples()
             if settings := [f"{row.test} ({change(row)})" for row in tests]:
@@ -183,10 +183,10 @@ class Baseline(Question):
         sentence = sentence[0].upper() + sentence[1:]
         signs = judged.loc[judged["outcome"] == EFFECT, "difference"]
         if (signs < 0).all():
-            return f"{sentence}; it spreads features over more neurons than chance, not over fewer."
+            return f"{sentence}. The optimiser spreads features over more neurons than chance does."
         if (signs > 0).all():
-            return f"{sentence}; it concentrates features on fewer neurons than chance."
-        return f"{sentence}; it goes both ways."
+            return f"{sentence}. The optimiser concentrates features more than chance does."
+        return f"{sentence}. The sign of the effect depends on the setting."
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Concentration and neurons with several favourites, as trained and rotated."""

@@ -20,7 +20,13 @@ from fastpolysem.experiments._answers import Answers, Question, compared_by_seed
 from fastpolysem.experiments._base import Fields, Presets, values_of
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._meetings import LOSS_MIXED, loss_on_mixed, paired_inputs
-from fastpolysem.experiments._verdicts import EFFECT, Comparison, compared
+from fastpolysem.experiments._verdicts import (
+    EFFECT,
+    INCONCLUSIVE,
+    NO_EFFECT,
+    Comparison,
+    compared,
+)
 from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.probes import Column, Probe
@@ -132,8 +138,8 @@ class Cooccurrence(Question):
         "unrepresented",
     )
     METHOD = (
-        "Paired t tests of the neurons that several features favour, relative to one-hot inputs "
-        "from the same start; of couples the share on one neuron, relative to all other pairs"
+        "Paired t tests of the number of shared neurons, relative to one-hot inputs from the same "
+        "initial weights; for couples, of the share on one neuron, relative to all other pairs"
     )
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
@@ -196,8 +202,10 @@ class Cooccurrence(Question):
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """In how many settings fewer neurons are shared, and from where on none is."""
-        if outcome != EFFECT:
-            return f"Whether features that meet share fewer neurons: {outcome}."
+        if outcome == NO_EFFECT:
+            return f"Features that co-occur share as many neurons as others, within {MARGIN:.0%}."
+        if outcome == INCONCLUSIVE:
+            return f"Whether features that co-occur share fewer neurons is {outcome}."
         gone = []
         means = self.table(data)
         for same in _sizes(data):
@@ -208,14 +216,15 @@ class Cooccurrence(Question):
             gone += [f"{row.companions:.2g}" for row in least.itertuples()]
         fewer = judged[(judged["outcome"] == EFFECT) & (judged["difference"] < 0)]
         more = judged[(judged["outcome"] == EFFECT) & (judged["difference"] > 0)]
-        sentence = f"Features that meet share fewer neurons ({len(fewer)} of {len(judged)} settings"
+        settings = f"{len(fewer)} of {len(judged)} settings"
+        sentence = f"Features that co-occur share fewer neurons ({settings}"
         sentence += f", more in {len(more)})" if len(more) else ")"
         if gone:
             return (
-                f"{sentence}; the count falls to about 0 (at most {MARGIN:.0%} of the one-hot "
-                f"count) as soon as a feature has {gone[0]} companions on average."
+                f"{sentence}; the count is about 0 (at most {MARGIN:.0%} of the one-hot count) "
+                f"once {gone[0]} other features are active with a feature on average."
             )
-        return f"{sentence}; in none of them is the count about 0."
+        return f"{sentence}; the count does not fall to about 0 in any of them."
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Counts, unrepresented features and losses against the companions that a feature has."""

@@ -21,7 +21,7 @@ from fastpolysem.experiments._answers import Answers, Question
 from fastpolysem.experiments._base import Fields, Presets, with_interval
 from fastpolysem.experiments._verdicts import (
     EFFECT,
-    LACKS_POWER,
+    INCONCLUSIVE,
     NO_EFFECT,
     Comparison,
     left_open,
@@ -243,8 +243,8 @@ class Diagnose(Question):
     PROBE = Views()
     LABELS = ("n_features", "n_hidden", "l1", "l1_update")
     METHOD = (
-        "Mann and Whitney's tests of the area under the ROC beyond 1/2, on seeds that the "
-        "classifier has not seen; DeLong's intervals"
+        "Mann-Whitney tests of the area under the ROC curve minus 1/2, on seeds not used for "
+        "fitting, with DeLong intervals"
     )
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
@@ -310,8 +310,8 @@ class Diagnose(Question):
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """By what view it can be told, and how well."""
-        if outcome == LACKS_POWER:
-            return f"Whether weights tell incidental from necessary polysemanticity: {outcome}."
+        if outcome == INCONCLUSIVE:
+            return f"Whether weights tell incidental from necessary polysemanticity is {outcome}."
         if outcome == NO_EFFECT:
             return "Weights do not tell incidental from necessary polysemanticity."
         parts = []
@@ -326,11 +326,11 @@ class Diagnose(Question):
             ]
             part = f"{setting}: {', '.join(told_by) or 'none'}"
             if len(not_told):
-                part += f", no better than chance by {', '.join(not_told['view'])}"
+                part += f", within {MARGIN:g} of chance for {', '.join(not_told['view'])}"
             parts.append(part)
         return (
-            "Incidental can be told from necessary where all features are seen, less and less "
-            "where some are not, by the area under the ROC: " + "; ".join(parts) + "."
+            "How well weights tell incidental from necessary polysemanticity depends on how "
+            "much of the model is seen. Area under the ROC curve: " + "; ".join(parts) + "."
         )
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fastpolysem.experiments._answers import Answers, Question, compared_by_seed
 from fastpolysem.experiments._base import Fields, Presets, recorded
 from fastpolysem.experiments._drawing import points
-from fastpolysem.experiments._verdicts import EFFECT, LACKS_POWER, Comparison, text
+from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, text
 from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.families.autoencoder.metrics import fourth_norm
@@ -193,7 +193,7 @@ class Kurtosis(Question):
         *("fourth_norm", "taken_off", "take_off", "growth", "slope"),
         *("polysemantic", "signed_slots", "malign", "unrepresented", "loss"),
     )
-    METHOD = "Paired t tests of the fourth norm at the end, relative to the second kind of noise"
+    METHOD = "Paired t tests of the final fourth norm, relative to the noise named second"
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
         """Kinds of noise with their shapes, unless one is given."""
@@ -256,31 +256,32 @@ class Kurtosis(Question):
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """How the fourth norm goes with κ, and its early growth beside the predicted."""
-        if outcome == LACKS_POWER:
-            return f"Whether kurtosis decides over sparsity: {outcome}."
+        if outcome == INCONCLUSIVE:
+            return f"Whether the kurtosis of the noise determines sparsity is {outcome}."
         against = judged[judged["test"].str.endswith("against gaussian")]
         kurtosis = against["test"].str.extract(r"κ = (-?[\d.]+)")[0].astype(float)
         sparser = against[(against["outcome"] == EFFECT) & (against["difference"] > 0)]
         flatter = against[(against["outcome"] == EFFECT) & (against["difference"] < 0)]
         negative, positive = kurtosis < -1e-6, kurtosis > 1e-6
         parts = [
-            f"noise of negative κ ends sparser than Gaussian noise in "
-            f"{sparser.index.isin(kurtosis.index[negative]).sum()} of {negative.sum()} comparisons",
-            f"of positive κ flatter in {flatter.index.isin(kurtosis.index[positive]).sum()} "
+            f"higher with negative κ in {sparser.index.isin(kurtosis.index[negative]).sum()} "
+            f"of {negative.sum()} comparisons",
+            f"lower with positive κ in {flatter.index.isin(kurtosis.index[positive]).sum()} "
             f"of {positive.sum()}",
         ]
         zero = against[~negative & ~positive]
         if len(zero):
             parts.append(
-                f"of κ = 0 but another shape differently in {(zero['outcome'] == EFFECT).sum()} "
-                f"of {len(zero)}"
+                f"different with κ = 0 in {(zero['outcome'] == EFFECT).sum()} of {len(zero)}"
             )
+        sentence = "Relative to Gaussian noise, the final fourth norm is " + ", ".join(parts)
         equal = judged[judged["test"].str.contains("both")]
         if len(equal):
-            parts.append(
-                f"kinds of equal κ differ in {(equal['outcome'] == EFFECT).sum()} of {len(equal)}"
+            sentence += (
+                "; between kinds of noise with equal κ it differs in "
+                f"{(equal['outcome'] == EFFECT).sum()} of {len(equal)}"
             )
-        return "By the fourth norm, " + ", ".join(parts) + f"; {self._growth(data)}."
+        return f"{sentence}. {self._growth(data)}."
 
     def _growth(self, data: Answers) -> str:
         """The slope of the growth against κ, measured over predicted."""
@@ -301,10 +302,10 @@ class Kurtosis(Question):
             ratio = (float(slopes.mean()) / expected, *ends)
             ratios.append(f"{text(ratio)} (noise by {setting['sharing']})")
         if not ratios:
-            return "the growth against κ cannot be told"
+            return "How the early growth depends on κ was not measured"
         return (
-            "the early growth of the fourth norm against κ (|κ| ≤ 1.2) is "
-            f"{' and '.join(ratios)} times the predicted one"
+            "The early growth of the fourth norm depends on κ (|κ| ≤ 1.2) "
+            f"{' and '.join(ratios)} times as strongly as predicted"
         )
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:

@@ -18,7 +18,7 @@ from fastpolysem.experiments._base import Presets
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._verdicts import (
     EFFECT,
-    LACKS_POWER,
+    INCONCLUSIVE,
     NO_EFFECT,
     Comparison,
     compared,
@@ -117,7 +117,7 @@ class Necessary(Question):
         *("polysemantic", "shared", "necessary", "excess", "removable", "spread"),
         *("unrepresented", "malign", "dead", "dimensionality", "capacity", "loss", "loss_moved"),
     )
-    METHOD = "t tests of the shared neurons that moves to free neurons undo, against none"
+    METHOD = "t tests of the number of shared neurons undone by moves to free neurons, against 0"
 
     def table(self, data: Answers) -> pd.DataFrame:
         """Means with 95 % intervals, one row per width.
@@ -147,24 +147,24 @@ class Necessary(Question):
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """Where there are more than necessary."""
-        if outcome == LACKS_POWER:
-            return f"Whether more neurons are polysemantic than necessary: {outcome}."
+        if outcome == INCONCLUSIVE:
+            return f"Whether more neurons are polysemantic than necessary is {outcome}."
         means = self.table(data)
         more = means[(judged["outcome"] == EFFECT).to_numpy()]
         if not len(more):
-            return "There are no more polysemantic neurons than necessary."
+            return "No more neurons are polysemantic than necessary."
         sentence = (
-            f"There are more polysemantic neurons than necessary at m = {_listed(more['n_hidden'])}"
+            f"More neurons are polysemantic than necessary at m = {_listed(more['n_hidden'])}"
         )
         fewer = more[more["n_hidden"] < more["n_features"]]
         if len(fewer):
             top = fewer.loc[fewer["removable"].idxmax()]
             extra = text(estimate_of(top, "removable"))
             sentence += (
-                f", also with fewer neurons than features (n = {top['n_features']:.0f}, "
-                f"m = {top['n_hidden']:.0f}: {extra} beyond {top['necessary']:.3g})"
+                f", even with fewer neurons than features (n = {top['n_features']:.0f}, "
+                f"m = {top['n_hidden']:.0f}: {extra} beyond the necessary {top['necessary']:.3g})"
             )
-        for what, said in ((NO_EFFECT, "none"), (LACKS_POWER, "undecided")):
+        for what, said in ((NO_EFFECT, "no excess"), (INCONCLUSIVE, "inconclusive")):
             others = means[(judged["outcome"] == what).to_numpy()]
             if len(others):
                 sentence += f"; {said} at m = {_listed(others['n_hidden'])}"

@@ -92,8 +92,8 @@ class Optimizers(Question):
         *("steps_taken", "finished"),
     )
     METHOD = (
-        f"Paired t tests of the neurons that several features favour, relative to {REFERENCE}, "
-        "from the same start weights at each seed"
+        f"Paired t tests of the number of shared neurons, relative to {REFERENCE}, from the same "
+        "initial weights at each seed"
     )
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
@@ -140,19 +140,17 @@ class Optimizers(Question):
         means = self.table(data)
         flow = means[means["way"] == REFERENCE].iloc[-1]
         constant = text(estimate_of(flow, "constant"))
-        first = f"Under gradient flow the count is {constant} of n²/4m (m = {flow['n_hidden']})"
+        first = f"Under gradient flow the count is {constant} times n²/4m (m = {flow['n_hidden']})"
         if outcome == NO_EFFECT:
             return f"{first}, and no optimiser changes it by more than {MARGIN:.0%}."
         these = judged[judged["outcome"] == outcome]
         changes = "; ".join(f"{row.test} {change(row)}" for row in these.itertuples())
         if outcome == EFFECT:
             return f"{first}, and the optimiser matters: {changes}."
-        sentence = (
-            f"{first}; whether another optimiser changes it by more than {MARGIN:.0%}: {outcome}"
-        )
+        sentence = f"{first}. Whether another optimiser changes it by more than {MARGIN:.0%} is"
         if len(these) == len(judged):
-            return f"{sentence}."
-        return f"{sentence} for {changes}; the others do not."
+            return f"{sentence} {outcome}."
+        return f"{sentence} {outcome} for {changes}. The others change it by less."
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """The law's constant for each way to train, a panel for each width."""

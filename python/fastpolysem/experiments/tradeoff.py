@@ -20,7 +20,7 @@ from fastpolysem.experiments._answers import Answers, Question, compared_by_seed
 from fastpolysem.experiments._base import Fields, Presets, values_of
 from fastpolysem.experiments._drawing import bars
 from fastpolysem.experiments._meetings import LOSS_MIXED, loss_on_mixed, paired_inputs
-from fastpolysem.experiments._verdicts import EFFECT, LACKS_POWER, NO_EFFECT, Comparison
+from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, NO_EFFECT, Comparison
 from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.probes import Column, Probe
@@ -168,7 +168,7 @@ class Tradeoff(Question):
     )
     METHOD = (
         "Paired t tests of the share of features with a neuron of their own, each remedy against "
-        "none, seed by seed"
+        "no remedy at the same seeds"
     )
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
@@ -223,9 +223,9 @@ class Tradeoff(Question):
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """Which remedies help, and what they cost."""
-        if outcome == LACKS_POWER:
-            return f"Whether a remedy makes features monosemantic: {outcome}."
-        found: dict[str, list[str]] = {"more": [], "fewer": [], NO_EFFECT: [], LACKS_POWER: []}
+        if outcome == INCONCLUSIVE:
+            return f"Whether a remedy gives more features a neuron of their own is {outcome}."
+        found: dict[str, list[str]] = {"more": [], "fewer": [], NO_EFFECT: [], INCONCLUSIVE: []}
         shares = []
         for (remedy, treated, without), row in zip(
             self._treated(data), judged.itertuples(), strict=True
@@ -235,22 +235,22 @@ class Tradeoff(Question):
                 kind = "more" if row.difference > 0 else "fewer"
             base = without["loss"].mean()
             price = treated["loss"].mean() / base if base > 0 else np.nan
-            share = f"{treated['alone'].mean():.1%} alone, {price:.3g} times the loss"
+            share = f"{treated['alone'].mean():.1%}, {price:.3g} times the loss"
             found[kind].append(f"{remedy} ({share})" if kind in ("more", "fewer") else remedy)
             shares.append(without["alone"].mean())
         base_share = np.mean(shares)
         parts = [
             f"{said} {', '.join(found[kind])}"
             for kind, said in (
-                ("more", "more have one with"),
+                ("more", "more do with"),
                 ("fewer", "fewer with"),
-                (NO_EFFECT, "no different with"),
-                (LACKS_POWER, "undecided with"),
+                (NO_EFFECT, f"no difference beyond {100 * MARGIN:g} points with"),
+                (INCONCLUSIVE, "inconclusive with"),
             )
             if found[kind]
         ]
         return (
-            f"Without a remedy {base_share:.1%} of the features have a neuron of their own; "
+            f"Without a remedy, {base_share:.1%} of the features have a neuron of their own; "
             f"{'; '.join(parts)}."
         )
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fastpolysem.experiments._answers import Answers, Question, estimate_of, summary
 from fastpolysem.experiments._base import Fields, Presets
 from fastpolysem.experiments._drawing import points
-from fastpolysem.experiments._verdicts import EFFECT, LACKS_POWER, Comparison, compared, text
+from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, compared, text
 from fastpolysem.experiments._weights import start_encoders, trained_weights
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.probes import Column, Probe
@@ -168,7 +168,7 @@ class Winners(Question):
     METRICS = (*PREDICTORS, *(f"rank_{r}" for r in RANKS[1:]), "kept_sign", "unrepresented")
     METHOD = (
         "Paired t tests of the share of represented features whose winner a predictor names, "
-        "against the largest start weight, on the odd seeds alone"
+        "relative to the largest initial weight, on the odd seeds"
     )
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
@@ -227,22 +227,22 @@ class Winners(Question):
         means = self.table(data)
         low, high = means.loc[means["favourite"].idxmin()], means.loc[means["favourite"].idxmax()]
         first = (
-            f"The initial favourite wins for {text(estimate_of(low, 'favourite'))} "
+            f"The largest initial weight wins for {text(estimate_of(low, 'favourite'))} "
             f"(m = {low['n_hidden']}, λ = {low['l1']:g}, {low['optimizer']}) to "
             f"{text(estimate_of(high, 'favourite'))} "
             f"(m = {high['n_hidden']}, λ = {high['l1']:g}, {high['optimizer']}) of the features"
         )
-        if outcome == LACKS_POWER:
-            return f"{first}; whether another predictor does better: {outcome}."
+        if outcome == INCONCLUSIVE:
+            return f"{first}; whether another predictor does better is {outcome}."
         better = judged[(judged["outcome"] == EFFECT) & (judged["difference"] > 0)]
         best = max(list(PREDICTORS)[1:], key=lambda name: float(means[name].mean()))
         wins = better["test"].str.endswith(f": {PREDICTORS[best]}").sum()
         if not wins:
-            return f"{first}; no predictor that was tried does better."
+            return f"{first}; none of the other predictors does better."
         return (
-            f"{first}; the best of the other predictors ({PREDICTORS[best]}) names "
-            f"{means[best].min():.2g} to {means[best].max():.2g} of the winners, and more than the "
-            f"favourite in {wins} of {len(means)} settings."
+            f"{first}; the best other predictor ({PREDICTORS[best]}) names "
+            f"{means[best].min():.2g} to {means[best].max():.2g} of the winners, more than the "
+            f"largest initial weight does in {wins} of {len(means)} settings."
         )
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
