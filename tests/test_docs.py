@@ -35,12 +35,30 @@ def blocks(page: Path) -> Iterator[tuple[str, str, int]]:
         yield match[1], match[2], text[: match.start()].count("\n") + 1
 
 
+# Packages of extras, and what pages that need them write.
+EXTRAS = {"sklearn": "datasets.digits(", "torch": "import torch\n"}
+
+
+def needed(page: Path) -> list[str]:
+    """The packages of extras that a page's code needs."""
+    code = "".join(one for _, one, _ in blocks(page))
+    return [package for package, written in EXTRAS.items() if written in code]
+
+
 @pytest.mark.parametrize(
-    "page", [one for one in PAGES if any(blocks(one))], ids=lambda p: str(p.relative_to(DOCS))
+    "page",
+    [
+        pytest.param(one, marks=pytest.mark.extra if needed(one) else ())
+        for one in PAGES
+        if any(blocks(one))
+    ],
+    ids=lambda p: str(p.relative_to(DOCS)),
 )
 def test_the_code_of_a_page_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for package in needed(page):
+        pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     matplotlib.use("Agg")
     names: dict[str, object] = {}

@@ -20,8 +20,9 @@ def test_a_notebook_prints_what_it_holds(
 ) -> None:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     code = [cell for cell in cells if cell["cell_type"] == "code"]
-    if any("import torch" in "".join(cell["source"]) for cell in code):
-        pytest.importorskip("torch")
+    for package, written in {"torch": "import torch", "sklearn": "datasets.digits("}.items():
+        if any(written in "".join(cell["source"]) for cell in code):
+            pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt

@@ -20,6 +20,7 @@ PUBLIC = {
     *("collect", "iter_collect", "Study"),
     *("diagnose", "Diagnosis", "gradient_flow", "register_family"),
     *("NetworkConfig", "NetworkParameters", "Dataset", "targets", "losses", "draw", "Draws"),
+    *("datasets",),
 }
 
 

@@ -34,6 +34,7 @@ from fastpolysem.training import Record, TrainingResult, train
 
 if TYPE_CHECKING:
     from fastpolysem import (
+        datasets,
         encoding,
         experiments,
         losses,
@@ -73,6 +74,7 @@ __all__ = [
     "build_info",
     "collect",
     "count_polysemantic",
+    "datasets",
     "diagnose",
     "draw",
     "encoding",
@@ -96,7 +98,7 @@ __all__ = [
 ]
 
 _LAZY_MODULES = (
-    *("encoding", "experiments", "losses", "plots", "probes"),
+    *("datasets", "encoding", "experiments", "losses", "plots", "probes"),
     *("report", "statistics", "studies", "targets", "theory"),
 )
 # The modules that provide other names.
