@@ -27,7 +27,7 @@ from fastpolysem._checks import printable
 from fastpolysem._files import write_output
 from fastpolysem._html import render
 from fastpolysem.families import AnyConfig, family_of
-from fastpolysem.plots._studies import suspect
+from fastpolysem.plots._counts import suspect
 from fastpolysem.specs.inputs import FixedBatch
 from fastpolysem.studies import Study, formatting
 

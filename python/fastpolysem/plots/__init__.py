@@ -11,8 +11,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from fastpolysem.plots._axes import COLORS, MARKERS, panels, save
+from fastpolysem.plots._counts import counts, means
 from fastpolysem.plots._matrix import heat_map
-from fastpolysem.plots._studies import counts, means
 
 if TYPE_CHECKING:
     from fastpolysem.families.autoencoder.plots import (

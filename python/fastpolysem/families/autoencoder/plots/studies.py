@@ -21,7 +21,7 @@ from matplotlib.ticker import (
 from fastpolysem.families.autoencoder import theory
 from fastpolysem.families.autoencoder.family import AUTOENCODER
 from fastpolysem.plots._axes import COLORS, GREY, MARKERS, axes_or_new
-from fastpolysem.plots._studies import series, summary_of, suspect
+from fastpolysem.plots._counts import series, summary_of, suspect
 from fastpolysem.studies import Study
 
 _THEORY = GREY
