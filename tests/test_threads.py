@@ -75,9 +75,9 @@ def test_the_default_keeps_within_quota_and_affinity(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(_native.core, "default_threads", lambda: 8)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     for quota, expected in [(math.inf, 8), (20.0, 8), (3.0, 3), (2.5, 3), (0.2, 1)]:
-        monkeypatch.setattr(_checks, "_group_cores", lambda quota=quota: quota)
+        monkeypatch.setattr(_checks, "_own_quota", lambda quota=quota: quota)
         assert fp.build_info()["threads"] == expected
-    monkeypatch.setattr(_checks, "_group_cores", lambda: math.inf)
+    monkeypatch.setattr(_checks, "_own_quota", lambda: math.inf)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5})  # changed after the import
     assert fp.build_info()["threads"] == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "8,2")

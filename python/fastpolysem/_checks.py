@@ -459,7 +459,12 @@ def available_cores() -> int:
         allowed = len(os.sched_getaffinity(0))
     except (AttributeError, OSError):  # macOS
         allowed = os.cpu_count() or 1
-    return max(1, math.ceil(min(allowed, _group_cores())))
+    return max(1, math.ceil(min(allowed, _own_quota())))
+
+
+@functools.cache  # reading it takes longer than training a small model
+def _own_quota() -> float:
+    return _group_cores()
 
 
 def _group_cores(groups: str | Path = _GROUPS, mounted: str | Path = _MOUNTED) -> float:

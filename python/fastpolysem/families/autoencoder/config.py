@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
@@ -330,8 +331,11 @@ def check_config(where: str, config: object) -> None:
 _CONVERTED = ("l1_schedule", "betas", "inputs", "importance", "weight_decay", "noise_shape")
 
 
+@functools.lru_cache(maxsize=4)  # a call of `train` asks for it several times
 def core_settings(config: Config) -> Any:
-    """The settings struct of the compiled core, whose defaults are those of Config."""
+@functools.lru_cache(maxsize=4)  # a call of `train` asks for it several times
+def core_settings(config: Config) -> Any:
+    """Lower a configuration to the settings struct of the compiled core; not to be changed."""
     settings = core.Settings()
     for name in DEFAULTS:
         if name not in _CONVERTED and not config._is_default(name):
