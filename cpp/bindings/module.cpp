@@ -18,5 +18,6 @@ PYBIND11_MODULE(FASTPOLYSEM_MODULE, m, pybind11::mod_gil_not_used()) {
     add_network_training(m);
     add_network_objective(m);
     add_network_draws(m);
+    add_network_measures(m);
     add_primitives_for_tests(m);
 }

@@ -16,6 +16,7 @@ void add_network_settings(pybind11::module_& m);      // network_settings.cpp
 void add_network_training(pybind11::module_& m);      // network_training.cpp
 void add_network_objective(pybind11::module_& m);     // network_objective.cpp
 void add_network_draws(pybind11::module_& m);         // network_draws.cpp
+void add_network_measures(pybind11::module_& m);      // network_measures.cpp
 void add_primitives_for_tests(pybind11::module_& m);  // testing.cpp
 void add_networks_for_tests(pybind11::module_& m);    // network_testing.cpp, into the former's submodule
 

@@ -1,39 +1,16 @@
 // Networks and their objective on weights of the user's own.
 #include <cmath>
 
-#include "arrays.hpp"
 #include "computation.hpp"
 #include "fastpolysem/models/network/model/tables.hpp"
 #include "fastpolysem/models/network/passes/rows_pass.hpp"
 #include "module.hpp"
+#include "network_arrays.hpp"
 
 namespace fastpolysem::bindings {
 namespace {
 
 using namespace network;
-
-// A stack of models by name, each read into the same place.
-template <class T>
-class Models {
-  public:
-    Models(const Settings& s, const py::dict& given) : weights(s), list_(weights.list(s)) {
-        for (const Parameter<T>& p : list_) {
-            const auto array = py::reinterpret_borrow<py::array>(given[py::str(p.name)]);
-            data_.push_back(entries<T>(array));
-            count = array.shape(0);
-        }
-    }
-    void read(std::int64_t i) {
-        for (std::size_t p = 0; p < list_.size(); ++p) list_[p].matrix->copy_from(data_[p] + i * list_[p].size());
-    }
-
-    Parameters<T> weights;
-    std::int64_t count = 0;
-
-  private:
-    ParameterList<T> list_;
-    std::vector<const T*> data_;
-};
 
 // Noise or dropout of each hidden layer: (S, 1 or rows, units), or None.
 template <class T>
@@ -65,20 +42,6 @@ class HiddenArrays {
     std::vector<Matrix<T>> matrices_;
     std::vector<const T*> data_;
 };
-
-// (row_start, feature, value in double)
-template <class T>
-network::Table<T> batch_table(const py::tuple& batch) {
-    const auto starts = batch[0].cast<Array<std::int64_t>>();
-    const auto features = batch[1].cast<Array<std::int32_t>>();
-    const auto values = batch[2].cast<Array<double>>();
-    network::Table<T> table;
-    table.rows = starts.size() - 1;
-    table.sparse.row_start.assign(starts.data(), starts.data() + starts.size());
-    table.sparse.feature.assign(features.data(), features.data() + features.size());
-    table.sparse.value.assign(values.data(), values.data() + values.size());
-    return table;
-}
 
 // Arrays (S, ...) of a seed's numbers, shaped as the parameters are.
 template <class T>
@@ -152,14 +115,7 @@ py::tuple loss_and_gradient(const Settings& given_settings, const py::dict& para
         network::Table<T> table = batch_table<T>(batch);
         Settings s = given_settings.for_rows(table.rows);
         for (Layer& layer : s.layers) layer.frozen = false;  // what a frozen layer's gradient would be
-        if (s.loss == Loss::cross_entropy) {
-            const auto* labels = entries<std::int32_t>(targets);
-            table.labels.assign(labels, labels + table.rows);
-        } else if (!targets.is_none()) {
-            s.target = Target::given;
-            table.targets = Matrix<T>(table.rows, s.n_outputs());
-            table.targets.copy_from(entries<T>(targets));
-        }
+        read_targets(targets, s, table);
         Models<T> models(s, parameters);
         HiddenArrays<T> added(noise), factors(dropout);
         Array<double> loss(models.count);

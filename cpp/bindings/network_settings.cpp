@@ -104,6 +104,7 @@ void add_network_settings(py::module_& m) {
         .def_readwrite("beta1", &Settings::beta1)
         .def_readwrite("beta2", &Settings::beta2)
         .def_readwrite("epsilon", &Settings::epsilon)
+        .def_readwrite("reads", &Settings::reads)
         .def_readwrite("steps", &Settings::steps)
         .def_readwrite("init_scale", &Settings::init_scale);
     add_choice(c, "output", [](auto& s) -> auto& { return s.layers.back().activation; });
@@ -116,6 +117,7 @@ void add_network_settings(py::module_& m) {
     add_choice(c, "noise_sharing", [](auto& s) -> auto& { return s.noise_sharing; });
     add_choice(c, "dropout_sharing", [](auto& s) -> auto& { return s.dropout_sharing; });
     add_choice(c, "optimizer", [](auto& s) -> auto& { return s.optimizer; });
+    add_choice(c, "readout", [](auto& s) -> auto& { return s.readout; });
     add_choice(c, "init", [](auto& s) -> auto& { return s.init; });
     add_choice(c, "dtype", [](auto& s) -> auto& { return s.dtype; });
     add_layers<double>(c, "noise_std", hidden, [](Layer& a) -> auto& { return a.noise_std; });

@@ -1,5 +1,6 @@
 // Training networks.
 #include "fastpolysem/models/network/kernels/table.hpp"
+#include "fastpolysem/models/network/measures/concepts.hpp"
 #include "fastpolysem/models/network/model/tables.hpp"
 #include "module.hpp"
 #include "training.hpp"
@@ -18,6 +19,7 @@ py::dict train_as(const Settings& s, const TrainingCall& call) {
         [&](StopSource& source) {
             StopToken stop(source, true);
             make_shared_tables<T>(task.settings, stop);
+            if (!stop.stopped()) share_concepts<T>(task.settings);
         });
 }
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         encoding,
         experiments,
         losses,
+        measures,
         plots,
         probes,
         report,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     )
     from fastpolysem.families.network.config import NetworkConfig
     from fastpolysem.families.network.dataset import Dataset
+    from fastpolysem.families.network.measures.measure import Measures, measure
     from fastpolysem.families.network.objective import Draws, NetworkParameters
     from fastpolysem.studies.collect import collect, iter_collect
     from fastpolysem.studies.study import Study
@@ -64,6 +66,7 @@ __all__ = [
     "Draws",
     "FixedBatch",
     "Independent",
+    "Measures",
     "NetworkConfig",
     "NetworkParameters",
     "Parameters",
@@ -85,6 +88,8 @@ __all__ = [
     "iter_collect",
     "loss_and_gradient",
     "losses",
+    "measure",
+    "measures",
     "metrics",
     "plots",
     "probes",
@@ -98,7 +103,7 @@ __all__ = [
 ]
 
 _LAZY_MODULES = (
-    *("datasets", "encoding", "experiments", "losses", "plots", "probes"),
+    *("datasets", "encoding", "experiments", "losses", "measures", "plots", "probes"),
     *("report", "statistics", "studies", "targets", "theory"),
 )
 # The modules that provide other names.
@@ -106,6 +111,7 @@ _LAZY_NAMES = {
     **dict.fromkeys(("Study", "collect", "iter_collect"), "studies"),
     "NetworkConfig": "families.network.config",
     "Dataset": "families.network.dataset",
+    **dict.fromkeys(("Measures", "measure"), "families.network.measures.measure"),
     **dict.fromkeys(("Draws", "NetworkParameters"), "families.network.objective"),
 }
 

@@ -14,7 +14,8 @@ from specifications import combinations
 def configs() -> list[NetworkConfig]:
     """In no order; those that explode are calmed down."""
     found = []
-    for spec in combinations.accepted(2024, 40, steps=20):
+    added = [c for c in combinations.accepted(2025, 20, steps=20) if c.readout != "dense"]
+    for spec in (*combinations.accepted(2024, 40, steps=20, added=()), *added[:4]):
         config = settings.config(spec)
         if config.optimizer == "sgd":  # high powers are steep
             q = getattr(config.loss, "q", 1)
@@ -79,4 +80,8 @@ KNOWN = [
     "1db515e586c42a71",
     "54d3155277044809",
     "40509c60e5affebd",
+    "a397ff655a5101b7",
+    "56360613ed8335ed",
+    "9ba503afe87c5920",
+    "723fe0c7ae3ab30d",
 ]

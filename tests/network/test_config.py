@@ -451,6 +451,11 @@ VALUES = [
         ValueError,
         "bias_start must be left at 0.0 with init='pytorch', which draws the biases, got 0.5",
     ),
+    ({"readout": "sparse"}, ValueError, "readout must be one of 'dense', 'private', 'random'"),
+    ({"readout": np.ones((2, 2))}, ValueError, "readout must be a name or have the shape"),
+    ({"readout": np.full(BASE.widths[-2:], 2)}, ValueError, "readout must consist of zeros and"),
+    ({"readout": np.zeros(BASE.widths[-2:])}, ValueError, "readout must let an output read"),
+    ({"readout": 3}, ValueError, "readout"),
     ({"init": "kaiming"}, ValueError, "init must be one of 'normal', 'pytorch', 'xavier'"),
     (
         {"steps": 2**32},
@@ -552,6 +557,8 @@ CHANGES = [
     {"init": "pytorch"},
     {"init_scale": 0.5},
     {"dtype": "float64"},
+    {"readout": "private"},
+    {"readout": "random"},
 ]
 CONFIGS = [BASE, *(BASE.replace(**change) for change in CHANGES)]
 
@@ -641,6 +648,7 @@ d1c2f7574c18201dfb51 39d2f45c83cf8bd09539 8f673359f5cc82a59506 f12957590c8832f97
 daa070717da681f8fe09 1bb0831aa49081acc725 a548b0485a2cb9b8b36c 30d0e9ed3f7816f7cd1c
 4a68067006670b1e986d af7e889668b3ce2217ef 0ad187fb46bc323c630c d73170bb3724c4dc4619
 85fd042790ef4b09b8af 138fd952c1749203036e 3c33b124769290e200f9 109aaab0a672c61096b4
+4f8fd9100c28fd9788a9 a6d88bd90283e4edeb71
 """
 
 

@@ -57,7 +57,7 @@ def random_config(rng: np.random.Generator) -> Any:
     config = next(combinations.accepted(int(rng.integers(2**32)), 1, steps=5))
     if type(config.inputs).__name__ == "Dataset" or not isinstance(config.activation, str):
         return None
-    per_layer = ("bias", "bias_start", "frozen", "l1", "noise_std", "dropout")
+    per_layer = ("bias", "bias_start", "frozen", "l1", "noise_std", "dropout", "readout")
     if any(isinstance(getattr(config, name), tuple) for name in per_layer) or config.residual:
         return None
     if not spec.is_elementwise(config.target):

@@ -129,6 +129,8 @@ REFUSED: list[tuple[NetworkSpec, dict[str, Any], str]] = [
     (SGD, {"epsilon": 1e-4}, "epsilon"),
     (SGD, {"weight_decay": 0.1}, "weight_decay"),
     (BASE, {"momentum": 0.5}, "momentum"),
+    (replace(BASE, tied=True), {"readout": "private"}, "readout"),
+    (replace(BASE, frozen=(False, True)), {"readout": "random"}, "readout"),
 ]
 
 

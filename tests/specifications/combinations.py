@@ -142,8 +142,21 @@ def choices(widths: tuple[int, ...], steps: int) -> dict[str, list[dict[str, Any
             *({"init": i} for i in ("normal", "pytorch", "xavier", "orthogonal", "uniform")),
             {"init": "pytorch", "init_scale": 0.5},
         ],
+        "readout": [
+            *[{}] * 3,
+            *({"readout": r} for r in ("private", "random")),
+            {
+                "readout": tuple(
+                    tuple((j + k) % 2 for j in range(outputs)) for k in range(widths[-2])
+                )
+            },
+        ],
         "dtype": [{}, {"dtype": "float64"}],
     }
+
+
+ADDED = ("readout",)
+"""Kinds of choices that samples did not have at first; known runs are without."""
 
 
 def sample(rng: np.random.Generator, steps: int = 4) -> dict[str, Any]:
@@ -151,7 +164,8 @@ def sample(rng: np.random.Generator, steps: int = 4) -> dict[str, Any]:
     widths = WIDTHS[rng.integers(len(WIDTHS))]
     fields: dict[str, Any] = {"widths": widths, "steps": steps}
     for kind in choices(widths, steps):
-        fields.update(another(rng, fields, kind))
+        if kind not in ADDED:
+            fields.update(another(rng, fields, kind))
     return fields
 
 
@@ -168,12 +182,16 @@ def kind_of(field: str, fields: dict[str, Any]) -> str:
     return next(k for k, options in every.items() if any(field in option for option in options))
 
 
-def accepted(seed: int, count: int, steps: int = 4) -> Iterator[NetworkSpec]:
+def accepted(
+    seed: int, count: int, steps: int = 4, added: tuple[str, ...] = ADDED
+) -> Iterator[NetworkSpec]:
     """``count`` configurations that break no rule: samples, with those choices made again that a
     rule complains about."""
-    rng = np.random.default_rng(seed)
+    rng, later = np.random.default_rng(seed), np.random.default_rng((seed, 1))
     for _ in range(count):
         fields = sample(rng, steps)
+        for kind in added:
+            fields.update(another(later, fields, kind))
         while broken := refusals(NetworkSpec(**fields)):
             fields.update(another(rng, fields, kind_of(broken[0].field, fields)))
         yield NetworkSpec(**fields)

@@ -133,6 +133,7 @@ class NetworkSpec:
     steps: int = 7500
     init: str = "normal"
     init_scale: float = 1.0
+    readout: str | tuple[tuple[int, ...], ...] = "dense"
     dtype: str = "float32"
 
 

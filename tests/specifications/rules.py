@@ -190,6 +190,8 @@ RULES = (
     ),
     Rule("frozen", lambda c: c.tied and any(frozen(c)), "tied layers share their matrix"),
     Rule("frozen", lambda c: all(frozen(c)), "there would be nothing to train"),
+    Rule("readout", lambda c: c.tied and given("readout")(c), "the matrices are one"),
+    Rule("readout", lambda c: frozen(c)[-1] and given("readout")(c), "the layer is frozen"),
     # Biases
     Rule(
         "bias_start",

@@ -30,6 +30,8 @@ with layer 0. An index below k is (word * k) >> 32. A chance p is word < floor(p
                                             class, word 2i + 1 picks it: an index below d_L - 1
                                             among the other classes in order
     8, 9  inputs, magnitudes  0      0      as 3 and 4 for the evaluation batch: 4096 rows, key 0
+    10    readout             L      0      "random": word (neuron, output); an output reads the
+                                            neurons whose words are smallest, the first of equals
 
 * A magnitude and its sign come from one word: the inclusion word itself, which is uniform below
   T = floor(p 2^32), with u = min(1, unit(word) * float32(2^32 / T)), the product rounded to
@@ -67,7 +69,7 @@ from specifications.targets import targets
 
 FAMILY = 1
 WEIGHTS, BIASES, NOISE, INPUTS, MAGNITUDES, DROPOUT, ORDER, LABELS = range(8)
-EVALUATION_INPUTS, EVALUATION_MAGNITUDES = 8, 9
+EVALUATION_INPUTS, EVALUATION_MAGNITUDES, READOUT = 8, 9, 10
 EVALUATION_ROWS, EVALUATION_SEED = 4096, 0
 SHORT = 2**24  # with a threshold below this, too few words remain for a magnitude
 
@@ -132,12 +134,33 @@ def initial_bias(config: Config, seed: int, layer: int) -> Array:
     return np.full(count, float(spread(config.bias_start, depth(config))[layer - 1]))
 
 
+def reads(config: Config, seed: int) -> Array:
+    """(d_{L-1}, d_L) 1 where an output reads a neuron of the last hidden layer, else 0."""
+    neurons, outputs = config.widths[-2:]
+    if not isinstance(config.readout, str):
+        return np.array(config.readout)
+    if config.readout == "dense":
+        return np.ones((neurons, outputs), dtype=int)
+    private = np.array([[int(k % outputs == j) for j in range(outputs)] for k in range(neurons)])
+    if config.readout == "private":
+        return private
+    source = layer_stream(config, seed, 0, depth(config), READOUT)
+    words = np.array(source.words(neurons * outputs)).reshape(neurons, outputs)
+    found = np.zeros_like(private)
+    for j in range(outputs):  # the neurons of the smallest words
+        found[np.argsort(words[:, j], kind="stable")[: private[:, j].sum()], j] = 1
+    return found
+
+
 def initial_network(config: Config, seed: int) -> Network:
     """Before the first step."""
     layers = range(1, depth(config) + 1)
     has_bias = spread(config.bias, depth(config))
+    weights = [initial_matrix(config, seed, k) for k in layers if k == 1 or not config.tied]
+    if config.readout != "dense":
+        weights[-1] = weights[-1] * reads(config, seed)
     return Network(
-        [initial_matrix(config, seed, layer) for layer in layers if layer == 1 or not config.tied],
+        weights,
         [initial_bias(config, seed, layer) if has_bias[layer - 1] else None for layer in layers],
     )
 

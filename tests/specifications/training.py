@@ -39,6 +39,10 @@ def run(config: Config, model: Network, draws: Callable[[int], Draws]) -> Run:
             trajectory.error.append(error(now, optimizer.model, *rest))
             trajectory.objective.append(objective(now, optimizer.model, *rest))
             optimizer.step(smooth_gradient(now, optimizer.model, *rest))
+        if config.readout != "dense":  # what an output does not read stays 0
+            weights = list(optimizer.model.weights)
+            weights[-1] = np.where(model.weights[-1] == 0, 0.0, weights[-1])
+            optimizer.model = optimizer.model._replace(weights=weights)
         trajectory.models.append(optimizer.model)
     return trajectory
 
@@ -87,7 +91,9 @@ def largest_gradient(config: Config, model: Network, batch: Array, wanted: Targe
         if not frozen[k]:
             held = np.maximum(np.abs(g) - l1[k], 0.0)
             sizes = np.where(w != 0, np.abs(g + l1[k] * np.sign(w)), held)
-            largest = max(largest, float(sizes.max()))
+            if config.readout != "dense" and k == len(model.weights) - 1:
+                sizes = sizes[w != 0]
+            largest = max(largest, float(sizes.max(initial=0.0)))
     for k, b in enumerate(smooth.biases):
         if b is not None and not frozen[k]:
             largest = max(largest, float(np.abs(b).max()))

@@ -333,8 +333,6 @@ _CONVERTED = ("l1_schedule", "betas", "inputs", "importance", "weight_decay", "n
 
 @functools.lru_cache(maxsize=4)  # a call of `train` asks for it several times
 def core_settings(config: Config) -> Any:
-@functools.lru_cache(maxsize=4)  # a call of `train` asks for it several times
-def core_settings(config: Config) -> Any:
     """Lower a configuration to the settings struct of the compiled core; not to be changed."""
     settings = core.Settings()
     for name in DEFAULTS:

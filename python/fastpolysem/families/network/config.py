@@ -27,6 +27,7 @@ __all__ = ["NetworkConfig"]
 Activation = Literal["relu", "gelu", "tanh", "square", "linear"]
 Output = Literal["linear", "relu"]
 Init = Literal["normal", "pytorch", "xavier", "orthogonal", "uniform"]
+Readout = Literal["dense", "private", "random"]
 Inputs = Basis | Independent | CorrelatedBlocks | Dataset
 
 KIND = "network"
@@ -158,6 +159,12 @@ class NetworkConfig(Settings):
         start at ``bias_start``.
     init_scale
         Factor of all start weights, > 0.
+    readout
+        Which neurons of the last hidden layer an output reads. The other weights of the last matrix
+        are 0 and stay 0. "dense": all. "private": neuron k is read by output k mod d_L alone.
+        "random": each output reads as many neurons as under "private", chosen at random for each
+        seed, so that the two differ in privacy but not in density. Or a (d_{L-1}, d_L) matrix of
+        zeros and ones, kept as nested tuples. Not with tied or a frozen last layer.
     dtype
         "float32" or "float64".
 
@@ -205,6 +212,7 @@ class NetworkConfig(Settings):
     steps: int = 7500
     init: Init = "normal"
     init_scale: float = 1.0
+    readout: Readout | Sequence[Sequence[int]] = "dense"
     dtype: Literal["float32", "float64"] = "float32"
 
     def __post_init__(self) -> None:
@@ -224,6 +232,7 @@ class NetworkConfig(Settings):
         self.inputs._check(self._label("inputs"), "widths[0]", self.widths[0])
         self._check_layers()
         self._check_biases()
+        self._check_readout()
         self._check_task()
         self._check_l1()
         self._check_noise()
@@ -329,6 +338,17 @@ class NetworkConfig(Settings):
             self._refuse("bias_start", "with init='pytorch', which draws the biases")
         if not any(biased[layer] and not frozen[layer] for layer in layers):
             self._refuse("bias_decay", "where no bias is trained")
+
+    def _check_readout(self) -> None:
+        label, given = self._label("readout"), self.readout
+        if isinstance(given, str):
+            self._set("readout", _checks.choice(label, given, get_args(Readout)))
+        else:
+            self._set("readout", _reads(label, given, tuple(self.widths[-2:])))
+        if self.tied:
+            self._refuse("readout", "with tied=True")
+        if self._spread("frozen", self.depth)[-1]:
+            self._refuse("readout", "where the last layer is frozen")
 
     # The task
 
@@ -531,3 +551,15 @@ class NetworkConfig(Settings):
 
 
 NetworkConfig.DEFAULTS = defaults_of(NetworkConfig)
+
+
+def _reads(label: str, given: Any, shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """A matrix that says which neuron (row) is read by which output."""
+    array = _checks.array(label, given, "float64", (2,))
+    if array.shape != shape:
+        raise ValueError(f"{label} must be a name or have the shape {shape}, got {array.shape}")
+    if not ((array == 0) | (array == 1)).all():
+        raise ValueError(f"{label} must consist of zeros and ones, got {_checks.shown(given)}")
+    if not array.any():
+        raise ValueError(f"{label} must let an output read a neuron, got zeros only")
+    return tuple(tuple(int(x) for x in row) for row in array)

@@ -13,7 +13,8 @@ from fastpolysem.families.base import Arrays, Column, Figure, Options, Trained
 from fastpolysem.families.network.config import NUMERICS_VERSION, NetworkConfig
 from fastpolysem.families.network.dataset import Dataset
 from fastpolysem.families.network.lowering import core_settings
-from fastpolysem.families.network.objective import pack, shapes, stacked, unpack
+from fastpolysem.families.network.measures.concepts import concept_count
+from fastpolysem.families.network.objective import check_readout, pack, shapes, stacked, unpack
 
 
 class Network:
@@ -24,13 +25,16 @@ class Network:
     config_type = NetworkConfig
     kernels: tuple[str, ...] = ("auto", "generic", "rows", "lanes")
     sizes: tuple[str, ...] = ("widths",)
-    primary = "loss"
-    beside: tuple[str, ...] = ("accuracy", "held_out_loss", "held_out_accuracy", "dead")
+    primary = "shared_use"
+    beside: tuple[str, ...] = (
+        *("polysemantic", "serving", "not_learned", "loss"),
+        *("accuracy", "held_out_loss", "held_out_accuracy"),
+    )
     headings: Mapping[str, str] = {}
     glossary: Mapping[str, str] = {
         "widths": "number of inputs, of neurons per hidden layer, of outputs"
     }
-    caveat = ""
+    caveat = "a network that has not learned a concept cannot share neurons between it and others"
 
     def columns(self, config: NetworkConfig) -> tuple[Column, ...]:
         real: dict[str, Any] = {"dtype": "float64", "diverged": np.nan, "bounds": (0, None)}
@@ -54,20 +58,7 @@ class Network:
         if held_out and decides:
             doc = "share of right decisions on the held-out rows"
             found.append(Column("held_out_accuracy", doc=doc, **share))
-        hidden = config.widths[1:-1]
-        doc = "hidden neurons whose activation is 0 (ReLU) or the same for all rows"
-        neurons: dict[str, Any] = {"dtype": "int32", "diverged": -1}
-        found.append(Column("dead", doc=doc, bounds=(0, sum(hidden)), **neurons))
-        if len(hidden) > 1:
-            for layer, width in enumerate(hidden, 1):
-                found.append(
-                    Column(
-                        f"dead_{layer}",
-                        doc=f"those in hidden layer {layer}",
-                        bounds=(0, width),
-                        **neurons,
-                    )
-                )
+        found += self._of_neurons(config)
         found.append(
             Column(
                 "largest_gradient",
@@ -79,6 +70,39 @@ class Network:
         doc = "updates done"
         found.append(Column("steps_taken", dtype="int64", bounds=(0, None), doc=doc))
         return tuple(found)
+
+    def _of_neurons(self, config: NetworkConfig) -> list[Column]:
+        """What is measured of all hidden layers and, if there are several, of each."""
+        hidden, concepts = config.widths[1:-1], concept_count(config)
+        count: dict[str, Any] = {"dtype": "int32", "diverged": -1}
+        mean: dict[str, Any] = {"dtype": "float64", "diverged": np.nan}
+        found = []
+        for name, kind, most, doc in (
+            ("shared_use", mean, (1,) * len(hidden), "share of all use that is of shared neurons"),
+            ("polysemantic", count, hidden, "hidden neurons that serve two or more concepts"),
+            ("serving", count, hidden, "hidden neurons that serve a concept"),
+            (
+                *("effective_concepts", mean, (concepts,) * len(hidden)),
+                "effective number of concepts that use a neuron",
+            ),
+            (
+                *("neurons_per_concept", mean, hidden),
+                "effective number of neurons that a concept uses",
+            ),
+            (
+                *("dead", count, hidden),
+                "hidden neurons whose activation is 0 (ReLU) or the same for all rows",
+            ),
+        ):
+            whole = sum(most) if kind is count else max(most)
+            over = "" if len(hidden) == 1 or kind is count else ", mean over hidden layers"
+            found.append(Column(name, doc=doc + over, bounds=(0, whole), **kind))
+            for layer, own in enumerate(most if len(hidden) > 1 else (), 1):
+                said = f"that of hidden layer {layer}"
+                found.append(Column(f"{name}_{layer}", doc=said, bounds=(0, own), **kind))
+        doc = "concepts whose loss is more than half of that of the best constant output"
+        found.append(Column("not_learned", doc=doc, bounds=(0, concepts), **count))
+        return found
 
     def metrics(self, config: NetworkConfig) -> tuple[str, ...]:
         names = [c.name for c in self.columns(config) if c.name != "steps_taken"]
@@ -132,6 +156,7 @@ class Network:
         if options.initial_weights is not None:
             label, given = "train: initial_weights", options.initial_weights
             start, _ = stacked(label, given, config, len(seeds))
+            check_readout(label, config, start)
         out = core.network_train(
             core_settings(config),
             seeds,
@@ -159,7 +184,7 @@ class Network:
         return None
 
     def unlearned(self, config: NetworkConfig) -> tuple[str, int] | None:
-        return None
+        return "not_learned", concept_count(config)
 
     def figures(self) -> tuple[Figure, ...]:
         return ()

@@ -37,6 +37,11 @@ def core_settings(config: NetworkConfig) -> Any:
     name = "l1" if config.l1_target == "weights" else "l1_activations"
     setattr(settings, name, list(config._spread("l1", config._l1_count)))
     settings.residual = list(config.residual)
+    if isinstance(config.readout, str):
+        settings.readout = config.readout
+    else:
+        settings.readout = "given"
+        settings.reads = [x for row in config.readout for x in row]
     settings.beta1, settings.beta2 = config.betas
     settings.weight_decay = config._effective_weight_decay
     settings.noise_shape = config.noise_shape or 0.0

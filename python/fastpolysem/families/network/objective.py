@@ -112,6 +112,27 @@ def stacked(
     return stacks, np.ndim(given.weights[0]) == 2
 
 
+def check_readout(label: str, config: NetworkConfig, arrays: Arrays) -> None:
+    """Refuse start weights by which outputs would read neurons that the config keeps from them."""
+    if config.readout == "dense":
+        return
+    if config.readout == "random":
+        raise ValueError(
+            f"{label} must be None with readout='random', which draws for each seed what is read; "
+            "give the matrix of zeros and ones instead"
+        )
+    neurons, outputs = config.widths[-2:]
+    if config.readout == "private":
+        reads = np.arange(neurons)[:, None] % outputs == np.arange(outputs)
+    else:
+        reads = np.array(config.readout, dtype=bool)
+    name = f"weights_{config.depth}"
+    if (arrays[name] * ~reads).any():
+        raise ValueError(
+            f"{label}: {name} must be 0 where readout={config.readout!r} has no weight"
+        )
+
+
 class _Call(NamedTuple):
     """What both functions hand to the core."""
 
@@ -218,7 +239,7 @@ def loss_and_gradient(
     """
     where = "loss_and_gradient"
     call = _prepare(where, parameters, config, batch)
-    wanted = _targets(where, targets, config, batch, call.rows)
+    wanted = checked_targets(where, targets, config, batch, call.rows)
     added = _per_layer(f"{where}: noise", noise, config, call)
     factors = _per_layer(f"{where}: dropout", dropout, config, call)
     loss, gradient = core.network_loss_and_gradient(
@@ -237,7 +258,7 @@ def draw(config: NetworkConfig, seed: int, step: int) -> Draws:
     return Draws(**out)
 
 
-def _targets(where: str, given: Any, config: NetworkConfig, batch: Any, rows: int) -> Any:
+def checked_targets(where: str, given: Any, config: NetworkConfig, batch: Any, rows: int) -> Any:
     """Targets of a batch: (rows, d_L) in the config's dtype, (rows,) classes, or None to compute
     them."""
     label = f"{where}: targets"

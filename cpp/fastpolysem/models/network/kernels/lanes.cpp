@@ -33,29 +33,50 @@ class LanesKernel {
     static double bytes(const Settings& s) {
         Settings wide = s;
         for (Layer& layer : wide.layers) layer.outputs *= simd::Pack<T>::width;
-        return LanesPass<T>::bytes(s) + Parameters<T>::bytes(wide) + Optimizer<T>::bytes(wide);
+        double sum = LanesPass<T>::bytes(s) + Parameters<T>::bytes(wide) + Optimizer<T>::bytes(wide);
+        if (s.readout != Readout::dense) sum += Matrix<T>::bytes(wide.layers.back().inputs, wide.layers.back().outputs);
+        return sum;
     }
 
     template <class Workspace>
     LanesKernel(const Settings& s, const Workspace&)
-        : pass_(s), schedules_(s), optimizer_(pass_.lane_settings), weights_(pass_.lane_settings) {}
+        : s_(s), pass_(s), schedules_(s), optimizer_(pass_.lane_settings), weights_(pass_.lane_settings) {}
 
     void set(int lane, const Parameters<T>& weights) { pass_.set(lane, weights, weights_); }
     void begin(const LanesStep<T>&, StopToken&) {
         schedules_.restart();
         optimizer_.restart();
+        if (s_.readout == Readout::dense) return;
+        const Matrix<T>& readout = weights_.weights.back();
+        read_ = Matrix<T>(readout.rows, readout.columns);
+        each_vector(read_, [&](std::ptrdiff_t e) { P::load(readout.row(0) + e).store(read_.row(0) + e); });
     }
     void step(LanesStep<T>& step, StopToken& stop) {
         pass_(weights_, step, nullptr, true, stop);
         optimizer_(weights_, pass_.gradient, schedules_.next(step.index));
+        if (s_.readout == Readout::dense) return;
+        T* const readout = weights_.weights.back().row(0);
+        each_vector(read_, [&](std::ptrdiff_t e) {
+            const P start = P::load(read_.row(0) + e);
+            simd::select<T>(start == P::zero(), P::zero(), P::load(readout + e)).store(readout + e);
+        });
     }
     void read(int lane, Parameters<T>& weights) { pass_.read(lane, weights_, weights); }
 
   private:
+    using P = simd::Pack<T>;
+
+    template <class Use>
+    static void each_vector(const Matrix<T>& w, Use use) {
+        for (std::ptrdiff_t e = 0; e < w.rows * w.stride; e += P::width) use(e);
+    }
+
+    const Settings& s_;
     LanesPass<T> pass_;
     Schedules<T> schedules_;
     Optimizer<T> optimizer_;
     Parameters<T> weights_;
+    Matrix<T> read_;  // the last matrix at the start, whose zeros stay: see Readout
 };
 
 }  // namespace

@@ -8,11 +8,18 @@
 
 namespace fastpolysem::network {
 
+// Of one hidden layer, or of all: sums of counts, means of the others. See measures/sharing.
+struct Neurons {
+    std::int64_t dead = 0, serving = 0, polysemantic = 0;
+    double shared_use = 0, effective_concepts = 0, neurons_per_concept = 0;
+};
+
 struct Outcome : training::Outcome {
     double loss = 0, accuracy = 0;  // on the evaluation rows
     double held_out_loss = 0, held_out_accuracy = 0;
-    std::int64_t dead = 0;
-    std::vector<std::int64_t> dead_in_layer;  // of each hidden layer
+    std::int64_t not_learned = 0;
+    Neurons all;
+    std::vector<Neurons> layers;  // hidden ones
     double largest_gradient = 0;
 };
 
@@ -30,12 +37,18 @@ struct Metric {
         accuracy,
         held_out_loss,
         held_out_accuracy,
+        not_learned,
         dead,
+        serving,
+        polysemantic,
+        shared_use,
+        effective_concepts,
+        neurons_per_concept,
         largest_gradient,
         nonzeros,
         l1_norm
     } kind;
-    std::size_t layer = 0;  // of dead: from 1; 0 for all
+    std::size_t layer = 0;  // of what neurons have: from 1; 0 for all
 };
 
 // By name, one of a column or of what has none.
@@ -47,9 +60,21 @@ namespace fastpolysem {
 
 template <>
 struct Names<network::Metric::Kind> {
-    static constexpr const char* all[] = {
-        "objective",        "loss",     "accuracy", "held_out_loss", "held_out_accuracy", "dead",
-        "largest_gradient", "nonzeros", "l1_norm"};
+    static constexpr const char* all[] = {"objective",
+                                          "loss",
+                                          "accuracy",
+                                          "held_out_loss",
+                                          "held_out_accuracy",
+                                          "not_learned",
+                                          "dead",
+                                          "serving",
+                                          "polysemantic",
+                                          "shared_use",
+                                          "effective_concepts",
+                                          "neurons_per_concept",
+                                          "largest_gradient",
+                                          "nonzeros",
+                                          "l1_norm"};
 };
 
 }  // namespace fastpolysem

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "fastpolysem/models/network/measures/sharing.hpp"
+
 namespace fastpolysem::network {
 namespace {
 
@@ -50,6 +52,7 @@ Recorder<T>::Recorder(const Settings& s, const std::vector<Metric>& metrics, Sto
       metrics_(metrics),
       stop_(stop),
       pass_(s_, RowsPass<T>::Order::panels),
+      use_(s_),
       target_(std::size_t(s.n_outputs())) {
     for (std::size_t l = 0; l < s.hidden(); ++l) {
         first_row_.emplace_back(std::size_t(s.layers[l].outputs));
@@ -62,7 +65,8 @@ double Recorder<T>::bytes(const Settings& s) {
     double sum = RowsPass<T>::bytes(s, 1, true, RowsPass<T>::Order::panels);
     if (s.label_noise != 0) sum += double(s.shared<T>().data->rows) * sizeof(std::int32_t);
     for (const Layer& layer : s.layers) sum += double(layer.outputs) * (sizeof(T) + 1);
-    return sum;
+    const std::ptrdiff_t concepts = own_concept_count(s);
+    return sum + Use<T>::bytes(s, concepts) + Sharing::bytes(concepts);
 }
 
 template <class T>
@@ -83,8 +87,41 @@ void Recorder<T>::look_at_hidden(std::size_t l, std::ptrdiff_t first, std::ptrdi
 }
 
 template <class T>
-std::int64_t Recorder<T>::dead_in(std::size_t l) const {
-    return std::count(alive_[l].begin(), alive_[l].end(), 0);
+void Recorder<T>::count_dead(Outcome& o) const {
+    o.layers.resize(s_.hidden());
+    for (std::size_t l = 0; l < s_.hidden(); ++l) {
+        o.layers[l].dead = std::count(alive_[l].begin(), alive_[l].end(), 0);
+        o.all.dead += o.layers[l].dead;
+    }
+}
+
+// Which concepts use which neurons, on the evaluation rows with their own labels.
+template <class T>
+void Recorder<T>::measure_use(const Parameters<T>& w, Outcome& o) {
+    const Shared<T>& shared = s_.template shared<T>();
+    const Concepts& concepts = *shared.concepts;
+    Step<T> step;
+    step.show(*shared.evaluation);
+    step.order = shared.measured->data();
+    step.rows = std::ptrdiff_t(shared.measured->size());
+    std::vector<Sharing> layers(s_.hidden(), Sharing(concepts.count()));
+    use_(w, step, concepts, {}, stop_,
+         [&](std::size_t l, std::ptrdiff_t, const double* rises) { layers[l].add(rises, concepts, use_.loss); });
+    o.layers.resize(s_.hidden());
+    for (std::size_t l = 0; l < s_.hidden(); ++l) {
+        Neurons& own = o.layers[l];
+        own.serving = layers[l].serving;
+        own.polysemantic = layers[l].polysemantic;
+        own.shared_use = layers[l].shared_use();
+        own.effective_concepts = layers[l].effective_concepts();
+        own.neurons_per_concept = layers[l].neurons_per_concept();
+        o.all.serving += own.serving;
+        o.all.polysemantic += own.polysemantic;
+        o.all.shared_use += own.shared_use / double(s_.hidden());
+        o.all.effective_concepts += own.effective_concepts / double(s_.hidden());
+        o.all.neurons_per_concept += own.neurons_per_concept / double(s_.hidden());
+    }
+    o.not_learned = not_learned(concepts, use_.loss);
 }
 
 template <class T>
@@ -171,6 +208,7 @@ double Recorder<T>::largest_gradient(const Parameters<T>& w) const {
         for (std::ptrdiff_t i = 0; l < w.weights.size() && i < w.weights[l].rows; ++i)
             for (std::ptrdiff_t k = 0; k < w.weights[l].columns; ++k) {
                 const double x = double(w.weights[l].row(i)[k]), g = double(pass_.gradient.weights[l].row(i)[k]);
+                if (x == 0 && l + 1 == s_.layers.size() && s_.readout != Readout::dense) continue;  // stays 0
                 largest = std::max(largest, x == 0 ? std::abs(g) - l1 : std::abs(g + (x > 0 ? l1 : -l1)));
             }
         for (std::ptrdiff_t j = 0; j < w.biases[l].columns; ++j)
@@ -185,12 +223,20 @@ void Recorder<T>::record(const Parameters<T>& w, const StepOf<T>& step, bool las
         return std::any_of(metrics_.begin(), metrics_.end(), [&](const Metric& m) { return is_metric(m.kind, kinds); });
     };
     const Norms n = norms(s_, w);
+    Outcome o;
     Measured held_out{nan, nan}, evaluated{nan, nan};
     if (wants({Metric::held_out_loss, Metric::held_out_accuracy})) held_out = evaluate_held_out(w);
     const bool gradient = wants({Metric::largest_gradient});
     if (gradient || wants({Metric::loss, Metric::accuracy, Metric::dead})) evaluated = evaluate(w, gradient);
+    if (wants({Metric::dead})) count_dead(o);
+    if (wants({Metric::not_learned, Metric::serving, Metric::polysemantic, Metric::shared_use,
+               Metric::effective_concepts, Metric::neurons_per_concept}))
+        measure_use(w, o);
     for (std::size_t i = 0; i < metrics_.size(); ++i) {
         const Metric metric = metrics_[i];
+        const auto of_neurons = [&](auto member) {
+            return double(metric.layer == 0 ? o.all.*member : o.layers[metric.layer - 1].*member);
+        };
         switch (metric.kind) {
             case Metric::objective:
                 break;  // last: it takes another pass
@@ -206,10 +252,26 @@ void Recorder<T>::record(const Parameters<T>& w, const StepOf<T>& step, bool las
             case Metric::held_out_accuracy:
                 values[i] = held_out.accuracy;
                 break;
+            case Metric::not_learned:
+                values[i] = double(o.not_learned);
+                break;
             case Metric::dead:
-                values[i] = 0;
-                for (std::size_t l = 0; l < s_.hidden(); ++l)
-                    if (metric.layer == 0 || metric.layer == l + 1) values[i] += double(dead_in(l));
+                values[i] = of_neurons(&Neurons::dead);
+                break;
+            case Metric::serving:
+                values[i] = of_neurons(&Neurons::serving);
+                break;
+            case Metric::polysemantic:
+                values[i] = of_neurons(&Neurons::polysemantic);
+                break;
+            case Metric::shared_use:
+                values[i] = of_neurons(&Neurons::shared_use);
+                break;
+            case Metric::effective_concepts:
+                values[i] = of_neurons(&Neurons::effective_concepts);
+                break;
+            case Metric::neurons_per_concept:
+                values[i] = of_neurons(&Neurons::neurons_per_concept);
                 break;
             case Metric::largest_gradient:
                 values[i] = largest_gradient(w);
@@ -237,13 +299,11 @@ Outcome Recorder<T>::finish(const Parameters<T>& w) {
     o.accuracy = evaluated.accuracy;
     o.held_out_loss = held_out.loss;
     o.held_out_accuracy = held_out.accuracy;
-    for (std::size_t l = 0; l < s_.hidden(); ++l) {
-        o.dead_in_layer.push_back(dead_in(l));
-        o.dead += o.dead_in_layer.back();
-    }
     o.largest_gradient = largest_gradient(w);
     o.diverged = !n.finite || !std::isfinite(o.loss);
-    if (o.diverged) training::mark_diverged(columns(s_), o);
+    count_dead(o);
+    if (!o.diverged) measure_use(w, o);
+    else training::mark_diverged(columns(s_), o);
     return o;
 }
 

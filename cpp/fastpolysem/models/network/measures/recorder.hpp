@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fastpolysem/models/network/measures/outcome.hpp"
+#include "fastpolysem/models/network/measures/use.hpp"
 #include "fastpolysem/models/network/model/sampler.hpp"
 #include "fastpolysem/models/network/passes/rows_pass.hpp"
 
@@ -36,7 +37,8 @@ class Recorder {
     double objective(const Parameters<T>& w, const Step<T>& step);
     void look_at_hidden(std::size_t l, std::ptrdiff_t first, std::ptrdiff_t rows, Panel<T> a);
     void count_right(const Step<T>& step, std::ptrdiff_t first, std::ptrdiff_t rows, Panel<T> y);
-    std::int64_t dead_in(std::size_t l) const;
+    void count_dead(Outcome& o) const;
+    void measure_use(const Parameters<T>& w, Outcome& o);
     double largest_gradient(const Parameters<T>& w) const;
 
     const Settings s_;  // with the scale of the evaluation rows
@@ -44,6 +46,7 @@ class Recorder {
     const std::vector<Metric>& metrics_;
     StopToken& stop_;
     RowsPass<T> pass_;
+    Use<T> use_;
     std::uint64_t seed_ = 0, labels_seed_ = 0;
     std::vector<std::int32_t> labels_;       // with label noise: those of labels_seed_
     std::vector<std::vector<T>> first_row_;  // act(Z) of each hidden layer

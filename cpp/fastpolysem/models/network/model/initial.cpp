@@ -1,6 +1,8 @@
 #include "fastpolysem/models/network/model/initial.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "fastpolysem/linalg/orthonormal.hpp"
 
@@ -52,6 +54,36 @@ void draw_biases(const Settings& s, std::uint64_t seed, std::size_t l, Matrix<T>
     scale_by(s.init_scale * std::sqrt(1 / double(layer.inputs)), b);
 }
 
+// Sets the weights to 0 by which outputs would read neurons that they do not.
+template <class T>
+void restrict_readout(const Settings& s, std::uint64_t seed, Matrix<T>& w, StopToken* stop) {
+    const std::int64_t neurons = w.rows, outputs = w.columns;
+    std::vector<std::uint8_t> reads = s.reads;
+    if (s.readout != Readout::given) {
+        reads.assign(std::size_t(neurons * outputs), 0);
+        for (std::int64_t k = 0; k < neurons; ++k) reads[std::size_t(k * outputs + k % outputs)] = 1;
+    }
+    if (s.readout == Readout::random) {  // the neurons of the smallest words, the first of equals
+        std::vector<std::vector<std::pair<std::uint32_t, std::int64_t>>> words(static_cast<std::size_t>(outputs));
+        random::for_each_element(
+            layer_stream(s, seed, readout_kind, 0, s.hidden(), stop), neurons * outputs,
+            [](const auto& drawn) { return drawn; },
+            [&](std::int64_t e, std::uint32_t word) {
+                words[std::size_t(e % outputs)].emplace_back(word, e / outputs);
+            });
+        std::fill(reads.begin(), reads.end(), 0);
+        for (std::int64_t j = 0; j < outputs; ++j) {
+            auto& own = words[std::size_t(j)];
+            std::sort(own.begin(), own.end());
+            own.resize(std::min(own.size(), std::size_t(neurons / outputs + (j < neurons % outputs))));
+            for (const auto& [word, k] : own) reads[std::size_t(k * outputs + j)] = 1;
+        }
+    }
+    for (std::int64_t k = 0; k < neurons; ++k)
+        for (std::int64_t j = 0; j < outputs; ++j)
+            if (!reads[std::size_t(k * outputs + j)]) w.row(k)[j] = 0;
+}
+
 }  // namespace
 
 template <class T>
@@ -60,6 +92,7 @@ void draw_start(const Settings& s, std::uint64_t seed, Parameters<T>& w, StopTok
         if (l < s.matrices()) draw_matrix(s, seed, l, w.weights[l], stop);
         if (s.layers[l].bias) draw_biases(s, seed, l, w.biases[l], stop);
     }
+    if (s.readout != Readout::dense) restrict_readout(s, seed, w.weights.back(), stop);
 }
 
 double draw_start_bytes(const Settings& s) {
@@ -67,6 +100,8 @@ double draw_start_bytes(const Settings& s) {
     if (s.init == Init::orthogonal)
         for (std::size_t l = 0; l < s.matrices(); ++l)
             most = std::max(most, orthonormalise_bytes(s.layers[l].inputs, s.layers[l].outputs));
+    if (s.readout != Readout::dense)
+        most = std::max(most, double(s.layers.back().inputs * s.layers.back().outputs) * 17);
     return most;
 }
 

@@ -34,12 +34,17 @@ struct Table {
     }
 };
 
+struct Concepts;
+
 // What the threads of a call share.
 template <class T>
 struct Shared {
     std::shared_ptr<const Table<T>> data;        // of the data set, or of the basis
     std::shared_ptr<const Table<T>> evaluation;  // what results are measured on
     std::shared_ptr<const Table<T>> held_out;    // or null
+    // Which rows of the evaluation the use of neurons is measured on, and the concepts that hold in them.
+    std::shared_ptr<const std::vector<std::int32_t>> measured;
+    std::shared_ptr<const Concepts> concepts;
 };
 
 // What one step shows and adds. Tables are lent; inputs are either dense or sparse.

@@ -1,6 +1,7 @@
 // What a network is and how it is trained: a plain struct, checked and completed by Python before it comes here.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -25,6 +26,9 @@ enum class Loss { power, cross_entropy, binary_cross_entropy };
 enum class Target { given, identity, absolute, relu, clauses, parity };  // all but the first: of the inputs
 enum class Init { normal, pytorch, xavier, orthogonal, uniform };
 enum class Inputs { basis, independent, correlated_blocks, dataset };
+// Which hidden neurons an output reads; weights that read no neuron are 0 and stay so. Private: each neuron is read by
+// one output. Random: drawn for each seed, an output reads as many neurons as if reading were private.
+enum class Readout { dense, one_each, random, given };
 
 struct Layer {
     std::ptrdiff_t inputs = 1, outputs = 1;
@@ -70,6 +74,8 @@ struct Settings : OptimizerSettings {
     double noise_shape = 0;
     Sharing noise_sharing = Sharing::input, dropout_sharing = Sharing::input;
     std::int64_t steps = 7500;
+    Readout readout = Readout::dense;
+    std::vector<std::uint8_t> reads;  // given: 1 where output j reads neuron k, row-major
     Init init = Init::normal;
     double init_scale = 1;
     Dtype dtype = Dtype::float32;
@@ -136,6 +142,13 @@ T target_of(Target target, T x) {
     return x;
 }
 
+// Whether all literals of a clause hold; x(i) is the value of feature i.
+template <class Inputs>
+bool holds(const std::vector<std::int64_t>& clause, Inputs x) {
+    return std::all_of(clause.begin(), clause.end(),
+                       [&](std::int64_t literal) { return literal >= 0 ? x(literal) > 0 : !(x(~literal) > 0); });
+}
+
 // What is drawn, each from a stream of its own; the numbers never change.
 enum Kind : std::uint32_t {
     weights_kind = 0,
@@ -147,7 +160,8 @@ enum Kind : std::uint32_t {
     order_kind = 6,
     labels_kind = 7,
     evaluation_inputs_kind = 8,
-    evaluation_magnitudes_kind = 9
+    evaluation_magnitudes_kind = 9,
+    readout_kind = 10
 };
 inline constexpr std::int64_t evaluation_rows = 4096;
 inline constexpr std::uint64_t evaluation_seed = 0;
@@ -184,6 +198,10 @@ struct Names<network::Target> {
 template <>
 struct Names<network::Init> {
     static constexpr const char* all[] = {"normal", "pytorch", "xavier", "orthogonal", "uniform"};
+};
+template <>
+struct Names<network::Readout> {
+    static constexpr const char* all[] = {"dense", "private", "random", "given"};
 };
 template <>
 struct Names<network::Inputs> {

@@ -10,12 +10,11 @@ namespace fastpolysem::network {
 template <class T, class Inputs, class Out>
 void formula_targets(const Settings& s, Inputs x, Out out) {
     for (std::size_t j = 0; j < s.formulas.size(); ++j) {
-        const auto holds = [&](std::int64_t literal) { return literal >= 0 ? x(literal) > 0 : !(x(~literal) > 0); };
         bool wanted = false;
         if (s.target == Target::parity) {
-            for (const std::int64_t feature : s.formulas[j].front()) wanted ^= holds(feature);
+            for (const std::int64_t feature : s.formulas[j].front()) wanted ^= x(feature) > 0;
         } else {
-            for (const auto& clause : s.formulas[j]) wanted |= std::all_of(clause.begin(), clause.end(), holds);
+            for (const auto& clause : s.formulas[j]) wanted |= holds(clause, x);
         }
         out(std::ptrdiff_t(j), wanted ? T(1) : T(0));
     }

@@ -56,18 +56,18 @@ class LossGradient {
             sum += math::log(total) - (double(y(label)) - most);
             return;
         }
-        for (std::ptrdiff_t j = 0; j < outputs; ++j) {
-            const double z = double(y(j)), t = double(target(j));
-            double term;
-            if (s_.loss == Loss::power) {
-                const auto root = [](double a) { return std::sqrt(a); };
-                term = power_in_halves(std::abs(z - t), 1.0, halves_ + 2, root);
-            } else {
-                term = std::max(z, 0.0) - z * t + math::log1p(math::exp(-std::abs(z)));
-            }
-            sum += importance_[std::size_t(j)] * term;
-        }
+        for (std::ptrdiff_t j = 0; j < outputs; ++j)
+            sum += importance_[std::size_t(j)] * term(double(y(j)), double(target(j)));
     }
+    // The loss of one output, without its importance; not of the cross-entropy.
+    double term(double y, double t) const {
+        if (s_.loss == Loss::power) {
+            const auto root = [](double a) { return std::sqrt(a); };
+            return power_in_halves(std::abs(y - t), 1.0, halves_ + 2, root);
+        }
+        return std::max(y, 0.0) - y * t + math::log1p(math::exp(-std::abs(y)));
+    }
+    double importance(std::size_t j) const { return importance_[j]; }
 
   private:
     // factor |e|^(q-1) sign(e)

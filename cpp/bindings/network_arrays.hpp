@@ -1,0 +1,59 @@
+// Networks and rows as Python gives them.
+#pragma once
+
+#include "arrays.hpp"
+#include "fastpolysem/models/network/model/tables.hpp"
+
+namespace fastpolysem::bindings {
+
+// A stack of models by name, each read into the same place.
+template <class T>
+class Models {
+  public:
+    Models(const network::Settings& s, const py::dict& given) : weights(s), list_(weights.list(s)) {
+        for (const Parameter<T>& p : list_) {
+            const auto array = py::reinterpret_borrow<py::array>(given[py::str(p.name)]);
+            data_.push_back(entries<T>(array));
+            count = array.shape(0);
+        }
+    }
+    void read(std::int64_t i) {
+        for (std::size_t p = 0; p < list_.size(); ++p) list_[p].matrix->copy_from(data_[p] + i * list_[p].size());
+    }
+
+    network::Parameters<T> weights;
+    std::int64_t count = 0;
+
+  private:
+    ParameterList<T> list_;
+    std::vector<const T*> data_;
+};
+
+// (row_start, feature, value in double)
+template <class T>
+network::Table<T> batch_table(const py::tuple& batch) {
+    const auto starts = batch[0].cast<Array<std::int64_t>>();
+    const auto features = batch[1].cast<Array<std::int32_t>>();
+    const auto values = batch[2].cast<Array<double>>();
+    network::Table<T> table;
+    table.rows = starts.size() - 1;
+    table.sparse.row_start.assign(starts.data(), starts.data() + starts.size());
+    table.sparse.feature.assign(features.data(), features.data() + features.size());
+    table.sparse.value.assign(values.data(), values.data() + values.size());
+    return table;
+}
+
+// Classes with the cross-entropy; else what takes the place of the settings' own target, or None.
+template <class T>
+void read_targets(const py::object& targets, network::Settings& s, network::Table<T>& table) {
+    if (s.loss == network::Loss::cross_entropy) {
+        const auto* labels = entries<std::int32_t>(targets);
+        table.labels.assign(labels, labels + table.rows);
+    } else if (!targets.is_none()) {
+        s.target = network::Target::given;
+        table.targets = Matrix<T>(table.rows, s.n_outputs());
+        table.targets.copy_from(entries<T>(targets));
+    }
+}
+
+}  // namespace fastpolysem::bindings

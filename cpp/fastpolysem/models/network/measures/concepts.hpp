@@ -1,0 +1,54 @@
+// What rows are about: the concepts that hold in each, and where the loss of each concept is measured.
+#pragma once
+
+#include "fastpolysem/infra/stop_token.hpp"
+#include "fastpolysem/models/network/model/settings.hpp"
+
+namespace fastpolysem::network {
+
+struct Concepts {
+    static constexpr std::int32_t whole_loss = -1;
+
+    std::vector<std::int64_t> row_start = {0};  // compressed rows: those that hold in a row
+    std::vector<std::int32_t> index;            // ascending within a row
+    std::vector<std::int32_t> output;           // of each concept: the output that carries it, or whole_loss
+    // Of each concept: rows in which it holds, and the mean loss there of the constant output that is best over all
+    // rows. NaN where it never holds.
+    std::vector<double> rows, constant_loss;
+
+    std::ptrdiff_t count() const { return std::ptrdiff_t(output.size()); }
+};
+
+// Those of the task: features of elementwise targets (with signed inputs +i, then -i), classes, clauses, the outputs
+// of parity (which hold in every row) and of given targets (which hold where the target is positive).
+template <class T>
+Concepts own_concepts(const Settings& s, const Step<T>& step);
+
+// How many concepts those are.
+std::ptrdiff_t own_concept_count(const Settings& s);
+
+// Fills in `rows` and `constant_loss`.
+template <class T>
+void complete(const Settings& s, const Step<T>& step, Concepts& concepts);
+
+// The rows of a table that measures look at: all, or of a data set at most so many, evenly spaced.
+inline constexpr std::int64_t measured_rows = 1024;
+std::vector<std::int32_t> measured_order(const Settings& s, std::int64_t rows);
+
+// What training measures: completes `shared`, after the tables are there.
+template <class T>
+void share_concepts(Settings& s);
+
+// Targets of one shown row, in double; of no use to the cross-entropy.
+template <class T>
+void targets_of(const Settings& s, const Step<T>& step, std::ptrdiff_t b, double* to) {
+    if (s.elementwise()) {
+        std::fill_n(to, s.n_outputs(), 0.0);
+        step.each_input(b, [&](std::int32_t i, T x) { to[i] = double(target_of(s.target, x)); });
+    } else if (step.targets) {
+        const T* from = step.targets->row(step.table_row(b));
+        for (std::ptrdiff_t j = 0; j < s.n_outputs(); ++j) to[j] = double(from[j]);
+    }
+}
+
+}  // namespace fastpolysem::network

@@ -1,0 +1,1 @@
+"""Which concepts use which neurons, in any hidden layer."""

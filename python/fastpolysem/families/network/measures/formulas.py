@@ -1,0 +1,380 @@
+"""Formulas over arrays: what rises, responses, activations and weights say about neurons.
+
+Arrays may have any number of leading axes, such as one for seeds. *Rises* are Delta_ki, (..., K
+neurons, C concepts): by how much the loss of concept i rises when neuron k is set to its mean.
+v = max(Delta, 0) is how much concept i uses neuron k.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastpolysem import _checks
+
+__all__ = [
+    "alignment",
+    "class_means",
+    "class_selectivity",
+    "concentration",
+    "effective_concepts",
+    "effective_neurons",
+    "mixed_selectivity",
+    "neuron_weights",
+    "permuted",
+    "semantic_consistency",
+    "served",
+    "shared_use",
+    "use",
+]
+
+Floats = NDArray[np.float64]
+
+SHARED_FROM = 0.25
+"""A neuron is shared if its second largest use is at least this share of its largest."""
+SERVES = 0.1
+"""A neuron serves a concept that would lose this share of what the network has over a constant."""
+NOT_LEARNED_ABOVE = 0.5
+"""A concept is not learned whose loss is over this share of that of the best constant output."""
+
+
+def _table(label: str, value: ArrayLike) -> Floats:
+    array: Floats = np.asarray(_checks.as_array(label, value), dtype=np.float64)
+    if array.ndim < 2:
+        raise _checks.refused(label, "an array (..., neurons, concepts)", value)
+    return array
+
+
+def _ratio(above: Any, below: Any) -> Floats:
+    """above / below, 0 where below is 0."""
+    above, below = np.broadcast_arrays(above, below)
+    found: Floats = np.divide(above, below, out=np.zeros(below.shape), where=below > 0)
+    return found
+
+
+def use(rises: ArrayLike) -> Floats:
+    """How much each concept uses each neuron: ``max(rise, 0)``, 0 for concepts without rows.
+
+    Parameters
+    ----------
+    rises
+        (..., K, C)
+
+    Returns
+    -------
+    (..., K, C) float64
+    """
+    return np.nan_to_num(np.maximum(_table("use: rises", rises), 0))
+
+
+def effective_concepts(rises: ArrayLike) -> Floats:
+    """Effective number of concepts that use each neuron, ``(sum_i v)^2 / sum_i v^2``.
+
+    The inverse of Simpson's index of the shares: c for c concepts that use it alike.
+
+    Parameters
+    ----------
+    rises
+        (..., K, C)
+
+    Returns
+    -------
+    (..., K) float64 from 1 to C; 0 for neurons that none uses.
+
+    Examples
+    --------
+    >>> effective_concepts([[1.0, 1.0, 0.0], [0.5, 0.0, 0.0], [0.0, 0.0, -0.1]]).tolist()
+    [2.0, 1.0, 0.0]
+    """
+    v = use(rises)
+    return _ratio(v.sum(axis=-1) ** 2, (v**2).sum(axis=-1))
+
+
+def effective_neurons(rises: ArrayLike) -> Floats:
+    """Effective number of neurons that each concept uses, ``(sum_k v)^2 / sum_k v^2``.
+
+    Parameters
+    ----------
+    rises
+        (..., K, C)
+
+    Returns
+    -------
+    (..., C) float64 from 1 to K; 0 for concepts that use none.
+    """
+    return effective_concepts(np.swapaxes(_table("effective_neurons: rises", rises), -1, -2))
+
+
+def neuron_weights(rises: ArrayLike) -> Floats:
+    """The share of each neuron in all use of its layer.
+
+    Parameters
+    ----------
+    rises
+        (..., K, C)
+
+    Returns
+    -------
+    (..., K) float64 with sum 1, or all 0 where nothing is used.
+    """
+    v = use(rises).sum(axis=-1)
+    return _ratio(v, v.sum(axis=-1, keepdims=True))
+
+
+def shared_use(rises: ArrayLike, ratio: float = SHARED_FROM) -> Floats:
+    """The share of all use that lies on shared neurons.
+
+    A neuron is shared if its second largest use is at least ``ratio`` of its largest. Neither a
+    neuron's scale nor copies of it matter, so that widths can be compared.
+
+    Parameters
+    ----------
+    rises
+        (..., K, C)
+    ratio
+        From 0 to 1.
+
+    Returns
+    -------
+    (...) float64 in [0, 1]; 0 where nothing is used.
+
+    Examples
+    --------
+    Two of three units of use lie on a neuron that two concepts use alike:
+
+    >>> float(shared_use([[1.0, 1.0], [1.0, 0.0]]).round(3))
+    0.667
+    """
+    ratio = _checks.real("shared_use: ratio", ratio, (">", 0), ("<=", 1))
+    v = use(rises)
+    if v.shape[-1] < 2:
+        return np.zeros(v.shape[:-2])
+    second, first = np.moveaxis(np.sort(v, axis=-1)[..., -2:], -1, 0)
+    shared = (second > 0) & (second >= ratio * first)
+    return _ratio(np.where(shared, v.sum(axis=-1), 0).sum(axis=-1), v.sum(axis=(-1, -2)))
+
+
+def served(rises: ArrayLike, loss: ArrayLike, constant_loss: ArrayLike) -> NDArray[np.bool_]:
+    """Whether each neuron serves each concept.
+
+    It does if the rise is at least a tenth of what the network has over the best constant output.
+    How many concepts a neuron serves depends on the width: r copies of a neuron with a readout
+    divided by r are the same function, and each serves less.
+
+    Parameters
+    ----------
+    rises
+        (..., K, C)
+    loss
+        (..., C) loss of each concept.
+    constant_loss
+        (C,) loss of each under the best constant output.
+
+    Returns
+    -------
+    (..., K, C) bool
+    """
+    gained = (np.asarray(constant_loss) - np.asarray(loss))[..., None, :]
+    with np.errstate(invalid="ignore"):
+        found: NDArray[np.bool_] = (use(rises) >= SERVES * gained) & (gained > 0)
+    return found
+
+
+def permuted(rises: ArrayLike, generator: np.random.Generator) -> Floats:
+    """Rises under chance: those of each concept permuted over the neurons of the layer.
+
+    It keeps how many neurons each concept uses and how much, and breaks which concepts share.
+
+    Parameters
+    ----------
+    rises
+        (..., K, C)
+    generator
+        Of random numbers.
+
+    Returns
+    -------
+    (..., K, C) float64
+    """
+    return generator.permuted(_table("permuted: rises", rises), axis=-2)
+
+
+def concentration(responses: ArrayLike) -> Floats:
+    """``max_i |r| / sum_i |r|`` of each neuron (Jermyn et al. 2022, who ask for above 0.999).
+
+    Parameters
+    ----------
+    responses
+        (..., K, C)
+
+    Returns
+    -------
+    (..., K) float64 from 1/C to 1; 0 for neurons without a response.
+    """
+    size = np.abs(_table("concentration: responses", responses))
+    return _ratio(size.max(axis=-1), size.sum(axis=-1))
+
+
+def alignment(weights: ArrayLike) -> Floats:
+    """``max_i w_ik^2 / sum_i w_ik^2``: how far a neuron reads along one axis of its inputs.
+
+    Parameters
+    ----------
+    weights
+        (..., inputs, K) a layer's matrix.
+
+    Returns
+    -------
+    (..., K) float64 from 1/inputs to 1; 0 for neurons without weights.
+    """
+    squares = _table("alignment: weights", weights) ** 2
+    return _ratio(squares.max(axis=-2), squares.sum(axis=-2))
+
+
+def class_selectivity(activations: ArrayLike, classes: ArrayLike) -> Floats:
+    """(mu_max - mu_rest) / (mu_max + mu_rest) of each neuron's class means (Morcos et al. 2018).
+
+    mu_max is the largest mean activation of a class, mu_rest the mean of the others' means. It is
+    meant for activations that are not negative.
+
+    Parameters
+    ----------
+    activations
+        (..., B, K)
+    classes
+        (B,) integers.
+
+    Returns
+    -------
+    (..., K) float64; 0 for neurons that are always 0.
+    """
+    means = class_means(activations, classes)
+    if means.shape[-2] < 2:
+        raise ValueError("class_selectivity: classes must have two or more values, got one")
+    most = means.max(axis=-2)
+    rest = (means.sum(axis=-2) - most) / (means.shape[-2] - 1)
+    return _ratio(most - rest, most + rest)
+
+
+def class_means(activations: ArrayLike, classes: ArrayLike) -> Floats:
+    """Mean activation of each neuron over the rows of each class that occurs.
+
+    Parameters
+    ----------
+    activations
+        (..., B, K)
+    classes
+        (B,) integers.
+
+    Returns
+    -------
+    (..., classes, K) float64
+    """
+    a = _table("class_means: activations", activations)
+    labels = _labels("class_means: classes", classes, a.shape[-2])
+    return np.stack([a[..., labels == c, :].mean(axis=-2) for c in np.unique(labels)], axis=-2)
+
+
+def _labels(label: str, value: ArrayLike, rows: int) -> NDArray[np.int64]:
+    labels = np.array(_checks.integers(label, value), dtype=np.int64)
+    if len(labels) != rows:
+        raise ValueError(f"{label} must have one entry per row, {rows}, got {len(labels)}")
+    return labels
+
+
+def semantic_consistency(
+    activations: ArrayLike, classes: ArrayLike, threshold: float = 0.1
+) -> Floats:
+    """How far the rows that a neuron answers to are of one class (Zhang et al. 2024).
+
+    Of the rows in which the neuron's activation, divided by the Euclidean norm of the row's
+    activations, is above the threshold, the share of the most frequent class.
+
+    Parameters
+    ----------
+    activations
+        (..., B, K)
+    classes
+        (B,) integers.
+    threshold
+        Of the normalised activation.
+
+    Returns
+    -------
+    (..., K) float64; nan for neurons that answer to no row.
+    """
+    a = _table("semantic_consistency: activations", activations)
+    labels = _labels("semantic_consistency: classes", classes, a.shape[-2])
+    active = _ratio(a, np.linalg.norm(a, axis=-1, keepdims=True)) > threshold
+    counts = np.stack([active[..., labels == c, :].sum(axis=-2) for c in np.unique(labels)], -2)
+    total = counts.sum(axis=-2)
+    return np.where(total > 0, _ratio(counts.max(axis=-2), total), np.nan)
+
+
+def mixed_selectivity(
+    activations: ArrayLike, first: ArrayLike, second: ArrayLike
+) -> dict[str, Floats]:
+    """How a neuron's variance over the conditions of a factorial task splits (Rigotti et al. 2013).
+
+    Of the means of the cells of two factors, every cell weighted alike: the shares of the main
+    effects and of their interaction, in which mixed selectivity is nonlinear. Estimated without
+    bias from noise: the rows of each cell are halved in turn, and the effects of one half are
+    multiplied by those of the other.
+
+    Parameters
+    ----------
+    activations
+        (..., B, K)
+    first, second
+        (B,) integers, the levels of the factors; every combination in two rows or more.
+
+    Returns
+    -------
+    dict
+        "first", "second", "interaction": (..., K) float64, whose sum is 1; nan for neurons without
+        variance over the cells.
+
+    Raises
+    ------
+    ValueError
+        If a combination has fewer than two rows.
+    """
+    a = _table("mixed_selectivity: activations", activations)
+    levels = [
+        np.unique(_labels(f"mixed_selectivity: {name}", value, a.shape[-2]), return_inverse=True)
+        for name, value in (("first", first), ("second", second))
+    ]
+    shape = tuple(len(values) for values, _ in levels)
+    cell = levels[0][1] * shape[1] + levels[1][1]
+    if (fewest := np.bincount(cell, minlength=shape[0] * shape[1]).min()) < 2:
+        raise ValueError(
+            f"mixed_selectivity: every combination must have two rows or more, got {fewest}"
+        )
+    halves = []
+    for part in range(2):
+        rows = [np.flatnonzero(cell == c)[part::2] for c in range(shape[0] * shape[1])]
+        means = np.stack([a[..., r, :].mean(axis=-2) for r in rows], axis=-2)
+        halves.append(means.reshape(*means.shape[:-2], *shape, means.shape[-1]))
+    products = [x * y for x, y in zip(_effects(halves[0]), _effects(halves[1]), strict=True)]
+    variances = [product.mean(axis=(-3, -2)) for product in products]
+    total = np.sum(variances, axis=0)
+    names = ("first", "second", "interaction")
+    return {
+        name: np.where(total > 0, _ratio(variance, total), np.nan)
+        for name, variance in zip(names, variances, strict=True)
+    }
+
+
+def _effects(means: Floats) -> tuple[Floats, Floats, Floats]:
+    """Main effects and interaction of (..., a, b, K) cell means."""
+    centred = means - means.mean(axis=(-3, -2), keepdims=True)
+    rows = centred.mean(axis=-2, keepdims=True)
+    columns = centred.mean(axis=-3, keepdims=True)
+    both = centred - rows - columns
+    return (
+        np.broadcast_to(rows, centred.shape),
+        np.broadcast_to(columns, centred.shape),
+        both,
+    )

@@ -1,0 +1,387 @@
+"""Measuring trained networks: which concepts use which neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastpolysem import _checks
+from fastpolysem._native import core
+from fastpolysem.families.base import Arrays
+from fastpolysem.families.network.config import NetworkConfig
+from fastpolysem.families.network.lowering import core_settings
+from fastpolysem.families.network.measures import concepts as _concepts
+from fastpolysem.families.network.measures import formulas
+from fastpolysem.families.network.measures.concepts import Batch, Concepts
+from fastpolysem.families.network.objective import checked_targets, forward, stacked, unpack
+from fastpolysem.specs.inputs import as_batch
+
+Floats = NDArray[np.float64]
+
+
+class _Rows(NamedTuple):
+    """What is measured: rows and networks as the core takes them."""
+
+    n_inputs: int
+    batch: Batch
+    targets: NDArray[Any] | None
+    arrays: Arrays
+    single: bool
+
+    @property
+    def inputs(self) -> Floats:
+        """(B, d_0)"""
+        indptr, indices, values = self.batch
+        dense = np.zeros((len(indptr) - 1, self.n_inputs))
+        dense[np.repeat(np.arange(len(dense)), np.diff(indptr)), indices] = values
+        return dense
+
+    def use(self, config: NetworkConfig, concepts: Concepts, held: list[list[int]]) -> Any:
+        """Rises and losses from the core, without the axis S for one network."""
+        found = core.network_use(
+            core_settings(config),
+            self.arrays,
+            self.batch,
+            self.targets,
+            (concepts.indptr, concepts.indices, concepts.output),
+            held,
+        )
+        if self.single:
+            found["loss"] = found["loss"][0]
+            for name in ("rises", "means"):
+                found[name] = [layer[0] for layer in found[name]]
+        return found
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Measures:
+    """Which concepts use which neurons, of S networks, or of one without the axis S.
+
+    ``print`` tells it in a sentence, a notebook shows a table of the layers, and `plot` draws the
+    use of every neuron. See `fastpolysem.measures` for the formulas.
+    """
+
+    config: NetworkConfig
+    concepts: Concepts
+    """What was looked for, with C names."""
+    rises: tuple[Floats, ...]
+    """For each hidden layer (S, K, C): by how much the loss of a concept, on the rows in which it
+    holds, rises when the neuron is set to its mean."""
+    means: tuple[Floats, ...]
+    """For each hidden layer (S, K) mean activations."""
+    loss: Floats
+    """(S, C) loss of each concept, on the rows in which it holds."""
+    constant_loss: Floats
+    """(C,) the same for the constant output that is best over all rows."""
+    rows: _Rows
+    """The rows and networks that it was measured on."""
+
+    @property
+    def learned(self) -> NDArray[np.bool_]:
+        """(S, C) whether the loss of a concept is at most half of the constant output's."""
+        at_most = formulas.NOT_LEARNED_ABOVE * self.constant_loss
+        learned: NDArray[np.bool_] = self.loss <= at_most
+        return learned
+
+    @property
+    def not_learned(self) -> NDArray[np.int64]:
+        """(S,) how many concepts are not."""
+        return np.asarray((~self.learned & ~np.isnan(self.constant_loss)).sum(axis=-1))
+
+    def _over_layers(self, formula: Any) -> Floats:
+        """Of each hidden layer, (layers, S)."""
+        return np.stack([formula(rises) for rises in self.rises])
+
+    def shared_use_of_layers(self, ratio: float = formulas.SHARED_FROM) -> Floats:
+        """(layers, S) share of all use of a layer that lies on shared neurons."""
+        return self._over_layers(lambda rises: formulas.shared_use(rises, ratio))
+
+    @property
+    def shared_use(self) -> Floats:
+        """(S,) mean of that over hidden layers."""
+        return np.asarray(self.shared_use_of_layers().mean(axis=0))
+
+    @property
+    def effective_concepts(self) -> Floats:
+        """(S,) effective concepts per neuron, weighted by use; mean over layers."""
+
+        def weighted(rises: Floats) -> Floats:
+            number = formulas.effective_concepts(rises)
+            return np.asarray((formulas.neuron_weights(rises) * number).sum(axis=-1))
+
+        return np.asarray(self._over_layers(weighted).mean(axis=0))
+
+    @property
+    def neurons_per_concept(self) -> Floats:
+        """(S,) effective neurons per concept, weighted by use; mean over layers."""
+
+        def weighted(rises: Floats) -> Floats:
+            swapped = np.swapaxes(rises, -1, -2)
+            number = formulas.effective_concepts(swapped)
+            return np.asarray((formulas.neuron_weights(swapped) * number).sum(axis=-1))
+
+        return np.asarray(self._over_layers(weighted).mean(axis=0))
+
+    def served(self, layer: int) -> NDArray[np.bool_]:
+        """(S, K, C) whether neurons of a hidden layer, counted from 1, serve concepts."""
+        rises = self.rises[self._index("served", layer)]
+        return formulas.served(rises, self.loss, self.constant_loss)
+
+    def _index(self, where: str, layer: int) -> int:
+        bounds = (">=", 1), ("<=", len(self.rises))
+        return _checks.integer(f"{where}: layer", layer, *bounds) - 1
+
+    def _count(self, least: int) -> NDArray[np.int64]:
+        layers = range(1, len(self.rises) + 1)
+        counts = [(self.served(k).sum(axis=-1) >= least).sum(axis=-1) for k in layers]
+        return np.asarray(np.sum(counts, axis=0))
+
+    @property
+    def serving(self) -> NDArray[np.int64]:
+        """(S,) hidden neurons that serve a concept."""
+        return self._count(1)
+
+    @property
+    def polysemantic(self) -> NDArray[np.int64]:
+        """(S,) hidden neurons that serve two or more; not to be compared across widths."""
+        return self._count(2)
+
+    def chance(self, seed: int = 0) -> Floats:
+        """(S,) `shared_use` when each concept's use is permuted over the neurons of a layer.
+
+        It keeps how much each concept uses and how many neurons, and breaks which share.
+        """
+        generator = np.random.default_rng(_checks.integer("chance: seed", seed, (">=", 0)))
+        return np.asarray(
+            self._over_layers(
+                lambda rises: formulas.shared_use(formulas.permuted(rises, generator))
+            ).mean(axis=0)
+        )
+
+    def responses(self, layer: int) -> Floats:
+        """How neurons of a hidden layer answer to concepts.
+
+        For the features of sampled inputs and of the basis a paired intervention: the mean, over
+        the rows with the feature, of the activation less that with the feature set to 0 and all
+        else equal. For other concepts the mean over the rows in which they hold less the mean over
+        the others, which mixes in whatever occurs together with them.
+
+        Parameters
+        ----------
+        layer
+            From 1.
+
+        Returns
+        -------
+        (S, K, C) float64
+        """
+        at = self._index("responses", layer)
+        table, inputs = self.concepts.table, self.rows.inputs
+        config = self.config
+        weights = unpack(config, self.rows.arrays)
+        base = forward(weights, config, inputs, layers=True)[at].astype(np.float64)
+        found = []
+        for i, feature in enumerate(self.concepts.features):
+            on = table[:, i]
+            if feature >= 0:
+                without = inputs[on].copy()
+                without[:, feature] = 0
+                off = forward(weights, config, without, layers=True)[at].mean(axis=-2, dtype=float)
+            else:
+                off = base[..., ~on, :].mean(axis=-2) if not on.all() else 0.0
+            found.append(base[..., on, :].mean(axis=-2) - off)
+        stack = np.stack(found, axis=-1)
+        return stack[0] if self.rows.single else stack
+
+    def backed_up(self, layer: int, halves: int = 8, seed: int = 0) -> Floats:
+        """Rises when a random half of the other neurons of the layer is at its mean already.
+
+        A neuron with a perfect backup raises no loss alone; it does in the halves that hold the
+        backup. The mean over halves estimates the neuron's Banzhaf value.
+
+        Parameters
+        ----------
+        layer
+            From 1.
+        halves
+            How many halves each neuron is tried with, about.
+        seed
+            Of the choice.
+
+        Returns
+        -------
+        (S, K, C) float64
+        """
+        at = self._index("backed_up", layer)
+        count = _checks.integer("backed_up: halves", halves, (">=", 2))
+        generator = np.random.default_rng(_checks.integer("backed_up: seed", seed, (">=", 0)))
+        width = self.config.widths[layer]
+        total, tried = np.zeros_like(self.rises[at]), np.zeros(width)
+        half = np.arange(width) < width // 2
+        for _ in range(count):
+            held = generator.permutation(half)
+            for own in (held, ~held):  # every neuron is outside of one of the two
+                sets: list[list[int]] = [[] for _ in self.rises]
+                sets[at] = own.astype(int).tolist()
+                rises = self.rows.use(self.config, self.concepts, sets)["rises"][at]
+                total += np.where(own[:, None], 0, rises)
+                tried += ~own
+        return np.asarray(total / tried[:, None])
+
+    def __repr__(self) -> str:
+        return f"<Measures: {self}>"
+
+    def __str__(self) -> str:
+        """One sentence, of means over networks if there are several."""
+        learned, count = float(np.mean(self.learned.sum(axis=-1))), len(self.concepts.names)
+        neurons = sum(self.config.widths[1:-1])
+        share, chance = float(np.mean(self.shared_use)), float(np.mean(self.chance()))
+        several = f"{len(self.loss)} networks learned on average " if self.loss.ndim == 2 else ""
+        start = several or "The network learned "
+        return (
+            f"{start}{learned:.4g} of {count} concepts; {100 * share:.3g} % of the use of hidden "
+            f"neurons is of shared ones ({100 * chance:.3g} % if neurons were assigned by chance), "
+            f"{np.mean(self.polysemantic):.3g} of {neurons} neurons serve two or more concepts and "
+            f"{neurons - np.mean(self.serving):.3g} serve none."
+        )
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row per hidden layer, with means over networks."""
+        rows = []
+        for layer, rises in enumerate(self.rises, 1):
+            number = formulas.effective_concepts(rises)
+            weights = formulas.neuron_weights(rises)
+            served = self.served(layer).sum(axis=-1)
+            rows.append(
+                {
+                    "layer": layer,
+                    "neurons": rises.shape[-2],
+                    "shared use": float(formulas.shared_use(rises).mean()),
+                    "effective concepts": float((weights * number).sum(axis=-1).mean()),
+                    "polysemantic": float((served >= 2).sum(axis=-1).mean()),
+                    "serving none": float((served == 0).sum(axis=-1).mean()),
+                }
+            )
+        return rows
+
+    def _repr_html_(self) -> str:
+        from fastpolysem._html import render
+
+        rows = [[f"{value:.4g}" for value in row.values()] for row in self.table()]
+        return render(
+            "result.html",
+            head=str(self),
+            config=repr(self.config),
+            columns=tuple(self.table()[0]),
+            rows=rows,
+        )
+
+    def plot(self, layer: int = 1, ax: Any = None) -> Any:
+        """Draw how much each concept uses each neuron of a hidden layer.
+
+        Parameters
+        ----------
+        layer
+            From 1.
+        ax
+            matplotlib axes; new ones if None.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        from fastpolysem.families.network.plots.measures import use_map
+
+        return use_map(self, layer, ax=ax)
+
+
+def measure(
+    weights: Any,
+    config: NetworkConfig,
+    *,
+    data: ArrayLike | Any | None = None,
+    targets: ArrayLike | None = None,
+    concepts: ArrayLike | None = None,
+    outputs: Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
+) -> Measures:
+    """Measure which concepts use which hidden neurons, by switching neurons off.
+
+    Neuron by neuron, the activation is set to its mean over all rows, and the loss *of the output
+    that carries a concept* is compared with what it was, over the rows in which the concept holds.
+    Noise and dropout are left out.
+
+    Parameters
+    ----------
+    weights
+        :class:`NetworkParameters` of one network or a stack of S, trained here or elsewhere.
+    config
+        What the network is and its task; its training does not matter.
+    data
+        (B, d_0) inputs, dense or scipy.sparse. None for the rows that the columns of results are
+        measured on: the basis, the evaluation batch of sampled inputs, or at most 1024 training
+        rows of a data set, evenly spaced.
+    targets
+        For ``data``: (B, d_L), or (B,) classes; None for those that the config computes.
+    concepts
+        (B, C) table of zeros and ones of your own. None for those of the task: features (of signed
+        inputs +i and -i), classes, clauses, parities, or outputs, see `Measures.concepts`.
+    outputs
+        For your own concepts, the number of the output that carries each, or -1 for none, whose
+        loss is that of the whole row; None for -1 throughout, as a cross-entropy needs it.
+    names
+        Of your own concepts.
+
+    Returns
+    -------
+    Measures
+
+    Raises
+    ------
+    TypeError, ValueError
+        For weights that do not fit the config, and for tables that do not fit the rows.
+
+    Examples
+    --------
+    Two features of three share both neurons of a network made by hand:
+
+    >>> import fastpolysem as fp
+    >>> config = fp.NetworkConfig(widths=(3, 2, 3))
+    >>> weights = fp.NetworkParameters([[[1, 0], [0, 1], [0, 1]], [[1, 0, 0], [0, 0.5, 0.5]]])
+    >>> fp.measure(weights, config).effective_concepts.round(2).tolist()
+    1.21
+    """
+    if not isinstance(config, NetworkConfig):
+        raise _checks.refused("measure: config", "a NetworkConfig", config, kind=TypeError)
+    arrays, single = stacked("measure: weights", weights, config, None)
+    if data is None:
+        if targets is not None:
+            raise ValueError("measure: targets must be None without data of their own, got some")
+        batch, wanted = _concepts.evaluation(config)
+    else:
+        fixed = as_batch("measure: data", data, config.widths[0])
+        fixed._check_dtype("measure: data", config.dtype)
+        batch = (fixed.indptr, fixed.indices, fixed.values)
+        wanted = checked_targets("measure", targets, config, data, fixed.shape[0])
+    count = len(batch[0]) - 1
+    if concepts is None:
+        if outputs is not None or names is not None:
+            raise ValueError("measure: outputs and names must be None without concepts, got some")
+        table = _concepts.own(config, batch, wanted)
+    else:
+        table = _concepts.given("measure: concepts", concepts, outputs, names, config, count)
+    rows = _Rows(config.widths[0], batch, wanted, arrays, single)
+    found = rows.use(config, table, [[] for _ in config.widths[1:-1]])
+    return Measures(
+        config=config,
+        concepts=table,
+        rises=tuple(found["rises"]),
+        means=tuple(found["means"]),
+        loss=found["loss"],
+        constant_loss=found["constant_loss"],
+        rows=rows,
+    )
