@@ -502,8 +502,49 @@ def test_a_wrong_digest(folder: Path) -> None:
     assert done.returncode == 2
     assert done.stderr == (
         "fastpolysem: error: --digest must be the name of a configuration's folder in s, "
-        f"got '{digest[:-1]}x'; did you mean '{digest}'?\n"
+        f"got '{digest[:-1]}x'; did you mean '{digest}'?; there are {digest}, "
+        f"{SMALL.replace(n_hidden=16).digest} (see fastpolysem summary --csv)\n"
     )
+    done = run("plot", "s", "--kind", "counts", cwd=folder)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert f"got none; there are {digest}, " in done.stderr
+
+
+def test_plot_of_any_question(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[fp.Study, dict[str, object]]] = []
+    whole = fp.plots.curve
+
+    def curve(study: fp.Study, *args: object, **options: object) -> object:
+        drawn.append((study, dict(zip(("x", "y", "hue"), args, strict=False)) | options))
+        return whole(study, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("fastpolysem.plots.curve", curve)
+    monkeypatch.chdir(folder)
+    words = "plot s --x n_hidden --y dead --hue optimizer --yscale log --select n_hidden=16"
+    assert cli.main(words.split()) == 0
+    assert Path("curve.png").stat().st_size > 1000
+    study, options = drawn[0]
+    assert [config.n_hidden for config in study.configs] == [16]
+    del options["ax"]
+    assert options == {"x": "n_hidden", "y": "dead", "hue": "optimizer", "yscale": "log"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--kind counts --hue l1", "--hue must be left out with --kind counts, got 'l1'"),
+        ("--kind collisions --y dead", "--y must be left out with --kind collisions"),
+        ("--select n_hidden", "--select must be written as NAME=VALUE,VALUE..., got 'n_hidden'"),
+        ("--select n_hidden=32", "n_hidden must be one of 8, 16, got 32"),
+        ("--x n_hiden", "did you mean 'n_hidden'"),
+    ],
+)
+def test_what_cannot_be_plotted(
+    folder: Path, words: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["plot", str(folder / "s"), *words.split()]) == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("backend", ["module://not_installed.backend", "no such backend"])

@@ -398,7 +398,10 @@ def test_published_counts_are_shown_beside_equal_settings() -> None:
     ax = Figure().subplots()
     existence.EXPERIMENT.draw(equal, ax)
     crosses = [line for line in visible(ax)[0].get_lines() if line.get_marker() == "x"]
-    assert [list(line.get_xdata()) for line in crosses] == [[32, 64, 128], [256, 512]]
+    assert [line.get_xydata().tolist() for line in crosses] == [
+        [[32, 7], [64, 2], [128, 1], [256, 0], [512, 0]]
+    ]
+    assert visible(ax)[0].get_yscale() == "symlog"
     other = existence.EXPERIMENT.configs("paper")[0].replace(l1=1e-3)
     different = synthetic.study(synthetic.result(other, [1, 2, 3]))
     assert existence.EXPERIMENT.table(different)["published"].isna().all()

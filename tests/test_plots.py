@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,17 +11,19 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 import fastpolysem as fp
 from fastpolysem import plots, theory
-from fastpolysem.families.autoencoder.plots import studies, weights
-from helpers import synthetic
+from fastpolysem.families.autoencoder.plots import weights
+from helpers import probes, synthetic
 
 matplotlib.use("Agg")
 
 CONFIG = fp.Config(n_features=64, n_hidden=64, l1=1e-3)
+SMALL = fp.Config(n_features=6, n_hidden=8, steps=10)
 WIDTHS = [64, 128, 256]
 
 
@@ -120,7 +123,7 @@ def test_collisions_of_several_numbers_of_features(ax: Axes) -> None:
     drawn(ax)
     assert labels(ax)[:2] == ["n_features=32", "n_features=64"]
     assert ax.get_xlabel() == "hidden neurons m"
-    lines = [line for line in ax.get_lines() if line.get_color() == studies._THEORY]
+    lines = [line for line in ax.get_lines() if line.get_color() == plots._axes.GREY]
     assert len(lines) == 4
 
 
@@ -132,17 +135,25 @@ def test_many_widths_are_labelled_at_powers_of_two(ax: Axes) -> None:
     assert ticks == ["256", "512", "1024", "2048", "4096"]
 
 
-def test_no_event_shows_as_an_upper_limit(ax: Axes) -> None:
+def test_a_count_of_0_is_drawn_at_0_on_a_logarithmic_axis(ax: Axes) -> None:
     wide = CONFIG.replace(n_hidden=512)
     made = synthetic.study(synthetic.result(CONFIG, [5, 6, 7]), synthetic.result(wide, [0] * 40))
     plots.collisions(made, ax)
     drawn(ax)
-    limit = bars(ax)[1]
+    (bar,) = bars(ax)
+    np.testing.assert_allclose(np.asarray(bar.lines[0].get_ydata(), float), [6, 0])
+    segment = bar.lines[2][0].get_segments()[1]
     top = made.summary().loc[1, "ci_high"]
-    (segment,) = limit.lines[2][0].get_segments()
-    assert segment[:, 1].max() == pytest.approx(top)
+    assert segment[:, 1].tolist() == [0, pytest.approx(top)]
     low, high = ax.get_ylim()
-    assert low < top < high
+    assert low < 0 < top < high
+    assert ax.get_yscale() == "symlog"
+    ticks = [text.get_text() for text in ax.get_yticklabels()]
+    assert ticks[0] == "0"
+    assert "10" in ticks
+    # Above the first labelled number powers of ten are equally far apart.
+    places = ax.transData.transform([(64, y) for y in (0.1, 1, 10)])[:, 1]
+    assert np.diff(places)[0] == pytest.approx(np.diff(places)[1])
 
 
 def test_collapsed_and_diverged_settings_are_hollow(ax: Axes) -> None:
@@ -154,7 +165,7 @@ def test_collapsed_and_diverged_settings_are_hollow(ax: Axes) -> None:
         synthetic.result(configs[2], [5, -1, 7]),
     )
     plots.collisions(made, ax)
-    hollow = [line for line in ax.get_lines() if line.get_markerfacecolor() == "white"]
+    hollow = [line for line in ax.get_lines() if line.get_markerfacecolor() == ax.get_facecolor()]
     assert [x for line in hollow for x in line.get_xdata()] == [64, 256]
     assert labels(ax)[-1] == "hollow: diverged or > 5 % unrepresented"
 
@@ -166,19 +177,20 @@ def test_means_without_an_interval_are_drawn(ax: Axes) -> None:
     drawn(ax)
 
 
-def test_means_draws_any_column_with_the_references_of_the_family(ax: Axes) -> None:
+def test_curve_draws_any_column_with_the_references_of_the_family(ax: Axes) -> None:
     made = study()
-    assert plots.means(made, ax=ax) is ax
+    assert plots.curve(made, ax=ax) is ax
     drawn(ax)
     (bar,) = bars(ax)
     table = made.summary()
     np.testing.assert_array_equal(bar.lines[0].get_xdata(), WIDTHS)
     np.testing.assert_allclose(np.asarray(bar.lines[0].get_ydata(), float), table["mean"])
     assert labels(ax) == ["trained, mean and 95 % interval", "n²/4m", "null model"]
-    for line, name in zip(ax.get_lines()[:2], ("collision_law", "null_mean"), strict=True):
+    lines = [line for line in ax.get_lines() if line.get_color() == plots._axes.GREY]
+    for line, name in zip(lines, ("collision_law", "null_mean"), strict=True):
         np.testing.assert_allclose(line.get_ydata(), table[name])
     other: Axes = Figure().subplots()
-    plots.means(made, "loss", ax=other)
+    plots.curve(made, y="loss", ax=other)
     assert other.get_ylabel() == "loss"
     assert len(labels(other)) == 1
 
@@ -265,10 +277,10 @@ def test_collisions_shades_percentiles_of_seeds(ax: Axes) -> None:
     plots.collisions(made, ax, band=(15, 85))
     drawn(ax)
     assert "seeds, percentiles 15 to 85" in labels(ax)
-    shaded = ax.collections[-1].get_paths()[0].vertices
+    wide = ax.collections[-1].get_segments()
     ends = [np.percentile(made.values(config), (15, 85)) for config in made.configs]
-    for (low, high), m in zip(ends, WIDTHS, strict=True):
-        assert {low, high} <= set(shaded[shaded[:, 0] == m, 1])
+    for segment, pair, m in zip(wide, ends, WIDTHS, strict=True):
+        assert segment.tolist() == [[m, pair[0]], [m, pair[1]]]
 
 
 def test_unrepresented_shows_shares(ax: Axes) -> None:
@@ -276,7 +288,10 @@ def test_unrepresented_shows_shares(ax: Axes) -> None:
     plots.unrepresented(synthetic.study(synthetic.result(CONFIG, [5, 6], **missing)), ax)
     drawn(ax)
     assert bars(ax)[0].lines[0].get_ydata() == pytest.approx([0.5])
-    assert ax.get_ylabel() == "features\nunrepresented"
+    assert ax.get_ylabel() == "features unrepresented"
+    low, high = ax.get_ylim()
+    assert low == -0.05
+    assert high >= 1.05
 
 
 def test_heat_map_has_a_scale(ax: Axes) -> None:
@@ -460,7 +475,7 @@ def test_a_width_of_which_all_seeds_diverged_is_marked(ax: Axes) -> None:
     study = synthetic.study(synthetic.result(CONFIG, [-1, -1]), synthetic.result(wide, [1, 2]))
     fp.plots.collisions(study, ax)
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert "no count: all seeds diverged" in texts
+    assert "no value: all seeds diverged" in texts
     crosses = [line for line in ax.get_lines() if line.get_marker() == "x"]
     assert [list(line.get_xdata()) for line in crosses] == [[CONFIG.n_hidden]]
 
@@ -473,3 +488,304 @@ def test_counts_takes_a_config_of_equal_effect(ax: Axes) -> None:
     assert any("3 seeds" in text for text in labels(ax))
     with pytest.raises(KeyError, match="does not contain"):
         plots.counts(synthetic.study(synthetic.result(CONFIG, [1])), CONFIG.replace(l1=0.5), ax)
+
+
+# Curves of any question.
+
+
+def varied(count: int = 20, **varying: list[object]) -> fp.Study:
+    """Counts that depend on every setting."""
+    rng = np.random.default_rng(1)
+    made = []
+    for index, config in enumerate(fp.grid(CONFIG, **varying)):
+        made.append(synthetic.result(config, rng.poisson(3 + index % 5, count)))
+    return synthetic.study(*made)
+
+
+def shown_axes(ax: Axes) -> list[Axes]:
+    return [one for one in ax.figure.axes if one.axison]
+
+
+def test_curve_takes_x_y_hue_and_a_selection(ax: Axes) -> None:
+    made = varied(dropout=[0.0, 0.1, 0.3], optimizer=["adam", "adamw"], n_hidden=[64, 128])
+    select = {"n_hidden": 128}
+    plots.curve(made, x="dropout", y="signed_slots", hue="optimizer", select=select, ax=ax)
+    drawn(ax)
+    table = made.select(n_hidden=128).summary("signed_slots")
+    for name, bar in zip(("adam", "adamw"), bars(ax), strict=True):
+        rows = table[table["optimizer"] == name]
+        np.testing.assert_allclose(bar.lines[0].get_xdata(), [0, 0.1, 0.3], atol=0.01)
+        np.testing.assert_allclose(np.asarray(bar.lines[0].get_ydata(), float), rows["mean"])
+    assert labels(ax)[:2] == ["optimizer=adam", "optimizer=adamw"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("dropout", "signed slots")
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["0", "0.1", "0.3"]
+    with pytest.raises(
+        ValueError, match=r"plots\.curve: hue must be one of .*did you mean 'dropout'"
+    ):
+        plots.curve(made, hue="drop_out")
+    with pytest.raises(TypeError, match=r"plots\.curve: select must be a mapping"):
+        plots.curve(made, select=["n_hidden"])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"plots\.curve: yscale must be one of"):
+        plots.curve(made, yscale="logarithmic")  # type: ignore[arg-type]
+
+
+def test_collisions_is_a_curve(ax: Axes) -> None:
+    made = study(l1=[1e-3, 1e-2])
+    plots.collisions(made, ax, select={"l1": 1e-3})
+    other: Axes = Figure().subplots()
+    plots.curve(made, x="n_hidden", y="polysemantic", yscale="log", select={"l1": 1e-3}, ax=other)
+    for one, two in zip(bars(ax), bars(other), strict=True):
+        np.testing.assert_array_equal(one.lines[0].get_xydata(), two.lines[0].get_xydata())
+
+
+def test_colours_and_markers_stand_for_different_settings(ax: Axes) -> None:
+    made = varied(n_hidden=[64, 128], optimizer=["adam", "adamw"], l1=[1e-3, 1e-2, 1e-1])
+    plots.curve(made, x="n_hidden", hue="optimizer", ax=ax)
+    lines = [bar.lines[0] for bar in bars(ax)]
+    assert len(lines) == 6
+    assert len({line.get_color() for line in lines}) == 2
+    assert len({line.get_marker() for line in lines}) == 3
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == 6
+    # In grey the dashes tell colours apart.
+    assert {(line.get_color(), line.get_linestyle()) for line in lines} == {
+        (plots.COLORS[0], "-"),
+        (plots.COLORS[1], "--"),
+    }
+    entries = ["optimizer=adam", "optimizer=adamw", "l1=0.001", "l1=0.01", "l1=0.1"]
+    assert labels(ax)[:5] == entries
+    assert len(set(plots.COLORS)) == len(set(plots.MARKERS)) == len(set(plots.DASHES)) == 8
+
+
+def test_eight_series_have_eight_looks(ax: Axes) -> None:
+    plots.curve(varied(n_hidden=[64, 128], steps=list(range(1, 9))), x="n_hidden", ax=ax)
+    lines = [bar.lines[0] for bar in bars(ax)]
+    assert len({line.get_color() for line in lines}) == 8
+    assert len({line.get_marker() for line in lines}) == 8
+
+
+def test_more_than_eight_numbers_get_a_colour_scale(ax: Axes) -> None:
+    rates = [1e-4 * 2**i for i in range(10)]
+    plots.curve(varied(n_hidden=[64, 128], l1=rates), x="n_hidden", ax=ax)
+    drawn(ax)
+    bar = ax.figure.axes[1]
+    assert bar.get_ylabel() == "l1"
+    assert bar.get_yscale() == "log"
+    assert not {f"l1={one:g}" for one in rates} & set(labels(ax))
+    colors = [matplotlib.colors.to_rgb(one.lines[0].get_color()) for one in bars(ax)]
+    lightness = np.array(colors) @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(lightness) > 0).all()
+
+
+def test_more_than_eight_series_get_panels() -> None:
+    made = varied(
+        2, n_hidden=[64, 128], optimizer=["adam", "adamw"], l1=[1e-3, 1e-2, 1e-1], dropout=[0, 0.5]
+    )
+    first = plots.curve(made, x="n_hidden", hue="optimizer")
+    drawn(first)
+    used = shown_axes(first)
+    assert [one.get_title().replace("\n", " ") for one in used] == [
+        f"l1={l1:g}, dropout={p:g}" for l1 in (1e-3, 1e-2, 1e-1) for p in (0, 0.5)
+    ]
+    assert [len(bars(one)) for one in used] == [2] * 6
+    (legend,) = [one.get_legend() for one in first.figure.axes if one.get_legend()]
+    assert [text.get_text() for text in legend.get_texts()][:2] == [
+        "optimizer=adam",
+        "optimizer=adamw",
+    ]
+    table = made.summary().set_index(["l1", "dropout", "optimizer", "n_hidden"])["mean"]
+    means = [bars(one)[1].lines[0].get_ydata()[0] for one in used]
+    expected = [table[l1, p, "adamw", 64] for l1 in (1e-3, 1e-2, 1e-1) for p in (0, 0.5)]
+    np.testing.assert_allclose(np.asarray(means, float), expected)
+    left, right = Figure().subplots(1, 2)
+    assert plots.curve(made, x="n_hidden", hue="optimizer", ax=right) is right
+    drawn(left)
+    assert not right.axison
+    many = varied(2, n_hidden=[64, 128], steps=list(range(1, 27)), optimizer=["adam", "adamw"])
+    with pytest.raises(ValueError, match="at most 24 panels, got 26; optimizer, steps vary"):
+        plots.curve(many, x="n_hidden", hue="optimizer")
+
+
+def test_settings_that_follow_from_the_hue_are_no_series_of_their_own(ax: Axes) -> None:
+    ways = [CONFIG.replace(optimizer="adam"), CONFIG.replace(optimizer="sgd", learning_rate=0.1)]
+    made = synthetic.study(
+        *(synthetic.result(one.replace(n_hidden=m), [1, 2]) for one in ways for m in WIDTHS)
+    )
+    plots.curve(made, hue="optimizer", ax=ax)
+    assert labels(ax)[:2] == ["optimizer=adam", "optimizer=sgd"]
+
+
+@pytest.mark.parametrize("style", ["default", *plt.style.available])
+def test_collapsed_settings_are_marked_in_every_style(style: str) -> None:
+    lost = {"unrepresented": np.full(4, 20, dtype=np.int32)}
+    whole = synthetic.study(synthetic.result(CONFIG, [5, 6, 7, 8]))
+    collapsed = synthetic.study(synthetic.result(CONFIG, [5, 6, 7, 8], **lost))
+    pixels = []
+    with plt.style.context(style):
+        for made in (whole, collapsed):
+            figure = Figure(figsize=(3, 3), dpi=100)
+            ax = plots.collisions(made, figure.subplots())
+            assert ("hollow: diverged or > 5 % unrepresented" in unwrapped(ax)) is (
+                made is collapsed
+            )
+            ax.get_legend().remove()
+            x, y = ax.transData.transform((64, 6.5)).round().astype(int)
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            image = np.asarray(canvas.buffer_rgba())[:, :, :3].astype(int)
+            pixels.append(image[-y - 9 : -y + 9, x - 9 : x + 9])
+    assert (np.abs(pixels[0] - pixels[1]).max(axis=2) > 100).sum() >= 8
+    # There is an edge in the series' own colour.
+    edge = np.array(matplotlib.colors.to_rgb(plots.COLORS[0])) * 255
+    assert (np.abs(pixels[1] - edge).max(axis=2) < 60).sum() >= 8
+
+
+def unwrapped(ax: Axes) -> list[str]:
+    return [label.replace("\n", " ") for label in labels(ax)]
+
+
+STRANGE = ["$", "a$b", "$x$", r"\$\frac{", "_hidden", "", "50 % & more", "a_b^c", "\n", "é" * 60]
+
+
+def test_texts_of_metadata_are_shown_as_they_are() -> None:
+    made = fp.Study()
+    for index, text in enumerate(STRANGE[:8]):
+        one = synthetic.study(synthetic.result(CONFIG.replace(steps=index + 1), [1, 2]))
+        next(iter(one._holdings.values())).metadata["series"] = text
+        made.add(one)
+    for options in (
+        {"x": "n_hidden", "hue": "series"},
+        {"x": "series"},
+        {"x": "series", "hue": "steps"},
+    ):
+        ax = plots.curve(made, ax=Figure().subplots(), **options)
+        drawn(ax)
+    ax = plots.curve(made, x="n_hidden", hue="series", ax=Figure().subplots())
+    assert len([label for label in labels(ax) if "series=" in label]) == 8
+    for text, bar in zip(STRANGE, bars(ax), strict=False):
+        assert not str(bar.get_label()).startswith("_")
+        assert text.replace("$", r"\$") in str(bar.get_label())
+
+
+WIDE = {"l1": [1e-3, 1e-2], "optimizer": ["adam", "adamw"], "n_hidden": [64, 512, 4096]}
+
+
+@pytest.mark.parametrize("width", [3.4, 6.75])
+@pytest.mark.parametrize("what", ["few", "zeros", "eight", "scale", "panels", "names", "shares"])
+def test_nothing_is_cropped_and_legends_cover_no_data(width: float, what: str) -> None:
+    figure = Figure(figsize=(width, 2.8), layout="constrained")
+    ax = figure.subplots()
+    lost = {"unrepresented": np.full(4, 20, dtype=np.int32)}
+    if what == "few":
+        plots.collisions(study(), ax)
+    elif what == "zeros":
+        configs = fp.grid(CONFIG, **WIDE)
+        counts = [[4096 // c.n_hidden] * 4 if c.n_hidden < 4096 else [0] * 4 for c in configs]
+        results = (synthetic.result(*each, **lost) for each in zip(configs, counts, strict=True))
+        plots.collisions(synthetic.study(*results), ax, band=(15, 85))
+    elif what == "eight":
+        plots.curve(varied(n_hidden=[64, 128], steps=list(range(1, 9))), x="n_hidden", ax=ax)
+    elif what == "scale":
+        plots.curve(varied(n_hidden=[64, 128], steps=list(range(1, 20))), x="n_hidden", ax=ax)
+    elif what == "panels":
+        plots.curve(varied(4, steps=[1, 2, 3], **WIDE), hue="steps", ax=ax)
+    elif what == "names":
+        plots.curve(varied(noise_std=[0.1], noise=["gaussian", "rademacher", "laplace"]), ax=ax)
+    else:
+        plots.unrepresented(study(optimizer=["adam", "adamw"]), ax)
+    canvas = FigureCanvasAgg(figure)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a layout that does not fit
+        canvas.draw()
+    renderer = canvas.get_renderer()
+    edge = figure.bbox.padded(1)
+    for text in figure.findobj(matplotlib.text.Text):
+        if text.get_text().strip() and text.get_visible() and visible_tick(text):
+            box = text.get_window_extent(renderer)
+            assert edge.x0 <= box.x0, text
+            assert box.x1 <= edge.x1, text
+            assert edge.y0 <= box.y0, text
+            assert box.y1 <= edge.y1, text
+    for one in figure.axes:
+        if one.get_legend() and one.axison:
+            box = one.get_legend().get_window_extent(renderer)
+            for bar in bars(one):
+                points = one.transData.transform(bar.lines[0].get_xydata())
+                assert not [p for p in points if box.contains(*p)]
+
+
+def visible_tick(text: matplotlib.text.Text) -> bool:
+    """Whether a text is no label of a tick that is beyond the limits, which is not drawn."""
+    for ax in text.figure.axes if text.figure else ():
+        for axis, at in ((ax.xaxis, 0), (ax.yaxis, 1)):
+            if text in axis.get_ticklabels():
+                low, high = sorted(axis.get_view_interval())
+                return ax.axison and low <= text.get_position()[at] <= high
+    return True
+
+
+def test_what_is_0_on_a_logarithmic_horizontal_axis(ax: Axes) -> None:
+    plots.curve(varied(l1=[0.0, 1e-3, 1e-2, 1e-1]), x="l1", ax=ax)
+    drawn(ax)
+    assert ax.get_xscale() == "symlog"
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["0", "0.001", "0.01", "0.1"]
+
+
+def test_a_column_of_a_probe(ax: Axes) -> None:
+    made = fp.collect(
+        fp.grid(SMALL, n_hidden=[8, 16]), seeds=4, probe=probes.Largest(), progress=False
+    )
+    name = "above"
+    plots.curve(made, y=name, ax=ax)
+    (bar,) = bars(ax)
+    means = made.summary(name)["mean"]
+    np.testing.assert_allclose(np.asarray(bar.lines[0].get_ydata(), float), means)
+    assert ax.get_ylabel() == name.replace("_", " ")
+
+
+# The weights of a model.
+
+
+def test_superposition_shows_overlaps_norms_and_dimensionality(ax: Axes) -> None:
+    pair = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.5]])
+    assert plots.superposition(pair, ax) is ax
+    drawn(ax)
+    overlaps, norms, shares = [one for one in shown_axes(ax) if one.get_label() != "<colorbar>"]
+    np.testing.assert_allclose(overlaps.images[0].get_array(), pair @ pair.T)
+    np.testing.assert_allclose(norms.get_lines()[0].get_xdata(), [1, 1, 0.5])
+    np.testing.assert_allclose(shares.get_lines()[0].get_xdata(), [0.5, 0.5, 1])
+    stack = plots.superposition(np.stack([pair, 2 * pair]))
+    drawn(stack)
+    norms = shown_axes(stack)[1]
+    np.testing.assert_allclose(norms.get_lines()[0].get_xdata(), [1.5, 1.5, 0.75])
+    drawn(plots.superposition(fp.Parameters(2 * pair, pair / 2)))
+    with pytest.raises(
+        ValueError, match=r"plots\.superposition: weights must be an array with 2 or 3"
+    ):
+        plots.superposition([1.0])
+
+
+def test_a_model_without_represented_features_says_so(ax: Axes) -> None:
+    plots.collision_map(np.full((2, 2), 0.5), ax)
+    drawn(ax)
+    assert [text.get_text() for text in ax.texts] == [
+        "no neuron has a feature\nwith a |weight| of 0.8 to 1.2"
+    ]
+
+
+@pytest.mark.parametrize("width", [3.4, 6.75])
+def test_the_legend_of_a_map_stays_above_its_own_axes(width: float) -> None:
+    figure = Figure(figsize=(2 * width, 3), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for each in (left, right):
+        plots.collision_map(MODEL, each)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    box = left.get_legend().get_window_extent(canvas.get_renderer())
+    assert box.x1 <= right.get_tightbbox(canvas.get_renderer()).x0
+
+
+def test_rows_and_columns_are_counted_in_whole_numbers(ax: Axes) -> None:
+    plots.heat_map(np.eye(3), ax)
+    drawn(ax)
+    for axis in (ax.xaxis, ax.yaxis):
+        assert all(float(tick).is_integer() for tick in axis.get_majorticklocs())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 import re
@@ -101,6 +102,28 @@ def _read_inputs(text: str) -> Any:
     return _inputs.from_dict(
         {"kind": kind, **{name: _read("l1", value) for name, _, value in pairs}}
     )
+
+
+def selection(words: list[str]) -> dict[str, list[Any]]:
+    """What ``--select`` says: names with one or several values, as `Study.select` takes them."""
+    chosen: dict[str, list[Any]] = {}
+    for word in words:
+        name, equals, values = word.partition("=")
+        if not equals or not name or not values:
+            raise ValueError(f"--select must be written as NAME=VALUE,VALUE..., got {word!r}")
+        chosen[name] = [_plain(value) for value in values.split(",")]
+    return chosen
+
+
+def _plain(text: str) -> Any:
+    """A number, a truth value, None or the text itself."""
+    words = {"none": None, "true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(text)
+    return text
 
 
 def chosen_fields(options: Any) -> dict[str, list[Any]]:

@@ -22,7 +22,7 @@ from cyclopts import App, CycloptsError, Parameter
 from fastpolysem import _checks, _console, _native, experiments
 from fastpolysem._checks import nearest, printable
 from fastpolysem._console import BAD_INPUT, INTERRUPTED
-from fastpolysem._options import CONFIG, chosen_fields, options
+from fastpolysem._options import CONFIG, chosen_fields, options, selection
 from fastpolysem._output import (
     abandon_output,
     in_one_line,
@@ -47,6 +47,12 @@ _Options: Any = options(defaults=True)
 _Changes: Any = options(defaults=False)
 _NO_OPTIONS: Any = _Options()
 _NO_CHANGES: Any = _Changes()
+_USED: dict[str | None, tuple[str, ...]] = {
+    "curve": ("x", "y", "hue", "yscale"),
+    "collisions": ("hue",),
+    "counts": ("y", "digest"),
+}
+"""Options of each kind of figure."""
 _TAKEN_APART = Parameter(name="*")
 
 app = App(
@@ -206,10 +212,13 @@ def join(path: Path) -> int:
 def plot(
     path: Path,
     *,
-    kind: Literal["collisions", "means", "counts"] = "collisions",
-    metric: str | None = None,
+    kind: Literal["curve", "collisions", "counts"] | None = None,
     x: str | None = None,
+    y: Annotated[str | None, Parameter(name=["--y", "--metric"])] = None,
+    hue: str | None = None,
+    yscale: Literal["linear", "log"] | None = None,
     digest: str | None = None,
+    select: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     output: Path | None = None,
     skip_damaged: bool = False,
 ) -> int:
@@ -220,43 +229,74 @@ def plot(
     path
         Folder of the study.
     kind
-        "collisions": mean counts of polysemantic neurons against the number of neurons. "means":
-        means of a column against a setting. "counts": how the counts of one configuration are
-        distributed.
-    metric
-        Which column, for "means" and "counts". Default: what the study's family is about.
+        "curve": means of a column against a setting. "collisions": mean counts of polysemantic
+        neurons against the number of neurons. "counts": how the counts of one configuration are
+        distributed. Default: what the study's family is about, "collisions" for the autoencoder;
+        "curve" where an option of it is given.
     x
-        Which setting or metadata to draw means against. Default: the last size that varies.
+        Setting or metadata on the horizontal axis of a curve. Default: the last size that varies.
+    y
+        Result column of a curve or of "counts". Default: what the study's family is about.
+    hue
+        Setting or metadata that colours stand for. Default: each series has its own colour.
+    yscale
+        Vertical axis of a curve.
     digest
         Which configuration, for "counts" (its folder's name); may be left out if there is only one.
+    select
+        Draw only configurations with these settings, written as optimizer=adam l1=0.001,0.01.
     output
         File to write; its ending says the format. Default: the kind's name with .png.
     skip_damaged
         Move files that cannot be used out of the way instead of giving up.
     """
-    given = {"digest": digest, "metric": metric, "x": x}
-    used = {"collisions": (), "means": ("metric", "x"), "counts": ("metric", "digest")}[kind]
-    for name, value in given.items():
-        if value is not None and name not in used:
-            raise ValueError(f"--{name} must be left out with --kind {kind}, got {value!r}")
+    given = {"x": x, "y": y, "hue": hue, "yscale": yscale, "digest": digest}
+    named = [name for name, value in given.items() if value is not None]
+    if kind is None and digest is not None:
+        kind = "counts"
+    elif kind is None and named:
+        kind = "curve"
+    used = _USED.get(kind, ())
+    for name in named:
+        if name not in used:
+            raise ValueError(f"--{name} must be left out with --kind {kind}, got {given[name]!r}")
     plots = _plots()
-    study = _open(path, skip_damaged)
+    study = _open(path, skip_damaged).select(**selection(select or []))
     ax = _new_axes((6.4, 4.4))
     if kind == "counts":
-        held = [config.digest for config in study.configs]
-        if digest is not None and digest not in held:
-            hint = nearest(digest, held)
-            raise ValueError(
-                f"--digest must be the name of a configuration's folder in {path}, "
-                f"got {digest!r}{hint}"
-            )
-        plots.counts(study, digest, ax, metric=metric)
-    elif kind == "means":
-        plots.means(study, metric, x, ax)
+        _check_digest(digest, study, path)
+        plots.counts(study, digest, ax, metric=y)
+    elif kind == "curve":
+        plots.curve(study, x, y, hue, yscale=yscale or "linear", ax=ax)
+    elif kind == "collisions":
+        plots.collisions(study, ax, hue=hue)
     else:
-        plots.collisions(study, ax)
+        draw = _main_figure(study)
+        draw(study, ax=ax)
+        kind = draw.__name__
     say_written(plots.save(ax, output or Path(f"{kind}.png")))
     return 0
+
+
+def _main_figure(study: Study) -> Any:
+    """The function that draws what the study's family is about."""
+    from fastpolysem import families, plots
+
+    figures = families.family_of(study.configs[0]).figures() if study.configs else ()
+    return figures[0].draw if figures else plots.curve
+
+
+def _check_digest(digest: str | None, study: Study, path: Path) -> None:
+    """Refuse what names no configuration; says which there are."""
+    held = [config.digest for config in study.configs]
+    if digest in held or (digest is None and len(held) == 1):
+        return
+    got = "none" if digest is None else f"{digest!r}{nearest(digest, held)}"
+    listed = ", ".join(held[:_MANY_VALUES]) + (", …" if len(held) > _MANY_VALUES else "")
+    raise ValueError(
+        f"--digest must be the name of a configuration's folder in {path}, got {got}; "
+        f"there are {listed} (see fastpolysem summary --csv)"
+    )
 
 
 @app.command

@@ -27,7 +27,7 @@ from fastpolysem._checks import printable
 from fastpolysem._files import write_output
 from fastpolysem._html import render
 from fastpolysem.families import AnyConfig, family_of
-from fastpolysem.plots._counts import suspect
+from fastpolysem.plots._held import suspect
 from fastpolysem.specs.inputs import FixedBatch
 from fastpolysem.studies import Study, formatting
 
@@ -146,9 +146,7 @@ def _part(study: Study, family: Any, of_several: bool) -> dict[str, Any]:
     figures = []
     if summary["mean"].notna().any():
         drawings = family.figures() or (
-            families.Figure(
-                f"mean of {column.title}", lambda s, ax: plots.means(s, None, None, ax)
-            ),
+            families.Figure(f"mean of {column.title}", lambda s, ax: plots.curve(s, ax=ax)),
         )
         for caption, draw in drawings:
             ax = _axes()

@@ -64,12 +64,8 @@ class Existence(StudyExperiment):
         widths = [config.n_hidden for config in data.configs if config in run]
         if widths:
             style: dict[str, Any] = {"ls": "", "marker": "x", "color": "black", "ms": 6}
-            seen = [m for m in widths if PUBLISHED[m]]
-            none = [m for m in widths if not PUBLISHED[m]]
-            label = "published, one run each (on the axis: 0)"
-            upper.plot(seen, [PUBLISHED[m] for m in seen], label=label, zorder=5, **style)
-            axis = upper.get_xaxis_transform()
-            upper.plot(none, [0] * len(none), transform=axis, clip_on=False, zorder=5, **style)
+            label = "published, one run each"
+            upper.plot(widths, [PUBLISHED[m] for m in widths], label=label, zorder=5, **style)
         counts_above_losses(data, upper, lower)
         return ax or upper
 

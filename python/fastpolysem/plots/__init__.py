@@ -2,7 +2,7 @@
 
 Every function takes ``ax`` and returns it. With an ``ax`` only that one is drawn on; without,
 pyplot makes a figure. Colours are those of Okabe & Ito, which colour-blind readers can tell apart;
-markers differ as well.
+markers differ as well. `COLORS`, `MARKERS` and `DASHES` hold eight each.
 """
 
 from __future__ import annotations
@@ -10,28 +10,32 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fastpolysem.plots._axes import COLORS, MARKERS, panels, save
-from fastpolysem.plots._counts import counts, means
+from fastpolysem.plots._axes import COLORS, DASHES, MARKERS, panels, save
+from fastpolysem.plots._counts import counts
+from fastpolysem.plots._curves import curve
 from fastpolysem.plots._matrix import heat_map
 
 if TYPE_CHECKING:
     from fastpolysem.families.autoencoder.plots import (
         collision_map,
         collisions,
+        superposition,
         unrepresented,
         weights_over_time,
     )
 
 __all__ = [
     "COLORS",
+    "DASHES",
     "MARKERS",
     "collision_map",
     "collisions",
     "counts",
+    "curve",
     "heat_map",
-    "means",
     "panels",
     "save",
+    "superposition",
     "unrepresented",
     "weights_over_time",
 ]

@@ -17,7 +17,9 @@ from fastpolysem.families.autoencoder import metrics
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.families.autoencoder.objective import Parameters, WeightsLike
 from fastpolysem.plots._axes import COLORS, axes_or_new, panels
+from fastpolysem.plots._legends import legend_over
 from fastpolysem.plots._matrix import image as image_of
+from fastpolysem.plots._scales import fitted
 from fastpolysem.training import train
 
 _KINDS = ("malign", "benign", "one feature")
@@ -78,7 +80,7 @@ def weights_over_time(
         result = train(_until(config, step), [number], return_weights=True, num_threads=num_threads)
         if result.diverged[0]:
             raise ValueError(f"{where}: config must not diverge, but did by step {step}: {config}")
-        shown.append(_effective(where, result.weights, 3)[0])
+        shown.append(effective(where, result.weights, 3)[0])
 
     order = _collisions(shown[-1], metrics.LOW, metrics.HIGH)
     columns = np.concatenate([order.neurons, order.dead])
@@ -132,7 +134,7 @@ def collision_map(
         Of one model, (n, m) or Parameters; untied ones are shown by their
         `metrics.effective_weights`.
     ax
-        Axes to draw on; None makes a figure.
+        Axes to draw on; None makes a figure. The legend is above them.
     low, high
         A feature is represented where low <= |weight| <= high, as in `count_polysemantic`.
     shared_only
@@ -149,7 +151,7 @@ def collision_map(
     where = "plots.collision_map"
     lower = _checks.real(f"{where}: low", low, (">", 0))
     upper = _checks.real(f"{where}: high", high, (">=", lower), finite=False)
-    matrix = _effective(where, weights, 2)
+    matrix = effective(where, weights, 2)
     found = _collisions(matrix, lower, upper)
     features, neurons, kinds = found.features, found.neurons, found.kinds
     if shared_only:
@@ -174,11 +176,15 @@ def collision_map(
             )
     ax.set_xlim(-0.7, max(columns, 1) - 0.3)
     ax.set_ylim(max(rows, 1) - 0.3, -0.7)
+    if not cells.any():
+        what = "two features" if shared_only else "a feature"
+        said = f"no neuron has {what}\nwith a |weight| of {lower:g} to {upper:g}"
+        ax.text(0.5, 0.5, said, ha="center", va="center", transform=ax.transAxes)
     for axis, numbers in ((ax.xaxis, neurons), (ax.yaxis, features)):
-        axis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axis.set_major_formatter(FuncFormatter(_numbered(numbers)))
     hidden = f"{matrix.shape[1] - columns} {'others' if shared_only else 'dead ones'} not shown"
-    ax.set_xlabel(f"neurons ({hidden}), shared ones first")
+    ax.set_xlabel(fitted(ax, f"neurons ({hidden}), shared ones first"))
     lost = int((~found.represented.any(axis=1)).sum())
     ax.set_ylabel(
         "features" + (f" ({lost} unrepresented, last)" if lost and not shared_only else "")
@@ -198,25 +204,16 @@ def _numbered(numbers: NDArray[np.intp]) -> Callable[[float, Any], str]:
 
 
 def _explain(ax: Axes, kinds: NDArray[np.int64]) -> None:
-    handles: list[Any] = [
-        Rectangle((0, 0), 1, 1, color=color, lw=0, label=f"{name}: {int((kinds == kind).sum())}")
+    entries: dict[str, Any] = {
+        f"{name}: {int((kinds == kind).sum())}": Rectangle((0, 0), 1, 1, color=color, lw=0)
         for kind, (name, color) in enumerate(zip(_KINDS, _KIND_COLORS, strict=True))
-    ]
+    }
     style: dict[str, Any] = {"ls": "", "color": "#333333"}
-    handles += [
-        Line2D([], [], marker="^", label="weight > 0", **style),
-        Line2D([], [], marker="v", label="weight < 0", **style),
-    ]
-    ax.legend(
-        handles=handles,
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-        ncols=len(handles),
-        frameon=False,
-        fontsize="small",
-        handlelength=1,
-        columnspacing=1.2,
-    )
+    entries |= {
+        "weight > 0": Line2D([], [], marker="^", **style),
+        "weight < 0": Line2D([], [], marker="v", **style),
+    }
+    legend_over(ax, entries, handlelength=1, columnspacing=1.2)
 
 
 class _Collisions(NamedTuple):
@@ -252,7 +249,7 @@ def _collisions(weights: NDArray[Any], low: float, high: float) -> _Collisions:
     return _Collisions(represented, features, neurons, kinds[neurons], dead)
 
 
-def _effective(where: str, weights: Any, axes: int) -> NDArray[Any]:
+def effective(where: str, weights: Any, *axes: int) -> NDArray[Any]:
     """Weights with so many axes, the effective ones of untied models."""
     if isinstance(weights, Parameters):
         if weights.decoder is not None:
@@ -260,4 +257,4 @@ def _effective(where: str, weights: Any, axes: int) -> NDArray[Any]:
         else:
             weights = weights.encoder
     dtype = np.float32 if getattr(weights, "dtype", None) == np.float32 else np.float64
-    return _checks.array(f"{where}: weights", weights, dtype, (axes,))
+    return _checks.array(f"{where}: weights", weights, dtype, axes)

@@ -1,0 +1,71 @@
+"""How the features of a model share its dimensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from fastpolysem.families.autoencoder import metrics
+from fastpolysem.families.autoencoder.objective import WeightsLike
+from fastpolysem.families.autoencoder.plots.weights import effective
+from fastpolysem.plots._axes import COLORS, GREY, panels
+from fastpolysem.plots._matrix import image
+
+_PERCENTILES = (15, 85)
+
+
+def superposition(weights: WeightsLike, ax: Axes | None = None) -> Axes:
+    """Overlaps, norms and dimensionalities of the features of a model, or of a stack of models.
+
+    A row per feature in each of three panels: its overlaps ``W Wᵀ`` with all features, its norm,
+    and its share of a dimension, `metrics.feature_dimensionality` (Elhage et al. 2022). Without
+    superposition W Wᵀ is diagonal and features have a dimensionality of 1 or 0; the two features of
+    an antipodal pair have 1/2 each.
+
+    Parameters
+    ----------
+    weights
+        (n, m), a stack (S, n, m), or Parameters of either; untied ones are shown by their
+        `metrics.effective_weights`. Models of a stack are averaged feature by feature.
+    ax
+        Axes of a figure's subplots whose place the panels take; None makes a figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Those of the overlaps, or ``ax``. Pale bars are percentiles 15 to 85 over the models of a
+        stack.
+    """
+    matrix = effective("plots.superposition", weights, 2, 3).astype(np.float64)
+    stack = matrix if matrix.ndim == 3 else matrix[np.newaxis]
+    gram = (stack @ np.swapaxes(stack, -1, -2)).mean(axis=0)
+    size = (6.75, float(np.clip(0.9 + 0.16 * len(gram), 2.4, 6)))
+    axes = panels(ax, 1, 3, size, sharey=True, width_ratios=[4, 2, 2])[0]
+    overlaps, norms, shares = axes
+    end = float(np.abs(gram).max()) or 1.0
+    shown = image(overlaps, gram, end)
+    overlaps.figure.colorbar(shown, ax=overlaps, location="left", label="overlap")
+    overlaps.set(xlabel="feature", ylabel="feature", title="$W W^T$")
+    _by_feature(norms, np.linalg.norm(stack, axis=-1))
+    norms.set(xlabel="norm", title=r"$\|W_i\|$")
+    _by_feature(shares, metrics.feature_dimensionality(stack))
+    shares.set(xlabel="dimensionality", title="$D_i$", xlim=(-0.05, 1.05))
+    for share in (0.5, 1):
+        shares.axvline(share, color=GREY, lw=0.8, ls=":", zorder=0)
+    for each in axes:
+        each.title.set_fontsize("medium")
+    first: Axes = overlaps
+    return first if ax is None else ax
+
+
+def _by_feature(ax: Axes, values: NDArray[np.float64]) -> None:
+    """Means over models (S, n) with the percentiles, a row per feature."""
+    style: dict[str, Any] = {"color": COLORS[0], "zorder": 2}
+    rows = np.arange(values.shape[1])
+    if len(values) > 1:
+        ax.hlines(rows, *np.percentile(values, _PERCENTILES, axis=0), alpha=0.3, lw=4, **style)
+    ax.plot(values.mean(axis=0), rows, "o", ms=4, mew=0.5, ls="none", **style)
+    ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
