@@ -20,7 +20,7 @@ PUBLIC = {
     *("collect", "iter_collect", "Study"),
     *("diagnose", "Diagnosis", "gradient_flow", "register_family"),
     *("NetworkConfig", "NetworkParameters", "Dataset", "targets", "losses", "draw", "Draws"),
-    *("datasets",),
+    *("datasets", "parameters_from_torch", "to_torch"),
 }
 
 

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from fastpolysem.families.network.dataset import Dataset
     from fastpolysem.families.network.measures.measure import Measures, measure
     from fastpolysem.families.network.objective import Draws, NetworkParameters
+    from fastpolysem.families.network.pytorch import parameters_from_torch, to_torch
     from fastpolysem.studies.collect import collect, iter_collect
     from fastpolysem.studies.study import Study
 
@@ -91,6 +92,7 @@ __all__ = [
     "measure",
     "measures",
     "metrics",
+    "parameters_from_torch",
     "plots",
     "probes",
     "register_family",
@@ -99,6 +101,7 @@ __all__ = [
     "studies",
     "targets",
     "theory",
+    "to_torch",
     "train",
 ]
 
@@ -113,6 +116,7 @@ _LAZY_NAMES = {
     "Dataset": "families.network.dataset",
     **dict.fromkeys(("Measures", "measure"), "families.network.measures.measure"),
     **dict.fromkeys(("Draws", "NetworkParameters"), "families.network.objective"),
+    **dict.fromkeys(("parameters_from_torch", "to_torch"), "families.network.pytorch"),
 }
 
 

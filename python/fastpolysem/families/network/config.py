@@ -504,6 +504,38 @@ class NetworkConfig(Settings):
             return self.inputs._scale(self.widths[0], rows)
         return 1.0 / rows
 
+    # PyTorch
+
+    @classmethod
+    def from_torch(cls, module: Any, **settings: Any) -> NetworkConfig:
+        """The configuration of networks that compute what a PyTorch module computes.
+
+        Parameters
+        ----------
+        module
+            A ``torch.nn.Sequential``, possibly nested: ``Linear`` layers, each followed by
+            ``ReLU``, ``GELU`` (the exact one), ``Tanh`` or no activation, hidden ones optionally by
+            ``Dropout``, with ``Identity`` anywhere. The output layer may have a ``ReLU``.
+            ``Dropout`` may also precede a ``ReLU``, with the same effect. Modules made by
+            `fastpolysem.to_torch` are read too.
+        settings
+            All other fields: inputs, loss, learning rate and so on. The module determines
+            ``widths``, ``activation``, ``output``, ``bias``, ``residual`` and ``tied``, and unless
+            given also ``dropout`` and ``dtype``. Unless given, ``init`` is "pytorch", the
+            initialisation of ``torch.nn.Linear``.
+
+        Raises
+        ------
+        TypeError
+            For any other module, named with its place.
+        ValueError
+            For a module that no configuration matches, and for a setting that the module
+            determines.
+        """
+        from fastpolysem.families.network.pytorch import settings_from_torch
+
+        return cls(**settings_from_torch(module, settings))
+
     # Storing
 
     @property
