@@ -444,7 +444,7 @@ def test_arguments_of_train(arguments, kind, message):
     ("arguments", "kind", "message"),
     [
         (([3], [0]), TypeError, "Record: metrics must be text, got 3"),
-        (("", [0]), ValueError, "Record: metrics must be a text that is not empty, got ''"),
+        (("", [0]), ValueError, "Record: metrics must be a non-empty text, got ''"),
         ((3, [0]), TypeError, "Record: metrics must be a list of names, got 3"),
         (([], [0]), ValueError, "Record: metrics must be one or more different names, got ()"),
         ((["loss", "loss"], [0]), ValueError, "different names, got ('loss', 'loss')"),

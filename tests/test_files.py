@@ -94,8 +94,8 @@ TAKES_A_PATH: dict[str, Callable[[Any], object]] = {
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("", "not empty"),
-        ("a\0b", "no null character"),
+        ("", "non-empty"),
+        ("a\0b", "without null characters"),
         ("s3://bucket/study", "not a URL"),
         ("file:///tmp/study", "not a URL"),
         (Path("gs://bucket/study"), "not a URL"),
@@ -107,7 +107,7 @@ def test_what_is_no_path_here_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, path: Any, allowed: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=rf"{where}: path must be a path.*{allowed}.*, got "):
+    with pytest.raises(ValueError, match=rf"{where}: path must be a .*{allowed}.*, got "):
         TAKES_A_PATH[where](path)
     assert os.listdir() == []
 
@@ -257,7 +257,7 @@ def test_what_cannot_be_is_refused_before_it_is_unpacked(
     members(path, {name: content})
     assert path.stat().st_size < 2**20
     tracemalloc.start()
-    with pytest.raises(ValueError, match="is no complete file written by"):
+    with pytest.raises(ValueError, match="is not a complete file written by"):
         fp.TrainingResult.load(path)
 
 
@@ -272,7 +272,7 @@ def test_trajectories_are_checked_like_results(tmp_path: Path, little_memory: No
     tracemalloc.stop()
     members(path, {"support.npy": zeros(BIG)})
     tracemalloc.start()
-    with pytest.raises(ValueError, match="is no complete file written by"):
+    with pytest.raises(ValueError, match="is not a complete file written by"):
         encoding.Trajectories.load(path)
 
 
@@ -287,7 +287,7 @@ def test_a_member_that_is_larger_than_it_says(tmp_path: Path) -> None:
         at = content.index(b"PK\x01\x02", at + 1)
     content[at + 24 : at + 28] = (2**31).to_bytes(4, "little")
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="is no complete file written by"):
+    with pytest.raises(ValueError, match="is not a complete file written by"):
         fp.TrainingResult.load(path)
 
 
@@ -295,9 +295,9 @@ def test_a_member_that_is_larger_than_it_says(tmp_path: Path) -> None:
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for load in (fp.TrainingResult.load, encoding.Trajectories.load):
-        with pytest.raises(ValueError, match="no regular file"):
+        with pytest.raises(ValueError, match="not a regular file"):
             load(tmp_path / "pipe")
-    with pytest.raises(ValueError, match="no regular file"):
+    with pytest.raises(ValueError, match="not a regular file"):
         Answers.read(tmp_path / "pipe")
 
 

@@ -209,7 +209,7 @@ def test_records_in_any_form(form):
 
 
 def refused(path):
-    with pytest.raises(ValueError, match="is no complete file") as caught:
+    with pytest.raises(ValueError, match="is not a complete file") as caught:
         fp.TrainingResult.load(path)
     assert str(path) in str(caught.value)
 

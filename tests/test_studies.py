@@ -147,7 +147,7 @@ def test_the_name_of_a_scattered_block_is_compared_with_its_seeds(tmp_path: Path
             renamed = file.rename(file.with_name(f"{wrong}.parquet"))
             (damage,) = Study.check(tmp_path)
             assert damage.path == renamed
-            assert "seeds from 0 on that its name says" in damage.reason
+            assert "seeds from 0 on that its name specifies" in damage.reason
             renamed.rename(file)
 
 
@@ -385,7 +385,7 @@ def test_an_interrupted_target_is_not_met() -> None:
         ({"seeds": [1, 5, 1]}, "seeds must be different, got 1 more than once"),
         ({"seeds": [-1]}, r"seeds\[0\] must be an integer >= 0"),
         ({"seeds": 1.5}, "seeds must be"),
-        ({"seeds": 10**15, "path": None}, "needs about .* of memory .* ask for fewer seeds"),
+        ({"seeds": 10**15, "path": None}, "needs about .* of memory .* use fewer seeds"),
         ({"target": 0.1, "max_seeds": 10**15, "path": None}, "needs about .* of memory .* path"),
         ({"seeds": range(2**64 - 2, 2**64 + 1)}, "seeds must be integers < 18446744073709551616"),
         ({"seeds": range(0, 2**65, 2)}, "seeds must be integers < 18446744073709551616"),

@@ -157,7 +157,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "duplicates": (each(lambda column: np.append(column, column[-1:])), "more than once"),
     "numerics": (changed("numerics_version", lambda one: one + 1), "numerics version 2"),
     "a column less": (without("dead"), "rows without dead"),
-    "unequal columns": (changed("dead", lambda column: column[:-1]), "rows that make no table"),
+    "unequal columns": (changed("dead", lambda column: column[:-1]), "rows that do not form a "),
     "text": (changed("dead", lambda column: column.astype(str)), "dead of type"),
     "fractions": (changed("dead", lambda column: column / 2), "dead of type float64"),
     "no weights": (lambda sent: sent | {"weights": None}, "no weights"),

@@ -293,7 +293,7 @@ def test_other_weights_of_a_seed_are_a_conflict(tmp_path: Path) -> None:
     assert write_table(file.with_name("weights-copy.parquet"), artifacts.weights_table(other))
     with pytest.raises(ConflictError, match="seed 0: two files hold different weights"):
         Study.open(tmp_path).weights(CONFIG)
-    with pytest.raises(DamagedStudyError, match="holds other numbers"):
+    with pytest.raises(DamagedStudyError, match="contains values other"):
         Store(tmp_path).write_array(CONFIG, "weights", artifacts.weights_table(other))
     assert np.asarray(study.weights(CONFIG)).tobytes() == np.asarray(result.weights).tobytes()
 
@@ -372,12 +372,12 @@ DAMAGES = [
     (scramble, "is corrupt or truncated"),
     (text, "is corrupt or truncated"),
     (other_table, "is a Parquet file, but not one of a study"),
-    (other_rows, "does not hold the 4 seeds from 4 on that its name says"),
-    (other_config, f"holds rows of the config {'f' * 20}"),
-    (other_columns, "has other columns"),
+    (other_rows, "does not contain the 4 seeds from 4 on"),
+    (other_config, f"contains rows of the config {'f' * 20}"),
+    (other_columns, "has columns other"),
     (other_schema, "has schema version 7"),
-    (other_values, "does not have the checksum"),
-    (no_checksum, "does not have the checksum"),
+    (other_values, "does not match its checksum"),
+    (no_checksum, "does not match its checksum"),
     (other_numerics, rf"has numerics version {fp.NUMERICS_VERSION + 1}, this fastpolysem .* has"),
 ]
 
@@ -465,7 +465,7 @@ def test_files_set_aside_are_never_overwritten(tmp_path: Path) -> None:
         (lambda content: content[:50], "config.json is not one of a study"),
         (lambda content: '{"name": "other"}', "config.json is not one of a study"),
         (lambda content: "[1, 2]", "config.json is not one of a study"),
-        (lambda content: content.replace("0.01", "0.02"), "holds the config"),
+        (lambda content: content.replace("0.01", "0.02"), "contains the config"),
         (lambda content: content.replace('"l1"', '"l11"'), "no valid config"),
         (
             lambda content: content.replace(
@@ -519,8 +519,8 @@ def test_files_beside_are_left_alone_but_stray_blocks_are_named(tmp_path: Path) 
     (folder / "seeds-0-4.csv").write_text("mine")
     named = {damage.path.name: damage.reason for damage in Study.check(tmp_path)}
     assert named.keys() == {stray.name, "seeds-0-4.csv", ".seeds-4-4.parquet.123-0a1b2c3d.tmp"}
-    assert "is half-written" in named[".seeds-4-4.parquet.123-0a1b2c3d.tmp"]
-    assert "is no file of a study" in named["seeds-0-4.csv"]
+    assert "is incomplete" in named[".seeds-4-4.parquet.123-0a1b2c3d.tmp"]
+    assert "is not part of a study" in named["seeds-0-4.csv"]
 
 
 def test_files_of_the_user_are_listed_and_left_alone(tmp_path: Path) -> None:
@@ -619,7 +619,7 @@ def test_configs_without_a_checksum_are_read(tmp_path: Path) -> None:
     content = json.loads(file.read_text())
     content["metadata"]["run"] = 3
     file.write_text(json.dumps(content))
-    with pytest.raises(DamagedStudyError, match="take out the line"):
+    with pytest.raises(DamagedStudyError, match="delete the line"):
         Study.open(tmp_path)
 
 
@@ -649,7 +649,7 @@ def large_pages(file: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (many_rows, "says to hold 10000000 rows"),
+        (many_rows, "claims to contain 10000000 rows"),
         (long_texts, "a text in host has more than 1000 bytes"),
         (large_pages, "4 rows cannot take .* bytes"),
     ],

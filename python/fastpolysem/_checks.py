@@ -1,8 +1,8 @@
-"""The checks behind every error message: each names the argument, what is allowed and what came.
+"""The checks behind all error messages, which name the argument, its value and what is allowed.
 
-A ``label`` says which argument of what is meant, such as ``"Config: l1"`` or ``"train: seeds"``.
-Wrong types raise TypeError, wrong values ValueError, sizes beyond the memory MemoryError. They are
-all in one file, so that messages read alike.
+A ``label`` identifies an argument, such as ``"Config: l1"`` or ``"train: seeds"``. Wrong types
+raise TypeError, wrong values ValueError, and sizes that exceed the memory MemoryError. They are all
+in one file so that messages are uniform.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 _REAL_KINDS = "biuf"
 
-_INSIDE = (__name__.partition(".")[0], "dataclasses")  # whose replace makes configurations
+_INSIDE = (__name__.partition(".")[0], "dataclasses")  # dataclasses.replace creates configurations
 
-_NEGLIGIBLE = 2**20  # bytes; to ask what is available takes longer than a small pass
+_NEGLIGIBLE = 2**20  # bytes; querying the available memory takes longer than a small pass
 
-# What other programs and papers call things.
+# Names used in other programs and papers.
 _SYNONYMS: dict[str, tuple[str, ...]] = {
     "batch": ("inputs", "batch_size"),
     "bernoulli": ("rademacher",),
@@ -71,19 +71,19 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
 
 
 def is_sparse(value: Any) -> TypeGuard[Any]:
-    """Whether this is a scipy.sparse matrix, known by what it does: no import needed."""
+    """Whether this is a scipy.sparse matrix, judged by its attributes, without importing SciPy."""
     return hasattr(value, "tocsr") and hasattr(value, "shape")
 
 
 def printable(text: str) -> str:
-    """The text with escapes for what a terminal would obey, a reader not see or UTF-8 not hold."""
+    """The text with control, invisible and invalid characters escaped."""
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text
     )
 
 
 def shown(value: object) -> str:
-    """How a refused value is printed: arrays by shape and dtype, the rest by a short repr."""
+    """A refused value for messages: arrays by shape and dtype, anything else by a short repr."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, np.ndarray):
@@ -100,12 +100,12 @@ def shown(value: object) -> str:
 def refused(
     label: str, allowed: str, value: object, hint: str = "", kind: type[Exception] = ValueError
 ) -> Exception:
-    """The error to raise for ``value``, of which only ``allowed`` would do."""
+    """The error to raise for a ``value`` that is not ``allowed``."""
     return kind(f"{label} must be {allowed}, got {shown(value)}{hint}")
 
 
 def warn(message: str) -> None:
-    """A UserWarning at the line outside of the package that led here."""
+    """Issue a UserWarning for the calling line outside the package."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] in _INSIDE:
         level, frame = level + 1, frame.f_back
@@ -113,15 +113,15 @@ def warn(message: str) -> None:
 
 
 def add_synonyms(synonyms: Mapping[str, tuple[str, ...]]) -> None:
-    """Further names, in lower case, that `nearest` is to understand."""
+    """Register further synonyms, in lower case, for `nearest`."""
     for name, meant in synonyms.items():
         _SYNONYMS[name] = (*_SYNONYMS.get(name, ()), *meant)
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """``"; did you mean ...?"`` with what the name stands for elsewhere or the most similar of the
-    allowed ones, or nothing."""
-    import difflib  # only ever needed when something is wrong
+    """``"; did you mean ...?"`` with the allowed name that is a synonym or most similar; "" if
+    there is none."""
+    import difflib  # needed only for errors
 
     by_lower = {candidate.lower(): candidate for candidate in allowed}
     known = [one for one in _SYNONYMS.get(name.lower(), ()) if one in by_lower]
@@ -141,16 +141,16 @@ def choice(label: str, value: object, allowed: Iterable[str]) -> str:
 
 
 def text(label: str, value: object) -> str:
-    """A text that is not empty."""
+    """A non-empty text."""
     if not isinstance(value, str):
         raise refused(label, "text", value, kind=TypeError)
     if not value:
-        raise refused(label, "a text that is not empty", value)
+        raise refused(label, "a non-empty text", value)
     return value
 
 
 def known_names(where: str, given: Iterable[object], allowed: Iterable[str]) -> None:
-    """Refuse names that ``where`` does not have."""
+    """Refuse names that are not fields of ``where``."""
     names = tuple(allowed)
     for name in given:
         if name not in names:
@@ -160,7 +160,7 @@ def known_names(where: str, given: Iterable[object], allowed: Iterable[str]) -> 
 
 
 def suggest_fields(cls: type[T]) -> type[T]:
-    """Class decorator for dataclasses: an unknown keyword suggests the field that was meant."""
+    """Class decorator for dataclasses: the error for an unknown keyword suggests a field."""
     init: Callable[..., None] = cls.__init__
     names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
 
@@ -182,7 +182,7 @@ def _within(number: float, bounds: tuple[Bound, ...]) -> bool:
 
 
 def integer(label: str, value: object, *bounds: Bound) -> int:
-    """An integer (a Python or numpy one, no bool, no float) within the bounds."""
+    """An integer within the bounds, of Python or NumPy type, but not a bool or float."""
     allowed = "an integer", bounds
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise refused(label, _described(*allowed), value, kind=TypeError)
@@ -198,7 +198,7 @@ def real(label: str, value: object, *bounds: Bound, finite: bool = True) -> floa
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise refused(label, _described(*allowed), value, kind=TypeError)
     try:
-        number = float(value) + 0.0  # -0.0 becomes 0.0: equal settings are to look equal
+        number = float(value) + 0.0  # -0.0 becomes 0.0, so that equal settings look equal
     except OverflowError:
         number = math.inf
     if math.isnan(number) or (finite and math.isinf(number)) or not _within(number, bounds):
@@ -207,47 +207,47 @@ def real(label: str, value: object, *bounds: Bound, finite: bool = True) -> floa
 
 
 def setting(label: str, value: object, *bounds: Bound) -> float:
-    """A finite real number that a digest depends on, with a `warn_if_rounded`."""
+    """A finite real number that enters a digest, checked with `warn_if_rounded`."""
     number = real(label, value, *bounds)
     warn_if_rounded(label, [value])
     return number
 
 
 def warn_if_rounded(label: str, values: Iterable[object]) -> None:
-    """Say so if a number of less precision is not the decimal that it is written as."""
+    """Warn if a number of lower precision differs from its decimal representation."""
     for value in values:
         if isinstance(value, np.floating) and np.finfo(value.dtype).bits < 64:
             written, held = str(value), float(value)
             if float(written) != held:
                 warn(
-                    f"{label} is {held!r}, what {value.dtype}({written}) holds, and not {written}, "
-                    "which has another digest; pass a Python number if that is meant"
+                    f"{label} is {held!r}, the value of {value.dtype}({written}), not {written}, "
+                    "which has another digest; pass a Python number to get that one"
                 )
                 return
 
 
 def flag(label: str, value: object) -> bool:
-    """True or False; 0 and 1 are taken for a mistake."""
+    """True or False; 0 and 1 are refused."""
     if not isinstance(value, (bool, np.bool_)):
         raise refused(label, "True or False", value, kind=TypeError)
     return bool(value)
 
 
 def array(label: str, value: object, dtype: DTypeLike, ndims: Iterable[int]) -> NDArray[Any]:
-    """A finite contiguous array of ``dtype`` and an allowed number of axes, copied where needed.
+    """A finite contiguous array of ``dtype`` with an allowed number of axes, copied if necessary.
 
-    Booleans, integers and floats of any layout are accepted; complex numbers, objects, text and
-    masked arrays are refused, and so is what overflows in ``dtype``. A copy that does not fit into
-    the memory is refused before it is made.
+    Booleans, integers and floats of any layout are accepted. Complex numbers, objects, text, masked
+    arrays and values that overflow in ``dtype`` are refused. A copy that would not fit into memory
+    is refused before it is made.
     """
     return _contiguous(label, _readable(label, value, ndims), dtype)
 
 
 def as_array(label: str, value: object) -> NDArray[Any]:
-    """What numpy makes of a value, or a TypeError that says whose value it cannot read.
+    """The value as a NumPy array; raises a TypeError with the label if this is not possible.
 
-    The one way in for arrays of any origin: lists, tables, and tensors on any device, also with a
-    gradient, in types that numpy does not have, or within lists.
+    The only entry point for arrays of any origin: lists, tables, and tensors on any device, with a
+    gradient, in types that NumPy does not have, or within lists.
     """
     if is_sparse(value):
         raise refused(label, "a dense array", value, "; use its toarray()", kind=TypeError)
@@ -256,20 +256,20 @@ def as_array(label: str, value: object) -> NDArray[Any]:
     try:
         given = np.asarray(_without_tensors(value))
         if given.dtype.kind == "V" and given.dtype.type is not np.void:
-            given = given.astype(np.float32)  # bfloat16 and the like, which this holds exactly
-    except Exception as error:  # whatever __array__ or a ragged list may raise
+            given = given.astype(np.float32)  # bfloat16 and similar types, represented exactly
+    except Exception as error:  # __array__ or a ragged list may raise anything
         raise TypeError(f"{label} cannot be read as an array: {error}") from error
     return given
 
 
 def _without_tensors(value: Any) -> Any:
-    """The value with what numpy can read in the place of tensors, known by what they do."""
+    """The value with tensors, recognised by their methods, replaced by what NumPy can read."""
     if hasattr(value, "detach"):
         plain = value.detach().cpu()
         try:
             return plain.numpy()
         except TypeError:
-            return plain.float().numpy()  # bfloat16, which numpy does not have
+            return plain.float().numpy()  # bfloat16, which NumPy does not have
     if isinstance(value, (list, tuple)):
         nested = any(isinstance(one, (list, tuple)) or hasattr(one, "detach") for one in value)
         return [_without_tensors(one) for one in value] if nested else value
@@ -277,10 +277,10 @@ def _without_tensors(value: Any) -> Any:
 
 
 def _readable(label: str, value: object, ndims: Iterable[int]) -> NDArray[Any]:
-    """An array of real numbers with an allowed number of axes, as it is."""
+    """An array of real numbers with an allowed number of axes, not copied."""
     given = as_array(label, value)
     if given.dtype.kind not in _REAL_KINDS:
-        got = value if given.ndim == 0 else given  # numpy wraps up what it does not know
+        got = value if given.ndim == 0 else given  # NumPy wraps unknown objects
         raise refused(label, "an array of real numbers", got, kind=TypeError)
     allowed = tuple(ndims)
     if given.ndim not in allowed:
@@ -294,7 +294,7 @@ def _contiguous(label: str, given: NDArray[Any], dtype: DTypeLike) -> NDArray[An
     memory(label, copy, "pass a smaller array or one that needs no copy")
     with np.errstate(over="ignore", invalid="ignore"):
         result = np.ascontiguousarray(given, dtype=dtype)
-        ends = (result.min(), result.max()) if result.size else ()  # nan if there is one
+        ends = (result.min(), result.max()) if result.size else ()  # nan if it contains nan
     if not np.isfinite(ends).all():
         first = np.unravel_index(np.argmin(np.isfinite(result)), result.shape)
         where = tuple(int(i) for i in first)
@@ -306,9 +306,9 @@ def _contiguous(label: str, given: NDArray[Any], dtype: DTypeLike) -> NDArray[An
 
 
 def copied_bytes(value: object, dtype: DTypeLike, axes: int | None = None) -> int:
-    """Size of the copy that `array`, or `stacked` for parts with so many axes, makes of an array.
+    """Size of the copy made by `array`, or by `stacked` for parts with ``axes`` axes.
 
-    0 for what is no array yet, such as a list: its size shows when it has become one.
+    0 for anything that is not an array yet, such as a list, whose size is known only later.
     """
     if not isinstance(value, np.ndarray):
         return 0
@@ -320,7 +320,7 @@ def copied_bytes(value: object, dtype: DTypeLike, axes: int | None = None) -> in
 
 
 def _unrepeated(stack: NDArray[Any]) -> NDArray[Any]:
-    """Only the first of a stack whose parts are one and the same memory, as broadcasting does."""
+    """The first part of a stack whose parts share their memory, as after broadcasting."""
     return stack[:1] if len(stack) > 1 and stack.strides[0] == 0 else stack
 
 
@@ -331,7 +331,7 @@ def stacked(
     dtype: DTypeLike,
     count: int | None,
 ) -> NDArray[Any]:
-    """One array of ``shape`` or a stack of ``count`` (None: any number) of them.
+    """One array of ``shape``, or a stack of ``count`` of them (None: any number).
 
     Returns an array with a leading axis of length 1 (one for all) or ``count``.
     """
@@ -352,7 +352,7 @@ def stacked(
 
 
 def repeated(label: str, stack: NDArray[Any], count: int) -> NDArray[Any]:
-    """A contiguous stack of ``count`` from one of that length or of length 1."""
+    """A contiguous stack of length ``count``, from a stack of that length or of length 1."""
     if len(stack) == count:
         return stack
     memory(label, {f"{count} copies": count * stack.nbytes}, "use fewer models in one call")
@@ -368,7 +368,7 @@ def integers(label: str, values: object, *bounds: Bound) -> list[int]:
         checked: list[int] = values.tolist()
         if not checked or (_within(min(checked), bounds) and _within(max(checked), bounds)):
             return checked
-        values = checked  # one of them is to be named
+        values = checked  # the message names one of them
     unordered = (str, bytes, Mapping, Set)
     if not isinstance(values, Collection) or isinstance(values, unordered):
         raise refused(label, "a list of integers", values, kind=TypeError)
@@ -376,7 +376,7 @@ def integers(label: str, values: object, *bounds: Bound) -> list[int]:
 
 
 def listed(label: str, value: object) -> list[Any] | None:
-    """The entries of a list, a tuple or an array with axes, as they are; None for anything else."""
+    """The entries of a list, tuple or array with axes, unchanged; None for anything else."""
     if hasattr(value, "__array__") and not isinstance(value, np.generic):
         array = as_array(label, value)
         return [*array] if array.ndim else None
@@ -393,9 +393,9 @@ def size(number: float) -> str:
 
 
 def available_memory() -> int | None:
-    """Bytes that this process can still have, or None where the system does not tell.
+    """Bytes that this process can still allocate; None if the system does not provide this.
 
-    The least of what the machine, the process's control groups and its own limit leave.
+    The minimum of what the machine, the process's control groups and its own limit leave.
     """
     known = (_free_memory(), _group_memory(), _address_space())
     return min((one for one in known if one is not None), default=None)
@@ -415,8 +415,8 @@ _GROUPS, _MOUNTED = "/proc/self/cgroup", "/sys/fs/cgroup"
 
 
 def _groups(controller: str, groups: str | Path, mounted: str | Path) -> Iterator[tuple[int, Path]]:
-    """Folders of the Linux control groups (containers, batch systems) that this process lies in,
-    with the version of their files; every group is bound by those it lies in."""
+    """Folders of the Linux control groups (containers, batch systems) of this process, with the
+    version of their files; the limits of enclosing groups apply too."""
     try:
         lines = Path(groups).read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -438,7 +438,7 @@ def _groups(controller: str, groups: str | Path, mounted: str | Path) -> Iterato
 
 
 def _group_memory(groups: str | Path = _GROUPS, mounted: str | Path = _MOUNTED) -> int | None:
-    """What control groups leave; pages of files count as free."""
+    """Bytes left by control groups; page cache counts as free."""
     left: list[int] = []
     for version, folder in _groups("memory", groups, mounted):
         if version == 2:
@@ -453,8 +453,8 @@ def _group_memory(groups: str | Path = _GROUPS, mounted: str | Path = _MOUNTED) 
 
 
 def available_cores() -> int:
-    """How many threads can run at a time: processors that this process may run on, and no more
-    than the quotas of its control groups, where a part of a processor counts as one."""
+    """Number of threads that can run at a time: the processors this process may use, limited by the
+    quotas of its control groups, rounded up."""
     try:
         allowed = len(os.sched_getaffinity(0))
     except (AttributeError, OSError):  # macOS
@@ -468,7 +468,7 @@ def _own_quota() -> float:
 
 
 def _group_cores(groups: str | Path = _GROUPS, mounted: str | Path = _MOUNTED) -> float:
-    """Processors that the quotas of control groups amount to, infinite without any."""
+    """Number of processors allowed by the quotas of control groups, infinite without any."""
     least = math.inf
     for version, folder in _groups("cpu", groups, mounted):
         if version == 2:
@@ -476,13 +476,13 @@ def _group_cores(groups: str | Path = _GROUPS, mounted: str | Path = _MOUNTED) -
         else:
             quota, _ = _numbers(folder / "cpu.cfs_quota_us")
             period, _ = _numbers(folder / "cpu.cfs_period_us")
-        if quota > 0 and period > 0:  # -1 and "max": no limit
+        if quota > 0 and period > 0:  # -1 and "max" mean no limit
             least = min(least, quota / period)
     return least
 
 
 def _numbers(path: Path) -> tuple[int, int]:
-    """The one or two numbers in a file, -1 for what is none."""
+    """The one or two numbers in a file; -1 for anything else."""
     try:
         words = path.read_text(encoding="ascii").split()
     except (OSError, ValueError):
@@ -492,7 +492,7 @@ def _numbers(path: Path) -> tuple[int, int]:
 
 
 def _address_space() -> int | None:
-    """What the limit of the process's address space (``ulimit -v``) leaves."""
+    """Bytes left by the limit of the address space (``ulimit -v``)."""
     try:
         import resource
 
@@ -506,19 +506,19 @@ def _address_space() -> int | None:
 
 
 def _entry(path: str | Path, name: str | None = None) -> int | None:
-    """The number of this name in a file of names and numbers, or the file's only one."""
+    """The number with this name in a file of names and numbers, or the only number in a file."""
     try:
         for line in Path(path).read_text(encoding="ascii").splitlines():
             words = line.split()
             if name is None or words[0] == name:
                 return int(words[0 if name is None else 1])
-    except (OSError, ValueError, IndexError):  # "max": no limit
+    except (OSError, ValueError, IndexError):  # "max" means no limit
         pass
     return None
 
 
 def memory(where: str, parts: Mapping[str, int], advice: str) -> None:
-    """Refuse, before anything is allocated, what does not fit into the available memory."""
+    """Refuse, before anything is allocated, what would not fit into the available memory."""
     needed = sum(parts.values())
     if needed <= _NEGLIGIBLE:
         return
@@ -531,7 +531,7 @@ def memory(where: str, parts: Mapping[str, int], advice: str) -> None:
         )
 
 
-# As a string a URL has two slashes, which a Path has made one.
+# A URL has two slashes as a string; Path reduces them to one.
 _URL = re.compile(
     r"[a-z][a-z0-9+.-]+://|"
     r"(?:abfss?|az|adl|file|ftp|gcs|gs|hdfs|https?|memory|s3|s3a|s3n|sftp|smb|ssh|webhdfs):/",
@@ -545,7 +545,7 @@ def file_path(label: str, value: object) -> Path:
     if not isinstance(text, str):
         raise refused(label, "a path", value, kind=TypeError)
     if not text or "\0" in text:
-        raise refused(label, "a path that is not empty and has no null character", value)
+        raise refused(label, "a non-empty path without null characters", value)
     if _URL.match(text):
         raise refused(label, "a path on a mounted file system, not a URL", value)
     try:
@@ -557,7 +557,7 @@ def file_path(label: str, value: object) -> Path:
 
 
 def shown_path(path: Path) -> str:
-    """A path as short as it can be said now: from the current folder if it lies in there."""
+    """A short form of a path, relative to the current folder if it lies there."""
     try:
         return str(path.relative_to(Path.cwd()))
     except (OSError, ValueError):

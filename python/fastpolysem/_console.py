@@ -1,7 +1,7 @@
-"""Who looks on: standard error, if there is one, and the terminal's Ctrl-C.
+"""Standard error, if there is one, and Ctrl-C.
 
-Stands below everything else, since the command line has to say in one line what goes wrong while
-the package is imported.
+Imported before everything else, because the command line must report in one line what goes wrong
+while the package is imported.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 
-TYPE_CHECKING = False  # typing takes its time to import
+TYPE_CHECKING = False  # typing is slow to import
 if TYPE_CHECKING:
     from types import FrameType
     from typing import NoReturn
@@ -21,11 +21,11 @@ BAD_INPUT = 2
 INTERRUPTED = 130
 
 _HELD_DOWN = 1.0
-"""Seconds in which further Ctrl-C are taken for the first one."""
+"""Seconds during which further Ctrl-C count as the first one."""
 
 
 def is_terminal() -> bool:
-    """Whether standard error is a terminal; it may be missing, closed or something else."""
+    """Whether standard error is a terminal; it may also be missing or closed."""
     try:
         return bool(sys.stderr.isatty())
     except (AttributeError, OSError, ValueError):
@@ -33,21 +33,21 @@ def is_terminal() -> bool:
 
 
 def say(text: str) -> None:
-    """A line on standard error; what nobody can read is no reason to give up."""
+    """Print a line to standard error; failure to do so is ignored."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         if sys.stderr is not None:
             print(text, file=sys.stderr, flush=True)
 
 
 def is_program() -> bool:
-    """Whether this process is the command line, which this module can tell before any other."""
+    """Whether this process is the command line; known before any other module is imported."""
     words = getattr(sys, "argv", None) or [""]
     as_module = words[0] == "-m" and "fastpolysem.cli" in sys.orig_argv
     return as_module or os.path.basename(words[0]) == "fastpolysem"
 
 
 def fail(message: str) -> NoReturn:
-    """End the program as a bad argument does."""
+    """End the program as for an invalid argument."""
     say(f"fastpolysem: error: {message}")
     sys.exit(BAD_INPUT)
 
@@ -57,8 +57,8 @@ def _at_once(number: int, frame: FrameType | None) -> NoReturn:
 
 
 class Interrupts:
-    """While the program runs, the first Ctrl-C raises KeyboardInterrupt, which ends it in good
-    order; within a second of it further ones change nothing, and later ones end it at once."""
+    """The first Ctrl-C raises KeyboardInterrupt, which ends the program in an orderly way. Further
+    ones are ignored within a second; later ones end the program immediately."""
 
     def __init__(self) -> None:
         self.first: float | None = None
@@ -73,15 +73,15 @@ class Interrupts:
 
 
 def heed_interrupts() -> None:
-    """Answer Ctrl-C as `Interrupts` from here on, unless the program's parent has it ignored."""
+    """Handle Ctrl-C with `Interrupts` from now on, unless the parent process had it ignored."""
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, Interrupts())
 
 
 def ignore_interrupts() -> None:
-    """Nothing is left to interrupt but the interpreter's own end."""
+    """Ignore Ctrl-C from now on, when only the interpreter's shutdown is left."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 if is_program() and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
-    signal.signal(signal.SIGINT, _at_once)  # while importing there is nothing to lose
+    signal.signal(signal.SIGINT, _at_once)  # nothing can be lost while importing

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and what reading one can tell of it."""
+"""Atomic writes, and reading files that may be damaged."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ T = TypeVar("T")
 if sys.platform != "win32":
     import fcntl
 
-# What file systems answer that cannot flush a folder. One that can, and fails, says EIO.
+# Errors of file systems that cannot flush a folder. One that can, but fails, returns EIO.
 _NO_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
-_LONGEST_STEM = 40  # characters of a name, at most four bytes each, that fit beside the rest
+_LONGEST_STEM = 40  # characters of a name, of at most four bytes each, that leave room for the rest
 
 
 class ContentError(ValueError):
-    """What a file holds cannot be right; the message says why, without the file's name."""
+    """The content of a file is invalid; the message says why, without the file name."""
 
 
 def named(error: OSError, path: Path) -> OSError:
-    """The same error with the name of the file that it is about."""
+    """The same error with the name of the file concerned."""
     return OSError(error.errno, error.strerror, str(path))
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, short enough for a list of them."""
+    """The message of an error, short enough for a list."""
     return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
 def write_whole(target: Path, write: Callable[[IO[bytes]], Any], *, replace: bool = False) -> bool:
-    """Write beside the target, flush to the disk and rename: readers see all of it or nothing.
+    """Write a temporary file, flush it to disk and rename it: readers see all of it or nothing.
 
-    A file that is replaced leaves its owner, group and mode to the new one, as far as the user may
-    give them. False if the target exists and is not to be replaced. An OSError is one of the
-    target, not of the file beside it.
+    A replaced file passes its owner, group and mode on to the new one, as far as the user's rights
+    allow. Returns False if the target exists and must not be replaced. An OSError names the target,
+    not the temporary file.
     """
     stem = target.name[:_LONGEST_STEM]
     temporary = target.with_name(f".{stem}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
@@ -78,8 +78,8 @@ def write_whole(target: Path, write: Callable[[IO[bytes]], Any], *, replace: boo
 
 
 def write_output(path: str | os.PathLike[str], write: Callable[[IO[bytes]], Any]) -> None:
-    """Write a file that a user names: whole or not at all, and in place where it is a device or a
-    pipe, which a rename would replace. An OSError names the file."""
+    """Write a file named by the user, atomically unless it is a device or a pipe, which a rename
+    would replace. An OSError names the file."""
     target = Path(path)
     if target.exists() and not target.is_file():
         try:
@@ -90,20 +90,20 @@ def write_output(path: str | os.PathLike[str], write: Callable[[IO[bytes]], Any]
                 raise
             raise type(error)(error.errno, error.strerror, str(target)) from error
     else:
-        # What a link points to is replaced, and not the link.
+        # The target of a link is replaced, not the link.
         real = Path(os.path.realpath(target)) if target.is_symlink() else target
         write_whole(real, write, replace=True)
 
 
 def _take_over(target: Path, handle: int) -> None:
-    """Give a file that takes the place of another its owner, group and mode."""
+    """Give a file the owner, group and mode of the file it replaces."""
     try:
         before = os.stat(target)
     except FileNotFoundError:
         return
     if hasattr(os, "fchown"):
-        # Only the superuser gives files away; a member of the group may give them to it. The mode
-        # comes last, since a change of owner may take bits of it away.
+        # Only the superuser can change the owner; a member of the group can change the group. The
+        # mode comes last, because a change of owner may clear bits of it.
         for owner in (before.st_uid, -1):
             with contextlib.suppress(PermissionError):
                 os.fchown(handle, owner, before.st_gid)
@@ -112,9 +112,9 @@ def _take_over(target: Path, handle: int) -> None:
 
 
 def _link(source: Path, target: Path) -> bool:
-    """Give a file a second name that is free; False where the file system has no such links.
+    """Link a file to a second, unused name; returns False if the file system has no such links.
 
-    Unlike a rename, this cannot replace what another process has put there since.
+    Unlike a rename, this cannot replace a file created by another process in the meantime.
     """
     try:
         os.link(source, target)
@@ -126,7 +126,7 @@ def _link(source: Path, target: Path) -> bool:
 
 
 def flush_folder(folder: Path) -> None:
-    """Have new names in a folder reach the disk, where its file system can be asked to.
+    """Flush new names in a folder to disk, if its file system supports it.
 
     An OSError names the folder.
     """
@@ -135,7 +135,7 @@ def flush_folder(folder: Path) -> None:
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except PermissionError:
-        return  # a folder that may be written to and not be listed
+        return  # a folder that can be written to but not listed
     try:
         os.fsync(handle)
     except OSError as error:
@@ -147,10 +147,10 @@ def flush_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[bool]:
-    """Keep other processes and threads that ask for this folder's lock out.
+    """Hold this folder's lock against other processes and threads.
 
-    False where there is no lock to be had: the file system has none, or the folder cannot be
-    written to. A process that dies lets go of its lock.
+    Yields False if there is no lock because the file system does not support locks or the folder is
+    read-only. A process that dies releases its lock.
     """
     path = folder / ".lock"
     handle = _lock(path)
@@ -158,7 +158,7 @@ def locked(folder: Path) -> Iterator[bool]:
         yield handle is not None
     finally:
         if handle is not None:
-            with contextlib.suppress(OSError):  # before it is let go: see below
+            with contextlib.suppress(OSError):  # before the release: see below
                 path.unlink()
             os.close(handle)
 
@@ -173,11 +173,11 @@ def _lock(path: Path) -> int | None:
             return None
         held = False
         try:
-            # Whoever may write in the folder may take its lock, whatever the umask of the first.
+            # Anybody who can write to the folder can lock it, whatever the umask of the creator.
             with contextlib.suppress(OSError):
                 os.fchmod(handle, os.stat(path.parent).st_mode & 0o666)
             fcntl.flock(handle, fcntl.LOCK_EX)
-            # The one before has deleted the file: others may hold a new one.
+            # The previous holder has deleted the file, so others may lock a new one.
             held = os.path.samestat(os.fstat(handle), os.stat(path))
         except FileNotFoundError:
             continue
@@ -192,42 +192,42 @@ def _lock(path: Path) -> int | None:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[IO[bytes]]:
-    """A file to read from, whose errors tell a bad file from a bad moment.
+    """Open a file to read, with errors that distinguish damage from temporary failures.
 
     Raises
     ------
     ContentError
-        For whatever goes wrong because of what the file holds.
+        For failures caused by the content of the file.
     OSError, MemoryError
-        For all else, with the name of the file: it says nothing about the content.
+        For all other failures, with the name of the file; they do not imply damage.
     """
     try:
-        # Opening a pipe would wait for a writer.
+        # Opening a pipe would block until there is a writer.
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise ContentError("it is no regular file")
+            raise ContentError("it is not a regular file")
         with open(path, "rb") as file:
             yield file
     except ContentError:
         raise
     except OSError as error:
-        # Decoders raise it without a number, and EINVAL comes of seeking to where nothing can be.
+        # Decoders raise it without a number, and EINVAL comes from seeking to invalid positions.
         if error.errno in (None, errno.EINVAL):
             raise ContentError(first_line(error)) from error
         raise named(error, path) from error
     except MemoryError as error:
         raise MemoryError(f"{path}: not enough memory to read it ({first_line(error)})") from error
-    except Exception as error:  # damaged bytes surface as nearly anything
+    except Exception as error:  # damaged content can cause nearly any exception
         raise ContentError(first_line(error)) from error
 
 
 def save_arrays(target: Path, arrays: Mapping[str, Any], *, replace: bool = True) -> None:
-    """Write arrays to one .npz file at exactly this path; one that was there is replaced, or
-    stays."""
+    """Write arrays to one .npz file at exactly this path; an existing file is replaced only if
+    ``replace``."""
     write_whole(target, lambda file: np.savez(file, **arrays), replace=replace)
 
 
 def hash_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 of what arrays hold and are called, the same on every machine."""
+    """SHA-256 of the content and names of arrays, the same on every machine."""
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         portable = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
@@ -236,30 +236,31 @@ def hash_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-# Deflate cannot do better; bytes on top are what a header may take.
+# The best that deflate can do; the additional bytes allow for a header.
 _DEFLATE_RATIO, _HEADER = 1032, 2**10
 _MOST_HEADER = 2**14
 _MOST_TEXT = 2**26
 
 
 class Archive:
-    """The arrays in a .npz file, none unpacked before it is asked for; nothing is unpickled.
+    """The arrays in a .npz file, unpacked on demand and never unpickled.
 
-    What an array claims to be is known before, and a size that cannot be true is refused: one that
-    differs between the array's header and the archive, or that the packed bytes cannot give.
+    The claimed type and size of an array are known before it is unpacked. Impossible sizes are
+    refused: those that differ between the array's header and the archive, or that the packed bytes
+    cannot produce.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
         if file.read(2) != b"PK":
-            raise ContentError("it is no .npz archive")
+            raise ContentError("it is not an .npz archive")
         self._bytes = file.seek(0, os.SEEK_END)
         self._zip = zipfile.ZipFile(file)
         self._members: dict[str, zipfile.ZipInfo] = {}
         for member in self._zip.infolist():
             name = member.filename.removesuffix(".npy")
             if name in self._members:
-                raise ContentError(f"it holds {name} twice")
-            self._zip.open(member).close()  # compares the two places where the name is written
+                raise ContentError(f"it contains {name} twice")
+            self._zip.open(member).close()  # compares the two records of the name
             self._members[name] = member
 
     def __contains__(self, name: str) -> bool:
@@ -274,7 +275,7 @@ class Archive:
         packed = member.compress_size
         stored = member.compress_type == zipfile.ZIP_STORED
         if not stored and member.compress_type != zipfile.ZIP_DEFLATED:
-            raise ContentError(f"{name} is packed in a way that no .npz file is")
+            raise ContentError(f"{name} is packed in a way that .npz files are not")
         most = packed if stored else _DEFLATE_RATIO * packed + _HEADER
         if packed > self._bytes or member.file_size > most:
             raise ContentError(f"{name} cannot have {member.file_size} bytes")
@@ -282,15 +283,15 @@ class Archive:
             shape, _, dtype = _header(file)
             start = file.tell()
         if dtype.hasobject:
-            raise ContentError("it holds objects")
+            raise ContentError("it contains objects")
         if start + math.prod(shape) * dtype.itemsize != member.file_size:
             raise ContentError(
-                f"{name} says to be {dtype} {shape} but has {member.file_size} bytes"
+                f"{name} claims to be {dtype} {shape} but has {member.file_size} bytes"
             )
         return dtype, shape
 
     def array(self, name: str, kind: object, shape: tuple[int, ...]) -> NDArray[Any]:
-        """An array of this type, or kind of type such as `numpy.floating`, and shape."""
+        """An array with this shape and this type, or kind of type such as `numpy.floating`."""
         dtype, found = self.described(name)
         fits = np.issubdtype(dtype, kind) and dtype.isnative  # type: ignore[arg-type]
         if not fits or found != shape:
@@ -301,18 +302,18 @@ class Archive:
             array: NDArray[Any] = np.lib.format.read_array(
                 file, allow_pickle=False, max_header_size=_MOST_HEADER
             )
-            file.read(1)  # the checksum is compared at the end
+            file.read(1)  # the checksum is verified at the end
         return array
 
     def unpacked(self, name: str) -> NDArray[Any]:
-        """An array that may be anything, so it has to be there in full, as `save_arrays` writes."""
+        """An array of any size, which must be uncompressed, as `save_arrays` writes it."""
         if self._members[name].compress_type != zipfile.ZIP_STORED:
             raise ContentError(f"{name} is compressed")
         _, shape = self.described(name)
         return self.array(name, np.generic, shape)
 
     def text(self, name: str) -> str:
-        """A text. A long one has to be there in full, as it always is where `save_arrays` wrote."""
+        """A text. A long one must be uncompressed, as `save_arrays` always writes it."""
         member = self._members[name]
         if member.compress_type != zipfile.ZIP_STORED and member.file_size > _MOST_TEXT:
             raise ContentError(f"{name} cannot have {member.file_size} bytes")
@@ -330,20 +331,20 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 @contextlib.contextmanager
 def open_arrays(path: Path) -> Iterator[Archive]:
-    """The arrays of a .npz file, to be read within; errors are those of `reading`."""
+    """Context manager for the arrays of a .npz file; errors are those of `reading`."""
     with reading(path) as file:
         yield Archive(file)
 
 
 def load_arrays(what: str, path: str | os.PathLike[str], read: Callable[[Archive], T]) -> T:
-    """What ``read`` makes of a .npz file that the ``save`` of this class wrote.
+    """The result of ``read`` for a .npz file written by the ``save`` method of this class.
 
     Raises
     ------
     ValueError
-        If the file is damaged or something else; the message names the path.
+        If the file is damaged or of another kind; the message names the path.
     OSError, MemoryError
-        If it cannot be read, which says nothing about what it holds.
+        If it cannot be read, which does not mean that it is damaged.
     """
     file = _checks.file_path(f"{what}.load: path", path)
     try:
@@ -351,5 +352,6 @@ def load_arrays(what: str, path: str | os.PathLike[str], read: Callable[[Archive
             return read(arrays)
     except ValueError as error:
         raise ValueError(
-            f"{what}.load: {os.fspath(file)!r} is no complete file written by {what}.save: {error}"
+            f"{what}.load: {os.fspath(file)!r} is not a complete file written by {what}.save: "
+            f"{error}"
         ) from error

@@ -1,5 +1,5 @@
-"""Pages and tables of HTML, from the templates beside this file. What is filled in is escaped
-unless the template says that it is HTML."""
+"""HTML pages and tables from the templates in ``templates/``. Values are escaped unless the
+template marks them as HTML."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def _environment() -> jinja2.Environment:
 
 
 def render(template: str, **values: Any) -> str:
-    """A template filled in."""
+    """The template filled in with the values."""
     return _environment().get_template(template).render(**values)

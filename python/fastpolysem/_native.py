@@ -1,4 +1,4 @@
-"""Chooses the compiled core: the best instruction set that the processor and the system support."""
+"""Selects the compiled core for the best instruction set of the processor and system."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ MAX_THREADS = 1024
 
 
 def default_threads() -> int:
-    """How many threads training takes if nothing is said, at the most `MAX_THREADS`.
+    """The default number of threads, at most `MAX_THREADS`.
 
-    What ``OMP_NUM_THREADS`` says; without it, all cores that the process may use.
+    It is ``OMP_NUM_THREADS`` or, without it, the number of cores that the process may use.
     """
     threads: int = core.default_threads()
     if not re.match(r"\s*\+?0*[1-9]", os.environ.get("OMP_NUM_THREADS", "")):
@@ -48,14 +48,14 @@ def default_threads() -> int:
 
 
 def build_info() -> dict[str, Any]:
-    """Say what runs here.
+    """Describe the compiled core in use.
 
     Returns
     -------
     dict
-        ``version``, ``isa`` (the instruction set in use), ``supported`` (those this machine could
-        use, best first; the environment variable ``FASTPOLYSEM_ISA`` chooses another),
-        ``vector_bytes``, ``threads`` (used by default), ``openmp`` (its date, or None),
+        ``version``, ``isa`` (the instruction set in use), ``supported`` (instruction sets available
+        on this machine, best first; the environment variable ``FASTPOLYSEM_ISA`` selects one),
+        ``vector_bytes``, ``threads`` (the default number), ``openmp`` (its date, or None),
         ``compiler``, ``eigen`` and ``numerics_version``.
     """
     return {

@@ -1,4 +1,4 @@
-"""The command line's options of configurations: one for each field of one family's."""
+"""Command-line options for configurations: one for each field of one family's."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _FAMILY = families.named(families.DEFAULT_KIND)
 CONFIG = _FAMILY.config_type
 _HINTS = get_type_hints(CONFIG)
 _SYNTAX = {
-    "inputs": "Written as basis, independent:probability=0.05,batch_size=1024 or "
+    "inputs": "Format: basis, independent:probability=0.05,batch_size=1024 or "
     "correlated_blocks:blocks=2,active=13,batch_size=100.",
-    "l1_schedule": "Written as 0:0,1000:1.",
-    "betas": "Written as 0.9,0.999.",
-    "importance": "Written as 1,0.5,….",
+    "l1_schedule": "Format: 0:0,1000:1.",
+    "betas": "Format: 0.9,0.999.",
+    "importance": "Format: 1,0.5,….",
 }
 
 
-# What stands for a value in the help, where the type does not say it.
+# Placeholders of values in the help, where the type is not enough.
 _PLACEHOLDERS = {
     "inputs": "KIND:FIELD=VALUE,...",
     "l1_schedule": "STEP:FACTOR,...",
@@ -35,7 +35,7 @@ _PLACEHOLDERS = {
 
 
 def documentation() -> dict[str, str]:
-    """What the class of configurations says of each field."""
+    """The documentation of each field in the class of configurations."""
     text = inspect.cleandoc(CONFIG.__doc__ or "")
     _, _, entries = text.partition("Parameters\n----------\n")
     entries = re.sub(r":\w+:`(\w+)`", r"\1", entries.partition("\n\n")[0])
@@ -44,7 +44,7 @@ def documentation() -> dict[str, str]:
 
 
 def _placeholder(name: str) -> dict[str, Any]:
-    """How the help shows a field's value; older versions of cyclopts have their own way."""
+    """The placeholder of a field's value in the help; older versions of cyclopts use their own."""
     if "metavar" not in inspect.signature(Parameter).parameters:
         return {}
     hint = _HINTS[name]
@@ -55,7 +55,7 @@ def _placeholder(name: str) -> dict[str, Any]:
 
 
 def options(defaults: bool) -> Any:
-    """A dataclass with one option for each field of a configuration, all left out by default."""
+    """A dataclass with one option for each field of a configuration, all unset by default."""
     said = documentation()
     options: list[tuple[str, Any, Any]] = []
     for field in dataclasses.fields(CONFIG):
@@ -67,14 +67,14 @@ def options(defaults: bool) -> Any:
         )
         hint = Annotated[list[str] | None, parameter]
         options.append((field.name, hint, dataclasses.field(default=None)))
-    # Cyclopts takes classes of the standard library for values, hence __module__.
+    # Cyclopts treats classes of the standard library as values, hence __module__.
     return dataclasses.make_dataclass(
         "Options", options, frozen=True, kw_only=True, namespace={"__module__": __name__}
     )
 
 
 def _read(name: str, text: str) -> Any:
-    """The value that a text stands for; what it must be, the configuration says."""
+    """The value represented by a text; the configuration checks it."""
     if name == "inputs":
         return _read_inputs(text)
     hint = _HINTS[name]
@@ -97,7 +97,7 @@ def _read(name: str, text: str) -> Any:
 def _read_inputs(text: str) -> Any:
     kind, _, rest = text.partition(":")
     if kind == _inputs.FixedBatch.kind:
-        raise ValueError(f"inputs must be given from Python to be fixed, got {text!r}")
+        raise ValueError(f"inputs must be given from Python if they are fixed, got {text!r}")
     pairs = [part.partition("=") for part in rest.split(",") if part]
     return _inputs.from_dict(
         {"kind": kind, **{name: _read("l1", value) for name, _, value in pairs}}
@@ -127,7 +127,7 @@ def _plain(text: str) -> Any:
 
 
 def chosen_fields(options: Any) -> dict[str, list[Any]]:
-    """The fields that were given, with their values."""
+    """The given fields with their values."""
     return {
         field.name: [_read(field.name, text) for text in getattr(options, field.name)]
         for field in dataclasses.fields(options)

@@ -1,4 +1,4 @@
-"""What the command line prints and writes, and what it says where nobody can read it."""
+"""Output of the command line, and its errors when output fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def print_table(table: pd.DataFrame) -> None:
-    """All columns of the table, whatever the terminal's width."""
+    """Print all columns of the table, whatever the width of the terminal."""
     from fastpolysem.studies import formatting
 
     print_line(formatting.readable(table).to_string(index=False))
@@ -31,7 +31,7 @@ def print_line(text: str) -> None:
 
 @contextlib.contextmanager
 def named_output() -> Iterator[None]:
-    """Have an error of standard output say whose it is."""
+    """Name standard output in its errors."""
     try:
         yield
     except OSError as error:
@@ -50,7 +50,7 @@ def say_written(path: Path) -> None:
 
 
 def warned(message: Warning | str, *_: Any, **__: Any) -> None:
-    """A warning in one line, in the place of `warnings.showwarning`."""
+    """Show a warning in one line; replaces `warnings.showwarning`."""
     _console.say(f"fastpolysem: warning: {in_one_line(str(message))}")
 
 
@@ -59,7 +59,7 @@ def in_one_line(text: str) -> str:
 
 
 def abandon_output() -> None:
-    """Let nothing more go to standard output: it would fail again when the interpreter ends."""
+    """Redirect standard output, which would otherwise fail again when the interpreter exits."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Reading Parquet files that may not be what they say."""
+"""Reading Parquet files that may not be what they claim."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from fastpolysem import _checks
 from fastpolysem._files import ContentError
 
-_LONGEST_TEXT = 1000  # bytes: names of machines, kernels, versions and settings
+_LONGEST_TEXT = 1000  # bytes; texts are names of machines, kernels, versions and settings
 
-# What a value takes at the most in a file: itself, once more in a dictionary, and its levels.
+# Largest size of a value in a file: itself, a copy in a dictionary, and its levels.
 _WIDTHS = {"string": 2 * _LONGEST_TEXT + 12}
 _WIDTH = 20
 _PAGE = 2**16
@@ -29,32 +29,30 @@ def read_table(
     *,
     most_listed: int | None = 0,
 ) -> pa.Table:
-    """The table in a file, or some of its columns, unpacked only once its size is known.
+    """The table in a file, or some of its columns, unpacked only after checking its size.
 
     Parameters
     ----------
     source
-        From `fastpolysem._files.reading`, which tells the errors apart.
+        From `fastpolysem._files.reading`, which distinguishes errors.
     check
-        Looks at what the file says to hold before anything is unpacked, and raises if it cannot be.
+        Called with the claimed content before anything is unpacked; raises if it is impossible.
     columns
-        Those to read; None for all.
+        The columns to read; None for all.
     most_listed
-        How long lists can be, where a column holds any; None where they only have to fit into the
-        available memory.
+        Largest length of lists in columns; None if they only have to fit into the available memory.
 
     Raises
     ------
     ContentError
-        If columns say to take more than their values can, a list is longer than it can be, or a
-        text longer than any here.
+        If columns claim a size larger than their values can have, or a list or text is too long.
     MemoryError
         If the table would not fit into the available memory.
     """
     size = source.seek(0, os.SEEK_END)
     source.seek(0)
     small = size <= _SMALL
-    # The many reads of a small file, and threads for its columns, take longer than what is read.
+    # For a small file, many reads and threads for columns take longer than the reading itself.
     opened = pa.BufferReader(source.read()) if small else source
     described = pq.read_metadata(opened)
     schema = described.schema.to_arrow_schema()
@@ -72,7 +70,7 @@ def read_table(
                 )
         needed += 8 * group.num_rows * len(wanted)
     _checks.memory("reading it", {"its columns": needed}, "free some")
-    # One text in a file may stand for as many copies of it as there are rows.
+    # One text in a file can represent as many copies as there are rows.
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
     with pq.ParquetFile(opened, metadata=described, read_dictionary=texts) as parquet:
         if lists:
@@ -90,9 +88,9 @@ def _most_bytes(schema: pa.Schema, rows: int) -> int:
 
 
 def _check_lists(parquet: pq.ParquetFile, lists: list[str], most: int | None) -> None:
-    """Refuse lists that are too long: a few bytes may stand for any number of equal values."""
-    # What is said of a column is only safe to look at after it has been read through: a C++ error
-    # at a damaged one would end the process.
+    """Refuse lists that are too long: a few bytes can represent any number of equal values."""
+    # The metadata of a column are safe to use only after it has been read completely: a C++ error
+    # for a damaged column would end the process.
     parquet.scan_contents([f"{name}.list.element" for name in lists])
     values = 0
     for group in map(parquet.metadata.row_group, range(parquet.metadata.num_row_groups)):
@@ -107,7 +105,7 @@ def _check_lists(parquet: pq.ParquetFile, lists: list[str], most: int | None) ->
 
 
 def _short(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Texts in full, if each is short."""
+    """The texts in full, after checking that each is short."""
     for chunk in column.chunks:
         if (pc.max(pc.binary_length(chunk.dictionary)).as_py() or 0) > _LONGEST_TEXT:
             raise ContentError(f"a text in {name} has more than {_LONGEST_TEXT} bytes")

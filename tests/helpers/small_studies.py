@@ -146,7 +146,7 @@ def collect_under_kills(
             time.sleep(moments.uniform(0, 0.03))
             process.kill()
             killed += process.wait() == -9
-    damages = [damage for damage in Study.check(path) if "is half-written" not in damage.reason]
+    damages = [damage for damage in Study.check(path) if "is incomplete" not in damage.reason]
     assert damages == []
     assert len(files(path)) > kills
     resumed = fp.collect(configs, seeds=goal, path=path, **kept)

@@ -111,9 +111,9 @@ DAMAGES = [
     (flip, "is corrupt"),
     (truncate, "is corrupt or truncated"),
     (others, "is corrupt: its arrays do not have the hash in its name"),
-    (lambda file: file.write_bytes(b""), "is corrupt or truncated (it is no .npz archive)"),
-    (lambda file: file.write_bytes(b"text"), "is corrupt or truncated (it is no .npz archive)"),
-    (pipe, "is corrupt or truncated (it is no regular file)"),
+    (lambda file: file.write_bytes(b""), "is corrupt or truncated (it is not an .npz archive)"),
+    (lambda file: file.write_bytes(b"text"), "is corrupt or truncated (it is not an .npz archive)"),
+    (pipe, "is corrupt or truncated (it is not a regular file)"),
 ]
 
 
@@ -173,7 +173,7 @@ def test_what_a_killed_writer_leaves_is_named_and_not_read(study):
     left.write_bytes(b"half")
     (one,) = fp.Study.check(study)
     assert one.path == left
-    assert one.reason.startswith("is half-written")
+    assert one.reason.startswith("is incomplete")
     assert len(fp.Study.open(study).configs) == 2
 
 
@@ -184,7 +184,7 @@ def test_a_name_that_is_no_hash_leads_nowhere(study):
     del content["sha256"]
     (folder / "config.json").write_text(json.dumps(content))
     with pytest.raises(
-        DamagedStudyError, match=r"holds no valid config \('../../secret' is no SHA-"
+        DamagedStudyError, match=r"contains no valid config \('../../secret' is not a SHA-"
     ):
         Store(study).config(folder.name)
 

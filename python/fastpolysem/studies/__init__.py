@@ -1,7 +1,7 @@
 """Studies: many configurations and seeds, collected in blocks, stored in a folder and read as
 tables.
 
-`collect` and `iter_collect` run what is missing, a `Study` holds what there is.
+`collect` and `iter_collect` train what is missing; a `Study` contains the results.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""What is kept of a seed besides its row, where it is asked for: final weights, histories, and
-what a probe computes.
+"""What is stored for a seed besides its row, on request: final weights, histories, and the values
+of a probe.
 
-All are Arrow tables that begin with the columns of `IDENTITY`. A table of weights has a row for
-each seed, with a list of values for each part of the model (`Family.shapes` names them) and, for
-matrices, a list of places: row-major indices of the values, or null where all entries are
-listed. A table of a history has a row for each seed and recorded step, and a column of float64 for
-each metric. A table of a probe has a row for each seed, with the probe's columns and, for each of
-its arrays, a list of values and a list with the array's shape.
+All are Arrow tables that begin with the columns of `IDENTITY`. A table of weights has one row per
+seed, with a list of values for each part of the model (named by `Family.shapes`) and, for matrices,
+a list of places: row-major indices of the values, or null if all entries are listed. A history has
+one row per seed and recorded step, and one float64 column per metric. A table of a probe has one
+row per seed, with the probe's columns and, for each of its arrays, a list of values and a list with
+the array's shape.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def is_history(schema: pa.Schema, config: AnyConfig) -> bool:
 
 
 def record_key(record: Record) -> str:
-    """Eight digits that tell what was recorded, and when."""
+    """Eight digits that identify the recorded metrics and steps."""
     text = json.dumps([sorted(record.metrics), record.steps])
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -77,9 +77,9 @@ def _identity(result: TrainingResult, repeats: int = 1) -> list[pa.Array]:
 
 
 def weights_table(result: TrainingResult) -> pa.Table:
-    """The weights of a result, each matrix listed whole or by its non-zeros, whichever is smaller.
+    """The weights of a result; each matrix is stored in full or by non-zeros, whichever is smaller.
 
-    Zeros are told by their bits: -0.0 is kept like any other number.
+    Zeros are recognised by their bits: -0.0 is stored like any other number.
     """
     config = result.config
     assert result.weights is not None
@@ -123,7 +123,7 @@ def history_table(result: TrainingResult) -> pa.Table:
 
 
 def probe_schema(declaration: Declaration) -> pa.Schema:
-    """Columns of what a probe computes."""
+    """Columns of the values of a probe."""
     columns: dict[str, pa.DataType] = dict(IDENTITY)
     columns |= {name: pa.type_for_alias(c.dtype) for name, c in declaration.columns.items()}
     for name, column in declaration.arrays.items():
@@ -135,7 +135,7 @@ def probe_schema(declaration: Declaration) -> pa.Schema:
 def probe_table(
     result: TrainingResult, declaration: Declaration, values: Mapping[str, Any]
 ) -> pa.Table:
-    """What a probe computed of a result, as `probes.evaluate` gives it."""
+    """The values of a probe for a result, from `probes.evaluate`."""
     columns = _identity(result) + [pa.array(values[name]) for name in declaration.columns]
     for name, column in declaration.arrays.items():
         arrays = values[name]
@@ -146,7 +146,7 @@ def probe_table(
 
 
 def check_probe(table: pa.Table, declaration: Declaration) -> None:
-    """Raise ValueError if a list of values does not fill the shape beside it."""
+    """Raise ValueError if the length of a list of values does not match its shape."""
     for name in declaration.arrays:
         shapes = table[name + SHAPE].to_pylist()
         lengths = np.asarray(table[name].combine_chunks().value_lengths())
@@ -159,12 +159,12 @@ def check_probe(table: pa.Table, declaration: Declaration) -> None:
 def arrays_of(
     tables: Iterable[pa.Table], name: str, dtype: str, seeds: NDArray[np.uint64]
 ) -> list[NDArray[Any]]:
-    """An array that a probe computed, of each of these seeds, in their order.
+    """An array computed by a probe, for these seeds in their order.
 
     Raises
     ------
     KeyError
-        If that of a seed is not there.
+        If it was not stored for a seed.
     """
     at = {seed: i for i, seed in enumerate(seeds.tolist())}
     arrays: list[NDArray[Any] | None] = [None] * len(at)
@@ -205,14 +205,14 @@ def check_weights(table: pa.Table, config: AnyConfig) -> None:
 
 
 def weights_of(tables: Iterable[pa.Table], config: AnyConfig, seeds: NDArray[np.uint64]) -> Any:
-    """Weights of these seeds, in their order, as `train` gives them.
+    """Weights of these seeds, in their order, in the form that `train` returns.
 
     Raises
     ------
     KeyError
-        If the weights of a seed are not there.
+        If the weights of a seed were not stored.
     ConflictError
-        If they are there twice and differ.
+        If there are two different weights for a seed.
     """
     at = {seed: i for i, seed in enumerate(seeds.tolist())}
     missing = set(at)
@@ -239,12 +239,12 @@ def weights_of(tables: Iterable[pa.Table], config: AnyConfig, seeds: NDArray[np.
 
 
 def history_of(tables: Iterable[pa.Table], digest: str, seeds: NDArray[np.uint64]) -> pd.DataFrame:
-    """Histories of these seeds: a row for each seed and step, a column for each metric.
+    """Histories of these seeds: one row per seed and step, one column per metric.
 
     Raises
     ------
     ConflictError
-        If one metric of a seed and step is there twice and differs.
+        If there are two different values of a metric for one seed and step.
     """
     keys = ["seed", "step"]
     result = pd.DataFrame({"seed": np.empty(0, np.uint64), "step": np.empty(0, np.int64)})
@@ -272,7 +272,7 @@ def history_of(tables: Iterable[pa.Table], digest: str, seeds: NDArray[np.uint64
 def _dense(
     values: pa.LargeListScalar, places: pa.LargeListArray | None, row: int, size: int
 ) -> NDArray[Any]:
-    """All entries of one seed's part."""
+    """All entries of one part of one seed's model."""
     numbers = np.asarray(values.values)
     if places is None or not places[row].is_valid:
         return numbers

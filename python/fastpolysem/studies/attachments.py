@@ -1,6 +1,6 @@
-"""Arrays that configurations name by their hash, such as data sets: once for all of a study.
+"""Arrays that configurations refer to by hash, such as data sets, stored once per study.
 
-They are in ``data/<hash>.npz`` in the study's folder, immutable like all its files.
+They are stored in ``data/<hash>.npz`` in the study's folder and, like all its files, immutable.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class AttachmentError(ContentError):
-    """A file of arrays is not there or cannot be used.
+    """A file of arrays is missing or unusable.
 
     Attributes
     ----------
@@ -44,9 +44,9 @@ class Attachments:
         self._checked: set[str] = set()
 
     def file(self, sha256: str) -> Path:
-        """Where the arrays of this hash are."""
+        """The file with the arrays of this hash."""
         if not _HASH.fullmatch(sha256):
-            raise ContentError(f"{sha256!r} is no SHA-256")
+            raise ContentError(f"{sha256!r} is not a SHA-256")
         return self.folder / f"{sha256}.npz"
 
     def load(self, sha256: str) -> Arrays:
@@ -57,7 +57,7 @@ class Attachments:
         AttachmentError
             If they are missing or damaged.
         OSError, MemoryError
-            If they cannot be read now.
+            If they cannot be read at the moment.
         """
         file = self.file(sha256)
         try:
@@ -79,7 +79,7 @@ class Attachments:
                 self.load(sha256)
 
     def write(self, config: AnyConfig) -> None:
-        """Write the arrays of a configuration that are not there yet."""
+        """Write those arrays of a configuration that are missing."""
         for sha256, arrays in families.attachments(config).items():
             file = self.file(sha256)
             if not file.exists():
@@ -89,8 +89,8 @@ class Attachments:
 
 
 def given(config: AnyConfig, study: Path | None) -> str | dict[str, Arrays] | None:
-    """What a worker has to be given beside ``to_dict``: the study's folder, or without one the
-    arrays; None if there are none."""
+    """What a worker needs besides ``to_dict``: the study's folder or, without one, the arrays; None
+    if there are no arrays."""
     found = families.attachments(config)
     if not found:
         return None

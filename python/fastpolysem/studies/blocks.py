@@ -1,9 +1,10 @@
-"""Blocks: the one unit of a study's work, and the task that trains one.
+"""Blocks, the unit of work of a study, and the task that trains one.
 
-A *block* is a set of seeds of one configuration, about a second of work for one core. It is one
-task for an executor, one file of the store and one tick of progress. Its size follows from the
-configuration alone, so that machines working on the same folder cut it alike: consecutive seeds at
-the multiples of that size, while scattered ones are gathered until a block is full.
+A *block* is a set of seeds of one configuration that takes one core about a second. It is one task
+for an executor, one file in the store and one unit of progress. Its size depends on the
+configuration only, so that machines working on the same folder divide the work identically:
+consecutive seeds are split at multiples of this size, and scattered ones are collected until a
+block is full.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ from fastpolysem.training import Record, TrainingResult, train
 
 MAX_BLOCK = 4096
 
-# Floating point operations a core does per second on the dense path, give or take; only the size of
-# blocks and the guess of the time left hang on it.
+# Approximate floating-point operations per second of a core on the dense path; used only for the
+# size of blocks and the estimate of the time left.
 _SPEED = 7e10
 
 
@@ -54,7 +55,7 @@ def block_size(config: AnyConfig) -> int:
     Parameters
     ----------
     config
-        The configuration; nothing else enters, neither the machine nor its load.
+        The configuration; the size depends on nothing else, such as the machine or its load.
 
     Returns
     -------
@@ -67,13 +68,13 @@ def block_size(config: AnyConfig) -> int:
 
 
 def flops_of_seed(config: AnyConfig) -> int:
-    """Floating point operations to train one seed, about."""
+    """Approximate number of floating-point operations to train one seed."""
     return family_of(config).flops(config)
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What is kept of each seed besides its row."""
+    """What to store for each seed besides its row."""
 
     record: Record | None = None
     weights: bool = False
@@ -81,12 +82,12 @@ class Kept:
 
     @functools.cached_property
     def declaration(self) -> Declaration | None:
-        """What the probe says of itself."""
+        """The declaration of the probe."""
         return None if self.probe is None else Declaration.of(self.probe)
 
     @property
     def kinds(self) -> dict[str, str]:
-        """The kinds of files beside those of rows, each with the key in their names."""
+        """The kinds of files besides rows, each with the key in its names."""
         kinds = {}
         if self.weights:
             kinds["weights"] = ""
@@ -97,7 +98,7 @@ class Kept:
         return kinds
 
     def schemas(self, config: AnyConfig) -> dict[str, tuple[pa.Schema, int]]:
-        """Of each kind the columns, and how many rows of a table are one seed's."""
+        """For each kind, the columns and the number of rows per seed."""
         schemas = {}
         if self.weights:
             schemas["weights"] = weights_schema(config), 1
@@ -110,17 +111,17 @@ class Kept:
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of some seeds."""
+    """The results of some seeds."""
 
     rows: pd.DataFrame
     tables: Mapping[str, pa.Table]
-    """What is kept besides, by kind."""
+    """What is stored besides, by kind."""
     failure: Exception | None = None
-    """What a probe raised: then there is no table of it."""
+    """The exception raised by a probe, which then has no table."""
 
     @classmethod
     def of(cls, result: TrainingResult, kept: Kept) -> Trained:
-        """What is kept of a result."""
+        """The parts of a result to store."""
         tables = {}
         if kept.weights:
             tables["weights"] = weights_table(result)
@@ -130,7 +131,7 @@ class Trained:
         if kept.probe is not None and kept.declaration is not None:
             try:
                 values = evaluate(kept.probe, result)
-            except Exception as error:  # whatever it is, the rows are sound
+            except Exception as error:  # the rows are valid in any case
                 failure = error
             else:
                 tables["probe"] = probe_table(result, kept.declaration, values)
@@ -138,11 +139,11 @@ class Trained:
 
 
 class _RemoteError(Exception):
-    """What a probe raised in a worker, as text: errors of any class may come, not all can."""
+    """The exception of a probe in a worker, as text, since not every class can be unpickled."""
 
 
 def described(failure: Exception) -> str:
-    """What went wrong, in one line."""
+    """The failure in one line."""
     if isinstance(failure, _RemoteError):
         return str(failure)
     return f"{type(failure).__name__}: {first_line(failure)}"
@@ -155,7 +156,7 @@ def train_blocks(
     num_threads: int,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[Trained]:
-    """Train several blocks at once, here."""
+    """Train several blocks in this process at the same time."""
     result = train(
         config,
         np.concatenate([block.array() for block in blocks]),
@@ -203,12 +204,12 @@ def train_block(
 ) -> dict[str, Any]:
     """Train one block: the task that executors run.
 
-    ``module`` is the one that registers the configuration's family, where the worker does not know
-    it yet. ``attached`` is what `attachments.given` gives for the configuration.
+    ``module`` registers the configuration's family if the worker does not know it yet. ``attached``
+    is the result of `attachments.given` for the configuration.
 
-    Plain values, arrays and Arrow tables come out, whose pickles are as small as their numbers:
-    ``rows`` is a column each, ``weights``, ``history`` and ``probe`` are tables or None. Where the
-    probe raises, ``failure`` says what, in one line and in full.
+    Returns plain values, arrays and Arrow tables, whose pickles are as small as their content:
+    ``rows`` holds the columns; ``weights``, ``history`` and ``probe`` are tables or None. If the
+    probe raises an exception, ``failure`` describes it, in one line and in full.
     """
     load = (
         Attachments(Path(attached)).load
@@ -228,16 +229,16 @@ def train_block(
 
 
 class WrongBlockError(Exception):
-    """What a worker sent is not what `train_block` gives; says what it is."""
+    """A worker returned something other than the result of `train_block`."""
 
 
 def received(sent: Any, config: AnyConfig, block: SeedSet, kept: Kept) -> Trained:
-    """What `train_block` gave for these seeds, after every check that can be made here.
+    """The result of `train_block` for these seeds, after all possible checks.
 
     Raises
     ------
     WrongBlockError
-        For anything else, which must not be kept.
+        For anything else, which must not be stored.
     """
     if not isinstance(sent, dict) or not {"digest", "rows", *kept.kinds} <= sent.keys():
         raise WrongBlockError(f"{_checks.shown(sent)} in place of a block")
@@ -267,11 +268,11 @@ def received(sent: Any, config: AnyConfig, block: SeedSet, kept: Kept) -> Traine
 
 
 def _received_rows(sent: Any, config: AnyConfig, wanted: NDArray[np.uint64]) -> pd.DataFrame:
-    """The rows of a block, if they are those of these seeds."""
+    """The rows of a block, after checking that they belong to these seeds."""
     try:
         rows = pd.DataFrame(sent)
     except (ValueError, TypeError) as error:
-        raise WrongBlockError(f"rows that make no table ({error})") from None
+        raise WrongBlockError(f"rows that do not form a table ({error})") from None
     right = frame((), config)
     if missing := sorted(set(right.columns) - set(rows.columns)):
         raise WrongBlockError(f"rows without {', '.join(missing)}")
@@ -288,7 +289,7 @@ def _received_rows(sent: Any, config: AnyConfig, wanted: NDArray[np.uint64]) -> 
 def _check_identity(
     what: str, seeds: Any, numerics: Any, wanted: NDArray[np.uint64], expected: int
 ) -> None:
-    """Whether there is something of each seed once, in order, and of this numerics version."""
+    """Check that there is one entry per seed, in order, and of this numerics version."""
     given = np.asarray(seeds)
     if not np.array_equal(given, wanted):
         extra = np.setdiff1d(given, wanted)

@@ -15,20 +15,20 @@ from fastpolysem._native import default_threads
 
 
 def _ignore_interrupts() -> None:
-    """In a worker: Ctrl-C reaches all processes of a terminal, and the parent knows what to do."""
+    """For workers: Ctrl-C reaches all processes of a terminal, and the parent handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
 def named(name: str | None, workers: int | None = None) -> Iterator[Executor | None]:
-    """An executor on this machine, to be used within; None without a name.
+    """Context manager for an executor on this machine; None without a name.
 
     Parameters
     ----------
     name
-        "processes" for a pool of processes, "dask" for a local cluster of Dask.
+        "processes" for a process pool, "dask" for a local Dask cluster.
     workers
-        How many processes; None for as many as there are cores.
+        Number of processes; None for one per core.
 
     Raises
     ------

@@ -1,8 +1,7 @@
-"""The files of a study, one at a time: what their names say, and what is checked when they are
-read and written.
+"""Individual files of a study: their names, and the checks when they are read and written.
 
-A block's file is named after its kind and seeds: the first seed, how many numbers it is from there
-to the last, a hash if there are gaps between them, and the key of a history or a probe.
+The name of a block's file consists of its kind, the first seed, the length of the range of seeds, a
+hash if there are gaps in the range, and the key of a history or a probe.
 """
 
 from __future__ import annotations
@@ -36,12 +35,11 @@ from fastpolysem.studies.schema import IDENTITY
 from fastpolysem.studies.seedsets import Range, SeedSet
 
 SCHEMA_VERSION = 2
-"""Version of the layout of the files; a reader knows this one and those before."""
+"""Version of the layout of files; earlier versions can be read too."""
 
 _READABLE = (1, 2)
 
-# Kind, first seed, how many numbers from there to the last; a hash of seeds with gaps between them;
-# the key of a history, or of a probe.
+# Kind, first seed, length of the range; hash of seeds with gaps; key of a history or a probe.
 _BLOCK_NAME = re.compile(
     r"(seeds|weights|history|probe)-(\d+)-(\d+)(?:-([0-9a-f]{16}))?"
     r"(?:-([0-9a-f]{8}|[A-Za-z]\w*-\d+-[0-9a-f]{8}))?\.parquet",
@@ -49,20 +47,20 @@ _BLOCK_NAME = re.compile(
 )
 _VERSION, _CHECKSUM = b"fastpolysem_schema", b"fastpolysem_sha256"
 _PROBE = b"fastpolysem_probe"
-"""The metadata of a file; the last one of a probe's only, whose key proves it."""
+"""The metadata of a file; the last one only for probes, where the key in the name verifies it."""
 
 
 class UnusableError(ContentError):
-    """Why a file cannot be used."""
+    """A file is unusable; the message is the reason."""
 
 
 class ForeignError(UnusableError):
-    """A file is a table of somebody else, under a name that blocks do not have."""
+    """A file is a table from elsewhere, with a name that blocks do not have."""
 
 
 def type_of(path: Path) -> int | None:
-    """What a path leads to, such as `stat.S_IFDIR`; None for nothing. OSError if there is no
-    telling, where `Path.is_dir` may say no."""
+    """The type of a path, such as `stat.S_IFDIR`; None if it does not exist. Raises OSError if the
+    type cannot be determined, where `Path.is_dir` may return False."""
     try:
         return stat.S_IFMT(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -74,14 +72,14 @@ def type_of(path: Path) -> int | None:
 
 
 def is_own(file: Path) -> bool:
-    """By its name; what killed writers leave behind is hidden."""
+    """Whether the name is that of a block; files left behind by killed processes are hidden."""
     return not file.name.startswith(".") and (
         file.name == "config.json" or file.suffix == ".parquet"
     )
 
 
 def is_foreign(file: Path) -> bool:
-    """Whether a file under a name of its own is a table that is none of a study."""
+    """Whether a file without a block's name is a table that does not belong to a study."""
     if file.suffix != ".parquet" or named_range(file) is not None or type_of(file) != stat.S_IFREG:
         return False
     try:
@@ -97,37 +95,37 @@ def _is_foreign_table(file: Path, found: pa.Schema) -> bool:
 
 
 def kind_of(file: Path) -> str:
-    """ "weights", "history" or "probe", "seeds" for rows, "" for what is no table."""
+    """ "weights", "history" or "probe"; "seeds" for rows; "" if it is not a table."""
     if file.suffix != ".parquet":
         return ""
     if match := _BLOCK_NAME.fullmatch(file.name):
         return match[1]
-    # Rows may have any name, and weights and histories any that begins so.
+    # Rows may have any name, and weights and histories any name with this beginning.
     return next((kind for kind in KINDS[:2] if file.name.startswith(f"{kind}-")), "seeds")
 
 
 def key_of(file: Path) -> str:
-    """The key of a history or a probe in a file's name, or ""."""
+    """The key of a history or a probe in a file name, or ""."""
     match = _BLOCK_NAME.fullmatch(file.name)
     return (match[5] or "") if match else ""
 
 
 def named_range(file: Path) -> Range | None:
-    """From the first to the last seed that a file's name says it holds, if it says any."""
+    """The range of seeds in a file name, if there is one."""
     match = _BLOCK_NAME.fullmatch(file.name)
     return (int(match[2]), int(match[2]) + int(match[3])) if match else None
 
 
 def block_name(kind: str, table: pa.Table, key: str = "") -> str:
-    """The name of a file that holds this table."""
+    """The name of the file for this table."""
     first, span, gaps = _seeds_in_name(SeedSet.of(table["seed"].to_numpy()))
     return "-".join(filter(None, (kind, str(first), str(span), gaps, key))) + ".parquet"
 
 
 def _seeds_in_name(held: SeedSet) -> tuple[int, int, str]:
-    """What the name of a file says of its seeds: the first, how far they reach, a hash of gaps.
+    """The description of seeds in a file name: the first, the length of the range, a hash of gaps.
 
-    The hash tells sets apart that begin and end alike; consecutive seeds have none.
+    The hash distinguishes sets with the same range; consecutive seeds have none.
     """
     ranges = held.ranges
     gaps = hashlib.sha256(json.dumps(ranges).encode()).hexdigest()[:16] if len(ranges) > 1 else ""
@@ -140,7 +138,7 @@ def _wrong_version(name: str, found: object, expected: int) -> UnusableError:
     )
 
 
-# The object that json makes of a list in a list of brackets takes some thirty times their room.
+# Parsed JSON of nested empty lists takes about thirty times the memory of its text.
 _JSON_MEMORY = 30
 
 
@@ -158,7 +156,7 @@ def config_text(config: AnyConfig, metadata: Mapping[str, Any]) -> str:
 
 
 def _checksum_of_json(content: Mapping[str, Any]) -> str:
-    """SHA-256 of what a JSON object says, however it is laid out, but for the checksum in it."""
+    """SHA-256 of a JSON object without its checksum, independent of formatting."""
     signed = {name: value for name, value in content.items() if name != "sha256"}
     return hashlib.sha256(json.dumps(signed, sort_keys=True).encode()).hexdigest()
 
@@ -186,17 +184,17 @@ def read_config(folder: Path, attachments: Attachments) -> tuple[Any, dict[str, 
     except AttachmentError:
         raise
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise UnusableError(f"config.json holds no valid config ({first_line(error)})") from None
+        raise UnusableError(f"config.json contains no valid config ({first_line(error)})") from None
     expected = families.family_of(config).numerics_version
     if numerics != expected:
         raise _wrong_version("numerics version", numerics, expected)
     if not folder.name == content.get("digest") == config.digest:
-        raise UnusableError(f"config.json holds the config {config.digest}, not {folder.name}")
-    # Earlier files have no checksum; without its line an edited one is read as well.
+        raise UnusableError(f"config.json contains the config {config.digest}, not {folder.name}")
+    # Earlier files have no checksum. An edited file can be read once its line is deleted.
     if version > 1 and "sha256" in content and content["sha256"] != _checksum_of_json(content):
         raise UnusableError(
-            "config.json is corrupt: its content does not have the checksum that was written (if "
-            'you edited it, take out the line "sha256")'
+            "config.json is corrupt: its content does not match its checksum (if you edited it, "
+            'delete the line "sha256")'
         )
     return config, metadata
 
@@ -221,7 +219,7 @@ def _checked_table(
 
     def check(found: pa.Schema, described: pq.FileMetaData) -> None:
         if _is_foreign_table(file, found):
-            raise ForeignError("is no table of a study")
+            raise ForeignError("is not a table of a study")
         _check_columns(found, file, _known_version(found), config)
         _check_count(described, file, config)
 
@@ -233,7 +231,7 @@ def _checked_table(
     version, written = _known_version(table.schema), table.schema.metadata
     table.validate(full=True)
     if not partly and version > 1 and written.get(_CHECKSUM) != checksum(table):
-        raise UnusableError("is corrupt: its content does not have the checksum that was written")
+        raise UnusableError("is corrupt: its content does not match its checksum")
     if version == 1:
         table = _as_of_now(table)
     if any(
@@ -248,7 +246,7 @@ def _checked_table(
             raise _wrong_version("numerics version", numerics, expected)
     for other in table["digest"].unique().to_pylist():
         if other != config.digest:
-            raise UnusableError(f"holds rows of the config {other}")
+            raise UnusableError(f"contains rows of the config {other}")
     _check_seeds(file, table)
     if kind == "weights" and not partly:
         artifacts.check_weights(table, config)
@@ -258,18 +256,18 @@ def _checked_table(
 
 
 def _declared(found: pa.Schema, file: Path) -> Declaration:
-    """What the probe whose values are in a file says of itself."""
+    """The declaration of the probe whose values are in a file."""
     text = (found.metadata or {}).get(_PROBE)
     if text is None:
-        raise UnusableError("does not say which probe computed it")
+        raise UnusableError("does not specify which probe computed it")
     declaration = Declaration.from_json(text)
     if declaration.key != key_of(file):
-        raise UnusableError(f"holds what the probe {declaration.key} computes, not {key_of(file)}")
+        raise UnusableError(f"contains values of the probe {declaration.key}, not {key_of(file)}")
     return declaration
 
 
 def read_declaration(file: Path) -> Declaration:
-    """What the probe whose values are in a file says of itself, without reading the values."""
+    """The declaration of the probe whose values are in a file, without reading the values."""
     _check_regular(file)
     try:
         with reading(file) as source:
@@ -281,7 +279,7 @@ def read_declaration(file: Path) -> Declaration:
 
 
 def _as_of_now(table: pa.Table) -> pa.Table:
-    """Rows of layout version 1 in today's: it had null for nan, and nothing about the place."""
+    """Convert rows of layout version 1, which had null for nan and no instruction set or host."""
     for name in ("loss", "residual"):
         at = table.schema.get_field_index(name)
         table = table.set_column(at, name, table[name].fill_null(float("nan")))
@@ -291,17 +289,17 @@ def _as_of_now(table: pa.Table) -> pa.Table:
 
 
 def _check_regular(file: Path) -> int:
-    """Refuse what can hold nothing, and pipes, which would have a reader wait for ever.
+    """Refuse anything without content, and pipes, for which a reader would wait forever.
 
-    Returns its size in bytes.
+    Returns the size in bytes.
     """
     kind = type_of(file)
     if kind is None and not os.path.lexists(file):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
     if kind is None:
-        raise UnusableError("is a link to nothing")
+        raise UnusableError("is a broken link")
     if kind != stat.S_IFREG:
-        raise UnusableError("is no regular file")
+        raise UnusableError("is not a regular file")
     size = file.stat().st_size
     if size == 0:
         raise UnusableError("is empty (0 bytes)")
@@ -309,12 +307,12 @@ def _check_regular(file: Path) -> int:
 
 
 def _check_count(described: pq.FileMetaData, file: Path, config: AnyConfig) -> None:
-    """Refuse more rows than a file of this name can hold."""
+    """Refuse more rows than a file with this name can contain."""
     named = named_range(file)
     steps = families.family_of(config).steps(config)
     most = steps + 1 if kind_of(file) == "history" else 1
     if named and described.num_rows > (named[1] - named[0]) * most:
-        raise UnusableError(f"says to hold {described.num_rows} rows, which its name does not")
+        raise UnusableError(f"claims to contain {described.num_rows} rows, unlike its name")
 
 
 def _known_version(found: pa.Schema) -> int:
@@ -337,11 +335,11 @@ def _check_columns(found: pa.Schema, file: Path, version: int, config: AnyConfig
     else:
         right = schema.is_schema(found, config, version)
     if not right:
-        raise UnusableError("has other columns than results of a study have")
+        raise UnusableError("has columns other than those of results of a study")
 
 
 def _check_seeds(file: Path, table: pa.Table) -> None:
-    """Whether the seeds are those that the file's name says."""
+    """Check that the seeds match the file name."""
     if match := _BLOCK_NAME.fullmatch(file.name):
         held = SeedSet.of(table["seed"].to_numpy())
         named = int(match[2]), int(match[3]), match[4] or ""
@@ -349,17 +347,17 @@ def _check_seeds(file: Path, table: pa.Table) -> None:
         if not right or (kind_of(file) != "history" and len(table) != held.count):
             count = "" if match[4] else f"{match[3]} "
             raise UnusableError(
-                f"does not hold the {count}seeds from {match[2]} on that its name says"
+                f"does not contain the {count}seeds from {match[2]} on that its name specifies"
             )
 
 
 def checksum(table: pa.Table) -> bytes:
-    """SHA-256 of a table's content: the same for equal tables, however their files differ."""
+    """SHA-256 of a table's content, the same for equal tables even if their files differ."""
     digest = hashlib.sha256()
     for name, column in zip(table.column_names, table.columns, strict=True):
         array = column.combine_chunks()
         lists = pa.types.is_large_list(array.type)
-        # Of lists the type of what they hold: their own comes back from a file under another name.
+        # For lists, the element type: the list type itself changes its name when read from a file.
         kind = array.type.value_type if lists else array.type
         digest.update(f"{name} {kind} {len(array)}\n".encode())
         if lists:
@@ -376,7 +374,7 @@ def checksum(table: pa.Table) -> bytes:
 
 
 def write_table(target: Path, table: pa.Table, declaration: Declaration | None = None) -> bool:
-    """Write a table to a new file; False if there is one already, which then stays."""
+    """Write a table to a new file; returns False, and leaves the file, if it already exists."""
     if target.exists():
         return False
     written = {_VERSION: str(SCHEMA_VERSION), _CHECKSUM: checksum(table)}
@@ -387,14 +385,14 @@ def write_table(target: Path, table: pa.Table, declaration: Declaration | None =
 
 
 def write(target: Path, content: Callable[[IO[bytes]], Any], *, replace: bool = False) -> bool:
-    """Write a file whole; an OSError says that all others are complete."""
+    """Write a file atomically; an OSError states that all other files are complete."""
     with noted(target):
         return write_whole(target, content, replace=replace)
 
 
 @contextlib.contextmanager
 def noted(target: Path) -> Iterator[None]:
-    """Say of an OSError what was being written, and that all other files are complete."""
+    """Add to an OSError what was being written, and that all other files are complete."""
     try:
         yield
     except OSError as error:

@@ -1,6 +1,6 @@
-"""What a study has of one configuration: rows and what is kept besides, in memory or in files.
+"""The content of a study for one configuration: rows and everything stored besides.
 
-The collector fills holdings, opening a folder makes them, and a `Study` shows them as tables.
+`collect` fills holdings, opening a folder creates them, and a `Study` presents them as tables.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from fastpolysem.studies.seedsets import SeedSet
 from fastpolysem.studies.store import read_each
 
 Part: TypeAlias = "pa.Table | Path"
-"""A table that is here, or the file of one that is read when it is asked for."""
+"""A table in memory, or the file of a table that is read on demand."""
 
 Kind = tuple[str, str]
 """A kind of file besides rows, "weights", "history" or "probe", and the key in its name."""
 
-_AT_A_TIME = 256  # tables that are put together to one: many small ones take more room than rows
+_AT_A_TIME = 256  # tables merged at a time: many small ones take more memory than rows
 
 
 class Holding:
-    """What a study has of one configuration.
+    """The content of a study for one configuration.
 
     Attributes
     ----------
     config, metadata
-        Which one.
+        The configuration and its metadata.
     target_met : bool or None
-        Whether its target was reached, of one that was collected with a target.
+        Whether the target was reached, if collected with a target.
     declarations : dict
-        Of the probes whose values are there, by their keys.
+        Declarations of the probes with values, by key.
     """
 
     def __init__(self, config: AnyConfig, metadata: Mapping[str, Any] | None = None) -> None:
@@ -57,26 +57,26 @@ class Holding:
         self._values: dict[str, pd.DataFrame] = {}  # of probes, by key
 
     def add_rows(self, rows: pd.DataFrame | Path) -> None:
-        """Take in rows, or a file of them."""
+        """Add rows, or a file of rows."""
         self._rows.append(rows)
         self._read = None
 
     def add_tables(
         self, kind: str, key: str, parts: Iterable[Part], declaration: Declaration | None = None
     ) -> None:
-        """Take in tables of a kind, or files of them; of a probe with its declaration."""
+        """Add tables of a kind, or files of them; for a probe, with its declaration."""
         self._besides.setdefault((kind, key), []).extend(parts)
         if declaration is not None:
             self.declarations[key] = declaration
         self._values.pop(key, None)
 
     def only(self, seeds: SeedSet) -> None:
-        """Of rows in files, which may hold others as well, only these seeds count."""
+        """Restrict rows in files, which may contain others as well, to these seeds."""
         self._wanted = seeds
         self._read = None
 
     def replaced(self, rows: pd.DataFrame, besides: Holding | None = None) -> Holding:
-        """The same configuration with these rows, and what another holding has besides."""
+        """The same configuration with these rows, and everything else from another holding."""
         holding = Holding(self.config, self.metadata)
         holding._rows = [rows]
         for other in filter(None, (self, besides)):
@@ -85,7 +85,7 @@ class Holding:
         return holding
 
     def forget(self, path: Path) -> None:
-        """Leave out a file, or all files of a folder."""
+        """Remove a file, or all files of a folder, from the holding."""
         for parts in self._besides.values():
             parts[:] = [
                 part
@@ -94,11 +94,11 @@ class Holding:
             ]
 
     def paths(self) -> list[Path]:
-        """The files of what there is besides rows."""
+        """The files with anything besides rows."""
         return [p for parts in self._besides.values() for p in parts if isinstance(p, Path)]
 
     def rows(self) -> pd.DataFrame:
-        """The rows by ascending seed; parts are read and united when they are first asked for."""
+        """The rows by ascending seed; files are read and merged on first use."""
         if self._read is None:
             here = [part for part in self._rows if isinstance(part, pd.DataFrame)]
             files = [part for part in self._rows if isinstance(part, Path)]
@@ -109,28 +109,28 @@ class Holding:
                 inside = self._wanted.contains(rows["seed"].to_numpy())
                 rows = rows[inside].reset_index(drop=True)
             if not files:
-                self._rows[:] = [rows]  # once in memory is enough
+                self._rows[:] = [rows]  # keep one copy in memory only
             self._read = rows
         return self._read
 
     def tables(
         self, kind: str, key: str | None = None, seeds: NDArray[np.uint64] | None = None
     ) -> Iterator[pa.Table]:
-        """Tables of a kind, of files only those that may hold one of the seeds.
+        """Tables of a kind; files are skipped if they cannot contain any of the seeds.
 
-        DamagedStudyError if a file cannot be used.
+        Raises DamagedStudyError if a file is unusable.
         """
         for (other, its_key), parts in self._besides.items():
             if other == kind and key in (None, its_key):
                 yield from _tables(parts, self.config, seeds)
 
     def probe_values(self, key: str) -> pd.DataFrame:
-        """The columns of a probe, by ``seed`` as index: each seed that there is a value of.
+        """The columns of a probe for all seeds with values, indexed by ``seed``.
 
         Raises
         ------
         ConflictError
-            If a seed is there twice with different values.
+            If there are two different values for a seed.
         """
         if key not in self._values:
             names = list(self.declarations[key].columns)
@@ -153,7 +153,7 @@ class Holding:
 
 
 def consolidated(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in fewer tables, each in one piece."""
+    """The same rows in fewer, contiguous tables."""
     some: list[pa.Table] = []
     for table in tables:
         some.append(table)
@@ -167,7 +167,7 @@ def consolidated(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 def _tables(
     parts: Iterable[Part], config: AnyConfig, seeds: NDArray[np.uint64] | None = None
 ) -> Iterator[pa.Table]:
-    """Tables, and those of files that may hold one of the seeds."""
+    """Tables, including those of files that may contain any of the seeds."""
     files: list[Path] = []
     for part in parts:
         if isinstance(part, pa.Table):
@@ -178,6 +178,6 @@ def _tables(
 
 
 def _may_hold(file: Path, seeds: NDArray[np.uint64] | None) -> bool:
-    """By its name: whether a file may hold one of the seeds."""
+    """Whether a file may contain any of the seeds, judged by its name."""
     held = named_range(file)
     return seeds is None or held is None or bool(SeedSet([held]).contains(seeds).any())

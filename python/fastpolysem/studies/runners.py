@@ -22,19 +22,19 @@ from fastpolysem.studies.plan import Plan, Task
 from fastpolysem.studies.seedsets import SeedSet
 
 Keep = Callable[[Task, SeedSet, Trained], None]
-"""Writes and counts what came of a block; not to be interrupted."""
+"""Writes and counts the results of a block; must not be interrupted."""
 
-# Blocks that an executor is given at a time: enough for a thousand workers, few enough to take back
-# at once on Ctrl-C.
+# Blocks submitted to an executor at a time: enough for a thousand workers, few enough to cancel
+# quickly on Ctrl-C.
 _MAX_HANDED_OUT = 4096
 
 
 def in_this_process(
     plan: Plan, options: Options, keep: Keep, report: Callable[[], object]
 ) -> Generator[None, None, None]:
-    """Train as many blocks at a time as there are threads; yields after each time."""
+    """Train as many blocks at a time as there are threads; yields after each round."""
     while task := plan.take():
-        # Enough seeds for each thread, also where a block is one seed.
+        # Enough seeds for all threads, even if each block is a single seed.
         blocks: list[SeedSet] = []
         while len(blocks) < options.num_threads and (block := task.next_block()) is not None:
             blocks.append(block)
@@ -56,7 +56,7 @@ def in_this_process(
 
 
 def _keep_all(task: Task, blocks: list[SeedSet], trained: list[Trained], keep: Keep) -> None:
-    """Keep what is sound before the error of a probe ends the run."""
+    """Keep all valid blocks before the error of a probe ends the run."""
     errors = []
     for block, result in zip(blocks, trained, strict=True):
         try:
@@ -70,7 +70,7 @@ def _keep_all(task: Task, blocks: list[SeedSet], trained: list[Trained], keep: K
 
 
 def on_executor(plan: Plan, options: Options, keep: Keep) -> Generator[None, None, None]:
-    """Hand blocks to an executor; yields after each that comes back, and once a second."""
+    """Submit blocks to an executor; yields after each result, and once per second."""
     assert options.executor is not None
     jobs = _Jobs(plan, options, options.executor)
     try:
@@ -92,7 +92,7 @@ def on_executor(plan: Plan, options: Options, keep: Keep) -> Generator[None, Non
                 keep(task, block, trained)
             waits = task.upcoming is not None
             plan.judge(task)
-            if not waits:  # unless it has a new goal, it has no block left
+            if not waits:  # unless it has a new goal, no block is left
                 plan.put_back(task)
             yield
     except BaseException:  # also when the generator is closed
@@ -101,7 +101,7 @@ def on_executor(plan: Plan, options: Options, keep: Keep) -> Generator[None, Non
 
 
 class _Jobs:
-    """The blocks that an executor works on."""
+    """The blocks submitted to an executor."""
 
     def __init__(self, plan: Plan, options: Options, executor: Executor) -> None:
         self.plan, self.options, self.executor = plan, options, executor
@@ -109,7 +109,7 @@ class _Jobs:
         self.ready: queue.SimpleQueue[Future[dict[str, Any]]] = queue.SimpleQueue()
 
     def hand_out(self) -> None:
-        """Submit blocks, as many as are left or the executor may have."""
+        """Submit blocks, as many as are left or allowed at a time."""
         while len(self.handed_out) < _MAX_HANDED_OUT and (task := self.plan.take()):
             block = task.next_block() or SeedSet()
             config, seeds = task.config.to_dict(), block.listed()
@@ -125,24 +125,24 @@ class _Jobs:
             future.add_done_callback(self.ready.put)
 
     def give_up(self, keep: Keep) -> None:
-        """Keep what is done, cancel the rest."""
+        """Keep finished blocks, cancel the rest."""
         for future in self.handed_out:
             future.cancel()
         for future, (task, block) in self.handed_out.items():
             if future.done() and not future.cancelled() and future.exception() is None:
-                # What goes wrong now, such as a disk that is full, is wrong already.
+                # Errors here, such as a full disk, have already been raised.
                 with contextlib.suppress(Exception), signals.held():
                     keep(task, block, _received(future, task, block, self.options.kept))
 
 
 def _received(future: Future[dict[str, Any]], task: Task, block: SeedSet, kept: Kept) -> Trained:
-    """The block that a worker sent, if it is the one that was asked for, all of it."""
+    """The block that a worker sent, after checking that it is complete and the requested one."""
     sent = future.result()
     try:
         return received(sent, task.config, block, kept)
     except WrongBlockError as error:
         raise RuntimeError(
-            f"a worker of the executor sent {error}, when asked for {block.count} seeds from "
+            f"a worker of the executor sent {error} when asked for {block.count} seeds from "
             f"{block.ranges[0][0]} on, of config {task.digest}: does it have the same version of "
             "fastpolysem?"
         ) from None

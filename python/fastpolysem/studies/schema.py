@@ -1,4 +1,4 @@
-"""Rows: what is kept of each seed, one row per (config digest, seed)."""
+"""Rows: the stored results, one row per (config digest, seed)."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ FACTS = {
     "isa": pa.string(),
     "host": pa.string(),
 }
-"""What depends on the machine and the installation: no part of the results."""
+"""Columns that depend on the machine and the installation; not part of the results."""
 
 IDENTITY = {"digest": pa.string(), "seed": pa.uint64(), "numerics_version": pa.int32()}
-"""What every stored row begins with."""
+"""The first columns of every stored row."""
 
-# Version 1 of the layout did not say where a row was computed.
+# Columns that layout version 1 did not have.
 _FACTS_1 = {name: kind for name, kind in FACTS.items() if name not in ("isa", "host")}
 
 
 def bounds(metric: str, config: AnyConfig) -> statistics.Bounds | None:
-    """What a value of a result column can lie between; None if nothing is known."""
+    """Bounds of the values of a result column; None if unknown."""
     known = columns(config)
     return known[metric].bounds if metric in known else None
 
 
 class ConflictError(ValueError):
-    """The same configuration and seed have two different results."""
+    """There are two different results for the same configuration and seed."""
 
 
 def columns(config: AnyConfig) -> dict[str, Column]:
-    """The result columns that are numbers, by name, in the order of the tables."""
+    """The numeric result columns by name, in the order of the tables."""
     return {column.name: column for column in family_of(config).columns(config)}
 
 
 def schema(config: AnyConfig) -> pa.Schema:
-    """What a file of rows holds."""
+    """The schema of a file of rows."""
     return _schema(tuple(columns(config).values()))
 
 
 def is_schema(found: pa.Schema, config: AnyConfig, version: int) -> bool:
-    """Whether a file with these columns, of this version of the layout, can hold rows.
+    """Whether a file with these columns and layout version can contain rows.
 
-    It may lack columns that were added since it was written.
+    Columns that were added after it was written may be missing.
     """
     present = tuple(c for c in columns(config).values() if not c.since or c.name in found.names)
     return bool(found.equals(_schema(present, version)))
@@ -70,7 +70,7 @@ def _schema(of: tuple[Column, ...], version: int = 2) -> pa.Schema:
 
 
 def rows_of(result: TrainingResult) -> pd.DataFrame:
-    """The rows of a training result, columns as in `schema` but for the digest."""
+    """The rows of a training result, with the columns of `schema` except the digest."""
     isa, host = _here()
     rows = pd.DataFrame(
         {
@@ -89,9 +89,9 @@ def rows_of(result: TrainingResult) -> pd.DataFrame:
 
 
 def _masked(rows: pd.DataFrame, config: AnyConfig) -> pd.DataFrame:
-    """Rows whose diverged seeds have the value that each column says.
+    """Rows in which diverged seeds have each column's value for diverged seeds.
 
-    Early files hold the number of non-zero weights of diverged seeds.
+    Early files contain a number of non-zero weights for diverged seeds.
     """
     diverged = rows["diverged"].to_numpy(dtype=bool)
     if diverged.any():
@@ -108,7 +108,7 @@ def _here() -> tuple[str, str]:
 
 
 def table_of(rows: pd.DataFrame, config: AnyConfig) -> pa.Table:
-    """Rows as they are stored; nan stays nan, where pandas' own way would make it missing."""
+    """Rows in stored form; nan stays nan, whereas pandas' own conversion makes it missing."""
     wanted = schema(config)
     values: dict[str, Any] = {name: rows[name].to_numpy() for name in wanted.names[1:]}
     values["digest"] = np.full(len(rows), config.digest, dtype=object)
@@ -119,9 +119,9 @@ def table_of(rows: pd.DataFrame, config: AnyConfig) -> pa.Table:
 
 
 def frame(tables: Iterable[pa.Table], config: AnyConfig) -> pd.DataFrame:
-    """The rows of tables as read from files, without the digest; all columns also without rows.
+    """The rows of tables read from files, without the digest; has all columns even without rows.
 
-    A column that a file lacks since it is older is missing (nan) in its rows.
+    Values of columns that an older file lacks are missing (nan).
     """
     table = pa.concat_tables([schema(config).empty_table(), *tables], promote_options="default")
     rows: pd.DataFrame = table.drop_columns("digest").to_pandas()
@@ -129,7 +129,7 @@ def frame(tables: Iterable[pa.Table], config: AnyConfig) -> pd.DataFrame:
 
 
 def union(frames: Iterable[pd.DataFrame], config: AnyConfig) -> pd.DataFrame:
-    """Rows by ascending seed, each once: equal results collapse, others raise `ConflictError`."""
+    """Rows by ascending seed without duplicates; different results raise `ConflictError`."""
     rows = pd.concat(list(frames), ignore_index=True)
     rows = rows.sort_values("seed", kind="stable", ignore_index=True)
     seeds = rows["seed"].to_numpy()
@@ -141,7 +141,7 @@ def union(frames: Iterable[pd.DataFrame], config: AnyConfig) -> pd.DataFrame:
             values = rows[name].to_numpy()
             one, other = values[second - 1], values[second]
             if name in columns(config) and columns(config)[name].since:
-                comparable = ~(pd.isna(one) | pd.isna(other))  # an older file lacks the column
+                comparable = ~(pd.isna(one) | pd.isna(other))  # missing in an older file
             else:
                 comparable = ~((one != one) & (other != other))
             different = (one != other) & comparable

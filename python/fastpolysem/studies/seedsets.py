@@ -1,4 +1,4 @@
-"""Sets of seeds as ranges, so that a billion consecutive seeds take no more room than ten."""
+"""Sets of seeds as ranges, so that a billion consecutive seeds take no more memory than ten."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Range = tuple[int, int]
 _Seeds = NDArray[np.uint64]
 
 _LARGEST = np.uint64(2**64 - 1)
-_AT_A_TIME = 4096  # ranges turned into Python integers, which take more room than arrays
+_AT_A_TIME = 4096  # ranges converted at a time to Python integers, which take more memory
 
 
 class SeedSet:
-    """An immutable set of seeds, kept as disjoint ascending ranges that do not touch.
+    """An immutable set of seeds, stored as ascending ranges that neither overlap nor touch.
 
-    A range takes 16 bytes, and so does a seed whose neighbours are not in the set.
+    A range takes 16 bytes, and so does a seed without neighbours in the set.
     """
 
     def __init__(self, ranges: Iterable[Range] = ()) -> None:
@@ -65,7 +65,7 @@ class SeedSet:
         return np.repeat(self._firsts, sizes) + within.astype(np.uint64)
 
     def listed(self) -> range | _Seeds:
-        """The seeds, ascending, in whichever form is smaller to send."""
+        """The seeds, ascending, in whichever form is smaller."""
         return range(*self.ranges[0]) if len(self._firsts) == 1 else self.array()
 
     def contains(self, seeds: _Seeds) -> NDArray[np.bool_]:
@@ -80,7 +80,7 @@ class SeedSet:
         return self & other._complement()
 
     def __and__(self, other: SeedSet) -> SeedSet:
-        # Of each range here, those there that overlap with it: none touch, so no results do.
+        # For each range, the overlapping ones of the other set. None touch, so the results do not.
         begin = np.searchsorted(other._lasts, self._firsts, side="left")
         end = np.searchsorted(other._firsts, self._lasts, side="right")
         overlaps = end - begin
@@ -108,7 +108,7 @@ class SeedSet:
         one = np.uint64(1)
         firsts = np.concatenate([np.zeros(1, np.uint64), self._lasts + one])
         lasts = np.concatenate([self._firsts - one, np.full(1, _LARGEST)])
-        if len(self._firsts):  # at both ends of what a seed can be nothing may be left
+        if len(self._firsts):  # nothing may be left at either end of the possible seeds
             start = int(self._firsts[0] == 0)
             stop = len(firsts) - int(self._lasts[-1] == _LARGEST)
             firsts, lasts = firsts[start:stop], lasts[start:stop]
@@ -139,8 +139,8 @@ class SeedSet:
     def blocks(self, size: int) -> Iterator[SeedSet]:
         """Sets of at most ``size`` seeds, ascending.
 
-        Consecutive seeds are cut at the multiples of ``size`` and there only. Over gaps the pieces
-        are gathered until a block is full.
+        Consecutive seeds are split only at multiples of ``size``. Pieces separated by gaps are
+        collected until a block is full.
         """
         held: list[Range] = []
         count = 0
@@ -155,7 +155,7 @@ class SeedSet:
 
 
 def _merged(firsts: _Seeds, lasts: _Seeds) -> tuple[_Seeds, _Seeds]:
-    """Ranges by ascending first seed, united where they overlap or touch."""
+    """Ranges by ascending first seed, merged where they overlap or touch."""
     reach = np.maximum.accumulate(lasts)
     new = np.ones(len(firsts), dtype=bool)
     new[1:] = (firsts[1:] > reach[:-1]) & (firsts[1:] - reach[:-1] > 1)

@@ -1,4 +1,4 @@
-"""Being told to end from outside, by signals that would kill the process and orphan its workers."""
+"""Handling of signals that would kill the process and orphan its workers."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-# What batch systems send before they kill, and what comes when a terminal goes away.
+# Sent by batch systems before they kill a job, and when a terminal disconnects.
 _NAMES = ("SIGTERM", "SIGHUP")
 
 
 class Ended(KeyboardInterrupt):
-    """One of these signals came.
+    """One of these signals arrived.
 
     Attributes
     ----------
     number : int
-        Which.
+        Its number.
     """
 
     def __init__(self, number: int) -> None:
@@ -29,10 +29,10 @@ class Ended(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def raised() -> Iterator[None]:
-    """Within, the first such signal raises `Ended`, as Ctrl-C raises KeyboardInterrupt.
+    """Context in which the first such signal raises `Ended`, as Ctrl-C raises KeyboardInterrupt.
 
-    Signals that the program handles itself or ignores, as under nohup, are left alone; so are all
-    in threads other than the main one, where Python cannot handle them.
+    Signals that the program handles itself or ignores (as under nohup) are not affected. Nor are
+    signals in threads other than the main one, where Python cannot handle them.
     """
     known = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
     taken = [one for one in known if signal.getsignal(one) == signal.SIG_DFL and _here()]
@@ -40,7 +40,7 @@ def raised() -> Iterator[None]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal ended
-        if not ended:  # a second one would break off what keeps the finished blocks
+        if not ended:  # a second one would interrupt the saving of finished blocks
             ended = True
             raise Ended(number)
 
@@ -59,7 +59,7 @@ _taken: set[int] = set()
 
 
 def _give_back() -> None:
-    """In a forked worker, which is to die of these signals as it would have, whatever it does."""
+    """Restore the default in a forked worker, so that these signals kill it."""
     for one in _taken:
         signal.signal(one, signal.SIG_DFL)
 
@@ -70,7 +70,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Within, Ctrl-C and those signals wait: for what must not be half done and is done soon."""
+    """Context that delays Ctrl-C and these signals, for short operations that must not be split."""
     numbers = [getattr(signal, name) for name in ("SIGINT", *_NAMES) if hasattr(signal, name)]
     found = {number: signal.getsignal(number) for number in numbers if _here()}
     handlers = {number: handler for number, handler in found.items() if callable(handler)}
@@ -87,5 +87,5 @@ def held() -> Iterator[None]:
 
 
 def _here() -> bool:
-    """Whether this thread is the one that Python's handlers of signals run in."""
+    """Whether this is the thread in which Python runs signal handlers."""
     return threading.current_thread() is threading.main_thread()

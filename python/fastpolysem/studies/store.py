@@ -1,11 +1,11 @@
-"""The folder of a study: immutable Parquet files that appear whole or not at all.
+"""The folder of a study: immutable Parquet files that are written completely or not at all.
 
 For each configuration there is ``<digest>/config.json`` and any number of Parquet files, normally
-``seeds-<first seed>-<count>.parquet`` with one row per seed, or, where seeds have gaps between
-them, ``seeds-<first seed>-<span>-<hash>.parquet``; beside it ``weights-….parquet``,
-``history-….parquet`` and ``probe-….parquet`` if they were asked for. What a study says is the union
-of all rows of all files, so folders written by several machines may be copied into each other.
-docs/studies.md describes the columns.
+``seeds-<first seed>-<count>.parquet`` with one row per seed, or
+``seeds-<first seed>-<span>-<hash>.parquet`` for seeds with gaps; on request also
+``weights-….parquet``, ``history-….parquet`` and ``probe-….parquet``. The content of a study is the
+union of all rows in all files, so folders written by several machines can be copied into each
+other. docs/studies.md describes the columns.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ _DIGEST = re.compile(r"[0-9a-f]{20}")
 _MOST_MERGES = 10
 _LEFTOVER = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
 _HALF_WRITTEN = (
-    "is half-written: its writer was killed, or is at work now; once nothing collects into this "
-    "folder it can be deleted"
+    "is incomplete: the process writing it was killed or is still running; it can be deleted once "
+    "no process collects into this folder"
 )
 
 
 @dataclass(frozen=True)
 class Damage:
-    """A file or folder of a study that cannot be used, and why."""
+    """An unusable file or folder of a study, with the reason."""
 
     path: Path
     reason: str
@@ -79,7 +79,7 @@ class DamagedStudyError(ValueError):
     Attributes
     ----------
     damages : list of Damage
-        Each file and why it cannot be used.
+        Each unusable file with the reason.
     """
 
     def __init__(self, damages: list[Damage]) -> None:
@@ -99,7 +99,7 @@ class Store:
     """The folder of a study."""
 
     def __init__(self, path: str | os.PathLike[str], label: str = "path") -> None:
-        # Absolute once, so that it stays the same folder when the process moves.
+        # Made absolute so that it stays the same folder if the working directory changes.
         self.path = _checks.file_path(label, path).absolute()
         self.attachments = Attachments(self.path)
         if type_of(self.path) not in (None, stat.S_IFDIR):
@@ -107,9 +107,9 @@ class Store:
             raise NotADirectoryError(f"{shown} must be the folder of a study, but is a file")
 
     def digests(self) -> list[str]:
-        """Names of the sub-folders of configurations: a digest, or what a config.json makes one.
+        """Names of the subfolders of configurations: digests, or folders with a config.json.
 
-        Those that cannot be looked into are named as well.
+        Subfolders that cannot be read are included.
         """
         return [
             folder.name
@@ -125,7 +125,7 @@ class Store:
                     yield folder
 
     def within(self) -> list[Path]:
-        """Sub-folders that are studies of their own."""
+        """Subfolders that are studies themselves."""
         found = []
         for folder in self._folders():
             with contextlib.suppress(OSError):
@@ -134,7 +134,7 @@ class Store:
         return found
 
     def missing(self) -> FileNotFoundError:
-        """The error that there is no study, and where there is one."""
+        """The error that there is no study, with a hint where there is one."""
         shown = _checks.shown_path(self.path)
         return FileNotFoundError(
             f"there is no study in {shown}: no folder with a config.json{self._hint()}"
@@ -145,9 +145,9 @@ class Store:
         return f"; there is one in {' and '.join(found)}" if found else ""
 
     def strays(self) -> list[Damage]:
-        """What looks like results and lies beside the configurations' folders: it is not read."""
+        """Files that look like results but lie outside configurations' folders; not read."""
         configs = self.digests()
-        reason = "lies outside of the folder of a configuration, and is not read"
+        reason = "lies outside the folder of a configuration, and is not read"
         if not configs:
             reason += self._hint()
         found = [Damage(path, reason) for path in sorted(self.path.glob("*.parquet"))]
@@ -164,20 +164,20 @@ class Store:
         return found
 
     def remains(self, digest: str) -> list[Damage]:
-        """Files in a configuration's folder that are not read: half-written or not a study's."""
+        """Unread files in a configuration's folder: incomplete or not part of a study."""
         found = []
         for file in sorted((self.path / digest).iterdir()):
             if _LEFTOVER.fullmatch(file.name):
                 found.append(Damage(file, _HALF_WRITTEN))
             elif not file.name.startswith(".") and (not is_own(file) or is_foreign(file)):
-                found.append(Damage(file, "is no file of a study, and is not read"))
+                found.append(Damage(file, "is not part of a study, and is not read"))
         return found
 
     def config(self, digest: str) -> tuple[Any, dict[str, Any]]:
-        """Configuration and metadata of one sub-folder; DamagedStudyError if there is no telling.
+        """Configuration and metadata of one subfolder; DamagedStudyError if they are unusable.
 
         Without its configuration nothing in a folder can be interpreted. OSError and MemoryError
-        are those of reading: there may be nothing wrong with the file.
+        come from reading, and do not mean that the file is damaged.
         """
         folder = self.path / digest
         try:
@@ -194,15 +194,15 @@ class Store:
         return config, metadata
 
     def files(self, digest: str, kind: str = "seeds", key: str = "") -> list[Path]:
-        """Files of a configuration with "seeds" (rows), "weights", "history" or "probe", by seeds.
+        """Files of a configuration by kind ("seeds", "weights", "history" or "probe"), by seeds.
 
-        ``key`` tells histories and probes apart; see `artifacts.record_key` and
-        `probes.Declaration.key`. Without one all are listed.
+        ``key`` distinguishes histories and probes; see `artifacts.record_key` and
+        `probes.Declaration.key`. Without a key, all are listed.
         """
         return folder_files(self.path / digest, kind, key)
 
     def write_config(self, config: AnyConfig, metadata: Mapping[str, Any]) -> None:
-        """Write or complete ``config.json``; stored metadata stays unless it is given again."""
+        """Write or update ``config.json``; stored metadata is kept unless given again."""
         with noted(self.attachments.folder):
             self.attachments.write(config)
         folder = self.path / config.digest
@@ -213,18 +213,18 @@ class Store:
         given = dict(metadata)
 
         def merged() -> dict[str, Any] | None:
-            """All metadata, or None if the file has them already."""
+            """All metadata, or None if the file already contains them."""
             if not os.path.lexists(target):
                 return given
             known = self.config(config.digest)[1]
             both = known | given
-            # As text, which tells True from 1.
+            # As text, which distinguishes True from 1.
             return None if json.dumps(both) == json.dumps(known) else both
 
-        if merged() is None:  # as in a folder that cannot be written to
+        if merged() is None:  # so that a read-only folder is no error
             return
         with locked(folder) as alone:
-            # Without a lock look again until nobody has written over it.
+            # Without a lock, check again until no other process has overwritten it.
             for _ in range(_MOST_MERGES):
                 exists = os.path.lexists(target)
                 all_ = merged()
@@ -236,11 +236,11 @@ class Store:
                     return
 
     def write_rows(self, config: AnyConfig, rows: pd.DataFrame) -> Path:
-        """Write the rows of a block to a new file; files that exist stay as they are."""
+        """Write the rows of a block to a new file; existing files are never changed."""
         table = schema.table_of(rows, config)
         target = self.path / config.digest / block_name("seeds", table)
         while not write_table(target, table):
-            # Another process was faster: its rows have to be the same.
+            # Another process was faster; its rows must be the same.
             with contextlib.suppress(FileNotFoundError):  # joined with others since: again
                 stored = schema.frame([self._existing(target, config)], config)
                 schema.union([stored, rows], config)
@@ -255,12 +255,12 @@ class Store:
         key: str = "",
         declaration: Declaration | None = None,
     ) -> Path:
-        """Write the weights, the history or a probe's values of a block to a new file."""
+        """Write the weights, the history or a probe's values for a block to a new file."""
         target = self.path / config.digest / block_name(kind, table, key)
         while not write_table(target, table, declaration):
             with contextlib.suppress(FileNotFoundError):  # joined with others since: again
                 if checksum(self._existing(target, config)) != checksum(table):
-                    reason = "holds other numbers than the same seeds have here"
+                    reason = "contains values other than those just computed for the same seeds"
                     raise DamagedStudyError([Damage(target, reason)])
                 break
         return target
@@ -272,9 +272,9 @@ class Store:
             raise DamagedStudyError([Damage(file, str(error))]) from None
 
     def set_aside(self, damage: Damage) -> Path | None:
-        """Move a damaged file or folder out of the way, never onto something that exists.
+        """Move a damaged file or folder to ``set-aside``, never onto something that exists.
 
-        None if another process has moved it already.
+        Returns None if another process has already moved it.
         """
         base = self.path / SET_ASIDE / damage.path.relative_to(self.path)
         base.parent.mkdir(parents=True, exist_ok=True)
@@ -293,7 +293,7 @@ class Store:
 
 
 def _may_be_folder(path: Path) -> bool:
-    """Also where there is no telling: it is named then when it is read."""
+    """True also if this cannot be determined; reading then reports the error."""
     try:
         return type_of(path) == stat.S_IFDIR
     except OSError:
@@ -301,7 +301,7 @@ def _may_be_folder(path: Path) -> bool:
 
 
 def _holds_results(folder: Path) -> bool:
-    """Also where there is no telling: it is named then when it is read."""
+    """True also if this cannot be determined; reading then reports the error."""
     try:
         return any(_own_files(folder))
     except OSError:
@@ -309,7 +309,7 @@ def _holds_results(folder: Path) -> bool:
 
 
 def _claims(folder: Path) -> bool:
-    """Whether a folder, whatever its name, holds what says to be the config.json of a study."""
+    """Whether a folder of any name contains what claims to be the config.json of a study."""
     try:
         with reading(folder / "config.json") as file:
             return "fastpolysem_schema" in json.load(file)
@@ -318,7 +318,7 @@ def _claims(folder: Path) -> bool:
 
 
 def unreadable(path: Path, error: OSError | MemoryError) -> Damage:
-    """What to say of a file or folder that cannot be read now."""
+    """The damage to report for a file or folder that cannot be read at the moment."""
     known = error.strerror if isinstance(error, OSError) else None
     return Damage(path, f"cannot be read now ({known or first_line(error)})")
 
@@ -335,17 +335,17 @@ def _own_files(folder: Path) -> Iterator[Path]:
 
 
 def read(file: Path, config: AnyConfig, columns: list[str] | None = None) -> pa.Table | None:
-    """The table in a file, checked; None if it is a foreign one.
+    """The checked table in a file; None if the file is foreign.
 
-    With ``columns`` only these are read of files that are not rows, and not all of their content is
-    checked.
+    With ``columns``, only these columns are read from files other than rows, and not all of the
+    content is checked.
 
     Raises
     ------
     DamagedStudyError
-        If the file cannot be used.
+        If the file is unusable.
     OSError, MemoryError
-        Of reading: there may be nothing wrong with the file.
+        From reading; does not mean that the file is damaged.
     """
     try:
         return read_block(file, config, columns)
@@ -361,10 +361,10 @@ def read_each(
     columns: list[str] | None = None,
     damages: list[Damage] | None = None,
 ) -> Iterator[tuple[Path, pa.Table]]:
-    """The tables of files, foreign ones left out; of a file that is gone since it was listed, as it
-    was joined with others, those that hold its seeds now.
+    """The tables of files, without foreign ones. If a listed file is gone because it was merged
+    with others, the tables of the files that now contain its seeds.
 
-    Errors are those of `read`; with ``damages`` what cannot be used is added to it instead.
+    Errors are those of `read`; if ``damages`` is given, unusable files are added to it instead.
     """
     waiting = deque(files)
     seen: set[Path] = set()
@@ -387,12 +387,12 @@ def read_each(
 
 
 def successors(file: Path) -> list[Path]:
-    """Files that hold what one that is gone held.
+    """The files that now contain the content of a missing file.
 
     Raises
     ------
     FileNotFoundError
-        If there are none: it was not joined with others.
+        If there are none, that is, it was not merged with others.
     """
     held = named_range(file)
     if held is not None and not os.path.lexists(file):
@@ -407,7 +407,7 @@ def successors(file: Path) -> list[Path]:
 
 
 def declaration_in(file: Path) -> Declaration:
-    """What the probe whose values are in a file says of itself; errors are those of `read`."""
+    """The declaration of the probe whose values are in a file; errors are those of `read`."""
     try:
         return read_declaration(file)
     except UnusableError as error:
