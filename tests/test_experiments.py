@@ -575,6 +575,21 @@ def test_noise_of_negative_kurtosis_makes_features_sparse() -> None:
     assert last["fourth_norm"].mean() == pytest.approx(norm["rademacher"])
 
 
+def test_noise_draws_counts_only_where_there_are_any() -> None:
+    count = len(noise.EXPERIMENT.configs("quick", noise_std=0.1))
+    for l1, rows in ((0.0, 2), (0.02, 3)):  # l1 makes features sparse
+        settings = {"noise_std": 0.1, "steps": 3000, "l1": l1, "learning_rate": 0.02}
+        data = noise.EXPERIMENT.run("quick", seeds=20, progress=False, **settings)
+        ax = Figure().subplots()
+        noise.EXPERIMENT.draw(data, ax)
+        shown = visible(ax)
+        assert len(shown) == rows
+        assert ("polysemantic" in " ".join(one.get_ylabel() for one in shown)) is (rows == 3)
+        lines = [line for line in shown[0].get_lines() if len(line.get_xdata())]
+        assert len({line.get_color() for line in lines}) == count
+        assert len({str(line.get_linestyle()) for line in lines}) == count
+
+
 def test_noise_where_everything_diverges() -> None:
     settings = {"learning_rate": 50.0, "steps": 50, "noise": "gaussian", "noise_std": 0.1}
     data = noise.EXPERIMENT.run("paper", seeds=3, progress=False, **settings)

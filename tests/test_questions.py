@@ -369,6 +369,23 @@ def test_noise_of_equal_kurtosis_is_labelled_so() -> None:
     assert found["laplace"] == found["student_t 6"] == pytest.approx(3)
 
 
+def test_every_remedy_has_a_row_of_its_own() -> None:
+    from matplotlib.figure import Figure
+
+    experiment: Any = experiments.get("tradeoff")
+    rows = page_rows("tradeoff")
+    figure = Figure()
+    experiment.draw(Answers(rows), figure.subplots())
+    named = [one for one in figure.axes if one.get_ylabel() == "remedy"]
+    shown = [text.get_text() for text in named[0].get_yticklabels()]
+    assert shown == ["without a remedy", *(r for r in rows["remedy"].unique() if r != "none")]
+    table = experiment.table(Answers(rows))
+    alone = table.loc[table["remedy"] != "none", "alone"]
+    places = named[0].containers[0].lines[0].get_xydata()
+    np.testing.assert_allclose(places[1:, 0], 1 - alone)
+    assert places[:, 1].tolist() == list(range(len(shown)))
+
+
 def test_moves_without_loss_are_the_truth_of_diagnose() -> None:
     config = fp.Config(n_features=4, n_hidden=3)
     weights = np.zeros((4, 3))

@@ -101,7 +101,8 @@ def predicted_growth(weights: NDArray[Any], config: Config) -> NDArray[np.float6
     return result
 
 
-_MARKS: dict[str, dict[str, Any]] = {"step": {"fmt": "o"}, "input": {"fmt": "s", "mfc": "white"}}
+_FACES: dict[str, dict[str, Any]] = {"step": {}, "input": {"mfc": "white"}}
+"""Of markers, for noise that a step shares and noise of each input."""
 
 
 def _theory(ax: Axes, means: pd.DataFrame) -> None:
@@ -113,6 +114,15 @@ def _theory(ax: Axes, means: pd.DataFrame) -> None:
         ax.plot(at, offset + slope * at, color="#666666", label="theory, from the Gaussian's")
     ax.axhline(0, color="#BBBBBB", lw=0.8, zorder=0)
     ax.legend(frameon=False, fontsize="small")
+
+
+def _side_by_side(means: pd.DataFrame) -> dict[str, float]:
+    """How far each kind of noise is moved, so that kinds of one kurtosis do not hide each other."""
+    kinds = means.drop_duplicates("noise")
+    groups = kinds.groupby(kinds["kurtosis"].round(6))["noise"]
+    place, size = groups.cumcount(), groups.transform("size")
+    moved = 0.18 * (place - (size - 1) / 2)
+    return dict(zip(kinds["noise"], moved, strict=True))
 
 
 @dataclass(frozen=True)
@@ -322,12 +332,15 @@ class Kurtosis(Question):
             "signed_slots": "neurons that several\nfeatures favour",
         }
         families = list(dict.fromkeys(name.split()[0] for name in means["noise"]))
-        colors = [plots.COLORS[index % len(plots.COLORS)] for index in range(len(families))]
+        looks = {
+            family: {"color": color, "mec": color, "fmt": mark, "ms": 5, "mew": 1.2, "capsize": 2}
+            for family, color, mark in zip(families, plots.COLORS, plots.MARKERS, strict=False)
+        }
+        beside = _side_by_side(means)
         for each, (metric, what) in zip(axes.flat, panels.items(), strict=True):
             for (sharing, noise), part in means.groupby(["sharing", "noise"], sort=False):
-                shift = 0.04 if sharing == "input" else -0.04
-                style: dict[str, Any] = {"ms": 5, "capsize": 2, **_MARKS[sharing]}
-                style["color"] = colors[families.index(noise.split()[0])]
+                shift = beside[noise] + (0.04 if sharing == "input" else -0.04)
+                style: dict[str, Any] = {**looks[noise.split()[0]], **_FACES[sharing]}
                 points(each, part["kurtosis"] + shift, part, metric, **style)
             each.set_ylabel(what)
         _theory(axes[1, 0], means)
@@ -337,12 +350,12 @@ class Kurtosis(Question):
             axes[0, 1].set_yscale("log")
         for each in axes[1]:
             each.set_xlabel("excess kurtosis of the noise")
-        for family, color in zip(families, colors, strict=True):
-            axes[0, 0].plot([], [], "o", color=color, label=family.replace("_", " "))
+        for family, look in looks.items():
+            axes[0, 0].errorbar([], [], [], label=family.replace("_", " "), **look)
         for sharing in means["sharing"].unique():
-            name = "noise shared by a step" if sharing == "step" else "each input its own"
-            mark = {"mfc": "#444444", **_MARKS[sharing]}
-            axes[0, 0].plot([], [], mark.pop("fmt"), color="#444444", label=name, **mark)
+            name = "filled: a step shares it" if sharing == "step" else "hollow: each input its own"
+            mark = {"color": "#444444", "marker": "o", "ls": "none", "mew": 1.2}
+            axes[0, 0].plot([], [], label=name, **mark, **_FACES[sharing])
         axes[0, 0].legend(frameon=False, fontsize="small")
         std, count = means["noise_std"].iloc[0], int(means["seeds"].min())
         title = f"noise of standard deviation {std:g}, {count} seeds, 95 % intervals"

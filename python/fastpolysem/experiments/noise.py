@@ -104,7 +104,16 @@ def _intervals(values: NDArray[Any]) -> tuple[Any, Any]:
     return np.maximum(low, 0), high
 
 
-_BANDS = (_percentiles, _intervals, _intervals)
+_BANDS = {
+    "fourth_norm": _percentiles,
+    "polysemantic": _intervals,
+    "signed_slots": _intervals,
+}
+_YLABELS = {
+    "fourth_norm": "fourth norm $\\sum_k W_{ik}^4$\nmean over features",
+    "polysemantic": "polysemantic neurons\n(weights of 0.8 to 1.2)",
+    "signed_slots": "neurons that several\nfeatures favour",
+}
 
 
 class Noise(StudyExperiment):
@@ -197,24 +206,35 @@ class Noise(StudyExperiment):
 
         sizes = sorted({config.noise_std for config in data.configs})
         kinds = list(dict.fromkeys((config.noise, config.noise_shape) for config in data.configs))
-        size = (3.7 * len(sizes), self.FIGURE_SIZE[1])
-        axes = plots.panels(ax, 3, len(sizes), size, sharex=True, sharey="row")
-        for config in data.configs:
+        recorded = {config: curves(data, config) for config in data.configs}
+        metrics = _shown(recorded.values())
+        size = (3.7 * len(sizes), self.FIGURE_SIZE[1] * (0.4 + 0.2 * len(metrics)))
+        axes = plots.panels(ax, len(metrics), len(sizes), size, sharex=True, sharey="row")
+        for config, (_, steps, values, _) in recorded.items():
             index = kinds.index((config.noise, config.noise_shape))
-            color = plots.COLORS[index % len(plots.COLORS)]
-            style: dict[str, Any] = {"color": color, "label": _name(config)}
-            column = axes[:, sizes.index(config.noise_std)]
-            _, steps, values, _ = curves(data, config)
-            for each, metric, band in zip(column, METRICS, _BANDS, strict=False):
-                _line(each, steps, values[metric], band, style)
+            style: dict[str, Any] = {
+                "color": plots.COLORS[index % len(plots.COLORS)],
+                "ls": plots.DASHES[index % len(plots.DASHES)],
+                "label": _name(config),
+            }
+            for each, metric in zip(axes[:, sizes.index(config.noise_std)], metrics, strict=True):
+                _line(each, steps, values[metric], _BANDS[metric], style)
         for std, column in zip(sizes, axes.T, strict=True):
             column[0].set_title(f"noise of standard deviation {std:g}", fontsize="medium")
-            column[2].set(xscale="log", xlabel="step")
-        _finish(data, axes)
+            column[-1].set(xscale="log", xlabel="step")
+        _finish(data, axes, metrics)
         return ax or axes[0, 0]
 
 
-def _finish(data: Study, axes: NDArray[Any]) -> None:
+def _shown(recorded: Iterable[Curves]) -> list[str]:
+    """The metrics to draw: counts only where there is anything to count."""
+    counted = {
+        metric: any(np.any(one.values[metric] > 0) for one in recorded) for metric in METRICS[1:3]
+    }
+    return [METRICS[0], *(metric for metric, any_ in counted.items() if any_)]
+
+
+def _finish(data: Study, axes: NDArray[Any], metrics: Sequence[str]) -> None:
     """The null model, labels, limits and legends."""
     from fastpolysem.families.autoencoder import theory
 
@@ -222,9 +242,8 @@ def _finish(data: Study, axes: NDArray[Any]) -> None:
     null = float(theory.null_mean(n, m))
     for each in axes[1:].flat:
         each.axhline(null, color="#666666", lw=1.5, ls=":", label="null model")
-    axes[0, 0].set_ylabel("fourth norm $\\sum_k W_{ik}^4$\nmean over features")
-    axes[1, 0].set_ylabel("polysemantic neurons\n(weights of 0.8 to 1.2)")
-    axes[2, 0].set_ylabel("neurons that several\nfeatures favour")
+    for row, metric in zip(axes, metrics, strict=True):
+        row[0].set_ylabel(_YLABELS[metric])
     axes[0, 0].set_ylim(0, 1)
     for row in axes[1:]:
         top = max(np.max(line.get_ydata(), initial=0) for each in row for line in each.get_lines())
@@ -234,9 +253,12 @@ def _finish(data: Study, axes: NDArray[Any]) -> None:
     small: dict[str, Any] = {"frameon": False, "fontsize": "small", "title_fontsize": "small"}
     small |= {"loc": "upper left", "alignment": "left"}
     title = f"mean, {low}th to {high}th percentile of {count} seeds\n($\\kappa$: excess kurtosis)"
+    if "polysemantic" not in metrics:
+        title += "\nno neuron is polysemantic (weights of 0.8 to 1.2)"
     axes[0, 0].legend(title=title, **small)
-    null_line = [one[-1:] for one in axes[1, 0].get_legend_handles_labels()]
-    axes[1, 0].legend(*null_line, title="mean, 95 % interval", **small)
+    if len(axes) > 1:
+        lines = [one for one in axes[1, 0].get_lines() if one.get_label() == "null model"]
+        axes[1, 0].legend(handles=lines, title="mean, 95 % interval", **small)
 
 
 def _name(config: Config) -> str:

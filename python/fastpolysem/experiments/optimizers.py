@@ -174,7 +174,7 @@ class Optimizers(Question):
             )
             each.axvline(here["null_ratio"].iloc[0], color="#666666", ls=":", label="null model")
             each.axvline(1, color="#666666", lw=1, label="collision law")
-            _note_losses(each, place, here["unrepresented"])
+            _note_losses(each, here, place)
             each.set(xlabel="polysemantic neurons over n²/4m")
             count = int(here["seeds"].min())
             n = int(here["n_features"].iloc[0])
@@ -188,13 +188,15 @@ class Optimizers(Question):
         return ax or axes[0]
 
 
-def _note_losses(ax: Axes, places: Iterable[float], lost: Iterable[float]) -> None:
-    """Features that are lost on average, where any are."""
-    style: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": "x-small"}
-    style |= {"color": "#666666", "xycoords": ("axes fraction", "data")}
-    for place, count in zip(places, lost, strict=True):
+def _note_losses(ax: Axes, means: pd.DataFrame, places: Iterable[float]) -> None:
+    """Features that are lost on average, where any are, below the mean."""
+    style: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": "x-small", "zorder": 4}
+    style |= {"color": "#444444", "textcoords": "offset points", "xytext": (0, -7)}
+    # A law's line ends where it would go through the text.
+    style["bbox"] = {"facecolor": ax.get_facecolor(), "edgecolor": "none", "pad": 0.5}
+    for place, value, count in zip(places, means["constant"], means["unrepresented"], strict=True):
         if count > 0:
-            ax.annotate(f"{count:.2g} unrepresented", (0.99, place), **style)
+            ax.annotate(f"{count:.2g} unrepresented", (value, place), **style)
 
 
 EXPERIMENT = Optimizers()

@@ -143,7 +143,7 @@ class Tradeoff(Question):
 
     NAME = "tradeoff"
     SUMMARY = "Weigh performance against polysemanticity, over a grid and for one remedy at a time."
-    FIGURE_SIZE = (11.5, 5.6)
+    FIGURE_SIZE = (10.5, 8.5)
     PRESETS: ClassVar[Presets] = {
         # A minute on two cores.
         "default": {**_SETTINGS, "seeds": 200},
@@ -255,36 +255,88 @@ class Tradeoff(Question):
         )
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
-        """Loss against the share of features that share a neuron or have none, for each setting."""
+        """The grid's losses against the share of features without a neuron of their own, above
+        what each remedy obtains at which loss."""
         from fastpolysem import plots
 
         means = self.table(data)
-        axes = plots.panels(ax, 1, 2, self.FIGURE_SIZE, sharex=True)[0]
-        panels = {
-            "loss": ("loss, inputs of one feature", "front"),
-            "loss_mixed": ("loss, each feature on with probability 1/8", "front_mixed"),
-        }
-        names = [name for name in means["remedy"].unique() if name != NONE]
-        for each, (losses, (what, front)) in zip(axes, panels.items(), strict=True):
-            for noisy, mark in ((False, "o"), (True, "D")):
-                grid = means[(means["remedy"] == NONE) & ((means["noise_std"] > 0) == noisy)]
-                name = "grid of λ and m" + (", noise of ±0.1" if noisy else "")
-                if len(grid):
-                    _points(each, grid, losses, {"fmt": mark, "color": "#999999", "label": name})
-            for index, name in enumerate(names):
-                color = plots.COLORS[index % len(plots.COLORS)]
-                mark = "s" if index < len(plots.COLORS) else "^"
-                part = means[means["remedy"] == name]
-                _points(each, part, losses, {"fmt": mark, "color": color, "label": name})
+        rows = plots.panels(ax, 2, 1, self.FIGURE_SIZE, height_ratios=[1, 1])[:, 0]
+        upper = plots.panels(rows[0], 1, 2, self.FIGURE_SIZE, sharex=True)[0]
+        for each, (losses, (what, front)) in zip(upper, _LOSSES.items(), strict=True):
+            _grid(each, means, losses)
             _front(each, means, losses, front)
-            each.set(xlabel="share of features without a neuron of their own", ylabel=what)
+            each.set(xlabel=_WITHOUT, ylabel=f"loss, {what}")
             each.set_yscale("log")
         n, count = int(means["n_features"].iloc[0]), int(means["seeds"].min())
-        axes[0].set_title(f"n = {n}, {count} seeds, 95 % intervals", fontsize="medium")
-        axes[1].legend(
+        upper[0].set_title(f"n = {n}, {count} seeds, 95 % intervals", fontsize="medium")
+        upper[1].legend(
             frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.02, 0.5)
         )
-        return ax or axes[0]
+        _compare_remedies(rows[1], means, self.FIGURE_SIZE)
+        return ax or upper[0]
+
+
+_WITHOUT = "share of features without a neuron of their own"
+_LOSSES = {
+    "loss": ("inputs of one feature", "front"),
+    "loss_mixed": ("each feature on with probability 1/8", "front_mixed"),
+}
+
+
+def _grid(ax: Axes, means: pd.DataFrame, losses: str) -> None:
+    """Settings without a remedy: markers for the width, colours for l1, hollow with noise."""
+    from fastpolysem import plots
+
+    ungrouped = means[means["remedy"] == NONE]
+    treated = means[means["remedy"] != NONE]
+    looks = {"fmt": "+", "color": "#444444", "label": "remedies, see below"}
+    _points(ax, treated, losses, looks)
+    widths, strengths = (sorted(ungrouped[name].unique()) for name in ("n_hidden", "l1"))
+    for (m, l1, std), part in ungrouped.groupby(["n_hidden", "l1", "noise_std"]):
+        color = plots.COLORS[strengths.index(l1) % len(plots.COLORS)]
+        mark = plots.MARKERS[widths.index(m) % len(plots.MARKERS)]
+        look: dict[str, Any] = {"fmt": mark, "color": color, "mec": color, "mew": 1.2}
+        _points(ax, part, losses, look | ({"mfc": "white"} if std else {}))
+    for l1, color in zip(strengths, plots.COLORS, strict=False):
+        ax.plot([], [], "s", color=color, label=f"λ = {l1:g}")
+    for m, mark in zip(widths, plots.MARKERS, strict=False):
+        ax.plot([], [], mark, color="#444444", label=f"m = {m}")
+    if (ungrouped["noise_std"] > 0).any():
+        ax.plot([], [], "o", mec="#444444", mfc="white", mew=1.2, label="hollow: with noise")
+
+
+def _compare_remedies(ax: Axes, means: pd.DataFrame, size: tuple[float, float]) -> None:
+    """A row for each remedy, and one for its setting without any."""
+    import pandas as pd
+
+    from fastpolysem import plots
+
+    treated = means[means["remedy"] != NONE]
+    same = ["n_hidden", "l1"]
+    middle = treated[same].drop_duplicates()
+    without = means[(means["remedy"] == NONE) & (means["noise_std"] == 0)].merge(middle, on=same)
+    shown = pd.concat([without, treated], ignore_index=True)
+    names = list(shown["remedy"].replace(NONE, "without a remedy"))
+    columns = plots.panels(ax, 1, 3, size, sharey=True)[0]
+    places = np.arange(len(shown))
+    style: dict[str, Any] = {"fmt": "o", "ms": 5, "capsize": 2.5, "color": plots.COLORS[0]}
+    columns[0].errorbar(1 - shown["alone"], places, xerr=bars(shown, "alone")[::-1], **style)
+    columns[0].set(xlabel=_WITHOUT.replace("without", "without\n"), xlim=(-0.05, 1.05))
+    for each, (losses, (what, _)) in zip(columns[1:], _LOSSES.items(), strict=True):
+        lengths = bars(shown, losses)
+        lengths[0] = np.minimum(lengths[0], 0.9 * shown[losses])  # a logarithmic axis
+        each.errorbar(shown[losses], places, xerr=lengths, **style)
+        each.set_xscale("log")
+        each.set_xlabel(f"loss, {what.replace(' on ', chr(10) + 'on ')}")
+    columns[0].set_yticks(places, names)
+    columns[0].set_ylabel("remedy")
+    columns[0].set_ylim(len(shown) - 0.4, -0.6)
+    for each in columns:
+        each.grid(axis="y", color="#DDDDDD", lw=0.6)
+        each.set_axisbelow(True)
+    if len(middle) == 1:
+        m, l1 = middle.iloc[0]
+        columns[0].set_title(f"m = {m:g}, λ = {l1:g}", fontsize="medium")
 
 
 def _front(ax: Axes, means: pd.DataFrame, losses: str, front: str) -> None:
