@@ -101,6 +101,10 @@ def test_presets(name: str) -> None:
     assert experiment.PRESETS["large"]["seeds"] >= 1000
     with pytest.raises(ValueError, match="did you mean 'quick'"):
         experiment.configs("quik")
+    if experiment.OPTIONS is not None:
+        for preset in experiment.PRESETS:
+            assert set(experiment.PRESETS[preset]) <= {"seeds", *experiment.OPTIONS}
+        return
     with pytest.raises(TypeError, match="did you mean 'n_hidden'"):
         experiment.configs("quick", n_hiden=4)
     for preset in experiment.PRESETS:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import inspect
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, get_args, get_type_hints
 
 from cyclopts import Parameter
@@ -67,6 +68,20 @@ def options(defaults: bool) -> Any:
         )
         hint = Annotated[list[str] | None, parameter]
         options.append((field.name, hint, dataclasses.field(default=None)))
+    return _class_of(options)
+
+
+def plain_options(said: Mapping[str, str]) -> Any:
+    """A dataclass with an option for each of these names, whose help is given."""
+    options: list[tuple[str, Any, Any]] = []
+    for name, text in said.items():
+        parameter = Parameter(help=text, consume_multiple=True)
+        hint = Annotated[list[str] | None, parameter]
+        options.append((name, hint, dataclasses.field(default=None)))
+    return _class_of(options)
+
+
+def _class_of(options: list[tuple[str, Any, Any]]) -> Any:
     # Cyclopts treats classes of the standard library as values, hence __module__.
     return dataclasses.make_dataclass(
         "Options", options, frozen=True, kw_only=True, namespace={"__module__": __name__}
@@ -77,7 +92,7 @@ def _read(name: str, text: str) -> Any:
     """The value represented by a text; the configuration checks it."""
     if name == "inputs":
         return _read_inputs(text)
-    hint = _HINTS[name]
+    hint = _HINTS.get(name)
     if text.lower() == "none" and type(None) in get_args(hint):
         return None
     if text.lower() in ("true", "false"):

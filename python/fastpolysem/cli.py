@@ -22,7 +22,7 @@ from cyclopts import App, CycloptsError, Parameter
 from fastpolysem import _checks, _console, _native, experiments
 from fastpolysem._checks import nearest, printable
 from fastpolysem._console import BAD_INPUT, INTERRUPTED
-from fastpolysem._options import CONFIG, chosen_fields, options, selection
+from fastpolysem._options import CONFIG, chosen_fields, options, plain_options, selection
 from fastpolysem._output import (
     abandon_output,
     in_one_line,
@@ -428,6 +428,11 @@ def _reproduction(name: str) -> Callable[..., int]:
     executor
         Train in processes of their own: "processes", or "dask" for a local cluster of Dask.
     """
+    if experiment.OPTIONS is not None:
+        own = plain_options(experiment.OPTIONS)
+        group = Parameter(group="Changes to the preset (several values: all combinations)")
+        command.__annotations__["changes"] = Annotated[own, _TAKEN_APART, group]
+        command.__kwdefaults__ = {**(command.__kwdefaults__ or {}), "changes": own()}
     return command
 
 

@@ -18,19 +18,25 @@ import numpy as np
 
 from fastpolysem import _checks
 from fastpolysem._files import reading, write_output
-from fastpolysem.experiments._base import TrainingExperiment, values_of, with_interval
+from fastpolysem.experiments._base import (
+    Experiment,
+    Setting,
+    TrainingExperiment,
+    values_of,
+    with_interval,
+)
 from fastpolysem.experiments._verdicts import Comparison, Verdict, compared, left_open, verdict_of
 from fastpolysem.families.autoencoder.config import Config
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fastpolysem.probes import Probe
     from fastpolysem.statistics import Estimate
     from fastpolysem.studies import Study
 
 COUNTS = ("polysemantic", "malign", "signed_slots", "dead", "unrepresented", "loss")
-"""Columns of every table of answers, with those of `fastpolysem.TrainingResult`; -1 and nan in
-diverged seeds."""
+"""Columns of `fastpolysem.TrainingResult` in every table of answers about autoencoders."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Answers:
 
     rows: pd.DataFrame
     """One row per seed of a configuration: what tells configurations apart, ``seed``, ``diverged``,
-    `COUNTS` and what else was probed."""
+    results (-1 and nan in diverged seeds) and what else was probed."""
     interrupted: bool = False
     """Whether it was broken off by Ctrl-C."""
 
@@ -64,22 +70,15 @@ class Answers:
         return chosen.sort_values("seed")
 
 
-class Question(TrainingExperiment[Answers]):
+class Question(Experiment[Setting, Answers]):
     """An experiment on a question that tests can answer."""
 
     LABELS: ClassVar[tuple[str, ...]]
     """Columns that tell a configuration from the others."""
-    COLUMNS: ClassVar[tuple[str, ...]] = ()
-    """Results of a study that its rows have besides `COUNTS`."""
     METRICS: ClassVar[tuple[str, ...]]
     """Columns whose means the table shows."""
     METHOD: ClassVar[str]
     """Which tests the verdict goes by, and of what."""
-
-    def labels(self, config: Config) -> dict[str, Any]:
-        """What tells a configuration from the others, the columns `LABELS`: fields of `Config`, or
-        what an experiment has in their place."""
-        return {name: getattr(config, name) for name in self.LABELS if hasattr(config, name)}
 
     def rows(self, data: Answers) -> pd.DataFrame:
         """One row per seed."""
@@ -117,31 +116,61 @@ class Question(TrainingExperiment[Answers]):
         write_output(path, lambda file: file.write(verdict.encode("utf-8")))
         return f"\n{verdict}"
 
+
+class AutoencoderQuestion(Question[Config], TrainingExperiment[Answers]):
+    """A question about autoencoders."""
+
+    COLUMNS: ClassVar[tuple[str, ...]] = ()
+    """Results of a study that its rows have besides `COUNTS`."""
+
+    def labels(self, config: Config) -> dict[str, Any]:
+        """What tells a configuration from the others, the columns `LABELS`: fields of `Config`, or
+        what an experiment has in their place."""
+        return {name: getattr(config, name) for name in self.LABELS if hasattr(config, name)}
+
     def _data(self, study: Study) -> Answers:
-        return Answers(self._tidy(study), study.interrupted)
-
-    def _tidy(self, study: Study) -> pd.DataFrame:
-        import pandas as pd
-
         frames = []
         for config in study.configs:
-            rows, labels = study.seeds(config), self.labels(config)
-            columns: dict[str, Any] = {name: labels[name] for name in self.LABELS}
-            columns |= {"seed": rows["seed"].astype(np.int64), "diverged": rows["diverged"]}
-            for name in (*COUNTS, *self.COLUMNS):
-                missing = rows[name].dtype.kind != "f"  # a count where a seed diverged
-                columns[name] = rows[name].fillna(-1).astype(np.int64) if missing else rows[name]
-            if self.PROBE is not None:
-                probed = {name: study.probed(config, name) for name in self.PROBE.columns}
-                columns |= probed
-            frames.append(pd.DataFrame(columns, index=rows.index))
-        rows = pd.concat(frames, ignore_index=True)
-        for column in rows.columns:  # what takes place on a disk, within the precision that matters
-            if rows[column].dtype == np.float64 and column not in self.LABELS:
-                rows[column] = rows[column].astype(np.float32)
-            elif rows[column].dtype == np.int64 and rows[column].abs().max() < 2**15:
-                rows[column] = rows[column].astype(np.int16)
-        return rows
+            said = self.labels(config)
+            labels = {name: said[name] for name in self.LABELS}
+            columns = (*COUNTS, *self.COLUMNS)
+            frames.append(rows_of(study, config, labels, columns, self.PROBE))
+        return Answers(joined(frames, self.LABELS), study.interrupted)
+
+
+def rows_of(
+    study: Study,
+    config: Any,
+    labels: Mapping[str, Any],
+    columns: Sequence[str],
+    probe: Probe | None = None,
+) -> pd.DataFrame:
+    """The rows of one configuration: labels, ``seed``, ``diverged``, columns and what was probed;
+    -1 for counts of diverged seeds."""
+    import pandas as pd
+
+    rows = study.seeds(config)
+    found: dict[str, Any] = dict(labels)
+    found |= {"seed": rows["seed"].astype(np.int64), "diverged": rows["diverged"]}
+    for name in columns:
+        missing = rows[name].dtype.kind != "f"  # a count where a seed diverged
+        found[name] = rows[name].fillna(-1).astype(np.int64) if missing else rows[name]
+    if probe is not None:
+        found |= {name: study.probed(config, name) for name in probe.columns}
+    return pd.DataFrame(found, index=rows.index)
+
+
+def joined(frames: Sequence[pd.DataFrame], labels: Sequence[str]) -> pd.DataFrame:
+    """The rows of all configurations, in as few bytes as the precision that matters needs."""
+    import pandas as pd
+
+    rows = pd.concat(frames, ignore_index=True)
+    for column in rows.columns:
+        if rows[column].dtype == np.float64 and column not in labels:
+            rows[column] = rows[column].astype(np.float32)
+        elif rows[column].dtype == np.int64 and rows[column].abs().max() < 2**15:
+            rows[column] = rows[column].astype(np.int16)
+    return rows
 
 
 def summary(data: Answers, labels: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:

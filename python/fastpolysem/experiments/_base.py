@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from fastpolysem.families import AnyConfig
     from fastpolysem.probes import Probe
     from fastpolysem.statistics import Estimate
     from fastpolysem.studies import Progress, Study
@@ -55,6 +56,9 @@ class Experiment(ABC, Generic[Setting, Data]):
     PRESETS: ClassVar[Presets]
     """Settings by name, "default", "quick", "paper" and "large" among them: a number of ``seeds``
     and fields of `Config`, or of what the experiment has in its place."""
+    OPTIONS: ClassVar[Mapping[str, str] | None] = None
+    """The settings that the command line can change, with their help; None for the fields of
+    `Config`."""
 
     def configs(self, preset: str = "default", **changes: Any) -> list[Setting]:
         """The configurations of a preset; a list in ``changes`` gives several values of a field."""
@@ -192,7 +196,7 @@ class StudyExperiment(TrainingExperiment["Study"]):
 
 
 def measure(
-    configs: Sequence[Config],
+    configs: Sequence[AnyConfig],
     seeds: int,
     *,
     probe: Probe | None = None,

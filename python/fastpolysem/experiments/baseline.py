@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, Question, name_of, named_ways
+from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, name_of, named_ways
 from fastpolysem.experiments._base import Fields, Presets
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._verdicts import (
@@ -107,7 +107,7 @@ class Rotations(Probe):
         }
 
 
-class Baseline(Question):
+class Baseline(AutoencoderQuestion):
     """The optimiser alone, without l1 and noise.
 
     In the table, ``concentration`` is ``‖W_i‖₄⁴/‖W_i‖₂⁴``, ``largest`` the largest \\|weight\\| of

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, Question, compared_by_seed
+from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, compared_by_seed
 from fastpolysem.experiments._base import Fields, Presets, values_of
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._meetings import LOSS_MIXED, loss_on_mixed, paired_inputs
@@ -104,7 +104,7 @@ class Favourites(Probe):
         }
 
 
-class Cooccurrence(Question):
+class Cooccurrence(AutoencoderQuestion):
     """Features that meet, more and more often.
 
     In the table, ``signed_slots`` counts neurons that several features favour, ``polysemantic``

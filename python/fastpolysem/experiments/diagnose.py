@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, Question
+from fastpolysem.experiments._answers import Answers, AutoencoderQuestion
 from fastpolysem.experiments._base import Fields, Presets, with_interval
 from fastpolysem.experiments._verdicts import (
     EFFECT,
@@ -224,7 +224,7 @@ def _seen(model: NDArray[Any], config: Config, rng: np.random.Generator) -> dict
     return row
 
 
-class Diagnose(Question):
+class Diagnose(AutoencoderQuestion):
     """What tells incidental from necessary polysemanticity."""
 
     NAME = "diagnose"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, Question, compared_by_seed
+from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, compared_by_seed
 from fastpolysem.experiments._base import Fields, Presets, recorded
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, text
@@ -176,7 +176,7 @@ class Growth(Probe):
         return measured, np.where(bad, np.nan, predicted_growth(start, config))
 
 
-class Kurtosis(Question):
+class Kurtosis(AutoencoderQuestion):
     """Noise of several shapes at one size."""
 
     NAME = "kurtosis"

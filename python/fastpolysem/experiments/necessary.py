@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, Question, estimate_of
+from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, estimate_of
 from fastpolysem.experiments._base import Presets
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._verdicts import (
@@ -87,7 +87,7 @@ class Moves(Probe):
         }
 
 
-class Necessary(Question):
+class Necessary(AutoencoderQuestion):
     """Polysemantic neurons against the least possible number."""
 
     NAME = "necessary"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fastpolysem.experiments._answers import (
     Answers,
-    Question,
+    AutoencoderQuestion,
     compared_by_seed,
     estimate_of,
     name_of,
@@ -68,7 +68,7 @@ class Steps(Probe):
         return {"finished": result.steps_taken < result.config.steps}
 
 
-class Optimizers(Question):
+class Optimizers(AutoencoderQuestion):
     """The same starts, trained in several ways."""
 
     NAME = "optimizers"

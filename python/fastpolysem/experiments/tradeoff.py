@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, Question, compared_by_seed
+from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, compared_by_seed
 from fastpolysem.experiments._base import Fields, Presets, values_of
 from fastpolysem.experiments._drawing import bars
 from fastpolysem.experiments._meetings import LOSS_MIXED, loss_on_mixed, paired_inputs
@@ -138,7 +138,7 @@ class Alone(Probe):
         }
 
 
-class Tradeoff(Question):
+class Tradeoff(AutoencoderQuestion):
     """Remedies, and their price."""
 
     NAME = "tradeoff"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, Question, estimate_of, summary
+from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, estimate_of, summary
 from fastpolysem.experiments._base import Fields, Presets
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, compared, text
@@ -145,7 +145,7 @@ class Races(Probe):
         return counts
 
 
-class Winners(Question):
+class Winners(AutoencoderQuestion):
     """Who wins a feature, and who could have known."""
 
     NAME = "winners"

@@ -1,0 +1,158 @@
+"""Questions on networks: from settings to cases, rows of all of them, and controls."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fastpolysem as fp
+from fastpolysem import cli, experiments, measures
+from fastpolysem.experiments import _networks
+from fastpolysem.experiments._networks import Case, NetworkQuestion, controls, use_of
+from fastpolysem.experiments._verdicts import Comparison, compared
+from fastpolysem.probes import Probe
+
+
+@dataclasses.dataclass(frozen=True)
+class Controls(Probe):
+    name = "tiny"
+    columns: ClassVar = _networks.CONTROLS
+
+    def __call__(self, result: fp.TrainingResult) -> dict[str, np.ndarray]:
+        return dict(controls(use_of(result), result.seeds))
+
+
+class Tiny(NetworkQuestion):
+    NAME = "tiny"
+    SUMMARY = "Train tiny networks."
+    FIGURE_SIZE = (4.0, 3.0)
+    PRESETS: ClassVar = {
+        "quick": {"width": [4, 6], "activation": ["relu", "linear"], "steps": 60, "seeds": 7}
+    }
+    OPTIONS: ClassVar = {"width": "Hidden neurons.", "activation": "Of them.", "steps": "Updates."}
+    PROBE = Controls()
+    LABELS = ("width", "activation")
+    METRICS = ("shared_use", "not_learned")
+    METHOD = "t tests"
+
+    def case(self, **settings: Any) -> Case | None:
+        if (settings["width"], settings["activation"]) == (6, "linear"):
+            return None
+        config = fp.NetworkConfig(
+            widths=(4, settings["width"], 4),
+            activation=settings["activation"],
+            tied=True,
+            l1=0.01,
+            steps=settings["steps"],
+        )
+        return Case(settings, config, most=3 if settings["width"] == 6 else None)
+
+    def tests(self, data: Any) -> list[Comparison]:
+        sides = [data.where(activation=one)["shared_use"] for one in ("relu", "linear")]
+        return [compared("both", *sides, 0.1)]
+
+    def say(self, data: Any, outcome: str, judged: pd.DataFrame) -> str:
+        return outcome
+
+    def draw(self, data: Any, ax: Any = None) -> Any:
+        from matplotlib.figure import Figure
+
+        ax = ax or Figure().subplots()
+        ax.plot(self.table(data)["shared_use"])
+        return ax
+
+
+def test_cases_and_their_seeds(tmp_path: Path) -> None:
+    cases = Tiny().configs("quick")
+    assert [tuple(case.labels[name] for name in Tiny.LABELS) for case in cases] == [
+        (4, "relu"), (4, "linear"), (6, "relu"),
+    ]  # fmt: skip
+    for path in (tmp_path, tmp_path, None):
+        rows = Tiny().run("quick", path=path, progress=False).rows
+        assert rows.groupby(["width", "activation"], sort=False).size().tolist() == [7, 7, 3]
+        for case in cases:
+            mine = rows
+            for name in Tiny.LABELS:
+                mine = mine[mine[name] == case.labels[name]]
+            result = fp.train(case.config, len(mine), return_weights=True)
+            np.testing.assert_allclose(mine["shared_use"], result.shared_use, rtol=1e-6)
+            np.testing.assert_array_equal(mine["dead"], result.dead)
+            use = fp.measure(result.weights, case.config)
+            expected = use.shared_use_of_layers(0.5)[0]
+            np.testing.assert_allclose(mine["shared_use_50"], expected, rtol=1e-6)
+    assert set(_networks.USE) < set(rows.columns)
+
+
+def test_settings_that_are_none() -> None:
+    with pytest.raises(TypeError, match="did you mean 'width'"):
+        Tiny().configs("quick", widths=3)
+    with pytest.raises(ValueError, match="width must hold at least one"):
+        Tiny().configs("quick", width=[])
+    with pytest.raises(ValueError, match="no network has this combination"):
+        Tiny().configs("quick", width=6, activation="linear")
+
+
+def test_controls_depend_on_the_seed_alone() -> None:
+    config = fp.NetworkConfig(widths=(6, 5, 6), tied=True, l1=0.02, steps=300)
+    whole, part = (
+        fp.train(config, seeds, return_weights=True) for seeds in (range(20), range(5, 9))
+    )
+    all_of, some = (controls(use_of(result), result.seeds) for result in (whole, part))
+    assert set(all_of) == set(_networks.CONTROLS)
+    for name, values in some.items():
+        np.testing.assert_array_equal(values, all_of[name][5:9])
+    assert 0 < all_of["chance"].mean() < 1
+    assert (all_of["shared_use_10"] >= whole.shared_use - 1e-9).all()
+    assert (all_of["shared_use_50"] <= whole.shared_use + 1e-9).all()
+
+
+def test_chance_of_a_network_made_by_hand() -> None:
+    """Two features, one neuron each of two: by chance they meet half of the time."""
+    config = fp.NetworkConfig(widths=(2, 2, 2), steps=0)
+    eye = np.broadcast_to(np.eye(2, dtype=np.float32), (4000, 2, 2))
+    result = fp.train(config, 4000, return_weights=True)
+    result = dataclasses.replace(result, weights=fp.NetworkParameters([eye, eye]))
+    found = controls(use_of(result), result.seeds)
+    assert found["chance"].mean() == pytest.approx(0.5, abs=0.04)
+    assert not found["shared_use_10"].any()
+    assert measures.shared_use(use_of(result).rises[0]).max() == 0
+
+
+def test_diverged_seeds_use_nothing() -> None:
+    config = fp.NetworkConfig(widths=(3, 4, 3), bias=True, steps=1)
+    result = fp.train(config, 3, return_weights=True)
+    result.weights.weights[0][1] = np.nan
+    result = dataclasses.replace(result, diverged=np.array([False, True, False]))
+    kept = _networks.trained_network(result)
+    assert not kept.weights[0][1].any()
+    np.testing.assert_array_equal(kept.weights[1][2], result.weights.weights[1][2])
+    assert kept.biases is not None
+    assert np.isfinite(use_of(result).shared_use).all()
+
+
+def test_options_of_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = type(sys)("fastpolysem.experiments.tiny")
+    module.EXPERIMENT = Tiny()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(experiments, "names", lambda: ["tiny"])
+    words = ["--preset", "quick", "--seeds", "4", "--width", "4", "--steps", "20", "30"]
+    command = cli._reproduction("tiny")
+    cli.reproduce.command(command, name="tiny")
+    try:
+        assert cli.main(["reproduce", "tiny", "--help"]) == 0
+        shown = capsys.readouterr().out
+        assert "--width" in shown
+        assert "--n-hidden" not in shown
+        assert cli.main(["reproduce", "tiny", *words, "--output", str(tmp_path)]) == 0
+        rows = pd.read_csv(tmp_path / "tiny-seeds.csv")
+        assert len(rows) == 4 * 2 * 2  # both activations, both numbers of steps
+    finally:
+        del cli.reproduce["tiny"]
