@@ -108,6 +108,39 @@ def test_settings_of_a_module():
     assert (given.init, given.dropout, given.dtype) == ("xavier", 0.1, "float64")
 
 
+def test_modules_that_change_nothing():
+    first, second = linear(6, 9, 4)
+    module = nn.Sequential(nn.Flatten(), first, nn.Identity(), nn.ReLU(), nn.Flatten(), second)
+    plain = nn.Sequential(first, nn.ReLU(), second)
+    given = {"inputs": fp.Independent(0.5, 8), "target": CLAUSES}
+    assert fp.NetworkConfig.from_torch(module, **given) == fp.NetworkConfig.from_torch(
+        plain, **given
+    )
+    check(
+        TypeError,
+        "module[0] must be Linear, ReLU",
+        fp.NetworkConfig.from_torch,
+        nn.Sequential(nn.Flatten(0), first, second),
+    )
+
+
+@pytest.mark.parametrize("name", ["biases partly absent", "no biases, ReLU outputs"])
+def test_a_list_of_modules_is_a_stack(name):
+    modules = [MODULES[name]() for _ in range(3)]
+    stack = fp.parameters_from_torch(modules)
+    for index, module in enumerate(modules):
+        one = fp.parameters_from_torch(module)
+        assert (stack.biases is None) == (one.biases is None)
+        for whole, part in zip(flat(stack), flat(one), strict=True):
+            assert np.array_equal(whole[index], part)
+    config = fp.NetworkConfig.from_torch(modules[0], inputs=fp.Independent(0.5, 8), target=CLAUSES)
+    agree(fp.forward(stack, config, ROWS)[2], outputs(modules[2]))
+    check(ValueError, "must have at least one network", fp.parameters_from_torch, [])
+    other = [modules[0], MODULES["linear hidden layers"]()]
+    message = "parameters_from_torch: module must have networks of the same layers, got others at 1"
+    check(ValueError, message, fp.parameters_from_torch, other)
+
+
 def test_matrices_are_transposes_and_copies():
     module = MODULES["one hidden layer"]()
     parameters = fp.parameters_from_torch(module)

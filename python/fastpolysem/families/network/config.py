@@ -515,8 +515,8 @@ class NetworkConfig(Settings):
         module
             A ``torch.nn.Sequential``, possibly nested: ``Linear`` layers, each followed by
             ``ReLU``, ``GELU`` (the exact one), ``Tanh`` or no activation, hidden ones optionally by
-            ``Dropout``, with ``Identity`` anywhere. The output layer may have a ``ReLU``.
-            ``Dropout`` may also precede a ``ReLU``, with the same effect. Modules made by
+            ``Dropout``, with ``Identity`` or ``Flatten`` anywhere. The output layer may have a
+            ``ReLU``. ``Dropout`` may also precede a ``ReLU``, with the same effect. Modules made by
             `fastpolysem.to_torch` are read too.
         settings
             All other fields: inputs, loss, learning rate and so on. The module determines

@@ -64,18 +64,22 @@ def parameters_from_torch(module: Any) -> NetworkParameters:
     Parameters
     ----------
     module
-        A module that `NetworkConfig.from_torch` takes, on any device.
+        A module that `NetworkConfig.from_torch` takes, on any device, or a list of S of them with
+        the same layers.
 
     Returns
     -------
-    NetworkParameters of one network, copied, in the dtype of the module (bfloat16 becomes float32).
-    The matrices are the transposes of ``torch.nn.Linear.weight``.
+    NetworkParameters of one network, or of a stack of S for a list. Copies in the dtype of the
+    module (bfloat16 becomes float32). The matrices are the transposes of
+    ``torch.nn.Linear.weight``.
 
     Raises
     ------
     TypeError, ValueError
         As `NetworkConfig.from_torch`.
     """
+    if isinstance(module, (list, tuple)):
+        return _together([parameters_from_torch(one) for one in module])
     layers = _read("parameters_from_torch", module)
     matrices = [layer.linear for layer in layers]
     if type(matrices[-1]) is _modules()["Transposed"]:
@@ -87,6 +91,25 @@ def parameters_from_torch(module: Any) -> NetworkParameters:
         return NetworkParameters(weights)
     kept = [None if bias is None else np.array(_checks.as_array(label, bias)) for bias in biases]
     return NetworkParameters(weights, kept)
+
+
+def _together(networks: list[NetworkParameters]) -> NetworkParameters:
+    """The stack of some networks."""
+    label = "parameters_from_torch: module"
+    if not networks:
+        raise ValueError(f"{label} must have at least one network, got an empty list")
+    biases = [one.biases or [None] * len(one.weights) for one in networks]
+    every = [[*one.weights, *own] for one, own in zip(networks, biases, strict=True)]
+    shapes = [[np.shape(part) if part is not None else None for part in one] for one in every]
+    for index, own in enumerate(shapes):
+        if own != shapes[0]:
+            raise ValueError(
+                f"{label} must have networks of the same layers, got others at {index}"
+            )
+    stacks = [None if parts[0] is None else np.stack(parts) for parts in zip(*every, strict=True)]
+    count = len(networks[0].weights)
+    given = None if networks[0].biases is None else stacks[count:]
+    return NetworkParameters([one for one in stacks[:count] if one is not None], given)
 
 
 def to_torch(config: NetworkConfig, parameters: Any, index: int | None = None) -> Any:
@@ -213,7 +236,7 @@ def _add(where: str, name: str, part: Any, layers: list[_Layer]) -> None:
     last = layers[-1] if layers else None
     if type(part) in (nn.Linear, own["Transposed"]):
         layers.append(_Layer(part))
-    elif type(part) is nn.Identity or (type(part) is nn.Dropout and not part.p):
+    elif _changes_nothing(part):
         pass
     elif type(part) in activations:
         kind = activations[type(part)]
@@ -235,6 +258,14 @@ def _add(where: str, name: str, part: Any, layers: list[_Layer]) -> None:
     else:
         known = "Linear, ReLU, GELU, Tanh, Identity, Dropout or Sequential"
         raise _refused(where, name, part, known)
+
+
+def _changes_nothing(part: Any) -> bool:
+    """Whether a module returns rows of numbers as they are."""
+    nn = _torch().nn
+    if type(part) is nn.Flatten:
+        return bool(part.start_dim == 1)
+    return type(part) is nn.Identity or (type(part) is nn.Dropout and not part.p)
 
 
 def _check(where: str, layers: list[_Layer]) -> None:
