@@ -21,6 +21,7 @@ PUBLIC = {
     *("diagnose", "Diagnosis", "gradient_flow", "register_family"),
     *("NetworkConfig", "NetworkParameters", "Dataset", "targets", "losses", "draw", "Draws"),
     *("datasets", "parameters_from_torch", "to_torch"),
+    *("measure", "measures", "Measures", "monosemantic", "price", "Price"),
 }
 
 

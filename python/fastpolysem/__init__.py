@@ -51,7 +51,9 @@ if TYPE_CHECKING:
     from fastpolysem.families.network.dataset import Dataset
     from fastpolysem.families.network.measures.measure import Measures, measure
     from fastpolysem.families.network.objective import Draws, NetworkParameters
+    from fastpolysem.families.network.price import Price, price
     from fastpolysem.families.network.pytorch import parameters_from_torch, to_torch
+    from fastpolysem.families.network.solutions import monosemantic
     from fastpolysem.studies.collect import collect, iter_collect
     from fastpolysem.studies.study import Study
 
@@ -71,6 +73,7 @@ __all__ = [
     "NetworkConfig",
     "NetworkParameters",
     "Parameters",
+    "Price",
     "Record",
     "Study",
     "TrainingResult",
@@ -92,8 +95,10 @@ __all__ = [
     "measure",
     "measures",
     "metrics",
+    "monosemantic",
     "parameters_from_torch",
     "plots",
+    "price",
     "probes",
     "register_family",
     "report",
@@ -114,6 +119,8 @@ _LAZY_NAMES = {
     **dict.fromkeys(("Study", "collect", "iter_collect"), "studies"),
     "NetworkConfig": "families.network.config",
     "Dataset": "families.network.dataset",
+    **dict.fromkeys(("Price", "price"), "families.network.price"),
+    "monosemantic": "families.network.solutions",
     **dict.fromkeys(("Measures", "measure"), "families.network.measures.measure"),
     **dict.fromkeys(("Draws", "NetworkParameters"), "families.network.objective"),
     **dict.fromkeys(("parameters_from_torch", "to_torch"), "families.network.pytorch"),

@@ -347,13 +347,13 @@ def measure(
 
     Examples
     --------
-    Two features of three share both neurons of a network made by hand:
+    In a network made by hand, two features of three share the second neuron:
 
     >>> import fastpolysem as fp
     >>> config = fp.NetworkConfig(widths=(3, 2, 3))
     >>> weights = fp.NetworkParameters([[[1, 0], [0, 1], [0, 1]], [[1, 0, 0], [0, 0.5, 0.5]]])
     >>> fp.measure(weights, config).effective_concepts.round(2).tolist()
-    1.21
+    1.47
     """
     if not isinstance(config, NetworkConfig):
         raise _checks.refused("measure: config", "a NetworkConfig", config, kind=TypeError)

@@ -1,0 +1,269 @@
+"""Networks made by hand in which every neuron serves one concept, and ones in which they share."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastpolysem import _checks
+from fastpolysem.families.network.config import NetworkConfig
+from fastpolysem.families.network.dataset import Dataset
+from fastpolysem.families.network.losses import BinaryCrossEntropy
+from fastpolysem.families.network.objective import NetworkParameters
+from fastpolysem.families.network.targets import Clauses, Parity
+from fastpolysem.specs.inputs import Independent
+
+Floats = NDArray[np.float64]
+
+_LOGIT = 20.0
+"""Half the distance of logits that decide: e^-20 is 2e-9."""
+_STEEP = 1e3
+"""gelu(c x) / c is a ReLU up to 0.2 / c."""
+_FLAT = 0.05
+"""tanh(c x) / c is x up to c^2 / 3."""
+
+
+class Solution(NamedTuple):
+    """A network made by hand."""
+
+    parameters: NetworkParameters
+    """In float64."""
+    loss: float
+    """What it attains: as in the column ``loss`` of results."""
+    neurons: int
+    """Hidden neurons per layer that it uses."""
+
+
+class _Layer(NamedTuple):
+    """One hidden layer's worth of a solution: k neurons."""
+
+    into: Floats
+    """(d_0, k)"""
+    bias: Floats
+    """(k,)"""
+    out: Floats
+    """(k, d_L)"""
+    out_bias: Floats
+    """(d_L,)"""
+
+
+def monosemantic(config: NetworkConfig) -> Solution:
+    """Build a network of the config's widths that solves the task, each neuron for one concept.
+
+    With n features, one hidden layer of so many neurons is known to do: identity of inputs that are
+    not negative n; of signed ones 2n, or n with biases, as they are at least -1; GELU 2n, as
+    gelu(x) - gelu(-x) = x; linear n; tanh n, approximately; ReLU targets n; absolute values of
+    signed inputs 2n; clauses, with biases, one each; a parity of b features, with biases, b.
+    Further hidden layers pass the neurons on. Where widths leave room, the other neurons are 0.
+
+    Where n neurons carry n signed features, each serves +i and -i of its feature, which `measure`
+    calls two concepts.
+
+    Parameters
+    ----------
+    config
+        With `targets` of its own, not with a `Dataset`; binary inputs for clauses and parity.
+
+    Returns
+    -------
+    Solution
+
+    Raises
+    ------
+    TypeError, ValueError
+        If no such network is known for the task, or the widths are too small for it; the message
+        says which would do.
+    """
+    if not isinstance(config, NetworkConfig):
+        raise _checks.refused("monosemantic: config", "a NetworkConfig", config, kind=TypeError)
+    layer = _solved(config)
+    neurons = layer.into.shape[1]
+    if (least := min(config.widths[1:-1])) < neurons:
+        raise ValueError(
+            f"monosemantic: widths must have {neurons} neurons or more in every hidden layer for "
+            f"a solution with a neuron per concept, got {least}"
+        )
+    parameters = _embedded(config, layer)
+    return Solution(parameters, attained(config, parameters), neurons)
+
+
+def attained(config: NetworkConfig, parameters: NetworkParameters) -> float:
+    """The loss of a network on the rows that results are measured on."""
+    from fastpolysem.training import train
+
+    same = ("widths", "activation", "output", "bias", "residual", "tied", "inputs", "target")
+    fields = {name: getattr(config, name) for name in (*same, "loss", "importance")}
+    bare = NetworkConfig(**fields, steps=0, dtype="float64")
+    return float(train(bare, 1, initial_weights=parameters).loss[0])
+
+
+def _refused(what: str) -> ValueError:
+    return ValueError(f"monosemantic: no network with a neuron per concept is known for {what}")
+
+
+def _solved(config: NetworkConfig) -> _Layer:
+    if isinstance(config.inputs, Dataset):
+        raise _refused("the given targets of a Dataset")
+    target = config.target
+    if isinstance(target, (Clauses, Parity)):
+        return _formulas(config)
+    if config.loss.kind != "power":
+        raise _refused(f"target={target!r} with loss={config.loss!r}")
+    signed = isinstance(config.inputs, Independent) and config.inputs._is_signed
+    return _elementwise(config, target.kind if signed else "identity", signed)
+
+
+def _elementwise(config: NetworkConfig, target: str, signed: bool) -> _Layer:
+    """Feature by feature: of inputs that are not negative all targets are the identity."""
+    n = config.widths[0]
+    eye, none = np.eye(n), np.zeros(n)
+    activation = config._spread("activation", config.depth - 1)[0]
+    biased = config._spread("bias", config.depth)
+    both = np.hstack([eye, -eye])
+    relu_like = activation in ("relu", "gelu")
+    steep = _STEEP if activation == "gelu" else 1.0
+    if activation == "linear" and (
+        target == "identity" or (target, config.output) == ("relu",) * 2
+    ):
+        return _Layer(eye, none, eye, none)
+    if activation == "tanh" and target == "identity" and not config.tied:
+        return _Layer(_FLAT * eye, none, eye / _FLAT, none)
+    if config.tied and steep != 1 and target != "identity":
+        raise _refused("tied GELU layers and this target")
+    if activation == "gelu" and target == "identity":
+        return _Layer(both, np.zeros(2 * n), both.T, none)
+    if relu_like and (target == "relu" or (target == "identity" and not signed)):
+        return _Layer(steep * eye, none, eye / steep, none)
+    if relu_like and target == "absolute":
+        return _Layer(steep * both, np.zeros(2 * n), np.abs(both.T) / steep, none)
+    if activation == "relu" and target == "identity":
+        if biased[0] and biased[-1] and min(config.widths[1:-1]) < 2 * n:
+            return _Layer(eye, none + 1, eye, none - 1)
+        return _Layer(both, np.zeros(2 * n), both.T, none)
+    raise _refused(f"activation={activation!r} and target={config.target!r}")
+
+
+def _formulas(config: NetworkConfig) -> _Layer:
+    if config._spread("activation", config.depth - 1)[0] != "relu":
+        raise _refused(f"activation={config.activation!r} and target={config.target!r}")
+    if not config._spread("bias", config.depth)[0]:
+        raise _refused(f"target={config.target!r} without biases")
+    kinds = {"one"}
+    if isinstance(config.inputs, Independent):
+        magnitude = config.inputs.magnitude
+        kinds = {magnitude} if isinstance(magnitude, str) else set(magnitude)
+    if len(kinds) > 1 or not kinds <= {"one", "sign"}:
+        raise _refused(f"target={config.target!r} of inputs that are not binary")
+    # Of inputs of -1 and 1 those of 0 and 1 are (x + 1) / 2; but a feature of "sign" may be 0 as
+    # well, which is off.
+    if "sign" in kinds:
+        probability = config.inputs.probability  # type: ignore[union-attr]
+        if np.any(np.asarray(probability) != 1):
+            raise _refused("signed inputs that may be 0")
+    half = 0.5 if "sign" in kinds else 1.0
+    columns: list[Floats] = []
+    biases: list[float] = []
+    readers: list[tuple[int, float]] = []
+    for output, formula in enumerate(config.target.outputs):  # type: ignore[union-attr]
+        if isinstance(config.target, Parity):
+            _staircase(config, formula, half, (columns, biases, readers), output)
+            continue
+        for clause in formula:
+            weights = np.zeros(config.widths[0])
+            bias = 1.0
+            for literal in clause:
+                weights[literal if literal >= 0 else ~literal] = half * (1 if literal >= 0 else -1)
+                bias -= 1 if literal >= 0 else 0
+            if half != 1:
+                bias += sum(half if literal >= 0 else -half for literal in clause)
+            columns.append(weights)
+            biases.append(bias)
+            readers.append((output, 1.0))
+    out = np.zeros((len(columns), config.widths[-1]))
+    for k, (output, weight) in enumerate(readers):
+        out[k, output] = weight
+    out_bias = np.zeros(config.widths[-1])
+    if isinstance(config.loss, BinaryCrossEntropy):
+        if not config._spread("bias", config.depth)[-1]:
+            raise _refused("logits without biases")
+        out, out_bias = 2 * _LOGIT * out, out_bias - _LOGIT
+    return _Layer(np.stack(columns, axis=1), np.array(biases), out, out_bias)
+
+
+def _staircase(
+    config: NetworkConfig, features: Any, half: float, to: tuple[list[Any], ...], output: int
+) -> None:
+    """With s the number of features that are on, relu(s) - 2 relu(s - 1) + 2 relu(s - 2) - ...,
+    which is 1 for odd s and 0 for even s."""
+    columns, biases, readers = to
+    weights = np.zeros(config.widths[0])
+    weights[list(features)] = half
+    shift = half * len(features) if half != 1 else 0.0
+    for step in range(len(features)):
+        columns.append(weights)
+        biases.append(shift - step)
+        readers.append((output, 1.0 if step == 0 else 2.0 * (-1) ** step))
+
+
+def _embedded(config: NetworkConfig, layer: _Layer) -> NetworkParameters:
+    """In matrices of the config's widths, further hidden layers passing on what comes."""
+    k = layer.into.shape[1]
+    has_bias = config._spread("bias", config.depth)
+    activations = config._spread("activation", config.depth - 1)
+    weights, biases = [], []
+    for number, (before, after) in enumerate(itertools.pairwise(config.widths), 1):
+        matrix, bias = np.zeros((before, after)), np.zeros(after)
+        if number == 1:
+            matrix[:, :k], bias[:k] = layer.into, layer.bias
+            if number in config.residual:  # the inputs come as well
+                raise _refused("a residual first layer")
+        elif number == config.depth:
+            matrix[:k], bias[:] = layer.out, layer.out_bias
+        elif number not in config.residual:
+            if activations[number - 1] not in ("relu", "linear"):
+                raise _refused(f"a further layer with activation={activations[number - 1]!r}")
+            matrix[:k, :k] = np.eye(k)
+        weights.append(matrix)
+        if bias.any() and not has_bias[number - 1]:
+            raise _refused(f"layer {number} without a bias")
+        biases.append(bias if has_bias[number - 1] else None)
+    if config.tied:
+        if not np.array_equal(weights[0], weights[1].T):
+            raise _refused("tied matrices")
+        weights = weights[:1]
+    return NetworkParameters(weights, biases if any(has_bias) else None)
+
+
+def polysemantic(config: NetworkConfig) -> NetworkParameters:
+    """A start in which neurons are shared, made of the monosemantic solution.
+
+    Two concepts' neurons are added up on one, and the other is 0. Only a start: unlike that
+    solution, it does not solve the task.
+
+    Parameters
+    ----------
+    config
+        As for `monosemantic`.
+
+    Returns
+    -------
+    NetworkParameters
+        In float64.
+    """
+    layer = _solved(config)
+    into, bias, out = layer.into.copy(), layer.bias.copy(), layer.out.copy()
+    carriers = np.abs(out).argmax(axis=1)
+    left = list(range(len(out)))
+    while len(left) > 1:
+        one = left.pop(0)
+        # One that other outputs read, if there is any.
+        other = next((k for k in left if carriers[k] != carriers[one]), left[0])
+        left.remove(other)
+        for array in (into.T, out):
+            array[one] = (array[one] + array[other]) / np.sqrt(2)
+            array[other] = 0
+        bias[one], bias[other] = max(bias[one], bias[other]), 0
+    return _embedded(config, _Layer(into, bias, out, layer.out_bias))

@@ -1,0 +1,169 @@
+"""Networks made by hand, and what training makes of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastpolysem as fp
+from fastpolysem import losses, targets
+from fastpolysem.families.network.solutions import polysemantic
+
+SIGNED = fp.Independent(probability=0.3, batch_size=64, magnitude="signed_uniform")
+BITS = fp.Independent(probability=0.5, batch_size=64)
+SIGNS = fp.Independent(probability=1.0, batch_size=64, magnitude="sign")
+CLAUSES = targets.Clauses([[[0, 1]], [[2, ~3]]])
+DISJUNCTIONS = targets.Clauses([[[0, 1], [2]], [[2, ~3], [1]]])
+PARITY = targets.Parity([[0, 1, 2], [3, 4, 5]])
+
+# Settings, neurons used, largest loss, and how many neurons serve.
+SOLVED: dict[str, tuple[dict[str, Any], int, float]] = {
+    "identity": ({"widths": (6, 8, 6)}, 6, 0),
+    "tied": ({"widths": (6, 6, 6), "tied": True}, 6, 0),
+    "signed": ({"widths": (4, 8, 4), "inputs": SIGNED}, 8, 0),
+    "gelu": ({"widths": (4, 9, 4), "activation": "gelu", "inputs": SIGNED}, 8, 1e-30),
+    "absolute": ({"widths": (4, 9, 4), "inputs": SIGNED, "target": targets.Absolute()}, 8, 0),
+    "absolute of gelu": (
+        {
+            "widths": (4, 8, 4),
+            "activation": "gelu",
+            "inputs": SIGNED,
+            "target": targets.Absolute(),
+        },
+        *(8, 1e-6),
+    ),
+    "relu": ({"widths": (4, 9, 4), "inputs": SIGNED, "target": targets.Relu()}, 4, 0),
+    "and": ({"widths": (4, 6, 2), "bias": True, "inputs": BITS, "target": CLAUSES}, 2, 0),
+    "and of signs": ({"widths": (4, 6, 2), "bias": True, "inputs": SIGNS, "target": CLAUSES}, 2, 0),
+    "or of ands": (
+        {
+            "widths": (4, 6, 2),
+            "bias": True,
+            "inputs": BITS,
+            "target": DISJUNCTIONS,
+            "loss": losses.BinaryCrossEntropy(),
+        },
+        *(4, 1e-8),
+    ),
+    "parity": ({"widths": (6, 6, 2), "bias": True, "inputs": BITS, "target": PARITY}, 6, 0),
+    "parity of signs": (
+        {"widths": (6, 7, 2), "bias": True, "inputs": SIGNS, "target": PARITY},
+        *(6, 0),
+    ),
+    "two layers": ({"widths": (4, 8, 9, 4), "inputs": SIGNED}, 8, 0),
+    "residual": ({"widths": (4, 8, 8, 4), "residual": (2,), "inputs": SIGNED}, 8, 0),
+}
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_a_neuron_per_concept_solves_the_task(name: str) -> None:
+    settings, neurons, most = SOLVED[name]
+    config = fp.NetworkConfig(**settings)
+    solution = fp.monosemantic(config)
+    assert solution.neurons == neurons
+    assert 0 <= solution.loss <= most
+    found = fp.measure(solution.parameters, config.replace(dtype="float64"))
+    assert found.shared_use < 1e-9
+    assert found.not_learned == 0
+    in_second = neurons if name == "two layers" else 0  # a residual layer adds nothing
+    assert found.serving == neurons + in_second
+    shared = fp.measure(polysemantic(config), config.replace(dtype="float64"))
+    assert shared.shared_use_of_layers()[0] > 0.5
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"widths": (4, 5, 4), "bias": True, "inputs": SIGNED},
+        {"widths": (4, 4, 4), "activation": "tanh", "inputs": SIGNED},
+        {"widths": (4, 4, 4), "activation": "linear", "inputs": SIGNED},
+    ],
+)
+def test_signed_features_on_one_neuron_each(settings: dict[str, Any]) -> None:
+    config = fp.NetworkConfig(**settings)
+    solution = fp.monosemantic(config)
+    assert solution.neurons == 4
+    assert solution.loss < 1e-6
+    with pytest.raises(ValueError, match=r"a neuron for \+i and one for -i"):
+        fp.price(config, 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"widths": (4, 7, 4), "inputs": SIGNED}, "8 neurons or more in every hidden layer"),
+        ({"widths": (4, 8, 3, 4), "inputs": SIGNED}, "8 neurons or more in every hidden layer"),
+        ({"widths": (4, 9, 4), "activation": "square"}, "activation='square'"),
+        ({"widths": (4, 6, 2), "inputs": BITS, "target": CLAUSES}, "without biases"),
+        ({"widths": (4, 9, 4), "inputs": fp.Dataset(np.eye(4), np.eye(4))}, "Dataset"),
+        (
+            {
+                "widths": (4, 6, 2),
+                "bias": True,
+                "inputs": fp.Independent(0.5, 8, "uniform"),
+                "target": CLAUSES,
+            },
+            "not binary",
+        ),
+    ],
+)
+def test_what_has_no_such_solution(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        fp.monosemantic(fp.NetworkConfig(**settings))
+
+
+TRAINED: dict[str, Any] = {
+    "optimizer": "adam",
+    "learning_rate": 3e-3,
+    "learning_rate_schedule": "cosine",
+    "steps": 3000,
+}
+
+
+def test_accidents_cost_something() -> None:
+    config = fp.NetworkConfig(
+        widths=(8, 8, 8), tied=True, l1=0.02, l1_update="orthant", **TRAINED
+    ).replace(steps=8000)
+    found = fp.price(config, 16)
+    assert found.verdict == "accidental and costly", str(found)
+    assert (found.shared_use["monosemantic"] == 0).all()
+    assert found.shared_use["random"].mean() > 0.2
+    assert found.difference().mean() > found.margin
+    assert "accidental and costly" in str(found)
+    assert found.objective["random"].shape == (16,)
+
+
+def test_without_l1_the_basis_is_undetermined() -> None:
+    config = fp.NetworkConfig(widths=(8, 16, 8), **TRAINED)
+    assert fp.price(config, 8).verdict == "basis undetermined"
+
+
+def test_too_few_steps_are_said() -> None:
+    config = fp.NetworkConfig(widths=(8, 16, 8), steps=5)
+    found = fp.price(config, 2)
+    assert found.verdict == "unfinished"
+    assert max(found.residual["random"]) > 1e-3
+
+
+def test_narrow_linear_layers_need_sharing() -> None:
+    with pytest.raises(ValueError, match="8 neurons or more"):
+        fp.price(fp.NetworkConfig(widths=(8, 4, 8)), 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "said"),
+    [
+        ({"readout": "private"}, {}, "readout must be 'dense'"),
+        ({"l1": 0.1, "l1_target": "activations"}, {}, "l1_target must be 'weights'"),
+        ({}, {"seeds": 1}, "price: seeds"),
+        ({}, {"tolerance": 0}, "price: tolerance"),
+        ({}, {"margin": -1}, "price: margin"),
+    ],
+)
+def test_prices_that_are_refused(
+    changes: dict[str, Any], options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        fp.price(fp.NetworkConfig(widths=(3, 4, 3), **changes), **options)
