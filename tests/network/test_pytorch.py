@@ -230,6 +230,43 @@ def test_modules_can_be_trained_on():
     np.testing.assert_allclose(module[0].bias.grad.numpy(), gradient.biases[0][0], atol=1e-13)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_trained_there_and_here_on_the_same_batches(optimizer):
+    """One start, one sequence of batches: the same weights, and the same measures."""
+    rate = 0.05 if optimizer == "sgd" else 0.01
+    config = fp.NetworkConfig(
+        widths=(8, 6, 6, 8),
+        residual=(2,),
+        bias=True,
+        inputs=fp.Independent(0.2, 32, "uniform"),
+        optimizer=optimizer,
+        learning_rate=rate,
+        steps=300,
+        dtype="float64",
+    )
+    start, end = (
+        fp.train(config.replace(steps=steps), [7], return_weights=True).weights
+        for steps in (0, config.steps)
+    )
+    module = fp.to_torch(config, start).train()
+    makers = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+    updates = makers[optimizer](module.parameters(), lr=rate)
+    for step in range(config.steps):
+        drawn = fp.draw(config, 7, step)
+        error = module(torch.from_numpy(drawn.inputs)) - torch.from_numpy(drawn.targets)
+        updates.zero_grad()
+        (error**2).sum().div(32 * 0.2).backward()  # each feature once per step in expectation
+        updates.step()
+    there = fp.parameters_from_torch(module)
+    for one, other in zip(flat(end), flat(there), strict=True):
+        np.testing.assert_allclose(one[0], other, rtol=0, atol=1e-8)
+    here, there = fp.measure(end, config), fp.measure(there, config)
+    assert here.loss.mean() < 0.5 * here.constant_loss.mean()
+    for name in ("shared_use", "effective_concepts", "neurons_per_concept", "loss"):
+        np.testing.assert_allclose(getattr(here, name)[0], getattr(there, name), atol=1e-5)
+    assert here.not_learned[0] == there.not_learned
+
+
 def test_dropout_is_dropped_in_training_only():
     config = fp.NetworkConfig(widths=(6, 500, 6), dropout=0.25, steps=1)
     module = fp.to_torch(config, fp.train(config, 1, return_weights=True).weights)
