@@ -163,6 +163,7 @@ def test_stacks_give_one_diagnosis_per_model() -> None:
     found = fp.diagnose(stack)
     assert [str(one) for one in found] == [str(fp.diagnose(model)) for model in stack]
     assert fp.diagnose(stack[:0]) == []
+    assert repr(found[:1]) == f"[<Diagnosis: {found[0]}>]"
     untied = fp.diagnose(fp.Parameters(stack, 2 * stack))
     assert [str(one) for one in untied] == [str(one) for one in found]
 

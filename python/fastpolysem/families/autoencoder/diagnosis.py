@@ -22,7 +22,7 @@ __all__ = ["Diagnosis", "diagnose"]
 _COPIES = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """What `diagnose` finds in the weights of one model."""
 
@@ -58,6 +58,9 @@ class Diagnosis:
     most share one, ``max(0, represented - neurons)``."""
     weights: NDArray[np.float64]
     """(n, m) the given weights after these moves: as monosemantic as moves make them."""
+
+    def __repr__(self) -> str:
+        return f"<Diagnosis: {self}>"
 
     def __str__(self) -> str:
         n, m = self.weights.shape
