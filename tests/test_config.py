@@ -380,7 +380,9 @@ def test_every_real_field_is_listed():
 
 @pytest.mark.parametrize(("name", "others", "value"), REALS, ids=lambda one: str(one)[:12])
 def test_a_number_of_less_precision_keeps_its_value_with_a_warning(name, others, value):
-    with pytest.warns(UserWarning, match=rf"Config: {name}.* is {HELD}, what .*\(0\.3\)") as seen:
+    with pytest.warns(
+        UserWarning, match=rf"Config: {name}.* is {HELD}, the value of .*\(0\.3\)"
+    ) as seen:
         config = BASE.replace(**others, **{name: value(SINGLE)})
     assert len(seen) == 1
     assert seen[0].filename == __file__

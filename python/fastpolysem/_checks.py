@@ -220,8 +220,8 @@ def warn_if_rounded(label: str, values: Iterable[object]) -> None:
             written, held = str(value), float(value)
             if float(written) != held:
                 warn(
-                    f"{label} is {held!r}, the value of {value.dtype}({written}), not {written}, "
-                    "which has another digest; pass a Python number to get that one"
+                    f"{label} is {held!r}, the value of {value.dtype}({written}), and not "
+                    f"{written}, which has another digest; pass a Python number to get that one"
                 )
                 return
 

@@ -80,7 +80,7 @@ VALUES = [
     (
         {"widths": (4, 4)},
         ValueError,
-        "at least one hidden layer and outputs, 3 to 256 widths, got 2",
+        "at least one hidden layer and the outputs, 3 to 256 widths, got 2",
     ),
     ({"widths": [1] * 257}, ValueError, "3 to 256 widths, got 257"),
     (
@@ -242,7 +242,7 @@ VALUES = [
     (
         {"inputs": Dataset(ROWS, REALS), "target": targets.Relu()},
         ValueError,
-        "target must be left at Identity() with a Dataset, which has targets of its own, got Relu(",
+        "target must be left at Identity() with a Dataset, which has its own targets, got Relu(",
     ),
     (
         {"widths": (4, 5, 3)},
@@ -253,12 +253,12 @@ VALUES = [
     (
         {"target": targets.Parity([[0], [1]])},
         ValueError,
-        "target must be of widths[-1]=4 outputs, got one of 2",
+        "target must have widths[-1]=4 outputs, got 2",
     ),
     (
         {"target": targets.Clauses([[[0, ~4]]] * 4)},
         ValueError,
-        "target must be of features below widths[0]=4, got one of feature 4",
+        "target must have features below widths[0]=4, got feature 4",
     ),
     (
         {"loss": 2},
@@ -268,24 +268,24 @@ VALUES = [
     (
         {"loss": losses.CrossEntropy()},
         ValueError,
-        "loss must be CrossEntropy() where inputs are a Dataset with classes as targets, and only "
-        "there, got CrossEntropy() and Basis()",
+        "loss must be CrossEntropy() if inputs are a Dataset with classes as targets, and only "
+        "then, got CrossEntropy() and Basis()",
     ),
     (
         {"inputs": Dataset(ROWS, CLASSES)},
         ValueError,
-        "loss must be CrossEntropy() where inputs are a Dataset with classes as targets, and only "
-        "there, got Power(q=2.0) and Dataset(6 x 4, classes, ",
+        "loss must be CrossEntropy() if inputs are a Dataset with classes as targets, and only "
+        "then, got Power(q=2.0) and Dataset(6 x 4, classes, ",
     ),
     (
         {**LABELLED, "inputs": Dataset(ROWS, 0 * CLASSES), "widths": (4, 5, 1)},
         ValueError,
-        "loss must be another than CrossEntropy() for fewer than 2 classes, got widths[-1]=1",
+        "loss must not be CrossEntropy() with fewer than 2 classes, got widths[-1]=1",
     ),
     (
         {"inputs": fp.Independent(0.5, 8, "sign"), "loss": losses.BinaryCrossEntropy()},
         ValueError,
-        "loss must be another than BinaryCrossEntropy() unless targets are within [0, 1], got "
+        "loss must not be BinaryCrossEntropy() unless targets are within [0, 1], got "
         "targets from -1 to 1",
     ),
     (
@@ -434,7 +434,7 @@ VALUES = [
     (
         {"bias_decay": [(0, 1)]},
         ValueError,
-        "bias_decay must be left at None where no bias is trained",
+        "bias_decay must be left at None if no bias is trained",
     ),
     (
         {"bias": True, "bias_decay": [(0, 0)]},
@@ -746,7 +746,7 @@ NUMBERS = [
 
 @pytest.mark.parametrize(("name", "others", "value"), NUMBERS, ids=lambda one: str(one)[:12])
 def test_a_number_of_less_precision_keeps_its_value_with_a_warning(name, others, value):
-    said = rf"NetworkConfig: {name}.* is {HELD}, what .*\(0\.3\)"
+    said = rf"NetworkConfig: {name}.* is {HELD}, the value of .*\(0\.3\)"
     with pytest.warns(UserWarning, match=said) as seen:
         config = BASE.replace(**others, **{name: value(SINGLE)})
     assert len(seen) == 1

@@ -313,8 +313,8 @@ def test_arrays_come_from_attachments():
     gc.collect()
     check(
         ValueError,
-        f"Dataset: the arrays with the hash {stored['inputs']['sha256']} must have been made or "
-        "read in this process, but they have not; call fp.Dataset",
+        f"Dataset: the arrays with the hash {stored['inputs']['sha256']} must have been created or "
+        "read in this process, but have not; call fp.Dataset",
         NetworkConfig.from_dict,
         stored,
     )

@@ -235,7 +235,7 @@ SAMPLED = fp.NetworkConfig(widths=(3, 4, 3), tied=True, inputs=fp.Independent(0.
             (STACK, CONFIG, BATCH),
             {},
             ValueError,
-            "loss_and_gradient: targets must be given with a batch of a config with a Dataset",
+            "loss_and_gradient: targets must be given with a batch if the config has a Dataset",
         ),
         (
             fp.loss_and_gradient,

@@ -1,7 +1,4 @@
-"""The settings of a network and its training, checked when they are made.
-
-One class: a third of it documents the fields, the rest checks them.
-"""
+"""The settings of a network and its training, checked on creation."""
 
 from __future__ import annotations
 
@@ -52,13 +49,13 @@ _REALS: dict[str, tuple[_checks.Bound, ...]] = {
     "epsilon": ((">", 0),),
     "init_scale": ((">", 0),),
 }
-# What the core computes with in the config's dtype.
+# Settings that the core uses in the config's dtype.
 _ROUNDED = (
     *_REALS,
     *("l1", "noise_std", "noise_shape", "weight_decay", "bias_start", "importance"),
 )
 
-# The classes that a field's value is one of.
+# Allowed classes of fields that are objects.
 _KINDS: dict[str, dict[str, type[Any]]] = {
     "inputs": {cls.kind: cls for cls in get_args(Inputs)},
     "target": targets.KINDS,
@@ -66,9 +63,9 @@ _KINDS: dict[str, dict[str, type[Any]]] = {
 }
 
 EVALUATION_ROWS = 4096
-"""Sampled rows that the final loss is about."""
+"""Number of sampled rows on which the final loss is evaluated."""
 
-# The number of a layer has 16 bits of a stream's word: far more than anybody trains.
+# The number of a layer has 16 bits in a stream's word, more than enough.
 _MAX_WIDTHS = 256
 # The random numbers of a step are addressed by element // 4 in one 32-bit word.
 _MAX_ELEMENTS = 2**34
@@ -79,55 +76,57 @@ _MAX_ELEMENTS = 2**34
 class NetworkConfig(Settings):
     """Settings of a network of several layers and its training.
 
-    With widths d_0 ... d_L and H_0 the rows of inputs, layer l = 1 ... L computes
-    Z_l = H_{l-1} W_l + b_l; hidden layers (l < L) give
-    H_l = (activation(Z_l) [+ H_{l-1} where residual] + noise) * dropout, and the output is
-    output(Z_L). The objective is ``scale * sum over rows of loss`` plus l1. For power losses on
-    sampled inputs whose target is the identity, the absolute value or the ReLU of the inputs, the
-    scale makes each feature appear once per step in expectation: 1 for :class:`Basis`, else
-    n / (rows * expected number of active features). It is 1 / rows for everything else.
+    The widths are d_0 ... d_L and the rows of inputs H_0. Layer l = 1 ... L computes
+    Z_l = H_{l-1} W_l + b_l, a hidden layer (l < L) returns
+    H_l = (activation(Z_l) [+ H_{l-1} if residual] + noise) * dropout, and the output is
+    output(Z_L). The objective is ``scale * sum over rows of loss`` plus l1. For power losses with
+    the inputs, their absolute values or their ReLU as targets, the scale makes each feature appear
+    once per step in expectation: it is 1 for :class:`Basis` and
+    n / (rows * expected number of active features) for sampled inputs. In all other cases it is
+    1 / rows.
 
-    Values are converted to plain Python ones and checked; instances are immutable and hashable.
-    One value per layer, where allowed, is a tuple; a tuple of equal values is kept as that value.
+    Values are checked and converted to plain Python types; instances are immutable and hashable.
+    Values per layer are given as a tuple; a tuple of equal values is stored as that value.
 
     Parameters
     ----------
     widths
         d_0 ... d_L: inputs, one or more hidden layers, outputs.
     activation
-        Of the hidden layers: "relu", "gelu" (the exact one), "tanh", "square" or "linear"; one for
-        all or one per hidden layer.
+        Nonlinearity of the hidden layers: "relu", "gelu" (the exact one), "tanh", "square" or
+        "linear"; one for all or one per hidden layer.
     output
-        Of the output layer: "linear" or "relu". Cross-entropies take linear outputs as logits.
+        Nonlinearity of the output, "linear" or "relu". Cross-entropies take linear outputs as
+        logits.
     bias
         Whether layers have biases; one for all or one per layer.
     bias_start
-        Start value of the biases; one for all or one per layer, 0 for layers without a bias. Not
+        Initial value of the biases; one for all or one per layer, 0 for layers without a bias. Not
         with init="pytorch", which draws them.
     bias_decay
         None, or points (step, kappa): after each update b <- b * (1 - learning rate * kappa), with
-        kappa on the line between two points and constant before the first and after the last.
+        kappa interpolated linearly between points and constant before the first and after the last.
     residual
-        Numbers of the hidden layers, from 1 and ascending, whose output adds what came in; each is
-        as wide as the layer before.
+        Numbers (from 1, ascending) of the hidden layers with a residual connection, which adds the
+        input of the layer to its output; each must be as wide as the layer before.
     tied
-        Whether the second matrix is the transpose of the first; for two layers, d_2 = d_0.
+        Whether the second matrix is the transpose of the first; for two layers with d_2 = d_0.
     frozen
-        Whether a layer's matrix and bias stay at their start; one for all or one per layer. Not for
-        all layers, and not with tied.
+        Whether a layer's matrix and bias keep their initial values; one for all or one per layer.
+        Not for all layers, and not with tied.
     inputs
         :class:`Basis`, :class:`Independent`, :class:`CorrelatedBlocks` or :class:`Dataset`.
     target
-        What the outputs are to be: `targets.Identity()`, `.Absolute()`, `.Relu()`, `.Clauses(...)`
-        or `.Parity(...)` of the inputs. Not with a data set, which has targets of its own.
+        What the outputs should be: `targets.Identity()`, `.Absolute()`, `.Relu()`, `.Clauses(...)`
+        or `.Parity(...)` of the inputs. Not with a data set, which has its own targets.
     loss
         `losses.Power(q)`, `losses.CrossEntropy()` or `losses.BinaryCrossEntropy()`.
     importance
-        (d_L,) weights of each output's loss, finite, >= 0, not all zero; kept as a tuple. None, the
-        same as all ones, for no weighting. Not with the cross-entropy.
+        (d_L,) weights of the outputs' losses, finite, >= 0, not all zero; stored as a tuple. None
+        is equivalent to all ones. Not with the cross-entropy.
     l1
         Weight of the sum of absolute weights, never of biases; one for all or one per matrix, 0 for
-        frozen ones. On activations one for all or one per hidden layer.
+        frozen ones. If applied to activations, one for all or one per hidden layer.
     l1_schedule
         None, or points (step, factor on l1), as in :class:`Config`.
     l1_target
@@ -139,12 +138,12 @@ class NetworkConfig(Settings):
     noise_std
         Its standard deviation; one for all or one per hidden layer.
     noise_sharing
-        "input": each row its own noise; "step": one vector for all rows of a step.
+        "input": each row has its own noise; "step": all rows of a step share one noise vector.
     dropout
-        Chance that a hidden unit is dropped, noise included; the others count 1 / (1 - dropout)
-        times. One for all or one per hidden layer.
+        Probability that a hidden unit is dropped, together with its noise; the other units are
+        multiplied by 1 / (1 - dropout). One for all or one per hidden layer.
     dropout_sharing
-        "input": each row drops units of its own; "step": all the same.
+        "input": each row drops its own units; "step": all rows of a step drop the same ones.
     optimizer, learning_rate, weight_decay, momentum, betas, epsilon
         As in :class:`Config`. Decoupled weight decay follows the scheduled learning rate.
     learning_rate_schedule
@@ -153,12 +152,12 @@ class NetworkConfig(Settings):
     steps
         Number of updates.
     init
-        Start weights with fan-in d_{l-1}: "normal" N(0, 1 / fan-in), "pytorch"
-        U(-1, 1) / sqrt(fan-in) for weights and biases, the default of torch.nn.Linear, "xavier"
-        N(0, 2 / (d_{l-1} + d_l)), "orthogonal", or "uniform" with variance 1 / fan-in. Other biases
-        start at ``bias_start``.
+        Initial weights, with fan-in d_{l-1}: "normal" N(0, 1 / fan-in); "pytorch"
+        U(-1, 1) / sqrt(fan-in) for weights and biases, the default of torch.nn.Linear; "xavier"
+        N(0, 2 / (d_{l-1} + d_l)); "orthogonal"; or "uniform" with variance 1 / fan-in. Except with
+        "pytorch", biases start at ``bias_start``.
     init_scale
-        Factor of all start weights, > 0.
+        Factor by which all initial weights are multiplied, > 0.
     readout
         Which neurons of the last hidden layer an output reads. The other weights of the last matrix
         are 0 and stay 0. "dense": all. "private": neuron k is read by output k mod d_L alone.
@@ -173,7 +172,7 @@ class NetworkConfig(Settings):
     TypeError
         For a value of the wrong type or an unknown field.
     ValueError
-        For a value out of range, and for settings that would have no effect or exclude each other.
+        For a value out of range, and for settings that would have no effect or are incompatible.
     """
 
     REQUIRED: ClassVar[tuple[str, ...]] = ("widths",)
@@ -222,7 +221,7 @@ class NetworkConfig(Settings):
             {name: get_args(allowed) for name, allowed in _CHOICES.items()},
             ("tied",),
         )
-        # First what each field is, then what goes together.
+        # First the individual fields, then their combinations.
         self._check_widths()
         self._check_values_per_layer()
         self._check_residual()
@@ -244,18 +243,18 @@ class NetworkConfig(Settings):
 
     @property
     def depth(self) -> int:
-        """Number of layers that have weights, L."""
+        """Number of layers with weights, L."""
         return len(self.widths) - 1
 
     def _spread(self, name: str, count: int) -> tuple[Any, ...]:
-        """A field's value for each of its layers."""
+        """The value of a field for each layer."""
         value = getattr(self, name)
         return value if isinstance(value, tuple) else (value,) * count
 
     def _each(
         self, name: str, count: int, what: str, check: Callable[..., Any], *args: Any
     ) -> None:
-        """Check a field that holds one value for all layers or one each."""
+        """Check a field with one value for all layers or one per layer."""
         label, value = self._label(name), getattr(self, name)
         given = _checks.listed(label, value)
         if given is None:
@@ -273,7 +272,7 @@ class NetworkConfig(Settings):
             raise _checks.refused(label, "a list of integers", self.widths, kind=TypeError)
         if not 3 <= len(given) <= _MAX_WIDTHS:
             raise ValueError(
-                f"{label} must name inputs, at least one hidden layer and outputs, "
+                f"{label} must list the inputs, at least one hidden layer and the outputs, "
                 f"3 to {_MAX_WIDTHS} widths, got {len(given)}"
             )
         bounds = (">=", 1), ("<", 2**31)
@@ -293,7 +292,7 @@ class NetworkConfig(Settings):
 
     @property
     def _l1_count(self) -> int:
-        """Number of matrices or of hidden layers that l1 can be about."""
+        """Number of matrices or hidden layers to which l1 can apply."""
         if self.l1_target == "activations":
             return self.depth - 1
         return 1 if self.tied else self.depth
@@ -337,7 +336,7 @@ class NetworkConfig(Settings):
         if self.init == "pytorch":
             self._refuse("bias_start", "with init='pytorch', which draws the biases")
         if not any(biased[layer] and not frozen[layer] for layer in layers):
-            self._refuse("bias_decay", "where no bias is trained")
+            self._refuse("bias_decay", "if no bias is trained")
 
     def _check_readout(self) -> None:
         label, given = self._label("readout"), self.readout
@@ -357,15 +356,15 @@ class NetworkConfig(Settings):
         data = self.inputs if isinstance(self.inputs, Dataset) else None
         if (data is not None and data.has_classes) != (self.loss.kind == "cross_entropy"):
             raise ValueError(
-                f"{self._label('loss')} must be CrossEntropy() where inputs are a Dataset with "
-                f"classes as targets, and only there, got {self.loss!r} and {self.inputs!r}"
+                f"{self._label('loss')} must be CrossEntropy() if inputs are a Dataset with "
+                f"classes as targets, and only then, got {self.loss!r} and {self.inputs!r}"
             )
         if data is not None:
-            self._refuse("target", "with a Dataset, which has targets of its own")
+            self._refuse("target", "with a Dataset, which has its own targets")
             if data.has_classes and outputs < 2:
                 raise ValueError(
-                    f"{self._label('loss')} must be another than CrossEntropy() for fewer than 2 "
-                    f"classes, got widths[-1]={outputs}"
+                    f"{self._label('loss')} must not be CrossEntropy() with fewer than 2 classes, "
+                    f"got widths[-1]={outputs}"
                 )
             data._check_targets(label, outputs)
             data._check_dtype(label, self.dtype)
@@ -374,8 +373,8 @@ class NetworkConfig(Settings):
         low, high = self._target_range()
         if self.loss.kind == "binary_cross_entropy" and (low < 0 or high > 1):
             raise ValueError(
-                f"{self._label('loss')} must be another than BinaryCrossEntropy() unless targets "
-                f"are within [0, 1], got targets from {low:g} to {high:g}"
+                f"{self._label('loss')} must not be BinaryCrossEntropy() unless targets are within "
+                f"[0, 1], got targets from {low:g} to {high:g}"
             )
         if self.loss.kind != "power":
             self._refuse("output", f"with loss={self.loss!r}, which takes logits")
@@ -387,7 +386,7 @@ class NetworkConfig(Settings):
         self._set("importance", weights)
 
     def _check_part(self, name: str, kinds: Mapping[str, type[Any]]) -> None:
-        """Refuse what is no instance of one of the classes."""
+        """Refuse anything that is not an instance of one of the classes."""
         value = getattr(self, name)
         if not isinstance(value, tuple(kinds.values())):
             each = [f"{cls.__name__}({'...' if fields(cls) else ''})" for cls in kinds.values()]
@@ -398,7 +397,7 @@ class NetworkConfig(Settings):
             raise _checks.refused(self._label(name), allowed, value, hint, kind=TypeError)
 
     def _target_range(self) -> tuple[float, float]:
-        """Least and largest possible target."""
+        """Smallest and largest possible target."""
         if isinstance(self.inputs, Dataset):
             return self.inputs._target_range
         signed = isinstance(self.inputs, Independent) and self.inputs._is_signed
@@ -440,7 +439,7 @@ class NetworkConfig(Settings):
         if not any(chances):
             self._refuse("dropout_sharing", "with dropout=0")
         for chance in chances:
-            # A unit is dropped where a random number of 32 bits is below the chance.
+            # A unit is dropped if a random 32-bit number is below the probability.
             if chance and not 2**-32 <= chance <= 1 - 2**-32:
                 raise ValueError(
                     f"{self._label('dropout')} must be 0 or between 2**-32 and 1 - 2**-32, "
@@ -464,7 +463,7 @@ class NetworkConfig(Settings):
         points = checked_points(label, self.bias_decay, self.steps, "kappa")
         if not any(kappa for _, kappa in points):
             raise ValueError(f"{label} must have a kappa > 0, got {_checks.shown(self.bias_decay)}")
-        # A constant is kept as its value from step 0 on.
+        # A constant is stored as its value from step 0 on.
         self._set("bias_decay", essential(points) or ((0, points[0][1]),))
 
     def _check_sizes(self) -> None:
@@ -481,7 +480,7 @@ class NetworkConfig(Settings):
                 self.widths[0] + 1
             )
         if self.noise != "none" and self.noise_sharing == "input":
-            # Some kinds take two words for an element.
+            # Some kinds use two words per element.
             sizes["2 * rows of a batch * widest hidden layer"] = 2 * rows * widest
         if any(self._spread("dropout", 1)) and self.dropout_sharing == "input":
             sizes["rows of a batch * widest hidden layer"] = rows * widest
@@ -495,7 +494,7 @@ class NetworkConfig(Settings):
         return self.inputs._rows(self.widths[0])
 
     def _scale(self, rows: int) -> float:
-        """Factor of the sum over rows of the loss, and of l1 on activations."""
+        """Factor of the sum of the loss over rows, and of l1 on activations."""
         if (
             not isinstance(self.inputs, Dataset)
             and self.loss.kind == "power"
@@ -540,7 +539,7 @@ class NetworkConfig(Settings):
 
     @property
     def attachments(self) -> Mapping[str, Arrays]:
-        """Arrays of which `to_dict` names the hash alone, by that hash."""
+        """Arrays that `to_dict` represents by a hash only, by that hash."""
         return self.inputs.attachments if isinstance(self.inputs, Dataset) else {}
 
     def _stored(self, name: str, defaults: bool) -> Any:
@@ -555,9 +554,9 @@ class NetworkConfig(Settings):
         return {"kind": KIND, **super()._hashed()}
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON can hold them, and ``"kind": "network"``.
+        """All fields in JSON form, and ``"kind": "network"``.
 
-        Of a data set the hash of its arrays is kept.
+        A data set is represented by the hash of its arrays.
         """
         return {"kind": KIND, **super().to_dict()}
 
@@ -565,10 +564,10 @@ class NetworkConfig(Settings):
     def from_dict(
         cls, mapping: Mapping[str, Any], attachments: Callable[[str], Arrays] | None = None
     ) -> NetworkConfig:
-        """The inverse of :meth:`to_dict`; fields that are left out take their defaults.
+        """The inverse of :meth:`to_dict`; missing fields take their defaults.
 
-        The arrays of a data set are those that this process has made or read, or what
-        ``attachments`` gives for their hash.
+        The arrays of a data set are those that this process has created or read, or those that
+        ``attachments`` returns for their hash.
         """
         given = dict(mapping) if isinstance(mapping, Mapping) else mapping
         if isinstance(given, dict):

@@ -1,4 +1,4 @@
-"""Rows that are given instead of drawn."""
+"""Data sets: given rows of inputs and targets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CSR = ("indptr", "indices", "values")
 
 @dataclass(frozen=True, eq=False)
 class _Content:
-    """The arrays of data sets, which may be shown in different ways."""
+    """The arrays of a data set, which several data sets with different options may share."""
 
     inputs: FixedBatch
     targets: NDArray[Any]
@@ -38,7 +38,7 @@ class _Content:
 
     @property
     def pairs(self) -> list[tuple[FixedBatch, NDArray[Any]]]:
-        """Inputs and targets of the training rows, then those that are held out."""
+        """Inputs and targets of the training rows, then of the held-out rows."""
         return [(self.inputs, self.targets), *([self.held_out] if self.held_out else [])]
 
     @functools.cached_property
@@ -68,8 +68,8 @@ class _Content:
         return cls(*pairs[0], pairs[1] if len(pairs) > 1 else None)
 
 
-# A configuration that comes from a file or another process names its data set by hash. Here are
-# those that something in this process still uses, and the last ones that were read.
+# A configuration from a file or another process refers to its data set by hash. These are the data
+# sets that are still in use in this process, and the last ones that were read.
 _known: weakref.WeakValueDictionary[str, _Content] = weakref.WeakValueDictionary()
 _recent: deque[_Content] = deque(maxlen=4)
 
@@ -87,12 +87,13 @@ class Dataset:
         (N, d_L) finite reals, or for the cross-entropy (N,) integers: the classes 0 to d_L - 1.
     batch_size
         Rows per step, drawn from the seed's stream without repetition within an epoch; a batch may
-        span the seam of two epochs. None shows all rows at every step, in their order.
+        span two epochs. None uses all rows at every step, in the given order.
     label_noise
-        Chance that the class of a training row is replaced by another one, each alike, drawn once
-        per seed; 0 <= label_noise < 1. For classes only.
+        Probability that the class of a training row is replaced by a different one, chosen
+        uniformly and drawn once per seed; 0 <= label_noise < 1. For classes only.
     held_out
-        A pair (inputs, targets) of rows that are never trained on. Their targets stay as given.
+        A pair (inputs, targets) of rows that are never trained on; label noise does not affect
+        them.
 
     Attributes
     ----------
@@ -102,7 +103,7 @@ class Dataset:
 
     Notes
     -----
-    Data sets of equal content are equal, and so are their hashes. The arrays are read-only.
+    Data sets with equal content are equal, and so are their hashes. The arrays are read-only.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -135,7 +136,7 @@ class Dataset:
         if noise and not content.has_classes:
             raise _checks.refused(label, "0 unless targets are classes", label_noise)
         if noise and not 2**-32 <= noise <= 1 - 2**-32:
-            # A class is replaced where a random number of 32 bits is below the chance.
+            # A class is replaced if a random 32-bit number is below the probability.
             raise _checks.refused(label, "0 or between 2**-32 and 1 - 2**-32", label_noise)
         kept = {
             "inputs": content.inputs,
@@ -152,7 +153,7 @@ class Dataset:
     def known(
         cls, sha256: str, batch_size: int | None = None, label_noise: float = 0.0
     ) -> Dataset | None:
-        """The data set of this hash, shown in this way, if this process has its arrays."""
+        """The data set with this hash and these options, if this process has its arrays."""
         content = _known.get(sha256)
         if content is None:
             return None
@@ -176,7 +177,7 @@ class Dataset:
         return {self.sha256: self._content.arrays}
 
     def _to_dict(self, defaults: bool) -> dict[str, Any]:
-        """The data set as JSON can hold it: the hash in place of the arrays."""
+        """The data set in JSON form, with the hash instead of the arrays."""
         result: dict[str, Any] = {"kind": self.kind, "sha256": self.sha256}
         if defaults or self.batch_size is not None:
             result["batch_size"] = self.batch_size
@@ -188,7 +189,7 @@ class Dataset:
     def _from_dict(
         cls, mapping: Mapping[str, Any], attachments: Callable[[str], Arrays] | None
     ) -> Dataset:
-        """The inverse of `_to_dict`, with arrays of this process or what ``attachments`` gives."""
+        """The inverse of `_to_dict`, with arrays of this process or from ``attachments``."""
         values = {name: value for name, value in mapping.items() if name != "kind"}
         _checks.known_names("Dataset", values, ("sha256", "batch_size", "label_noise"))
         sha256 = _checks.text("Dataset: sha256", values.get("sha256"))
@@ -197,14 +198,14 @@ class Dataset:
             if (found := hash_of_arrays(arrays)) != sha256:
                 raise ValueError(f"Dataset: the arrays of {sha256} have the hash {found}")
             content = _Content.of(arrays)
-            vars(content)["sha256"] = sha256  # need not be computed again
+            vars(content)["sha256"] = sha256  # avoids computing it again
             _known[sha256] = content
             _recent.append(content)
         data = cls.known(**values)
         if data is None:
             raise ValueError(
-                f"Dataset: the arrays with the hash {sha256} must have been made or read in this "
-                "process, but they have not; call fp.Dataset with them, or open their study"
+                f"Dataset: the arrays with the hash {sha256} must have been created or read in "
+                "this process, but have not; call fp.Dataset with them, or open their study"
             )
         return data
 
@@ -237,14 +238,14 @@ class Dataset:
             parts.append(f"{self.held_out[0].shape[0]} held out")
         return f"Dataset({', '.join(parts)}, {self.sha256[:8]})"
 
-    # What a configuration asks
+    # Called by configurations
 
     def _check(self, label: str, size: str, n_features: int) -> None:
         if self.inputs.n_features != n_features:
             raise ValueError(f"{label} must have {size}={n_features} columns, got {self!r}")
 
     def _check_targets(self, label: str, outputs: int) -> None:
-        """Refuse classes or columns that there are no outputs for."""
+        """Refuse classes or columns without a corresponding output."""
         for _, targets in self._content.pairs:
             if self.has_classes and targets.max() >= outputs:
                 raise ValueError(
@@ -257,7 +258,7 @@ class Dataset:
                 )
 
     def _check_dtype(self, label: str, dtype: str) -> None:
-        """Refuse entries that overflow in this dtype."""
+        """Refuse entries that overflow in the dtype."""
         for inputs, _ in self._content.pairs:
             inputs._check_dtype(label, dtype)
         largest = max(map(abs, self._target_range))
@@ -266,7 +267,7 @@ class Dataset:
 
     @property
     def _target_range(self) -> tuple[float, float]:
-        """Least and largest target; of classes 0."""
+        """Smallest and largest target; 0 for classes."""
         if self.has_classes:
             return 0.0, 0.0
         ends = [(float(targets.min()), float(targets.max())) for _, targets in self._content.pairs]

@@ -1,4 +1,4 @@
-"""Networks as one of the package's families."""
+"""Networks as a family of models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastpolysem.families.network.objective import check_readout, pack, shapes, 
 
 
 class Network:
-    """Networks of several layers; `fastpolysem.families.base.Family` says what each member is."""
+    """Networks of several layers; see `fastpolysem.families.base.Family` for the members."""
 
     kind = "network"
     numerics_version = NUMERICS_VERSION
@@ -51,19 +51,19 @@ class Network:
         held_out = isinstance(config.inputs, Dataset) and config.inputs.held_out is not None
         if decides:
             found.append(
-                Column("accuracy", doc="share of right decisions on the same rows", **share)
+                Column("accuracy", doc="share of correct decisions on the same rows", **share)
             )
         if held_out:
             found.append(Column("held_out_loss", doc="final loss on the held-out rows", **real))
         if held_out and decides:
-            doc = "share of right decisions on the held-out rows"
+            doc = "share of correct decisions on the held-out rows"
             found.append(Column("held_out_accuracy", doc=doc, **share))
         found += self._of_neurons(config)
         found.append(
             Column(
                 "largest_gradient",
                 doc="largest |gradient| of the objective without noise and dropout, at the final "
-                "l1, over what is trained",
+                "l1, over the trained parameters",
                 **real,
             )
         )
@@ -143,8 +143,8 @@ class Network:
             raise ValueError(f"train: kernel {kernel!r} does not support this config: {reason}")
         if options.noise_sequence is not None:
             raise ValueError(
-                "train: noise_sequence must be None for a network; loss_and_gradient takes the "
-                "noise of a step, and draw gives it"
+                "train: noise_sequence must be None for a network; loss_and_gradient accepts the "
+                "noise of a step, and draw returns it"
             )
         if options.initial_weights is None:
             return {}

@@ -1,4 +1,4 @@
-"""Losses of networks, each a sum over outputs for every row."""
+"""Losses of networks: for each row, a sum over outputs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Power:
     Parameters
     ----------
     q
-        A multiple of 1/2 from 1 to 16; 2 is the squared error. The slope of |e| at 0 is 0.
+        A multiple of 1/2 from 1 to 16; 2 is the squared error. The derivative of |e| at 0 is 0.
     """
 
     kind: ClassVar[str] = "power"
@@ -34,14 +34,14 @@ class Power:
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Minus the logarithm of the softmax probability of a row's class; outputs are the logits."""
+    """Negative logarithm of the softmax probability of a row's class; outputs are the logits."""
 
     kind: ClassVar[str] = "cross_entropy"
 
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy:
-    """Sum over outputs of importance times the cross-entropy of the logistic probability.
+    """Sum over outputs of ``importance`` times the cross-entropy of the logistic probability.
 
     Outputs are the logits, targets are probabilities in [0, 1].
     """

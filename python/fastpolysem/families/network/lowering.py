@@ -1,4 +1,4 @@
-"""A network's configuration as the compiled core takes it."""
+"""A network's configuration in the form of the compiled core."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from fastpolysem.families.network.dataset import Dataset
 from fastpolysem.families.network.targets import Clauses, Parity
 from fastpolysem.specs.inputs import CorrelatedBlocks, Independent
 
-# Fields that the core takes as they are.
+# Fields that the core uses unchanged.
 _PLAIN = (
     *("output", "tied", "l1_target", "l1_update", "noise", "noise_sharing", "dropout_sharing"),
     *("optimizer", "learning_rate", "momentum", "epsilon", "steps", "init", "init_scale", "dtype"),
 )
 
 
-@functools.lru_cache(maxsize=4)  # the rows of a data set are copied once
+@functools.lru_cache(maxsize=4)  # so that the rows of a data set are copied only once
 def core_settings(config: NetworkConfig) -> Any:
-    """The settings struct of the compiled core; not to be changed."""
+    """The settings struct of the compiled core; must not be modified."""
     settings = core.NetworkSettings()
-    settings.widths = list(config.widths)  # first: what follows has a value for each layer
+    settings.widths = list(config.widths)  # first, because the fields below have values per layer
     for name in _PLAIN:
         setattr(settings, name, getattr(config, name))
     hidden, layers = config.depth - 1, config.depth

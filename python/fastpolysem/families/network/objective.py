@@ -1,4 +1,4 @@
-"""Weights of networks, their outputs, their objective and its gradient, for a stack at once."""
+"""Weights, outputs, objective and gradient of networks, for a stack of networks at once."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ class NetworkParameters(NamedTuple):
     """All parameters of a network, or of a stack of S of them."""
 
     weights: list[NDArray[Any]]
-    """``weights[l]`` is (d_l, d_{l+1}) or (S, d_l, d_{l+1}), rows are what comes in; a tied network
-    has one matrix."""
+    """``weights[l]`` is (d_l, d_{l+1}) or (S, d_l, d_{l+1}), one row per input of the layer; a tied
+    network has one matrix."""
     biases: list[NDArray[Any] | None] | None = None
-    """``biases[l]`` is (d_{l+1},) or (S, d_{l+1}), None for a layer without; None if no layer has
-    one."""
+    """``biases[l]`` is (d_{l+1},) or (S, d_{l+1}), or None for a layer without a bias; None if no
+    layer has one."""
 
 
 class Draws(NamedTuple):
-    """What one step of one seed is trained on, exactly as training uses it."""
+    """What a seed is trained on in one step, exactly as used in training."""
 
     inputs: NDArray[Any]
     """(B, d_0)"""
     targets: NDArray[Any]
     """(B, d_L), or (B,) classes."""
     noise: list[NDArray[Any] | None]
-    """For each hidden layer what is added to it: (B, d_l), or (d_l,) if all rows share it."""
+    """Noise added to each hidden layer: (B, d_l), or (d_l,) if shared by all rows."""
     dropout: list[NDArray[Any] | None]
-    """For each hidden layer its factors, 0 or 1 / (1 - dropout), shaped like the noise."""
+    """Dropout factors of each hidden layer, 0 or 1 / (1 - dropout), shaped like the noise."""
     rows: NDArray[np.int64] | None
-    """(B,) numbers of the rows of a data set; None for other inputs."""
+    """(B,) row numbers in a data set; None for other inputs."""
     flipped: NDArray[np.bool_]
-    """(B,) whether label noise gave the row another class."""
+    """(B,) whether label noise changed the class of the row."""
 
 
 def shapes(config: NetworkConfig) -> dict[str, tuple[int, ...]]:
@@ -77,10 +77,10 @@ def unpack(config: NetworkConfig, arrays: Arrays) -> NetworkParameters:
 def stacked(
     label: str, parameters: Any, config: NetworkConfig, count: int | None
 ) -> tuple[Arrays, bool]:
-    """Check parameters and bring them into stacks of one length; whether they were of one network.
+    """Check parameters and return them as stacks of one length, and whether they were one network.
 
-    ``count`` is the length of the stacks; None takes that of the first matrix. One network serves
-    for all.
+    ``count`` is the length of the stacks; None takes that of the first matrix. A single network is
+    repeated.
     """
     if isinstance(parameters, list):
         parameters = NetworkParameters(parameters)
@@ -134,7 +134,7 @@ def check_readout(label: str, config: NetworkConfig, arrays: Arrays) -> None:
 
 
 class _Call(NamedTuple):
-    """What both functions hand to the core."""
+    """The arguments of both functions for the core."""
 
     settings: Any
     parameters: Arrays
@@ -184,21 +184,21 @@ def forward(
     parameters
         :class:`NetworkParameters` of one network or a stack. Converted to the config's dtype.
     config
-        The network; nothing of its training matters here.
+        The network; its training settings are ignored.
     batch
-        (B, d_0) inputs, dense or scipy.sparse. None for the basis vectors, or all rows of the
-        config's data set; required if the config samples its inputs.
+        (B, d_0) inputs, dense or scipy.sparse. None stands for the basis vectors, or for all rows
+        of the config's data set; required if the config samples its inputs.
     noise
-        For each hidden layer what is added to it, or None: (d_l,), (B, d_l), or either with a
-        leading axis S.
+        Noise added to each hidden layer, or None: (d_l,), (B, d_l), or either with a leading axis
+        S.
     layers
-        Whether to return the activations of all layers instead.
+        Whether to return the activations of all layers.
 
     Returns
     -------
-    (S, B, d_L) array of the config's dtype, logits for a cross-entropy; with ``layers`` a list with
-    activation(Z_l) of each hidden layer, (S, B, d_l), and the outputs. Without the axis S if the
-    parameters were those of one network.
+    (S, B, d_L) array of the config's dtype, logits for a cross-entropy. With ``layers``, a list
+    with activation(Z_l) of each hidden layer, (S, B, d_l), and the outputs. Without the axis S for
+    the parameters of one network.
     """
     call = _prepare("forward", parameters, config, batch)
     added = _per_layer("forward: noise", noise, config, call)
@@ -218,19 +218,20 @@ def loss_and_gradient(
     targets: ArrayLike | None = None,
     dropout: Any = None,
 ) -> tuple[Any, NetworkParameters]:
-    """The objective and its gradient, as training sees them in one step.
+    """The objective and its gradient in one training step.
 
-    The objective is ``scale * sum over rows of the loss`` plus the config's l1 at its full size,
-    with subgradient 0 at 0. The scale is that of the config for the number of rows of the batch.
+    The objective is ``scale * sum over rows of the loss`` plus the config's l1 term (at full
+    strength, with subgradient 0 at 0). The scale is that of the config for the number of rows in
+    the batch.
 
     Parameters
     ----------
     parameters, config, batch, noise
         As in :func:`forward`.
     targets
-        (B, d_L), or (B,) classes; None for those of the config.
+        (B, d_L), or (B,) classes; None uses those of the config.
     dropout
-        For each hidden layer its factors, shaped like the noise, or None.
+        Factors of each hidden layer, shaped like the noise, or None.
 
     Returns
     -------
@@ -251,7 +252,7 @@ def loss_and_gradient(
 
 
 def draw(config: NetworkConfig, seed: int, step: int) -> Draws:
-    """What a step of a seed is trained on; see `fastpolysem.draw`."""
+    """What a seed is trained on in one step; see `fastpolysem.draw`."""
     number = _checks.integer("draw: seed", seed, (">=", 0), ("<", 2**64))
     at = _checks.integer("draw: step", step, (">=", 0), ("<", config.steps))
     out = core.network_draw(core_settings(config), number, at)
@@ -265,7 +266,7 @@ def checked_targets(where: str, given: Any, config: NetworkConfig, batch: Any, r
     if given is None:
         if isinstance(config.inputs, Dataset) and config.inputs.targets is not None:
             if batch is not None:
-                raise ValueError(f"{label} must be given with a batch of a config with a Dataset")
+                raise ValueError(f"{label} must be given with a batch if the config has a Dataset")
             given = config.inputs.targets
         else:
             return None

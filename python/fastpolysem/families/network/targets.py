@@ -1,7 +1,7 @@
-"""What a network's outputs are to be, as functions of its inputs.
+"""Targets of networks: what the outputs should be, as functions of the inputs.
 
-A feature counts as on where it is above 0, so that inputs of 0 and 1 and inputs of -1 and 1 are
-read alike. A `Dataset` has targets of its own instead.
+A feature is on if its value is above 0, so that inputs of 0 and 1 are equivalent to inputs of -1
+and 1. A `Dataset` has its own targets instead.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Identity:
     elementwise: ClassVar[bool] = True
 
     def _check(self, label: str, n_features: int, outputs: int) -> None:
-        """Refuse numbers of features and outputs that do not fit."""
+        """Refuse incompatible numbers of features and outputs."""
         if outputs != n_features:
             raise ValueError(
                 f"{label} must be Clauses(...) or Parity(...) unless there are as many outputs as "
@@ -40,7 +40,7 @@ class Absolute(Identity):
 
 @dataclass(frozen=True)
 class Relu(Identity):
-    """Each input where it is positive, else 0."""
+    """Each input if it is positive, otherwise 0."""
 
     kind: ClassVar[str] = "relu"
 
@@ -48,15 +48,15 @@ class Relu(Identity):
 @_checks.suggest_fields
 @dataclass(frozen=True)
 class Clauses:
-    """1 where an output's formula holds, else 0: a disjunction of conjunctions (DNF).
+    """1 if the formula of an output holds, otherwise 0: a disjunction of conjunctions (DNF).
 
     Parameters
     ----------
     outputs
-        For each output its clauses, of which one must hold; a clause is a list of literals, all of
-        which must hold: i for "feature i is on" and ~i (that is -i - 1) for "feature i is off".
-        An AND has one clause, an OR clauses of one literal each. Kept in one order, as the order
-        has no effect.
+        For each output a list of clauses, at least one of which must hold. A clause is a list of
+        literals, all of which must hold: i means "feature i is on" and ~i (that is, -i - 1)
+        "feature i is off". An AND has one clause; an OR has clauses of one literal each. Stored in
+        a canonical order, as the order has no effect.
     """
 
     kind: ClassVar[str] = "clauses"
@@ -84,12 +84,12 @@ class Clauses:
 @_checks.suggest_fields
 @dataclass(frozen=True)
 class Parity:
-    """1 where an odd number of an output's features is on, else 0.
+    """1 if an odd number of an output's features are on, otherwise 0.
 
     Parameters
     ----------
     outputs
-        For each output its features, kept in ascending order.
+        For each output a list of its features, stored in ascending order.
     """
 
     kind: ClassVar[str] = "parity"
@@ -124,12 +124,12 @@ def _listed(label: str, value: Any) -> list[Any]:
 
 
 def _feature(literal: int) -> int:
-    """The feature that a literal is about."""
+    """The feature of a literal."""
     return literal if literal >= 0 else ~literal
 
 
 def _features(label: str, value: Any, least: int) -> tuple[int, ...]:
-    """Numbers of features, or literals, each feature once, in ascending order of features."""
+    """Features or literals with distinct features, in ascending order of features."""
     given = _listed(label, value)
     numbers = _checks.integers(label, given, (">=", least), ("<", 2**31))
     if len({_feature(i) for i in numbers}) < len(numbers):
@@ -139,8 +139,8 @@ def _features(label: str, value: Any, least: int) -> tuple[int, ...]:
 
 def _check_size(label: str, own: int, used: list[int], n_features: int, outputs: int) -> None:
     if own != outputs:
-        raise ValueError(f"{label} must be of widths[-1]={outputs} outputs, got one of {own}")
+        raise ValueError(f"{label} must have widths[-1]={outputs} outputs, got {own}")
     if (most := max(map(_feature, used))) >= n_features:
         raise ValueError(
-            f"{label} must be of features below widths[0]={n_features}, got one of feature {most}"
+            f"{label} must have features below widths[0]={n_features}, got feature {most}"
         )
