@@ -1,8 +1,8 @@
 """Does the number of polysemantic neurons fall as 1/m, and does the counting rule matter?
 
-The companion notebook's log-log slope and its ablation of the threshold. It averages the loss where
-`Config` sums it: its l1 of 5e-5 is 256 times 5e-5 = 0.0128 here. The counting rule of the paper
-takes weights of size 1 ± 0.2 for a feature's representation.
+The log-log slope and the ablation of the threshold in the companion notebook. The notebook averages
+the loss where `Config` sums it, so that its l1 of 5e-5 is 256 times 5e-5 = 0.0128 here. By the
+counting rule of the paper, a weight of size 1 ± 0.2 represents its feature.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from fastpolysem.studies import Study
 
 WINDOWS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
-"""A weight represents its feature if its size is within 1 ± this."""
+"""Half-widths of windows: a weight represents its feature if its size is within 1 ± this."""
 RULE = 0.2
 """The paper's window."""
 PUBLISHED_SLOPE = -1.125
 _SLOPE = ("slope", "slope_low", "slope_high")
 
-# l1 is n_features times the notebook's 5e-5 in all of them.
+# In all presets, l1 is n_features times the notebook's 5e-5.
 _SETTINGS: dict[str, Any] = {"steps": 10_000}
 
 
@@ -44,7 +44,7 @@ def _column(window: float) -> str:
 
 @dataclass(frozen=True)
 class Windows(Probe):
-    """Polysemantic neurons by each of the `WINDOWS`."""
+    """Number of polysemantic neurons for each of the `WINDOWS`."""
 
     name = "amount"
     columns: ClassVar = {
@@ -53,7 +53,7 @@ class Windows(Probe):
     }
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
-        """``polysemantic_0.05`` and so on, by the window."""
+        """The columns ``polysemantic_0.05`` and so on, named by window."""
         valid = ~result.diverged
         weights = _part(result.weights, valid)
         counts = {_column(window): np.full(len(result), -1) for window in WINDOWS}
@@ -70,8 +70,8 @@ def _part(weights: Any, seeds: NDArray[np.bool_]) -> Any:
 
 
 def fits(data: Study) -> dict[float, PowerLaw | None]:
-    """The power law of the mean counts in the number of neurons for each window; None where fewer
-    than three widths have four or more seeds and any spread."""
+    """For each window, the power law of mean counts in the number of neurons; None if fewer than
+    three widths have four or more seeds and any spread."""
     from fastpolysem import statistics
 
     laws: dict[float, PowerLaw | None] = {}
@@ -96,7 +96,7 @@ def _counts(data: Study, config: Config, window: float) -> NDArray[Any]:
 
 
 class Amount(StudyExperiment):
-    """The counts' power law, by each window."""
+    """The power law of counts for each window."""
 
     NAME = "amount"
     SUMMARY = (
@@ -113,7 +113,7 @@ class Amount(StudyExperiment):
             "n_hidden": [64, 96, 128, 192, 256, 384, 512],
             "l1": 0.0032,
         },
-        # Some seconds.
+        # A few seconds.
         "quick": {
             **_SETTINGS,
             "seeds": 60,
@@ -141,10 +141,10 @@ class Amount(StudyExperiment):
     }
 
     def table(self, data: Study) -> pd.DataFrame:
-        """Mean counts with 95 % intervals by each window, one row per window of a configuration.
+        """Mean counts with 95 % intervals, one row per configuration and window.
 
-        ``slope`` with its interval, ``chi_square_p`` (of the fit) and ``r_squared`` are those of
-        the window's `fits`, the same in all its rows.
+        ``slope`` with its interval, ``chi_square_p`` (of the fit) and ``r_squared`` belong to the
+        window's fit (`fits`) and are the same in all of its rows.
         """
         import pandas as pd
 
@@ -168,11 +168,11 @@ class Amount(StudyExperiment):
         return pd.DataFrame(table)
 
     def rows(self, data: Study) -> pd.DataFrame:
-        """One row per seed, with the counts by each window beside those of a study."""
+        """One row per seed, with the count for each window and the columns of a study."""
         return data.seeds()
 
     def draw(self, data: Study, ax: Axes | None = None) -> Axes:
-        """Counts by the paper's rule with the fitted power law, and the slope by each window."""
+        """Counts by the paper's rule with the fitted power law, and the slope for each window."""
         from fastpolysem import plots
 
         left, right = plots.panels(ax, 1, 2, self.FIGURE_SIZE, width_ratios=[3, 2])[0]
@@ -199,10 +199,10 @@ def _slopes(laws: dict[float, PowerLaw | None], ax: Axes) -> None:
             bars = [[slope.value - slope.low], [slope.high - slope.value]]
             color = plots.COLORS[1 if window == RULE else 0]
             ax.errorbar(window, slope.value, bars, color=color, **style)
-    ax.errorbar([], [], [], fmt="o", color=plots.COLORS[0], label="slope, 95 % interval")
-    ax.errorbar([], [], [], fmt="o", color=plots.COLORS[1], label="by the paper's rule")
+    ax.errorbar([], [], [], fmt="o", color=plots.COLORS[0], label="slope with 95 % interval")
+    ax.errorbar([], [], [], fmt="o", color=plots.COLORS[1], label="the paper's rule")
     ax.axhline(-1, color="#666666", lw=1, label="collision law")
-    ax.axhline(PUBLISHED_SLOPE, color="black", lw=1, ls="--", label="published, one run each")
+    ax.axhline(PUBLISHED_SLOPE, color="black", lw=1, ls="--", label="published (one run each)")
     ax.set(xlabel="window w: weights of size 1 ± w count", ylabel="slope of log count in log m")
     low, high = ax.get_ylim()
     ax.set_ylim(low, high + 0.4 * (high - low))

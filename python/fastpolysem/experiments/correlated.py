@@ -1,9 +1,9 @@
-"""Which features share a neuron if some of them never occur together?
+"""Which features share a neuron if some of them never co-occur?
 
-The companion notebook's last experiment: two blocks of 25 features of which one is on at a time,
-with 13 of its features; encoder and decoder of their own and an output bias. It averages the loss
-over 100 rows of 50 outputs where `Config` sums it, with a feature on in 26 % of the rows: its l1 of
-5e-4 is 192.3 times 5e-4 = 0.096 here.
+The companion notebook's last experiment: two blocks of 25 features, one of which is on at a time,
+with 13 of its features; untied weights and an output bias. The notebook averages the loss over 100
+rows of 50 outputs where `Config` sums it, and a feature is on in 26 % of the rows, so that its l1
+of 5e-4 is 192.3 times 5e-4 = 0.096 here.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 
 LEAST = 0.5
-"""Features share a neuron if the products of their encoder and decoder weights there are both at
-least this; 1 is a feature that one neuron represents."""
+"""Features share a neuron if the product of encoder and decoder weight is at least this for both.
+It is 1 for a feature represented by a single neuron."""
 
 _SETTINGS: dict[str, Any] = {
     "n_features": 50,
@@ -46,8 +46,8 @@ _SETTINGS: dict[str, Any] = {
     "bias": True,
     "l1": 0.096,
     "steps": 10_000,
-    # 0.2: √(2/51) times the usual standard deviation, which the notebook's second start comes to:
-    # PyTorch's Xavier initialisation of a stack (1, 50, 50) takes 1 and 50 · 50 for the fans.
+    # 0.2 is the notebook's second initialisation, √(2/51) times the usual standard deviation:
+    # PyTorch's Xavier initialisation of a stack (1, 50, 50) uses fans 1 and 50 · 50.
     "init_scale": [1.0, 0.2],
 }
 
@@ -81,7 +81,7 @@ def _pairs(data: Study, ax: Axes) -> None:
     ax.set_xticks(place, [name.replace("_", " ").replace("block ", "block,\n") for name in PAIRS])
     ax.set_ylim(bottom=0)
     ax.set_xlabel("blocks and signs of the two features")
-    ax.set_ylabel("pairs of features that share a neuron\n(mean, 95 % interval)")
+    ax.set_ylabel("pairs of features on one neuron\n(mean, 95 % interval)")
     ax.legend(frameon=False, fontsize="small", loc="upper left")
 
 
@@ -99,7 +99,7 @@ def _valid(data: Study, config: Config, name: str) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class SharedNeurons(Probe):
-    """Features that share a neuron, by `LEAST`."""
+    """Pairs of features that share a neuron, as defined by `LEAST`."""
 
     name = "correlated"
     columns: ClassVar = {
@@ -112,7 +112,7 @@ class SharedNeurons(Probe):
     }
 
     def __call__(self, result: TrainingResult) -> dict[str, Any]:
-        """Pairs by `PAIRS`, ``sharing``, and the matrices of the first seed of all."""
+        """The columns of `PAIRS`, ``sharing``, and the matrices of seed 0."""
         config, weights = result.config, result.weights
         if isinstance(weights, Parameters):
             encoder = weights.encoder
@@ -141,18 +141,16 @@ class SharedNeurons(Probe):
 
 
 class Correlated(StudyExperiment):
-    """Blocks of features that take turns."""
+    """Blocks of features that alternate."""
 
     NAME = "correlated"
-    SUMMARY = (
-        "Let two blocks of features take turns, and see which features come to share a neuron."
-    )
+    SUMMARY = "Alternate between two blocks of features, and see which features share a neuron."
     FIGURE_SIZE = (11.0, 9.0)
     PROBE = SharedNeurons()
     PRESETS: ClassVar[Presets] = {
         # About a minute and a half on two cores.
         "default": {**_SETTINGS, "seeds": 100},
-        # Some seconds.
+        # A few seconds.
         "quick": {**_SETTINGS, "seeds": 20},
         # The notebook's.
         "paper": {**_SETTINGS, "seeds": 1},
@@ -170,10 +168,10 @@ class Correlated(StudyExperiment):
         return configs
 
     def table(self, data: Study) -> pd.DataFrame:
-        """Mean numbers over seeds, one row per configuration.
+        """Means over seeds, one row per configuration.
 
-        ``mean`` with its 95 % interval is the number of neurons that features share, then the pairs
-        by block and sign with their intervals.
+        ``mean`` with its 95 % interval is the number of shared neurons, followed by the numbers of
+        pairs by block and sign with their intervals.
         """
         import pandas as pd
 
@@ -201,19 +199,19 @@ class Correlated(StudyExperiment):
         return rows
 
     def draw(self, data: Study, ax: Axes | None = None) -> Axes:
-        """Heat maps of the first configuration's first seed, and who shares neurons in all of
-        them."""
+        """Heat maps of the first configuration's first seed, and pairs that share neurons in all
+        configurations."""
         from fastpolysem import plots
 
         axes = plots.panels(ax, 2, 2, self.FIGURE_SIZE)
         config = data.configs[0]
-        # Zeros where it diverged.
+        # Zeros if it diverged.
         encoder, decoder = (
             np.nan_to_num(data.probed(config, name, [0])[0], posinf=0, neginf=0)
             for name in ("encoder", "decoder")
         )
         n = config.n_features
-        # Neurons by the feature they stand for, so that shared ones stand out from a diagonal.
+        # Neurons sorted by their strongest feature, so that shared ones stand out from a diagonal.
         order = np.argsort(np.abs(encoder * decoder).argmax(axis=0), kind="stable")
         limit = float(np.percentile(np.abs([encoder, decoder]), 99.9))
         for each, matrix, name in (
@@ -221,11 +219,11 @@ class Correlated(StudyExperiment):
             (axes[0, 1], decoder, "decoder"),
         ):
             plots.heat_map(matrix[:, order], each, limit=limit or None, label="weight")
-            each.set(xlabel="neuron, by its strongest feature", ylabel="feature")
+            each.set(xlabel="neuron (sorted by strongest feature)", ylabel="feature")
             each.set_title(f"{name}, seed 0, {_label(data, config)}", fontsize="medium")
         plots.heat_map(encoder @ decoder.T, axes[1, 0], label="$W_{enc} W_{dec}^T$")
         axes[1, 0].set(xlabel="output feature", ylabel="input feature")
-        axes[1, 0].set_title("what each feature contributes to each output", fontsize="medium")
+        axes[1, 0].set_title("contribution of each feature to each output", fontsize="medium")
         size = n // config.inputs.blocks
         for edge in range(size, n, size):
             for each in (axes[0, 0], axes[0, 1], axes[1, 0]):

@@ -1,7 +1,7 @@
-"""How the strength of l1 changes the number of polysemantic neurons.
+"""How does the strength of l1 change the number of polysemantic neurons?
 
-Counts against the number of neurons for several strengths, with the spread between seeds, and
-beside them the features that are lost where l1 is too strong.
+Counts against the number of neurons for several strengths of l1, with the spread between seeds, and
+the features that are lost if l1 is too strong.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Curves(StudyExperiment):
             "n_hidden": [64, 128, 256, 512, 1024],
             "l1": _L1,
         },
-        # Some seconds.
+        # A few seconds.
         "quick": {"seeds": 50, "n_features": 32, "n_hidden": [32, 64, 128, 256], "l1": _L1},
         # The published figure.
         "paper": {"seeds": 16, "n_features": 256, "n_hidden": range(256, 4097, 256), "l1": _L1},
@@ -55,7 +55,7 @@ class Curves(StudyExperiment):
     }
 
     def table(self, data: Study) -> pd.DataFrame:
-        """Means with 95 % intervals, percentiles over seeds and features lost, one row a
+        """Means with 95 % intervals, percentiles over seeds and lost features, one row per
         configuration."""
         table = super().table(data)
         counts = [data.values(config) for config in data.configs]
@@ -66,7 +66,7 @@ class Curves(StudyExperiment):
         return table
 
     def draw(self, data: Study, ax: Axes | None = None) -> Axes:
-        """Counts with percentiles of the seeds, above the share of features that are lost."""
+        """Counts with percentiles over seeds, above the share of lost features."""
         from fastpolysem import plots
 
         axes = plots.panels(ax, 2, 1, self.FIGURE_SIZE, sharex=True, height_ratios=[3, 1])

@@ -1,8 +1,8 @@
-"""What goes on inside a single encoding while l1 makes it sparse.
+"""What happens within a single encoding while l1 makes it sparse?
 
 Three statements behind the law of sparsification (`fastpolysem.encoding`, Lecomte et al., arXiv
 2312.03096, section 3): feature benefit and l1 balance each other, the relative variance of the
-weights that are left stays between bounds, and the relative gap of the two largest grows.
+remaining weights stays within bounds, and the relative gap of the two largest grows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SHOWN = 5  # seeds whose gap is plotted
 
 
 def _bounds(run: Trajectories) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Bounds on the relative variance, (S, R) each."""
+    """Bounds on the relative variance, each (S, R)."""
     low, high = zip(
         *(run.relative_variance_bounds(index) for index in range(len(run.seeds))), strict=True
     )
@@ -72,11 +72,11 @@ def _variance(run: Trajectories, ax: Axes) -> None:
         color=plots.COLORS[1],
         alpha=0.8,
         lw=0,
-        label="bounds by the start weights, first seed",
+        label="bounds from initial weights, first seed",
     )
     law = theory.sparsification(t, run.n_hidden, run.l1).relative_variance
     ax.plot(
-        t[law > 0], law[law > 0], color="black", ls="--", lw=1, label="half-normal start weights"
+        t[law > 0], law[law > 0], color="black", ls="--", lw=1, label="half-normal initial weights"
     )
     for level, name in ((np.pi / 2 - 1, "$\\pi/2 - 1$"), (1, "1")):
         ax.axhline(level, color="#666666", lw=0.8, ls=":")
@@ -100,24 +100,23 @@ def _gap(run: Trajectories, ax: Axes) -> None:
         growth = cumulative_trapezoid(run.l1 / run.largest[index, after][both], t[both], initial=0)
         predicted = run.gap[index, after][0] * np.exp(growth)
         ax.plot(t[both], predicted, color="black", ls="--", lw=1)
-    ax.plot([], [], color="black", ls="--", lw=1, label="growth by $\\lambda / w_1$")
+    ax.plot([], [], color="black", ls="--", lw=1, label="growth at rate $\\lambda / w_1$")
     ax.set(yscale="log", ylabel="relative gap $(w_1 - w_2) / w_1$")
 
 
 class Forces(EncodingExperiment):
-    """What goes on inside one encoding: forces, relative variance and gap."""
+    """Forces, relative variance and gap within one encoding."""
 
     NAME = "encoding"
-    SUMMARY = "Follow one encoding under l1: the balance of forces, the relative variance, the gap."
+    SUMMARY = "Follow one encoding under l1: balance of forces, relative variance, gap."
     FIGURE_SIZE = (6.4, 9.0)
 
     def table(self, data: list[Trajectories]) -> pd.DataFrame:
-        """Means over the seeds that have two weights or more left, one row for a time of each
-        setting.
+        """Means over seeds with at least two remaining weights, one row per setting and time.
 
         ``balance`` is feature benefit over λ‖w‖₁, ``mean`` with its 95 % interval the relative
-        variance, ``low`` and ``high`` the means of its bounds, ``closed_form`` that of half-normal
-        start weights, ``gap`` the relative gap of the two largest.
+        variance, ``low`` and ``high`` the means of its bounds, ``closed_form`` its value for
+        half-normal initial weights, and ``gap`` the relative gap of the two largest weights.
         """
         import pandas as pd
 
@@ -153,7 +152,7 @@ class Forces(EncodingExperiment):
         return pd.DataFrame(listed)
 
     def rows(self, data: list[Trajectories]) -> pd.DataFrame:
-        """One row for each recorded time of a seed."""
+        """One row per seed and recorded time."""
         rows = super().rows(data)
         for name in ("relative_variance", "gap"):
             rows[name] = np.concatenate([getattr(run, name).ravel() for run in data])

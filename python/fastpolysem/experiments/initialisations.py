@@ -1,8 +1,8 @@
-"""Is the neuron that a feature ends up on the one that it favoured at the start?
+"""Does a feature end up on the neuron on which its initial weight is largest?
 
-The published figure is the mean of ``W_start W_endᵀ``: its diagonal holds the start weight of the
-winning neuron, which would be the largest of the feature's start weights if the favourite always
-won. Beside it, what it says only indirectly: the rank that the winner had.
+The published figure is the mean of ``W_start W_endᵀ``. Its diagonal is the initial weight on the
+winning neuron, which would be the feature's largest initial weight if that always won. The second
+figure shows directly which rank the winner had initially.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def _heat_map(data: Study, config: Config, ax: Axes) -> None:
     winner = statistics.mean(_rowwise(data.probed(config, "winner")))
     limit = float(np.percentile(np.diag(mean), 90))
     plots.heat_map(mean, ax, limit=limit if limit > 0 else None, label="$W_{start} W_{end}^T$")
-    ax.set(xlabel="feature at the end", ylabel="feature at the start")
+    ax.set(xlabel="feature after training", ylabel="feature before training")
     count, favourite = len(data.probed(config, "rank")), data.probed(config, "favourite").mean()
     ax.set_title(
         f"n = {config.n_features}, m = {config.n_hidden}, mean of {count} seeds [95 % interval]\n"
-        f"start weight: winner {winner.value:.3g} [{winner.low:.3g}, {winner.high:.3g}], "
-        f"favourite {favourite:.3g}",
+        f"initial weight: winner {winner.value:.3g} [{winner.low:.3g}, {winner.high:.3g}], "
+        f"largest {favourite:.3g}",
         fontsize="medium",
     )
 
@@ -56,16 +56,16 @@ def _ranks(data: Study, config: Config, ax: Axes) -> None:
     ax.fill_between(at, low, high, step="post", color=plots.COLORS[0], alpha=0.25, lw=0)
     label = "trained, mean and 95 % interval"
     ax.step(at, [share.value for share in shares], where="post", color=plots.COLORS[0], label=label)
-    ax.axhline(1, color="#666666", lw=1, label="if the favourite always won")
-    ax.plot(at, at / m, color="#666666", lw=1.5, ls=":", label="if every neuron were as likely")
+    ax.axhline(1, color="#666666", lw=1, label="largest initial weight always wins")
+    ax.plot(at, at / m, color="#666666", lw=1.5, ls=":", label="all neurons equally likely")
     ax.set(xscale="log", ylim=(0, 1.05))
-    ax.set_xlabel(f"rank r of the winner's start weight among {m} (1: favourite)")
+    ax.set_xlabel(f"rank r of the winner's initial weight among {m} (1: largest)")
     ax.set_ylabel("share of features with rank $\\leq$ r")
     missing = (rank == 0).mean()
     first = shares[0]
     ax.set_title(
-        f"the favourite wins {first.value:.1%} (95 % interval {first.low:.1%} to {first.high:.1%})"
-        + (f"\n{missing:.1%} of the features unrepresented, left out" if missing else ""),
+        f"the largest wins {first.value:.1%} (95 % interval {first.low:.1%} to {first.high:.1%})"
+        + (f"\n{missing:.1%} of the features unrepresented (excluded)" if missing else ""),
         fontsize="medium",
     )
     ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(0, 0.95))
@@ -80,43 +80,43 @@ def _mean_overlap(data: Study, config: Config) -> NDArray[Any]:
 
 
 def _share(rank: NDArray[Any], at_most: int) -> Estimate:
-    """Share of the represented features whose winner has at most this rank: the mean over seeds."""
+    """Share of the represented features whose winner has at most this rank, as mean over seeds."""
     from fastpolysem import statistics
 
     there, those = (rank > 0).sum(axis=1), ((rank > 0) & (rank <= at_most)).sum(axis=1)
     share = those[there > 0] / there[there > 0]
-    if not len(share) or np.ptp(share) == 0:  # no spread between seeds: all their features in one
+    if not len(share) or np.ptp(share) == 0:  # no spread between seeds: pool all features
         return statistics.proportion(int(those.sum()), max(1, int(there.sum())))
     return statistics.mean(share, bounds=(0, 1))
 
 
 def _rowwise(values: NDArray[Any]) -> NDArray[Any]:
-    """Mean of each row's finite entries, of the rows that have any."""
+    """Mean of the finite entries of each row that has any."""
     some: NDArray[Any] = values[np.isfinite(values).any(axis=1)]
     return np.asarray(np.nanmean(some, axis=1), dtype=np.float64)
 
 
-_AT_A_TIME = 64  # seeds whose matrices are read at once
+_AT_A_TIME = 64  # seeds whose matrices are read at a time
 
 
 @dataclass(frozen=True)
 class Winners(Probe):
-    """Who wins each feature, by the start weights of the encoder."""
+    """The winner of each feature and its initial encoder weights."""
 
     name = "initialisations"
     arrays: ClassVar = {
         "overlap": Column("float32", "W_start W_endᵀ (n, n); zeros if diverged"),
-        "rank": Column("int64", "the winner's rank among the start weights (n,); 0: no winner"),
-        "winner": Column("float32", "the winner's start weight, with the sign of its end (n,)"),
-        "favourite": Column("float32", "size of the largest start weight (n,)"),
+        "rank": Column("int64", "rank of the winner among the initial weights (n,); 0: no winner"),
+        "winner": Column("float32", "initial weight of the winner, with the final sign (n,)"),
+        "favourite": Column("float32", "size of the largest initial weight (n,)"),
     }
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
         """The arrays of a block.
 
-        Rank 1 is the favourite's, the largest start weight's. A feature that is not represented at
-        the end has rank 0 and no winner (nan). Diverged seeds add nothing to the overlap and have
-        no winners.
+        Rank 1 is that of the largest initial weight. A feature that is not represented at the end
+        has rank 0 and no winner (nan). Diverged seeds contribute nothing to the overlap and have no
+        winners.
         """
         start, end = start_encoders(result), trained_encoders(result)
         place = np.abs(end).argmax(axis=-1)[..., np.newaxis]
@@ -132,18 +132,16 @@ class Winners(Probe):
 
 
 class Initialisations(StudyExperiment):
-    """Trained weights against their start."""
+    """Trained weights compared with their initial values."""
 
     NAME = "initialisations"
-    SUMMARY = (
-        "Compare trained weights with the start, and count how often the favourite neuron wins."
-    )
+    SUMMARY = "Compare trained with initial weights, and count how often the largest one wins."
     FIGURE_SIZE = (11.0, 4.6)
     PROBE = Winners()
     PRESETS: ClassVar[Presets] = {
         # About a minute on two cores.
         "default": {"seeds": 100, "n_features": 64, "n_hidden": 1024, "l1": 1e-3},
-        # Some seconds.
+        # A few seconds.
         "quick": {"seeds": 50, "n_features": 32, "n_hidden": 256, "l1": 1e-3},
         # The published figure.
         "paper": {"seeds": 16, "n_features": 256, "n_hidden": 4096, "l1": 1e-3},
@@ -160,11 +158,11 @@ class Initialisations(StudyExperiment):
     def table(self, data: Study) -> pd.DataFrame:
         """Means over seeds, one row per configuration.
 
-        ``mean`` with its 95 % interval is the share of features whose favourite wins, ``winner``
-        the mean start weight of the winner (the diagonal of the figure), ``favourite`` that of the
-        largest and ``expected_maximum`` its theory, ``median_rank`` that of the winner,
-        ``opposite_sign`` the share of winners whose sign changed, ``off_diagonal`` the largest size
-        off the diagonal of the mean matrix.
+        ``mean`` with its 95 % interval is the share of features whose largest initial weight wins.
+        ``winner`` is the mean initial weight of the winner (the diagonal of the figure),
+        ``favourite`` that of the largest, ``expected_maximum`` its theoretical value,
+        ``median_rank`` the median rank of the winner, ``opposite_sign`` the share of winners whose
+        sign changed, and ``off_diagonal`` the largest size off the diagonal of the mean matrix.
         """
         import pandas as pd
 
@@ -204,8 +202,7 @@ class Initialisations(StudyExperiment):
         return pd.concat(frames, ignore_index=True)
 
     def draw(self, data: Study, ax: Axes | None = None) -> Axes:
-        """The mean matrix, and how the winners' ranks are distributed; a row for each
-        configuration."""
+        """The mean matrix and the distribution of the winners' ranks, one row per configuration."""
         from fastpolysem import plots
 
         size = (self.FIGURE_SIZE[0], self.FIGURE_SIZE[1] * len(data.configs))

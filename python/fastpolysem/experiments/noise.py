@@ -1,8 +1,8 @@
-"""Does noise on the hidden layer make features sparse, and their neurons polysemantic?
+"""Does noise on the hidden layer make features sparse, and neurons polysemantic?
 
-The fourth norm of the features and the number of polysemantic neurons during training without l1,
-for several distributions of the noise. The published figure has the fourth norm alone, of five
-instances that saw the same noise; here every seed draws its own.
+The fourth norm of features and the number of polysemantic neurons during training without l1, for
+several distributions of the noise. The published figure shows only the fourth norm of five
+instances that share their noise; here every seed draws its own.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 METRICS = ("fourth_norm", "polysemantic", "signed_slots", "unrepresented")
 SHAPES = {"student_t": 6.0, "three_point": 1 / 3}
-"""`Config.noise_shape` of the kinds that need one, unless it is given: an excess kurtosis of 3, as
-Laplace's, and of 0, as the Gaussian's."""
+"""Default `Config.noise_shape` of the kinds that need one: excess kurtosis 3, as for Laplace noise,
+and 0, as for Gaussian noise."""
 
 TAKE_OFF = 1.5
-"""Fourth norm, relative to its least so far, at which it is said to have taken off."""
+"""Fourth norm, relative to its minimum so far, that counts as take-off."""
 
 _KINDS = ["rademacher", "uniform", "gaussian", "three_point", "laplace", "student_t"]
 _SETTINGS: dict[str, Any] = {
@@ -56,8 +56,8 @@ _BAND = (15, 85)
 
 
 def take_off(recorded: Curves) -> Estimate:
-    """First recorded step at which the mean fourth norm is `TAKE_OFF` times the least so far, nan
-    if there is none, with a bootstrap interval, in which "none" is inf."""
+    """First recorded step at which the mean fourth norm is `TAKE_OFF` times its minimum so far (nan
+    if there is none), with a bootstrap interval in which "none" is inf."""
     from fastpolysem.statistics import Estimate
 
     steps, values = recorded.steps, recorded.values["fourth_norm"]
@@ -117,7 +117,7 @@ _YLABELS = {
 
 
 class Noise(StudyExperiment):
-    """The course of training under several kinds of noise."""
+    """Training under several kinds of noise."""
 
     NAME = "noise"
     SUMMARY = (
@@ -127,7 +127,7 @@ class Noise(StudyExperiment):
     PRESETS: ClassVar[Presets] = {
         # About half a minute on two cores.
         "default": {**_SETTINGS, "seeds": 200, "noise": _KINDS},
-        # Some seconds.
+        # A few seconds.
         "quick": {
             **_SETTINGS,
             "seeds": 50,
@@ -137,7 +137,7 @@ class Noise(StudyExperiment):
         },
         # The published figure.
         "paper": {**_SETTINGS, "seeds": 5, "noise": ["rademacher", "gaussian"]},
-        # Some minutes.
+        # A few minutes.
         "large": {**_SETTINGS, "seeds": 1000, "noise": _KINDS},
     }
 
@@ -147,19 +147,19 @@ class Noise(StudyExperiment):
             yield {"noise": kind, **({"noise_shape": SHAPES[kind]} if kind in SHAPES else {})}
 
     def record(self, configs: Sequence[Config]) -> Record:
-        """About 80 steps, as many of them as all configurations have."""
+        """About 80 steps, as far as all configurations have them."""
         steps = [config.steps for config in configs]
         return recorded(METRICS, max(steps), min(steps))
 
     def table(self, data: Study) -> pd.DataFrame:
         """The end of training and the take-off, one row per configuration.
 
-        ``fourth_norm`` is the mean over seeds at the end with its 95 % interval, ``take_off`` the
-        first recorded step at which it is half as large again as it was (nan if it never is), with
-        the percentiles 2.5 and 97.5 of 1000 resamples of the seeds (inf for never), ``mean`` that
-        of the polysemantic neurons by the paper's rule with its interval. By that rule only weights
-        of size 0.8 to 1.2 count; ``signed_slots``, neurons that are the favourite of several
-        features, do without thresholds, and with chance alone come to ``null_mean``.
+        ``fourth_norm`` is the final mean over seeds with its 95 % interval. ``take_off`` is the
+        first recorded step at which it exceeds its minimum so far by half (nan if it never does),
+        with the percentiles 2.5 and 97.5 of 1000 resamples of the seeds (inf for never). ``mean``
+        is the number of polysemantic neurons by the paper's rule, with its interval; only weights
+        of size 0.8 to 1.2 count. ``signed_slots`` counts shared neurons without thresholds; its
+        value by chance is ``null_mean``.
         """
         import pandas as pd
 
@@ -187,7 +187,7 @@ class Noise(StudyExperiment):
         return pd.DataFrame(table)
 
     def rows(self, data: Study) -> pd.DataFrame:
-        """One row for each recorded step of a seed."""
+        """One row per seed and recorded step."""
         import pandas as pd
 
         frames = []

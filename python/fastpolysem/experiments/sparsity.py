@@ -1,7 +1,8 @@
-"""How fast l1 makes a single encoding sparse: the published law, and the one with its constants.
+"""How fast does l1 make a single encoding sparse?
 
-The number of weights that are left and their sum against time, for an encoding by itself, without
-interference, from normal start weights (`fastpolysem.encoding`).
+The number of remaining weights and their sum against time, compared with the published law and with
+one that includes the constants, for a single encoding without interference and with normal initial
+weights (`fastpolysem.encoding`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from fastpolysem.families.autoencoder.encoding import Trajectories
 
 LEAST = 300
-"""The corrected law is meant for at least so many weights: fewer fluctuate."""
+"""Smallest number of weights for which the corrected law is intended; fewer fluctuate."""
 
 
 def _divided(ending: str, published: float, corrected: float, seen: float) -> dict[str, float]:
@@ -39,7 +40,7 @@ def _quantities(run: Trajectories, ax: Axes) -> None:
     published = theory.published_sparsification(t, run.n_hidden, run.l1)
     corrected = theory.sparsification(t, run.n_hidden, run.l1)
     quantities = (
-        ("weights left $m'$", run.support, corrected.support, published.support),
+        ("remaining weights $m'$", run.support, corrected.support, published.support),
         ("norm $||W||_1$", run.l1_norm, corrected.l1_norm, published.l1_norm),
     )
     for color, (name, values, closed, law) in zip(plots.COLORS, quantities, strict=False):
@@ -51,7 +52,7 @@ def _quantities(run: Trajectories, ax: Axes) -> None:
         ax.plot(t, law, color="black", lw=1, ls=":")
     ax.plot([], [], color="black", lw=1, ls="--", label="corrected law")
     ax.plot([], [], color="black", lw=1, ls=":", label="published law")
-    ax.set(xscale="log", yscale="log", ylabel="weights left, norm")
+    ax.set(xscale="log", yscale="log", ylabel="remaining weights, norm")
     ax.set_title(f"m = {run.n_hidden}, $\\lambda$ = {run.l1:g}", fontsize="medium")
     ax.legend(frameon=False, fontsize="small")
 
@@ -83,17 +84,17 @@ def _ratios(run: Trajectories, ax: Axes) -> None:
 
 
 class Sparsity(EncodingExperiment):
-    """Weights left and their sum against time, beside two laws."""
+    """Remaining weights and their sum against time, compared with two laws."""
 
     NAME = "sparsity"
-    SUMMARY = "Follow one encoding under l1 until one weight is left, against two laws."
+    SUMMARY = "Follow one encoding under l1 until one weight remains, and compare with two laws."
     FIGURE_SIZE = (6.4, 6.4)
 
     def table(self, data: list[Trajectories]) -> pd.DataFrame:
-        """Means over seeds with 95 % intervals and the laws, one row for a time of each setting.
+        """Means over seeds with 95 % intervals, and the laws, one row per setting and time.
 
-        ``support`` is m'; the columns after each quantity are what the laws say of it, divided by
-        it.
+        ``support`` is m'. The columns after each quantity are the predictions of the laws divided
+        by it.
         """
         import pandas as pd
 
@@ -120,8 +121,7 @@ class Sparsity(EncodingExperiment):
         return pd.DataFrame(listed)
 
     def draw(self, data: list[Trajectories], ax: Axes | None = None) -> Axes:
-        """Weights left and their sum against time, above what the laws say divided by what is
-        seen."""
+        """Remaining weights and their sum against time, above predicted over observed values."""
         axes = self._columns(data, ax, 2, height_ratios=[5, 3])
         for run, (upper, lower) in zip(data, axes.T, strict=True):
             _quantities(run, upper)
