@@ -197,13 +197,13 @@ class StudyExperiment(TrainingExperiment["Study"]):
 
 def measure(
     configs: Sequence[AnyConfig],
-    seeds: int,
+    seeds: int | Sequence[int],
     *,
     probe: Probe | None = None,
     record: Record | None = None,
     **options: Any,
 ) -> Study:
-    """Train the seeds 0 to ``seeds - 1`` of each configuration: all experiments train here.
+    """Train these seeds of each configuration, or 0 to ``seeds - 1``: all experiments train here.
 
     Parameters
     ----------

@@ -1,0 +1,414 @@
+"""What does it cost a classifier that each of its last hidden neurons is read by one class only?
+
+A *private* readout makes the last hidden layer monosemantic by construction: neuron k is read by
+class k mod 10 alone. It has a tenth of the weights of a *dense* readout, so it is also compared
+with a *random* one, in which each class reads as many neurons, chosen at random for each seed. The
+price of a private readout is what a network of the same width with a dense readout classifies
+better. A random readout leaves about 1/e of the neurons unread: at one read per neuron, privacy is
+the only way to read all of them.
+
+Planned before the runs on the page of findings:
+
+* Primary: for each data set and width h = 10 … 320, held-out accuracy in points, dense minus
+  private (the price) and random minus private (the part of it that is privacy, at equal density).
+  The margin is half a point. P-values are corrected together by Holm's method: 24 tests.
+* A private readout is *free from width h on* if the upper end of the price's 95 % interval is below
+  half a point at h and at all larger widths tried. All of these must hold, so that no correction
+  for their number is needed.
+* The learning rate is chosen per split, data set, width and readout, by the mean accuracy of the
+  split's seeds on validation rows; test rows are used once. Losses are compared at the rate that
+  is best by the validation loss.
+* Digits: 16 splits with 4 seeds each, tested by the corrected resampled t-test. MNIST-1D: 32 data
+  sets drawn anew with one seed each, tested by Student's t. In a pilot at h = 40 and 320 on six
+  other splits of the digits, the difference dense minus private varied by about 0.5 points between
+  splits (on 540 test rows), and between seeds by 0.4 (h = 320) and 1.9 (h = 40, where some networks
+  lose a class). With the corrected variance the interval of a price will therefore extend about
+  0.7 points to either side, and more splits would hardly shorten it: so few images can show a price
+  of a point, but hardly its absence.
+* Secondary: random minus dense (density alone), losses, networks that lost no class, and shared use
+  and effective concepts of the last hidden layer beside chance and the untrained network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastpolysem import _checks
+from fastpolysem.experiments._answers import Answers, joined, rows_of
+from fastpolysem.experiments._base import Presets, measure, with_interval
+from fastpolysem.experiments._drawing import points
+from fastpolysem.experiments._networks import (
+    USE,
+    Case,
+    NetworkQuestion,
+    trained_network,
+    use_of,
+)
+from fastpolysem.experiments._splits import SOURCES, compared_over_splits, over_splits, split_of
+from fastpolysem.experiments._verdicts import EFFECT, NO_EFFECT, Comparison, text
+from fastpolysem.families.network.config import NetworkConfig
+from fastpolysem.families.network.losses import CrossEntropy
+from fastpolysem.families.network.measures import formulas
+from fastpolysem.families.network.objective import forward
+from fastpolysem.probes import Column, Probe
+from fastpolysem.training import TrainingResult, train
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+MARGIN = 0.5
+"""Points of accuracy that would not matter."""
+READOUTS = ("dense", "random", "private")
+_MOST = {"mnist1d": 32}
+"""Networks of 320 + 320 neurons take seconds."""
+_SETTINGS: dict[str, Any] = {
+    "data": ["digits", "mnist1d"],
+    "n_hidden": [10, 20, 40, 80, 160, 320],
+    "readout": list(READOUTS),
+    "learning_rate": [0.003, 0.01, 0.03, 0.1],
+}
+_CELL = ["data", "n_hidden", "readout"]
+
+
+@dataclass(frozen=True)
+class HeldOut(Probe):
+    """How networks do on validation and test rows, and who uses the last hidden layer."""
+
+    name = "classify"
+    columns: ClassVar = {
+        "validation_accuracy": Column("float32", "share of validation rows", (0, 1)),
+        "validation_loss": Column("float32", "cross-entropy of validation rows", (0, None)),
+        "test_accuracy": Column("float32", "share of test rows", (0, 1)),
+        "test_loss": Column("float32", "cross-entropy of test rows", (0, None)),
+        "shared_last": Column("float32", "shared use of the last hidden layer", (0, 1)),
+        "shared_last_chance": Column("float32", "the same by chance", (0, 1)),
+        "shared_last_start": Column("float32", "the same before training", (0, 1)),
+        "concepts_last": Column("float32", "effective concepts of its neurons", (0, None)),
+    }
+
+    def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
+        """The columns of a block."""
+        found = _on_held_out(result)
+        rises = use_of(result).rises[-1]
+        weights = formulas.neuron_weights(rises)
+        shared_by_chance = np.zeros(len(rises))
+        for i, seed in enumerate(result.seeds):
+            generator = np.random.default_rng(int(seed))
+            shared_by_chance[i] = formulas.shared_use(formulas.permuted(rises[i], generator))
+        start = train(result.config.replace(steps=0), result.seeds, return_weights=True)
+        return found | {
+            "shared_last": np.asarray(formulas.shared_use(rises)),
+            "shared_last_chance": shared_by_chance,
+            "shared_last_start": np.asarray(formulas.shared_use(use_of(start).rises[-1])),
+            "concepts_last": (weights * formulas.effective_concepts(rises)).sum(axis=-1),
+        }
+
+
+def _on_held_out(result: TrainingResult) -> dict[str, NDArray[np.float64]]:
+    """Accuracy and loss on the two halves of the held-out rows."""
+    inputs, classes = result.config.inputs.held_out
+    logits = forward(trained_network(result), result.config, inputs.to_dense()).astype(np.float64)
+    logits -= logits.max(axis=-1, keepdims=True)
+    own = np.take_along_axis(logits, classes[np.newaxis, :, np.newaxis], axis=-1)[..., 0]
+    losses = np.log(np.exp(logits).sum(axis=-1)) - own
+    right = logits.argmax(axis=-1) == classes
+    half = (len(classes) + 1) // 2
+    found = {}
+    for name, rows in (("validation", slice(half)), ("test", slice(half, None))):
+        found[f"{name}_accuracy"] = right[:, rows].mean(axis=1)
+        found[f"{name}_loss"] = losses[:, rows].mean(axis=1)
+    return found
+
+
+class Classify(NetworkQuestion):
+    """Classifiers with a dense, a random and a private readout."""
+
+    NAME = "classify"
+    SUMMARY = "Price what it costs a classifier to read each hidden neuron for one class only."
+    FIGURE_SIZE = (7.2, 6.4)
+    PRESETS: ClassVar[Presets] = {
+        # Minutes on two cores.
+        "default": {**_SETTINGS, "data": "digits", "seeds": 24},
+        # Half a minute.
+        "quick": {**_SETTINGS, "data": "digits", "n_hidden": [10, 80], "seeds": 16},
+        # The page of findings.
+        "paper": {**_SETTINGS, "seeds": 64},
+        # Hours.
+        "large": {**_SETTINGS, "data": "digits", "seeds": 1000},
+    }
+    OPTIONS: ClassVar[Mapping[str, str]] = {
+        "data": "Data sets: digits, mnist1d.",
+        "n_hidden": "Width of each hidden layer: one for the digits, two for MNIST-1D.",
+        "readout": "Which neurons a class reads: dense, random, private.",
+        "learning_rate": "Learning rates to choose from.",
+        "steps": "Number of updates. Default: 1000 for the digits, 2000 for MNIST-1D.",
+    }
+    PROBE = HeldOut()
+    COLUMNS = ("accuracy",)
+    LABELS = ("data", "n_hidden", "readout", "learning_rate")
+    METRICS = ("test_accuracy", "test_loss", "accuracy", "shared_last", "not_learned")
+    METHOD = (
+        "T tests of the difference in test accuracy between readouts, in points, over splits; "
+        "those of the digits share rows, for which the variance is corrected"
+    )
+
+    def case(self, **settings: Any) -> Case:
+        """The network of one combination of settings, on the first split."""
+        data = _checks.choice("data", settings["data"], SOURCES)
+        h = settings["n_hidden"]
+        digits = data == "digits"
+        config = NetworkConfig(
+            widths=(64, h, 10) if digits else (40, h, h, 10),
+            residual=() if digits else (2,),
+            bias=True,
+            inputs=split_of(data, 0),
+            loss=CrossEntropy(),
+            readout=settings["readout"],
+            init="pytorch",
+            optimizer="adam",
+            learning_rate=settings["learning_rate"],
+            learning_rate_schedule="cosine",
+            steps=settings.get("steps", 1000 if digits else 2000),
+        )
+        return Case(settings, config, _MOST.get(data))
+
+    def _collected(self, configs: list[Case], seeds: int, **options: Any) -> Answers:
+        """Each split has seeds of its own, so that no start is on several splits."""
+        frames, interrupted = [], False
+        for data in dict.fromkeys(case.labels["data"] for case in configs):
+            cases = [case for case in configs if case.labels["data"] == data]
+            count = min(seeds, _MOST.get(data, seeds))
+            each = SOURCES[data].seeds_per_split
+            for first in range(0, count, each):
+                split = first // each
+                inputs = split_of(data, split)
+                here = [case.config.replace(inputs=inputs) for case in cases]
+                chosen = range(first, min(first + each, count))
+                study = measure(here, chosen, probe=self.PROBE, **options)
+                for case, config in zip(cases, here, strict=True):
+                    labels = {name: case.labels[name] for name in self.LABELS}
+                    found = rows_of(study, config, labels, (*USE, *self.COLUMNS), self.PROBE)
+                    frames.append(found.assign(split=split))
+                interrupted = interrupted or study.interrupted
+                if interrupted:
+                    break
+        return Answers(joined(frames, self.LABELS), interrupted)
+
+    def table(self, data: Answers) -> pd.DataFrame:
+        """One row per data set, width and readout, at the learning rates chosen on validation rows.
+
+        ``test_accuracy`` and ``test_loss`` are means over splits, ``price`` is the accuracy of a
+        dense readout less this one's in points, ``price_loss`` this one's loss less that of a dense
+        readout, ``price_all_learned`` the price among networks that lost no class: with 95 %
+        intervals. Then means of the training accuracy, of the learning rate, of classes not
+        learned, and of measures of the last hidden layer.
+        """
+        import pandas as pd
+
+        by_accuracy, by_loss = chosen(data), chosen(data, "loss")
+        learned = chosen(Answers(data.rows[data.rows["not_learned"] == 0]))
+        shown = ["accuracy", "learning_rate", "not_learned", "dead", "neurons_per_concept"]
+        shown += ["shared_last", "shared_last_chance", "shared_last_start", "concepts_last"]
+        made = []
+        for cell, group in by_accuracy.groupby(_CELL, sort=False):
+            name, h, readout = cell
+            overlap = SOURCES[name].overlap
+            row: dict[str, Any] = dict(zip(_CELL, cell, strict=True)) | {"splits": len(group)}
+            row["seeds"] = int(group["seeds"].sum())
+            row |= with_interval("test_accuracy", over_splits(group["test_accuracy"], overlap)[0])
+            losses = by_loss[(by_loss[_CELL] == list(cell)).all(axis=1)]["test_loss"]
+            row |= with_interval("test_loss", over_splits(losses, overlap)[0])
+            for column, means, measured, unit in (
+                ("price", by_accuracy, "test_accuracy", 100),
+                ("price_all_learned", learned, "test_accuracy", 100),
+                ("price_loss", by_loss, "test_loss", -1),
+            ):
+                gap = unit * differences(means, name, h, "dense", readout, measured)
+                row |= with_interval(column, over_splits(gap, overlap)[0])
+            made.append(row | {one: float(group[one].mean()) for one in shown})
+        return pd.DataFrame(made)
+
+    def tests(self, data: Answers) -> list[Comparison]:
+        """What a private readout costs, against dense ones and against random ones."""
+        means = chosen(data)
+        found = []
+        for name, h in _settings(means):
+            for readout in ("dense", "random"):
+                gap = 100 * differences(means, name, h, readout, "private", "test_accuracy")
+                title = f"{SOURCES[name].title}, h = {h}: {readout} minus private"
+                overlap = SOURCES[name].overlap
+                found.append(compared_over_splits(title, gap, overlap, MARGIN, unit=100.0))
+        return found
+
+    def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
+        """The price at the least and the largest width, where it is free, and what is privacy."""
+        rows = {row.test: row for row in judged.itertuples()}
+        listed: dict[str, list[int]] = {}
+        for name, h in _settings(data.rows):
+            listed.setdefault(name, []).append(h)
+        said = []
+        for name, widths in listed.items():
+            title = SOURCES[name].title
+            prices = [rows[f"{title}, h = {h}: dense minus private"] for h in widths]
+            random = [rows[f"{title}, h = {h}: random minus private"] for h in widths]
+            ends = [f"{_points(prices[i])} at h = {widths[i]}" for i in {0, len(widths) - 1}]
+            free = free_from(widths, [row.ci_high for row in prices])
+            freed = "at no width tried" if free is None else f"from h = {free} on"
+            said.append(
+                f"On {title}, a private readout costs {' and '.join(ends)} points of accuracy "
+                f"against a dense one and is free {freed}; at the density of a private readout, "
+                f"privacy {_privacy(widths, random)}."
+            )
+        return " ".join(said)
+
+    def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
+        """Test error of each readout against width, and below it the differences."""
+        from fastpolysem import plots
+
+        means = self.table(data)
+        names = list(means["data"].unique())
+        axes = plots.panels(ax, 2, len(names), self.FIGURE_SIZE, sharex=True, sharey="row")
+        for column, name in zip(axes.T, names, strict=True):
+            here = means[means["data"] == name]
+            _draw_errors(column[0], here)
+            _draw_prices(column[1], chosen(data), name)
+            column[0].set_title(SOURCES[name].title, fontsize="medium")
+            widths = sorted(here["n_hidden"].unique())
+            column[1].set(xscale="log", xlabel="neurons per hidden layer h")
+            column[1].set_xticks(widths, [str(width) for width in widths])
+            column[1].minorticks_off()
+        axes[0, 0].set_ylabel("test error in %")
+        axes[1, 0].set_ylabel("difference in accuracy\nin points")
+        for each in axes[:, -1]:
+            each.legend(frameon=False, fontsize="small")
+        return ax or axes[0, 0]
+
+
+def chosen(data: Answers, by: str = "accuracy") -> pd.DataFrame:
+    """Means over the seeds of a split at the learning rate that is best on its validation rows.
+
+    One row per split, data set, width and readout. ``by`` is "accuracy" or "loss"; ties go to the
+    smaller rate. Rates at which a seed diverged are left out.
+    """
+    rows = data.rows
+    keys = [*_CELL, "split"]
+    numbers = [one for one in rows.columns if one not in (*keys, "learning_rate", "seed")]
+    means = rows.groupby([*keys, "learning_rate"], sort=False)[numbers].mean().reset_index()
+    means["seeds"] = rows.groupby([*keys, "learning_rate"], sort=False).size().to_numpy()
+    means = means[means["diverged"] == 0]
+    score = means[f"validation_{by}"] * (1 if by == "accuracy" else -1)
+    means = means.assign(score=score).sort_values(
+        ["score", "learning_rate"], ascending=[False, True]
+    )
+    return means.drop_duplicates(keys).sort_values(keys, key=_in_order).reset_index(drop=True)
+
+
+def _in_order(column: pd.Series[Any]) -> pd.Series[Any]:
+    return column.map(READOUTS.index) if column.name == "readout" else column
+
+
+def differences(
+    means: pd.DataFrame, data: str, h: int, first: str, second: str, column: str
+) -> NDArray[np.float64]:
+    """First readout less the second, of the splits that have both."""
+    here = means[(means["data"] == data) & (means["n_hidden"] == h)].set_index("split")
+    a, b = (here.loc[here["readout"] == one, column] for one in (first, second))
+    both = a.index.intersection(b.index)
+    result: NDArray[np.float64] = a.loc[both].to_numpy(float) - b.loc[both].to_numpy(float)
+    return result
+
+
+def free_from(widths: list[int], upper: list[float], margin: float = MARGIN) -> int | None:
+    """The least width from which on all upper bounds of the price are below the margin."""
+    found = None
+    for h, bound in sorted(zip(widths, upper, strict=True), reverse=True):
+        if not bound < margin:
+            break
+        found = h
+    return found
+
+
+def _settings(rows: pd.DataFrame) -> Iterator[tuple[str, int]]:
+    for name in SOURCES:
+        for h in sorted(rows.loc[rows["data"] == name, "n_hidden"].unique()):
+            yield name, int(h)
+
+
+def _points(row: Any) -> str:
+    return text((row.difference, row.ci_low, row.ci_high), 2)
+
+
+def _privacy(widths: list[int], rows: list[Any]) -> str:
+    """What the tests against a random readout found, width by width."""
+    found: dict[str, list[str]] = {}
+    for h, row in zip(widths, rows, strict=True):
+        kind = str(row.outcome)
+        if kind == EFFECT:
+            kind = "costs" if row.difference > 0 else "gains"
+        found.setdefault(kind, []).append(f"{h}")
+    words = {
+        "costs": "costs more at h = ",
+        "gains": "gains accuracy at h = ",
+        NO_EFFECT: f"makes no difference beyond {MARGIN:g} points at h = ",
+    }
+    said = [f"{words[kind]}{', '.join(found.pop(kind))}" for kind in words if kind in found]
+    said += [f"is inconclusive at h = {', '.join(hs)}" for hs in found.values()]
+    return ", ".join(said)
+
+
+def _draw_errors(ax: Axes, means: pd.DataFrame) -> None:
+    for index, readout in enumerate(READOUTS):
+        part = means[means["readout"] == readout].copy()
+        high, low = part["test_accuracy_low"], part["test_accuracy_high"]
+        part["error"] = 100 * (1 - part["test_accuracy"])
+        part["error_low"], part["error_high"] = 100 * (1 - low), 100 * (1 - high)
+        x = part["n_hidden"] * 1.04 ** (index - 1)
+        _line(ax, x, part, "error", index, f"{readout} readout")
+    ax.set_yscale("log")
+    _plain_ticks(ax, [2, 5, 10, 20, 50])
+
+
+def _draw_prices(ax: Axes, means: pd.DataFrame, data: str) -> None:
+    import pandas as pd
+
+    pairs = {
+        "dense minus private": ("dense", "private"),
+        "dense minus random": ("dense", "random"),
+        "random minus private": ("random", "private"),
+    }
+    ax.axhspan(-MARGIN, MARGIN, color="#e4e4e4", lw=0, label=f"±{MARGIN:g} points")
+    ax.axhline(0, color="#888888", lw=0.8)
+    for index, (what, (first, second)) in enumerate(pairs.items()):
+        found = []
+        for name, h in _settings(means):
+            if name == data:
+                gap = 100 * differences(means, data, h, first, second, "test_accuracy")
+                one = over_splits(gap, SOURCES[data].overlap)[0]
+                found.append({"n_hidden": h} | with_interval("gap", one))
+        part = pd.DataFrame(found)
+        _line(ax, part["n_hidden"] * 1.04 ** (index - 1), part, "gap", index + 3, what)
+    ax.set_yscale("symlog", linthresh=1)
+    _plain_ticks(ax, [-20, -5, -1, 0, 1, 5, 20])
+
+
+def _line(ax: Axes, x: Any, part: pd.DataFrame, name: str, index: int, what: str) -> None:
+    from fastpolysem import plots
+
+    style: dict[str, Any] = {"ms": 4, "lw": 1.2, "capsize": 2, "label": what}
+    mark, dashes = plots.MARKERS[index], plots.DASHES[index]
+    points(ax, x, part, name, color=plots.COLORS[index], marker=mark, ls=dashes, **style)
+
+
+def _plain_ticks(ax: Axes, ticks: list[int]) -> None:
+    ax.set_yticks(ticks, [f"{tick}" for tick in ticks])
+    ax.minorticks_off()
+
+
+EXPERIMENT = Classify()

@@ -1,0 +1,117 @@
+"""Rows to train on, to choose settings by and to test on, and what repeated splits can tell.
+
+Networks that differ in their seed alone see the same rows, so they are no replicates of the data.
+Here replicates are splits of one data set, whose training rows overlap, or data sets drawn anew.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastpolysem import _checks
+from fastpolysem.experiments._verdicts import Comparison, left_open
+from fastpolysem.families.network import datasets
+from fastpolysem.families.network.dataset import Dataset
+
+if TYPE_CHECKING:
+    from fastpolysem.statistics import Estimate
+
+FIRST = 1000
+"""Seed of the first split; those below were looked at before the experiments were planned."""
+
+
+class Source(NamedTuple):
+    """A data set, of which there are many splits."""
+
+    title: str
+    seeds_per_split: int
+    """Consecutive seeds that train on the same rows."""
+    overlap: float
+    """Test rows over training rows where splits draw both from the same rows; 0 for splits that
+    have no rows in common."""
+
+
+SOURCES = {
+    "digits": Source("digits", 4, 269 / 1258),
+    "mnist1d": Source("MNIST-1D", 1, 0.0),
+}
+
+
+@functools.lru_cache(maxsize=64)
+def split_of(data: str, number: int) -> Dataset:
+    """The rows of a split, shown in batches of 100.
+
+    The first half of the held-out rows is for validation, the second for testing: of the digits
+    15 % each, of MNIST-1D 3125 rows each that are drawn anew, besides 4000 training rows.
+    """
+    seed = FIRST + number
+    if _checks.choice("data", data, SOURCES) == "digits":
+        given = datasets.digits(held_out=0.3, seed=seed)
+        assert given.held_out is not None
+        rows, classes = given.held_out
+        # Neighbours in this order have the same class, so that both halves have equal shares.
+        order = np.argsort(classes, kind="stable")
+        order = np.concatenate([order[::2], order[1::2]])
+    else:
+        given = datasets.mnist1d(seed=seed)
+        fresh = datasets.mnist1d(samples=6250, seed=10**6 + seed)
+        assert fresh.held_out is not None
+        inputs = np.vstack([fresh.inputs.to_dense(), fresh.held_out[0].to_dense()])
+        held = inputs, np.concatenate([fresh.targets, fresh.held_out[1]])
+        return Dataset(given.inputs, given.targets, 100, held_out=held)
+    held = rows.to_dense()[order], classes[order]
+    return Dataset(given.inputs, given.targets, 100, held_out=held)
+
+
+def over_splits(values: ArrayLike, overlap: float) -> tuple[Estimate, float]:
+    """Mean over splits with its 95 % interval, and the p-value of the mean 0.
+
+    Student's t with the variance ``(1/J + overlap) s²`` of J splits that share rows, of Nadeau and
+    Bengio (Machine Learning 52, 239, 2003), who call the test the corrected resampled t-test.
+
+    Parameters
+    ----------
+    values
+        (J,) one value per split.
+    overlap
+        As in `Source`.
+
+    Returns
+    -------
+    Estimate and p-value, nan for fewer than two splits.
+    """
+    from scipy import stats
+
+    from fastpolysem.statistics import Estimate
+
+    x = np.asarray(values, dtype=np.float64)
+    if x.size < 2:
+        return Estimate(float(x.mean()) if x.size else math.nan, math.nan, math.nan), math.nan
+    center = float(x.mean())
+    error = math.sqrt((1 / x.size + overlap) * x.var(ddof=1))
+    if error == 0:
+        return Estimate(center, center, center), math.nan
+    half = stats.t.ppf(0.975, x.size - 1) * error
+    p_value = 2 * float(stats.t.sf(abs(center) / error, x.size - 1))
+    return Estimate(center, center - half, center + half), p_value
+
+
+def compared_over_splits(
+    name: str, differences: ArrayLike, overlap: float, margin: float, unit: float
+) -> Comparison:
+    """Whether the mean difference of splits is 0; where all are equal, up to a share `left_open`
+    of them could differ by a ``unit``."""
+    from fastpolysem.statistics import Estimate
+
+    x = np.asarray(differences, dtype=np.float64)
+    found, p_value = over_splits(x, overlap)
+    if x.size > 1 and not np.ptp(x):
+        half = unit * left_open(x.size)
+        found = Estimate(found.value, found.value - half, found.value + half)
+        p_value = float(found.value == 0)
+    return Comparison(name, found, p_value, margin)
