@@ -248,6 +248,13 @@ def test_parity_is_held_out_by_task_and_answer():
     assert len(data.targets) == 3 * 64 - 48
 
 
+def test_no_group_is_held_out_as_a_whole():
+    assert datasets.parity(1, 1, held_out=0.9).held_out is None
+    data = datasets.parity(1, 2, held_out=0.9)
+    assert sorted(data.targets[:, 0]) == sorted(data.held_out[1][:, 0]) == [0, 1]
+    assert len(datasets.modular_addition(2, held_out=0.999).targets) == 1
+
+
 @pytest.mark.parametrize("overlapping", [False, True])
 def test_dnf(overlapping):
     task = datasets.dnf(5, 3, n_features=16, overlapping=overlapping, seed=3)

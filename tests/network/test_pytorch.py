@@ -15,6 +15,7 @@ import fastpolysem as fp
 from helpers.refusal_checks import check
 
 torch: Any = pytest.importorskip("torch")
+torch.set_num_threads(1)  # for networks as small as these
 nn = torch.nn
 
 pytestmark = pytest.mark.extra
@@ -241,7 +242,7 @@ def test_trained_there_and_here_on_the_same_batches(optimizer):
         inputs=fp.Independent(0.2, 32, "uniform"),
         optimizer=optimizer,
         learning_rate=rate,
-        steps=300,
+        steps=200,
         dtype="float64",
     )
     start, end = (
@@ -374,6 +375,18 @@ def test_unknown_modules_are_refused_by_name(name):
 def test_modules_that_fit_no_configuration(name):
     module, message = WRONG[name]
     check(ValueError, message, fp.NetworkConfig.from_torch, module)
+
+
+def test_a_tied_layer_has_one_place():
+    config = fp.NetworkConfig(widths=(6, 9, 6), tied=True, steps=0)
+    module = fp.to_torch(config, fp.train(config, 1, return_weights=True).weights)
+    message = "module must have a tied layer only as the second of two"
+    for wrong in (
+        nn.Sequential(*module, nn.Linear(6, 4)),
+        nn.Sequential(nn.Linear(6, 9), module[2]),
+        nn.Sequential(module[2], nn.Linear(6, 9)),
+    ):
+        check(ValueError, message, fp.NetworkConfig.from_torch, wrong)
 
 
 def test_settings_that_the_module_determines():
