@@ -352,7 +352,7 @@ WRONG = {
         nn.Sequential(A, nn.Linear(6, 4)),
         "must have widths that fit, got Linear(in_features=6",
     ),
-    "one layer": (nn.Sequential(A), "NetworkConfig: widths must name inputs, at least one hidden"),
+    "one layer": (nn.Sequential(A), "NetworkConfig: widths must list the inputs, at least one"),
 }
 
 
