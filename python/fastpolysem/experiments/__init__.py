@@ -1,9 +1,9 @@
-"""Experiments: one module per figure or question, with its settings, its run and its drawing.
+"""Experiments: one module per figure or question, with its settings, run and figure.
 
-A module of this folder is an experiment by being here; its file name is the experiment's, and its
-`Experiment` is what it calls ``EXPERIMENT``. One that answers a question by a test has
-``verdict(data)`` besides. `names` and `get` find them, and the command line offers each as
-``fastpolysem reproduce <name>``.
+Every module in this folder whose name does not begin with an underscore is an experiment. Its name
+is that of the file, and its `Experiment` object is called ``EXPERIMENT``. Experiments that answer a
+question by statistical tests also have ``verdict(data)``. `names` and `get` find them, and the
+command line offers each as ``fastpolysem reproduce <name>``.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Experiment[Any, Any]:
-    """The experiment of this name.
+    """The experiment with this name.
 
     Raises
     ------
     ValueError
-        If there is none; suggests the nearest.
+        If there is none; the message suggests the nearest name.
     """
     _checks.choice("experiment", name, names())
     module = importlib.import_module(f"{__name__}.{name}")

@@ -1,7 +1,7 @@
-"""Experiments that answer a question: their data are a table with one row per seed, nothing else.
+"""Experiments that answer a question; their data are a table with one row per seed.
 
-Tables, verdicts and figures of these experiments need no more than that, so that they can be made
-from a stored table as well, and a permutation of the table is a run without the effect.
+Tables, verdicts and figures of these experiments need nothing else. They can therefore be made from
+a stored table, and a permutation of the table is a run without the effect.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ COUNTS = ("polysemantic", "malign", "signed_slots", "dead", "unrepresented", "lo
 
 @dataclass(frozen=True)
 class Answers:
-    """What an experiment on a question found."""
+    """The data of an experiment that answers a question."""
 
     rows: pd.DataFrame
     """One row per seed of a configuration: what tells configurations apart, ``seed``, ``diverged``,
     results (-1 and nan in diverged seeds) and what else was probed."""
     interrupted: bool = False
-    """Whether it was broken off by Ctrl-C."""
+    """Whether it was interrupted by Ctrl-C."""
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Answers:
-        """The answers whose rows were written to a Parquet file."""
+        """Read the answers whose rows were written to a Parquet file."""
         from fastpolysem._parquet import read_table
 
         with reading(_checks.file_path("Answers.read: path", path)) as file:
@@ -78,7 +78,7 @@ class Question(Experiment[Setting, Answers]):
     METRICS: ClassVar[tuple[str, ...]]
     """Columns whose means the table shows."""
     METHOD: ClassVar[str]
-    """Which tests the verdict goes by, and of what."""
+    """Which tests the verdict is based on, and of what."""
 
     def rows(self, data: Answers) -> pd.DataFrame:
         """One row per seed."""
@@ -97,7 +97,7 @@ class Question(Experiment[Setting, Answers]):
             yield dict(zip(names, key, strict=True)), group
 
     def verdict(self, data: Answers) -> Verdict:
-        """The outcome of the experiment's tests, and the sentence that it comes to."""
+        """The outcome of the experiment's tests, with a sentence."""
         return verdict_of(self.tests(data), self.METHOD, partial(self.say, data))
 
     @abstractmethod
@@ -106,10 +106,10 @@ class Question(Experiment[Setting, Answers]):
 
     @abstractmethod
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
-        """The outcome of all tests, which are ``judged``, as a sentence."""
+        """The outcome of all tests in ``judged``, as a sentence."""
 
     def write(self, data: Answers, folder: str | os.PathLike[str]) -> str:
-        """Write table, rows, figure and verdict into a folder, and return the verdict."""
+        """Write table, rows, figure and verdict to a folder, and return the verdict."""
         super().write(data, folder)
         verdict = f"{self.verdict(data)}\n"
         path = Path(folder) / f"{self.NAME}-verdict.txt"
@@ -176,7 +176,7 @@ def joined(frames: Sequence[pd.DataFrame], labels: Sequence[str]) -> pd.DataFram
 def summary(data: Answers, labels: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
     """Means over seeds, one row per configuration.
 
-    ``seeds`` and ``diverged`` count, each metric is followed by the ends of its 95 % interval.
+    ``seeds`` and ``diverged`` are counts; each metric is followed by the ends of its 95 % interval.
     """
     import pandas as pd
 
@@ -204,7 +204,7 @@ def name_of(
 
 
 def pairs(first: pd.DataFrame, second: pd.DataFrame, column: str) -> tuple[Any, Any]:
-    """Values of the seeds that both have, in one order."""
+    """Values of the seeds present in both, in the same order."""
     a, b = (part.set_index("seed")[column].astype(float) for part in (first, second))
     both = a.index.intersection(b.index)
     return a.loc[both].to_numpy(), b.loc[both].to_numpy()

@@ -1,4 +1,4 @@
-"""Drawing that several experiments share."""
+"""Drawing functions shared by several experiments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def bars(means: pd.DataFrame, name: str) -> NDArray[np.float64]:
-    """Lengths (2, rows) of the error bars below and above a column, from its interval's ends."""
+    """Lengths (2, rows) of the error bars below and above a column, from its interval."""
     value = means[name]
     return np.array([value - means[f"{name}_low"], means[f"{name}_high"] - value])
 
@@ -26,7 +26,7 @@ def points(ax: Axes, x: Any, means: pd.DataFrame, name: str, **style: Any) -> No
 
 
 def counts_above_losses(study: Study, upper: Axes, lower: Axes, **options: Any) -> None:
-    """Mean counts with options of `plots.collisions`, and below them the features that are lost."""
+    """Mean counts, with options of `plots.collisions`, above the lost features."""
     from fastpolysem import plots
 
     plots.collisions(study, upper, **options)

@@ -1,4 +1,4 @@
-"""What the experiments on a single encoding share: their settings, their runs and their rows."""
+"""Settings, runs and rows shared by the experiments on a single encoding."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ class Encoding:
 
 
 class EncodingExperiment(Experiment[Encoding, "list[Trajectories]"]):
-    """An experiment whose data are trajectories of each setting; it runs on one core, and reports
-    no progress."""
+    """An experiment whose data are trajectories for each setting; it runs on one core and does not
+    report progress."""
 
     PRESETS: ClassVar[Presets] = {
-        # A second or two, all of them, but for the last: a minute.
+        # All take a second or two, except the last, which takes a minute.
         "default": {"seeds": 100, "n_hidden": 10_000, "l1": 1e-4},
         "quick": {"seeds": 20, "n_hidden": 10_000, "l1": 1e-4},
-        # The published figure, of a single seed; the mean of twenty shows what the laws are worth.
+        # The published figure shows a single seed; the mean of twenty is a better test of the laws.
         "paper": {"seeds": 20, "n_hidden": 100_000, "l1": 1e-5},
         "large": {"seeds": 1000, "n_hidden": 100_000, "l1": 1e-5},
     }
 
     def rows(self, data: list[Trajectories]) -> pd.DataFrame:
-        """One row for each recorded time of a seed."""
+        """One row per seed and recorded time."""
         import pandas as pd
 
         frames = []
@@ -70,7 +70,7 @@ class EncodingExperiment(Experiment[Encoding, "list[Trajectories]"]):
     def _columns(
         self, data: list[Trajectories], ax: Axes | None, rows: int, **options: Any
     ) -> NDArray[Any]:
-        """Axes (rows, settings) of a figure with a column for each setting."""
+        """Axes (rows, settings) of a figure with one column per setting."""
         from fastpolysem import plots
 
         size = (self.FIGURE_SIZE[0] * len(data), self.FIGURE_SIZE[1])
@@ -127,12 +127,12 @@ def _file_name(setting: Encoding, seeds: int) -> str:
 
 
 def table_times(run: Trajectories) -> Iterator[int]:
-    """Indices of the recorded times that have a row in a table: 25, first and last among them."""
+    """Indices of the recorded times in a table: 25, including the first and the last."""
     yield from np.unique(np.linspace(0, len(run.t) - 1, 25).round().astype(int))
 
 
 def band(values: Any) -> tuple[Any, Any]:
-    """Percentiles 5 and 95 over seeds."""
+    """5th and 95th percentiles over seeds."""
     if not np.size(values):
         return [], []
     low, high = np.nanpercentile(values, (5, 95), axis=0)

@@ -1,4 +1,4 @@
-"""Inputs in which features meet, and the loss on them."""
+"""Inputs in which features co-occur, and the loss on them."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from fastpolysem.probes import Column
 from fastpolysem.specs.inputs import FixedBatch, Independent
 
 MIXED = Independent(probability=1 / 8, batch_size=256)
-"""What trained models are tried on beside the basis: a fixed sample of these inputs."""
-LOSS_MIXED = Column("float64", "loss without l1 and noise where each feature is on by chance, 1/8")
+"""Trained models are evaluated on a fixed sample of these inputs, in addition to the basis."""
+LOSS_MIXED = Column("float64", "loss without l1 and noise, each feature on with probability 1/8")
 """The column of `loss_on_mixed`."""
 
 
 def paired_inputs(n_features: int, rate: float, couples: bool = False) -> FixedBatch:
-    """Basis vectors and sums of two of them, in which each feature has the weight of one row.
+    """Basis vectors and sums of two of them, in which each feature has a total weight of one row.
 
-    The model is homogeneous, so a row times ``√q`` has the weight ``q`` in the loss: ``√(1 - rate)
-    e_i`` for each feature, and ``√q (e_i + e_j)`` for each pair, ``q`` such that the pairs of a
-    feature have the weight ``rate`` together.
+    The model is homogeneous, so a row multiplied by ``√q`` has weight ``q`` in the loss. The rows
+    are ``√(1 - rate) e_i`` for each feature and ``√q (e_i + e_j)`` for each pair, with ``q`` such
+    that the pairs of a feature have a total weight of ``rate``.
 
     Parameters
     ----------
     n_features
         n; even with couples.
     rate
-        In which share of its presentations a feature comes with another one, in (0, 1].
+        Share of its presentations in which a feature co-occurs with another one, in (0, 1].
     couples
-        Whether it is always the same one: features 0 and 1, 2 and 3, and so on.
+        Whether the other one is always the same: features 0 and 1, 2 and 3, and so on.
     """
     share = _checks.real("paired_inputs: rate", rate, (">", 0), ("<=", 1))
     first, second = np.triu_indices(n_features, 1)

@@ -1,4 +1,4 @@
-"""What probes of autoencoders look at: a block's weights, at the start and at the end."""
+"""Initial and trained weights of a block, for probes of autoencoders."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from fastpolysem.training import TrainingResult, train
 
 
 def trained_weights(result: TrainingResult) -> NDArray[Any]:
-    """The weights (S, n, m) of a block of models that have no other parameters; zeros in seeds that
-    diverged.
+    """The weights (S, n, m) of a block of models without other parameters; zeros for diverged
+    seeds.
 
     Raises
     ------
     ValueError
-        If the models have decoders or biases of their own.
+        If the models have decoders or biases.
     """
     if isinstance(result.weights, Parameters):
         raise ValueError(
@@ -29,13 +29,13 @@ def trained_weights(result: TrainingResult) -> NDArray[Any]:
 
 
 def trained_encoders(result: TrainingResult) -> NDArray[Any]:
-    """The encoders (S, n, m) of a block of models; zeros in seeds that diverged."""
+    """The encoders (S, n, m) of a block of models; zeros for diverged seeds."""
     weights = result.weights
     encoder = np.asarray(weights.encoder if isinstance(weights, Parameters) else weights)
     return np.where(result.diverged[:, np.newaxis, np.newaxis], 0.0, encoder)
 
 
 def start_encoders(result: TrainingResult) -> NDArray[Any]:
-    """The encoders (S, n, m) that a block's models started from."""
+    """The initial encoders (S, n, m) of a block of models."""
     start = result.config.replace(steps=0)
     return trained_encoders(train(start, result.seeds, return_weights=True))

@@ -1,9 +1,9 @@
-"""Does the optimiser alone favour the neurons' basis, without l1 and without noise?
+"""Does the optimiser alone favour the neuron basis, without l1 and noise?
 
-The loss depends on the hidden layer through W Wᵀ alone, so rotating it changes nothing. Under
-gradient descent from normal weights every rotation of the trained weights is as likely as they are,
-and what is counted at neurons says nothing about neurons. Adam acts coordinate by coordinate. The
-control are random rotations of the trained weights themselves, seed by seed.
+The loss depends on the hidden layer only through W Wᵀ, so rotating the layer changes nothing. Under
+gradient descent from normal initial weights, all rotations of the trained weights are equally
+likely, and counts at neurons say nothing about neurons. Adam, in contrast, acts coordinate by
+coordinate. The control is random rotations of the trained weights of the same seed.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
 
 MARGIN = 0.01
-"""Relative difference from the rotations that would not matter."""
+"""Largest negligible relative difference from the rotations."""
 ROTATIONS = 4
-"""Random rotations of each seed's trained weights."""
+"""Number of random rotations of each seed's trained weights."""
 WAYS: dict[str, dict[str, Any]] = {
     "sgd": {"optimizer": "sgd", "learning_rate": 0.06},
     "momentum": {"optimizer": "sgd", "learning_rate": 0.006, "momentum": 0.9},
@@ -63,8 +63,8 @@ def rotation(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def concentration(weights: NDArray[Any]) -> NDArray[np.float64]:
-    """``‖W_i‖₄⁴/‖W_i‖₂⁴``, mean over the features of each model: 1 over the number of neurons that
-    a feature is spread over."""
+    """``‖W_i‖₄⁴/‖W_i‖₂⁴``, mean over the features of each model: the reciprocal of the number of
+    neurons over which a feature is spread."""
     ratio = participation_ratio(weights)
     result: NDArray[np.float64] = np.divide(
         1, ratio, out=np.zeros_like(ratio), where=ratio > 0
@@ -74,21 +74,21 @@ def concentration(weights: NDArray[Any]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Rotations(Probe):
-    """Weights as trained, beside random rotations of their hidden layer."""
+    """Trained weights compared with random rotations of their hidden layer."""
 
     name = "baseline"
     columns: ClassVar = {
         "concentration": Column("float64", "mean over the features of ‖W_i‖₄⁴/‖W_i‖₂⁴"),
-        "concentration_rotated": Column("float64", "mean of it over the rotations"),
+        "concentration_rotated": Column("float64", "its mean over the rotations"),
         "signed_slots_rotated": Column("float64", "mean of signed_slots over the rotations"),
         "polysemantic_rotated": Column("float64", "mean of polysemantic over the rotations"),
         "largest": Column("float64", "mean over the features of the largest \\|weight\\|"),
     }
     repeats: int = ROTATIONS
-    """Rotations of each seed."""
+    """Number of rotations per seed."""
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
-        """Concentration and counts as trained, and their means over the rotations."""
+        """Concentration and counts of the trained weights, and their means over the rotations."""
         weights = trained_weights(result).astype(np.float64)
         m = weights.shape[-1]
         concentrations, slots, counts = [], [], []
@@ -108,11 +108,11 @@ class Rotations(Probe):
 
 
 class Baseline(AutoencoderQuestion):
-    """The optimiser alone, without l1 and noise.
+    """Effect of the optimiser alone, without l1 and noise.
 
     In the table, ``concentration`` is ``‖W_i‖₄⁴/‖W_i‖₂⁴``, ``largest`` the largest \\|weight\\| of
-    a feature, and ``_rotated`` says what the rotations have. By the paper's rule nothing is counted
-    where no weight is 0.8 or more: all features are unrepresented.
+    a feature; ``_rotated`` marks means over the rotations. By the paper's rule nothing is counted
+    if no weight is 0.8 or more: all features are unrepresented.
     """
 
     NAME = "baseline"
@@ -121,7 +121,7 @@ class Baseline(AutoencoderQuestion):
     PRESETS: ClassVar[Presets] = {
         # About a minute on two cores.
         "default": {**_SETTINGS, "seeds": 400},
-        # Some seconds.
+        # A few seconds.
         "quick": {
             **_SETTINGS,
             "seeds": 300,
@@ -145,7 +145,7 @@ class Baseline(AutoencoderQuestion):
     )
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
-        """Optimisers and their rates."""
+        """Optimisers and their learning rates."""
         return named_ways(WAYS, settings, changes)
 
     def labels(self, config: Config) -> dict[str, Any]:
@@ -155,7 +155,7 @@ class Baseline(AutoencoderQuestion):
         return super().labels(config) | {"optimizer": name}
 
     def tests(self, data: Answers) -> list[Comparison]:
-        """Are the trained weights more, or less, concentrated on neurons than their rotations?"""
+        """Are the trained weights more or less concentrated on neurons than their rotations?"""
         tests = []
         for setting, group in self.settings(data.valid):
             group = group[group["concentration_rotated"] > 0]
@@ -165,7 +165,7 @@ class Baseline(AutoencoderQuestion):
         return tests
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
-        """Which optimisers favour the neurons' basis."""
+        """Which optimisers favour the neuron basis."""
         if outcome == NO_EFFECT:
             return f"No optimiser singles out the neurons' basis by more than {MARGIN:.0%}."
         if outcome == INCONCLUSIVE:
@@ -189,7 +189,7 @@ class Baseline(AutoencoderQuestion):
         return f"{sentence}. The sign of the effect depends on the setting."
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
-        """Concentration and neurons with several favourites, as trained and rotated."""
+        """Concentration and shared neurons, trained and rotated."""
         from fastpolysem import plots
 
         means = self.table(data)
@@ -199,7 +199,7 @@ class Baseline(AutoencoderQuestion):
         names = list(means["optimizer"].unique())
         panels = {
             "concentration": "concentration\n$\\|W_i\\|_4^4 / \\|W_i\\|_2^4$",
-            "signed_slots": "neurons that several\nfeatures favour",
+            "signed_slots": "shared neurons\n(no threshold)",
         }
         for column, width in zip(axes.T, widths, strict=True):
             here = means[means["n_hidden"] == width]

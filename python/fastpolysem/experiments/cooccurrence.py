@@ -1,10 +1,10 @@
-"""Do features that occur together still end up on one neuron?
+"""Do features that co-occur still end up on one neuron?
 
-The paper shows one feature at a time. Two features of opposite signs on one neuron cost nothing
-then; where both are on, neither is heard. Here features meet in three ways: every pair alike at a
-chosen rate, fixed couples alone, and each feature on independently of the others. The first two are
-fixed batches, without any sampling; sampled one-hot inputs say what the sampling of the third does
-by itself. Each feature appears once a step in expectation, so l1 means the same everywhere.
+The paper's inputs have one feature at a time, so that two features of opposite signs on one neuron
+cost nothing. If both are on, they cancel. Here features co-occur in three ways: all pairs at a
+chosen rate, fixed couples only, and each feature independently of the others. The first two are
+fixed batches without sampling; sampled one-hot inputs are the control for the sampling in the
+third. Each feature appears once per step in expectation, so l1 has the same meaning everywhere.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 MARGIN = 0.05
-"""Share of the one-hot count that counts as about 0, and as no difference."""
+"""Share of the one-hot count that is considered about 0, and negligible as a difference."""
 _SETTINGS: dict[str, Any] = {
     "n_features": 16,
     "n_hidden": 32,
@@ -52,14 +52,14 @@ _SETTINGS: dict[str, Any] = {
     "independent": [1 / 64, 1 / 16, 1 / 4, 3 / 4],
 }
 _ON = 8
-"""Times that a feature is on in a sampled batch, in expectation, with at least `_ROWS` rows."""
+"""Expected number of times that a feature is on in a sampled batch of at least `_ROWS` rows."""
 _ROWS = 32
 _KINDS = ("all_pairs", "couples", "independent")
 _CONTROL = {"independent": "one-hot, sampled"}
 
 
 def _sizes(data: Answers) -> list[dict[str, Any]]:
-    """The widths and strengths of l1 that there are."""
+    """The combinations of width and l1 in the data."""
     pairs = sorted(set(zip(data.rows["n_hidden"], data.rows["l1"], strict=True)))
     return [{"n_hidden": width, "l1": l1} for width, l1 in pairs]
 
@@ -71,7 +71,7 @@ def _settings(data: Answers, n_hidden: Any, l1: Any) -> list[tuple[str, float]]:
 
 
 def _couples(data: Answers) -> float:
-    """Number of couples, n/2, by the features' companions: the table itself does not hold n."""
+    """Number of couples, n/2, derived from the number of co-active features."""
     some = data.rows[data.rows["inputs"] == "independent"]
     if len(some):
         return float((some["companions"] / some["rate"]).iloc[0] + 1) / 2
@@ -80,17 +80,17 @@ def _couples(data: Answers) -> float:
 
 @dataclass(frozen=True)
 class Favourites(Probe):
-    """Pairs of features with one favourite neuron; one whose weights are all zero has none."""
+    """Pairs of features with the largest |weight| on the same neuron; zero features are ignored."""
 
     name = "cooccurrence"
     columns: ClassVar = {
-        "sharing": Column("int64", "pairs of features with one favourite neuron"),
+        "sharing": Column("int64", "pairs of features with the largest |weight| on one neuron"),
         "coupled": Column("int64", "those among features 0 and 1, 2 and 3, and so on"),
         "loss_mixed": LOSS_MIXED,
     }
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
-        """``sharing``, ``coupled`` and ``loss_mixed``."""
+        """The columns ``sharing``, ``coupled`` and ``loss_mixed``."""
         weights = trained_weights(result)
         n = weights.shape[1]
         favourite = np.abs(weights).argmax(axis=-1)
@@ -105,18 +105,18 @@ class Favourites(Probe):
 
 
 class Cooccurrence(AutoencoderQuestion):
-    """Features that meet, more and more often.
+    """Features that co-occur with increasing frequency.
 
-    In the table, ``signed_slots`` counts neurons that several features favour, ``polysemantic``
-    those that count by the paper's rule, ``coupled`` the couples on one neuron; ``loss`` is that on
-    the basis, ``loss_mixed`` that where each feature is on with probability 1/8.
+    In the table, ``signed_slots`` counts neurons on which several features have their largest
+    weight, ``polysemantic`` neurons by the paper's rule, and ``coupled`` couples on one neuron.
+    ``loss`` is measured on the basis, and ``loss_mixed`` with each feature on with probability 1/8.
     """
 
     NAME = "cooccurrence"
-    SUMMARY = "Let features occur together, from never to always, and count shared neurons."
+    SUMMARY = "Let features co-occur, from never to always, and count shared neurons."
     FIGURE_SIZE = (10.0, 7.0)
     PRESETS: ClassVar[Presets] = {
-        # Some minutes on two cores.
+        # A few minutes on two cores.
         "default": {**_SETTINGS, "seeds": 300},
         # Half a minute.
         "quick": {
@@ -143,7 +143,7 @@ class Cooccurrence(AutoencoderQuestion):
     )
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
-        """All kinds of inputs at all their rates."""
+        """All kinds of inputs at all rates."""
         given = {**settings, **changes}
         all_pairs, couples, independent = (given[kind] for kind in _KINDS)
         for kind in _KINDS:
@@ -159,7 +159,7 @@ class Cooccurrence(AutoencoderQuestion):
         return [{"inputs": inputs}]
 
     def labels(self, config: Config) -> dict[str, Any]:
-        """Kind of the inputs, their rate, and how many others are on with a feature on average."""
+        """Kind and rate of the inputs, and the mean number of other features on with a feature."""
         kind, rate, companions = "other", np.nan, np.nan
         inputs, n = config.inputs, config.n_features
         if isinstance(inputs, Basis):
@@ -181,7 +181,7 @@ class Cooccurrence(AutoencoderQuestion):
         return super().labels(config) | {"inputs": kind, "rate": rate, "companions": companions}
 
     def tests(self, data: Answers) -> list[Comparison]:
-        """Do shared neurons become fewer where features meet?"""
+        """Are there fewer shared neurons if features co-occur?"""
         tests = []
         for same in _sizes(data):
             for kind, rate in _settings(data, **same):
@@ -201,7 +201,7 @@ class Cooccurrence(AutoencoderQuestion):
         return tests
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
-        """In how many settings fewer neurons are shared, and from where on none is."""
+        """In how many settings fewer neurons are shared, and from which point on none is."""
         if outcome == NO_EFFECT:
             return f"Features that co-occur share as many neurons as others, within {MARGIN:.0%}."
         if outcome == INCONCLUSIVE:
@@ -227,7 +227,7 @@ class Cooccurrence(AutoencoderQuestion):
         return f"{sentence}; the count does not fall to about 0 in any of them."
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
-        """Counts, unrepresented features and losses against the companions that a feature has."""
+        """Counts, unrepresented features and losses against the number of co-active features."""
         from fastpolysem import plots
 
         axes = plots.panels(ax, 2, 2, self.FIGURE_SIZE)
@@ -236,7 +236,7 @@ class Cooccurrence(AutoencoderQuestion):
         means = means[(means["l1"] == means["l1"].iloc[0])]
         kinds = ("all pairs", "couples", "independent")
         panels = {
-            "signed_slots": "neurons that several\nfeatures favour",
+            "signed_slots": "shared neurons\n(no threshold)",
             "unrepresented": "features unrepresented\n(no weight of at least 0.8)",
             "coupled": "couples on one neuron",
             "loss_mixed": "loss, each feature on\nwith probability 1/8",
@@ -252,7 +252,7 @@ class Cooccurrence(AutoencoderQuestion):
                     low, high = row[f"{metric}_low"], row[f"{metric}_high"]
                     each.axhspan(low, high, color="#BBBBBB", alpha=0.5)
                     each.axhline(row[metric], color="#666666", ls=line, lw=1.2, label=name)
-            each.set(xscale="log", xlabel="companions of a feature that is on, mean", ylabel=what)
+            each.set(xscale="log", xlabel="mean number of co-active features", ylabel=what)
             each.set_ylim(bottom=0)
         axes[0, 0].legend(frameon=False, fontsize="small")
         count = int(means["seeds"].min())

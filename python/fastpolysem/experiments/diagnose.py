@@ -1,10 +1,10 @@
-"""Can incidental polysemanticity be told from necessary by the trained weights alone?
+"""Can incidental polysemanticity be distinguished from necessary by the trained weights alone?
 
-Models with too few neurons for their features: some leave neurons free, and their polysemanticity
-is incidental, others use all, and it is necessary. The truth is known from all weights and the
-training's own loss; what is tried is what `fastpolysem.diagnose` can tell from part of the
-features, and what a classifier can tell from one neuron. Classifiers are fitted on the even seeds
-and tried on the odd ones.
+Some models with too few neurons for their features leave neurons free, and their polysemanticity is
+incidental; others use all neurons, and it is necessary. The truth is known from all weights and the
+training loss. The experiment tests how much `fastpolysem.diagnose` can infer from part of the
+features, and a classifier from a single neuron. Classifiers are fitted on the even seeds and tested
+on the odd ones.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ if TYPE_CHECKING:
     from fastpolysem.statistics import Estimate
 
 MARGIN = 0.1
-"""Area under the ROC beyond 1/2 that would not matter."""
+"""Largest negligible area under the ROC curve beyond 1/2."""
 LOSSLESS = 1e-3
-"""What a move may add to the training's loss, without l1, and count as lossless."""
+"""Largest increase of the training loss, without l1, for which a move counts as lossless."""
 SHARES = (1.0, 0.9, 0.75, 0.5)
-"""Shares of the features that are seen."""
+"""Shares of the features that are visible."""
 SEEN = ("cost", "free", "shared", "represented", "spread")
-"""What the classifier goes by: the cheapest move's interference, neurons that seem free or shared,
-features on a neuron and spread ones."""
+"""Predictors of the classifier: the interference of the cheapest move, the numbers of neurons that
+seem free or shared, and the numbers of features on a neuron and spread."""
 ONE = ("large", "small", "rest_large", "rest_small")
-"""What is seen of a single polysemantic neuron."""
+"""Predictors from a single polysemantic neuron."""
 _SETTINGS: dict[str, Any] = {"n_features": 32, "n_hidden": 20, "l1": 0.03, "steps": 5000}
 _WAYS = ({"l1_update": "orthant", "stop": "certified"}, {"l1_update": "subgradient"})
 
 
 def _lossless(weights: NDArray[Any], config: Config) -> bool:
-    """Whether a feature of a shared neuron can move to a neuron of no feature without loss."""
+    """Whether a feature of a shared neuron can move to a free neuron without loss."""
     on = np.abs(weights) >= 0.8
     shared, free = np.flatnonzero(on.sum(axis=0) >= 2), np.flatnonzero(~on.any(axis=0))
     moves = [(k, i, f) for k in shared for i in np.flatnonzero(on[:, k]) for f in free]
@@ -70,21 +70,21 @@ def _lossless(weights: NDArray[Any], config: Config) -> bool:
 
 
 class Roc(NamedTuple):
-    """How well a score tells incidental from necessary."""
+    """How well a score distinguishes incidental from necessary."""
 
     false_alarms: NDArray[np.float64]
-    """Share of the necessary at or above each threshold, ascending from 0 to 1."""
+    """Share of necessary cases at or above each threshold, ascending from 0 to 1."""
     found: NDArray[np.float64]
-    """Share of the incidental there."""
+    """Share of incidental cases at or above each threshold."""
     area: Estimate
     """Area under the curve with its 95 % interval (DeLong et al. 1988); 1/2 is chance."""
     p_value: float
-    """Two-sided, of an area of 1/2: Mann and Whitney's test with its correction for ties."""
+    """Two-sided p-value of area 1/2: Mann-Whitney test with correction for ties."""
     incidental: int = 0
-    """How many incidental ones there are."""
+    """Number of incidental cases."""
 
     def band(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Ends of the 95 % interval of ``found`` at each threshold, Wilson's."""
+        """Ends of Wilson's 95 % interval of ``found`` at each threshold."""
         from fastpolysem import statistics
 
         count = max(self.incidental, 1)
@@ -95,7 +95,7 @@ class Roc(NamedTuple):
 
 
 def roc(score: NDArray[Any], truth: NDArray[np.bool_]) -> Roc:
-    """The ROC of a score; nan where only one of the two occurs."""
+    """The ROC of a score; nan if only one of the two kinds occurs."""
     from scipy import stats
 
     from fastpolysem.statistics import Estimate
@@ -107,12 +107,12 @@ def roc(score: NDArray[Any], truth: NDArray[np.bool_]) -> Roc:
         return Roc(nothing, nothing, Estimate(math.nan, math.nan, math.nan), math.nan)
     thresholds = np.unique(score)[::-1]
     ranks = stats.rankdata(score)
-    # Placements: the share of the other group below each value, ties by half.
+    # Placements: the share of the other group below each value; ties count half.
     of_yes = (ranks[truth] - stats.rankdata(yes)) / len(no)
     of_no = 1 - (ranks[~truth] - stats.rankdata(no)) / len(yes)
     area = float(of_yes.mean())
     error = math.sqrt(of_yes.var(ddof=1) / len(yes) + of_no.var(ddof=1) / len(no))
-    # Without an error the groups do not overlap, or all scores are equal: by the smaller group.
+    # With zero error the groups do not overlap, or all scores are equal: use the smaller group.
     half = stats.norm.ppf(0.975) * error or left_open(min(len(yes), len(no)))
     p_value = 1.0
     if np.ptp(score):
@@ -130,8 +130,8 @@ def logistic(
 ) -> NDArray[np.float64]:
     """Scores of ``others`` (T, k) by logistic regression of ``truth`` (S,) on ``design`` (S, k).
 
-    Columns are standardised; a penalty of a hundredth of the squared coefficients keeps separable
-    data finite.
+    Columns are standardised; a penalty of 0.01 times the squared coefficients keeps them finite for
+    separable data.
     """
     from scipy import optimize, special
 
@@ -160,12 +160,12 @@ VIEWS = {
     **{_view(share): [f"{name}_{share:g}" for name in SEEN] for share in SHARES},
     "one neuron": list(ONE),
 }
-"""What a classifier goes by in each view."""
+"""The predictors of a classifier in each view."""
 
 
 @dataclass(frozen=True)
 class Views(Probe):
-    """Truth and what is seen, one polysemantic model each."""
+    """The truth about each model, and what is visible in each view."""
 
     name = "diagnose"
     version = 2
@@ -180,18 +180,18 @@ class Views(Probe):
                 f"free_{share:g}": Column("int64", "neurons that seem free"),
                 f"shared_{share:g}": Column("int64", "neurons that seem shared"),
                 f"represented_{share:g}": Column("int64", "features on a neuron"),
-                f"spread_{share:g}": Column("int64", "features on none"),
+                f"spread_{share:g}": Column("int64", "features on no neuron"),
                 f"says_{share:g}": Column("bool", "whether diagnose calls any incidental"),
             }.items()
         },
         "large": Column("float64", "largest \\|weight\\| of one shared neuron, drawn at random"),
         "small": Column("float64", "its second largest"),
-        "rest_large": Column("float64", "norm of what else the first of these features has"),
-        "rest_small": Column("float64", "norm of what else the second has"),
+        "rest_large": Column("float64", "norm of the first feature's other weights"),
+        "rest_small": Column("float64", "norm of the second feature's other weights"),
     }
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
-        """The columns of a block, by shares of the features that are seen."""
+        """The columns of a block, for each share of visible features."""
         config = result.config.replace(l1=0.0, l1_update="subgradient", stop="steps")
         weights = trained_weights(result).astype(np.float64)
         rows = [
@@ -209,7 +209,7 @@ def _seen(model: NDArray[Any], config: Config, rng: np.random.Generator) -> dict
     order = rng.permutation(len(model))
     for share in SHARES:
         view = diagnose(model[np.sort(order[: max(1, round(share * len(model)))])])
-        # A move that cannot be, or costs more than two equal features, is worth no more.
+        # A move that is impossible, or costs more than two equal features, counts as that much.
         cost = min(float(view.interference.min(initial=2.0)), 2.0)
         seen = (cost, len(view.free), len(view.neurons), view.represented, len(view.spread))
         row |= {f"{name}_{share:g}": value for name, value in zip(SEEN, seen, strict=True)}
@@ -225,15 +225,15 @@ def _seen(model: NDArray[Any], config: Config, rng: np.random.Generator) -> dict
 
 
 class Diagnose(AutoencoderQuestion):
-    """What tells incidental from necessary polysemanticity."""
+    """Ways to distinguish incidental from necessary polysemanticity."""
 
     NAME = "diagnose"
-    SUMMARY = "Tell incidental from necessary polysemanticity by weights alone, with its ROC."
+    SUMMARY = "Distinguish incidental from necessary polysemanticity by weights alone; ROC curves."
     FIGURE_SIZE = (10.0, 4.8)
     PRESETS: ClassVar[Presets] = {
         # About a minute on two cores.
         "default": {**_SETTINGS, "seeds": 300},
-        # Some seconds.
+        # A few seconds.
         "quick": {**_SETTINGS, "seeds": 200},
         # The page of findings.
         "paper": {**_SETTINGS, "seeds": 1000},
@@ -252,10 +252,9 @@ class Diagnose(AutoencoderQuestion):
         return [{}] if changes.keys() & {"l1_update", "stop"} else _WAYS
 
     def curves(self, data: Answers) -> dict[str, dict[str, Roc]]:
-        """The ROC of each view on the odd seeds, by setting and view; classifiers know the even
-        ones alone.
+        """The ROC on the odd seeds, by setting and view; classifiers are fitted on the even seeds.
 
-        Each setting and view has a classifier of its own.
+        Each setting and view has its own classifier.
         """
         curves: dict[str, dict[str, Roc]] = {}
         for setting, group in self.settings(data.valid[data.valid["usable"]]):
@@ -271,11 +270,11 @@ class Diagnose(AutoencoderQuestion):
         return curves
 
     def table(self, data: Answers) -> pd.DataFrame:
-        """How well each view tells, one row per setting and a share of the features seen.
+        """Performance of each view, one row per setting and share of visible features.
 
-        ``area`` is that under the ROC of the classifier on the odd seeds, with its 95 % interval;
-        ``sensitivity`` and ``specificity`` are how often `fastpolysem.diagnose` itself calls an
-        incidental model so, and a necessary one not, of all seeds that are polysemantic at all.
+        ``area`` is the area under the ROC curve of the classifier on the odd seeds, with its 95 %
+        interval. ``sensitivity`` and ``specificity`` are the shares of incidental and of necessary
+        cases that `fastpolysem.diagnose` itself classifies correctly, over all polysemantic seeds.
         """
         import pandas as pd
 
@@ -298,7 +297,7 @@ class Diagnose(AutoencoderQuestion):
         return pd.DataFrame(table)
 
     def tests(self, data: Answers) -> list[Comparison]:
-        """Does a view tell incidental from necessary better than chance?"""
+        """Does a view distinguish incidental from necessary better than chance?"""
         from fastpolysem.statistics import Estimate
 
         tests = []
@@ -309,7 +308,7 @@ class Diagnose(AutoencoderQuestion):
         return tests
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
-        """By what view it can be told, and how well."""
+        """Which views distinguish the two, and how well."""
         if outcome == INCONCLUSIVE:
             return f"Whether weights tell incidental from necessary polysemanticity is {outcome}."
         if outcome == NO_EFFECT:
@@ -334,7 +333,7 @@ class Diagnose(AutoencoderQuestion):
         )
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
-        """The ROC of each view, a panel for each way of l1."""
+        """The ROC of each view, one panel per setting."""
         from fastpolysem import plots
 
         curves = self.curves(data)
@@ -344,11 +343,11 @@ class Diagnose(AutoencoderQuestion):
                 line = "--" if view == "one neuron" else "-"
                 _curve(each, curve, view, line, plots.COLORS[index % len(plots.COLORS)])
             each.plot([0, 1], [0, 1], ":", color="#666666", label="chance")
-            each.set(xlabel="share of necessary called incidental", xlim=(-0.02, 1.02))
+            each.set(xlabel="share of necessary cases called incidental", xlim=(-0.02, 1.02))
             each.set_title(f"{setting}, odd seeds, 95 % intervals", fontsize="medium")
             legend = each.legend(frameon=False, fontsize="small", loc="lower right")
-            legend.set_title("seen, and area under the curve", prop={"size": "small"})
-        axes[0].set_ylabel("share of incidental found")
+            legend.set_title("visible, and area under the curve", prop={"size": "small"})
+        axes[0].set_ylabel("share of incidental cases found")
         return ax or axes[0]
 
 
@@ -357,7 +356,7 @@ def _name(setting: dict[str, Any]) -> str:
 
 
 def _shares_right(says: NDArray[np.bool_], truth: NDArray[np.bool_]) -> dict[str, float]:
-    """Sensitivity and specificity of what is said, with their intervals, where they can be told."""
+    """Sensitivity and specificity with their intervals, where defined."""
     from fastpolysem import statistics
 
     columns: dict[str, float] = {}

@@ -1,9 +1,9 @@
-"""Is it the kurtosis of the noise that makes features sparse?
+"""Does the kurtosis of the noise determine how sparse features become?
 
-Kinds of noise of one standard deviation, from two values (excess kurtosis κ = -2) through the
-Gaussian (0) to heavy tails (3), several of them at the same κ: if κ decides, these must agree.
-Beside the end of training, the growth of the fourth norm over a short while from common weights,
-which the theory's correction predicts without a free constant.
+Kinds of noise with the same standard deviation, from two-valued (excess kurtosis κ = -2) through
+Gaussian (0) to heavy-tailed (3), several of them with the same κ: if κ decides, these must agree.
+In addition to the end of training, the early growth of the fourth norm from common weights is
+measured, which the theoretical correction predicts without a free constant.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 
 MARGIN = 0.05
-"""Difference of fourth norms, relative to the Gaussian's, that would not matter."""
+"""Largest negligible difference of fourth norms, relative to Gaussian noise."""
 PLATEAU, WINDOW = 1000, 400
-"""Steps of Gaussian noise to the common weights, and steps over which the fourth norm grows."""
+"""Steps with Gaussian noise to the common weights, and steps over which growth is measured."""
 _KINDS: list[tuple[str, float | None]] = [
     ("rademacher", None),
     ("three_point", 1.0),
@@ -61,8 +61,8 @@ _SETTING = ("n_features", "n_hidden", "l1", "noise_std", "sharing")
 
 
 def along_rotations(weights: NDArray[Any], direction: NDArray[Any]) -> NDArray[np.float64]:
-    """The part of a direction (S, n, m) in which the weights only rotate: its projection on ``W A``
-    with A antisymmetric.
+    """The part of a direction (S, n, m) that rotates the weights: its projection on ``W A`` with A
+    antisymmetric.
 
     The least-squares A solves ``M A + A M = WᵀV - VᵀW``, ``M = WᵀW``, in the eigenbasis of M.
     """
@@ -72,7 +72,7 @@ def along_rotations(weights: NDArray[Any], direction: NDArray[Any]) -> NDArray[n
     mixed = transposed @ direction
     skew = back @ (mixed - np.swapaxes(mixed, -1, -2)) @ basis
     total = values[..., :, np.newaxis] + values[..., np.newaxis, :]
-    # Where both eigenvalues are 0 the weights do not see A.
+    # If both eigenvalues are 0, A does not affect the weights.
     least = 1e-9 * np.maximum(values[..., -1:, np.newaxis], 1e-300)
     generator = np.divide(skew, total, out=np.zeros_like(skew), where=total > least)
     result: NDArray[np.float64] = weights @ basis @ generator @ back
@@ -80,13 +80,13 @@ def along_rotations(weights: NDArray[Any], direction: NDArray[Any]) -> NDArray[n
 
 
 def predicted_growth(weights: NDArray[Any], config: Config) -> NDArray[np.float64]:
-    """What a step adds to the fourth norm for each unit of excess kurtosis, (S,).
+    """Predicted change of the fourth norm per step and unit of excess kurtosis, (S,).
 
-    `theory.kurtosis_correction` C is small beside the loss of Gaussian noise, which holds the
-    weights where it is least and is blind for rotations of the hidden layer alone: gradient descent
-    on both moves the weights by the part of ``-learning_rate · ∇C`` that rotates them. The fourth
-    norm F (mean over the features) changes by the derivative of C in the direction of that part of
-    ∇F, times ``-learning_rate``.
+    `theory.kurtosis_correction` C is small compared with the loss of Gaussian noise, which keeps
+    the weights at its minimum and is invariant only under rotations of the hidden layer. Gradient
+    descent on both therefore moves the weights by the part of ``-learning_rate · ∇C`` that rotates
+    them. The fourth norm F (mean over features) changes by the derivative of C in the direction of
+    that part of ∇F, times ``-learning_rate``.
     """
     from fastpolysem.families.autoencoder import theory
 
@@ -111,7 +111,7 @@ def _theory(ax: Axes, means: pd.DataFrame) -> None:
     if np.isfinite(slope) and len(finite):
         at = np.array([finite.min(), finite.max()])
         offset = zero if np.isfinite(zero) else 0.0
-        ax.plot(at, offset + slope * at, color="#666666", label="theory, from the Gaussian's")
+        ax.plot(at, offset + slope * at, color="#666666", label="theory, relative to Gaussian")
     ax.axhline(0, color="#BBBBBB", lw=0.8, zorder=0)
     ax.legend(frameon=False, fontsize="small")
 
@@ -131,19 +131,19 @@ class Growth(Probe):
 
     name = "kurtosis"
     plateau: int = PLATEAU
-    """Steps of Gaussian noise to the common weights, after which a doubling counts."""
+    """Steps with Gaussian noise to the common weights; a doubling counts only after them."""
     window: int = WINDOW
     """Steps over which the growth is measured."""
     columns: ClassVar = {
         "fourth_norm": Column("float64", "fourth norm at the end"),
-        "take_off": Column("float64", "first recorded step at which it has doubled; nan: never"),
-        "taken_off": Column("bool", "whether it ever has"),
-        "growth": Column("float64", "growth by a step from common weights"),
-        "slope": Column("float64", "growth by theory, for each unit of excess kurtosis"),
+        "take_off": Column("float64", "first recorded step at which it has doubled; nan if never"),
+        "taken_off": Column("bool", "whether it has doubled"),
+        "growth": Column("float64", "growth per step from common weights"),
+        "slope": Column("float64", "predicted growth per step and unit of excess kurtosis"),
     }
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
-        """The columns of a block, whose history has the fourth norm."""
+        """The columns of a block whose history contains the fourth norm."""
         steps, history = result.history["step"], result.history["fourth_norm"]
         before = int(np.searchsorted(steps, self.plateau, side="right")) - 1
         off = (history >= 2 * history[:, before, np.newaxis]) & (steps > self.plateau)
@@ -157,7 +157,7 @@ class Growth(Probe):
         }
 
     def _from_common_weights(self, result: TrainingResult) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Growth by a step over the window, measured and by theory."""
+        """Measured and predicted growth per step over the window."""
         config = result.config
         gaussian: dict[str, Any] = {"noise": "gaussian", "noise_shape": None}
         before = config.replace(**gaussian, noise_sharing="step", steps=self.plateau)
@@ -166,7 +166,7 @@ class Growth(Probe):
         start = np.where(lost[:, np.newaxis, np.newaxis], 0.0, start)
         after = train(
             config.replace(steps=self.window),
-            result.seeds + np.uint64(2**32),  # noise that the start has not seen
+            result.seeds + np.uint64(2**32),  # noise not used before
             initial_weights=start,
             return_weights=True,
         )
@@ -177,15 +177,17 @@ class Growth(Probe):
 
 
 class Kurtosis(AutoencoderQuestion):
-    """Noise of several shapes at one size."""
+    """Noise of several shapes with one standard deviation."""
 
     NAME = "kurtosis"
-    SUMMARY = "Move the noise through excess kurtosis at one size, and follow sparsity and counts."
+    SUMMARY = (
+        "Vary the excess kurtosis of the noise at fixed variance; measure sparsity and counts."
+    )
     FIGURE_SIZE = (10.5, 8.0)
     PRESETS: ClassVar[Presets] = {
         # A minute on two cores.
         "default": {**_SETTINGS, "seeds": 300},
-        # Some seconds.
+        # A few seconds.
         "quick": {
             **_SETTINGS,
             "seeds": 100,
@@ -232,10 +234,9 @@ class Kurtosis(AutoencoderQuestion):
     def table(self, data: Answers) -> pd.DataFrame:
         """Means with 95 % intervals, one row per kind of noise.
 
-        ``taken_off`` is the share of seeds whose fourth norm doubled after the plateau,
-        ``take_off`` the mean step of those where it did; ``growth`` and ``predicted`` are the
-        growth of the fourth norm by a step from common weights, measured and by the theory's
-        correction (``κ · slope``).
+        ``taken_off`` is the share of seeds whose fourth norm doubled after the plateau, and
+        ``take_off`` the mean step at which it did. ``growth`` and ``predicted`` are the measured
+        and predicted (``κ · slope``) growth of the fourth norm per step from common weights.
         """
         means = super().table(data)
         predicted = means["kurtosis"] * means["slope"]
@@ -243,7 +244,7 @@ class Kurtosis(AutoencoderQuestion):
         return means
 
     def tests(self, data: Answers) -> list[Comparison]:
-        """Does the fourth norm at the end depend on κ, and on anything else of the noise?"""
+        """Does the final fourth norm depend on κ, and on other properties of the noise?"""
         tests = []
         for same, group in self.settings(data.rows, _SETTING):
             where = f"std {same['noise_std']:g}, by {same['sharing']}: "
@@ -265,7 +266,7 @@ class Kurtosis(AutoencoderQuestion):
         return tests
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
-        """How the fourth norm goes with κ, and its early growth beside the predicted."""
+        """How the fourth norm depends on κ, and its early growth compared with the prediction."""
         if outcome == INCONCLUSIVE:
             return f"Whether the kurtosis of the noise determines sparsity is {outcome}."
         against = judged[judged["test"].str.endswith("against gaussian")]
@@ -328,8 +329,8 @@ class Kurtosis(AutoencoderQuestion):
         panels = {
             "fourth_norm": "fourth norm at the end",
             "take_off": "take-off, steps\n(mean of seeds that did)",
-            "growth": "early growth of the\nfourth norm by a step",
-            "signed_slots": "neurons that several\nfeatures favour",
+            "growth": "early growth of the\nfourth norm per step",
+            "signed_slots": "shared neurons\n(no threshold)",
         }
         families = list(dict.fromkeys(name.split()[0] for name in means["noise"]))
         looks = {

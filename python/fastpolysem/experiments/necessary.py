@@ -1,8 +1,8 @@
-"""Are there more polysemantic neurons than there have to be, also with fewer neurons than features?
+"""Are there more polysemantic neurons than necessary, even with fewer neurons than features?
 
-With ``r`` features on ``m`` neurons, two at most on one, at least ``r - m`` neurons are
-polysemantic. The others are incidental: each could be undone by moving a feature to a free neuron,
-which is tried in the trained weights.
+If ``r`` features are represented on ``m`` neurons, at most two per neuron, at least ``r - m``
+neurons are polysemantic. The others are incidental: each could be avoided by moving a feature to a
+free neuron, which is tested on the trained weights.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 MARGIN = 0.1
-"""Neurons beyond the necessary ones that would not matter."""
+"""Largest negligible number of neurons beyond the necessary ones."""
 _SETTINGS: dict[str, Any] = {
     "n_features": 32,
     "n_hidden": [8, 12, 16, 20, 24, 28, 32, 48, 64, 128],
@@ -54,16 +54,18 @@ def _listed(values: pd.Series[Any]) -> str:
 
 @dataclass(frozen=True)
 class Moves(Probe):
-    """What `fastpolysem.diagnose` says of each seed, and what its moves do to the loss."""
+    """The diagnosis of each seed by `fastpolysem.diagnose`, and the loss after its moves."""
 
     name = "necessary"
     version = 2
     columns: ClassVar = {
-        "shared": Column("int64", "neurons that two or more features concentrate on"),
-        "necessary": Column("int64", "how many there must be with the features on a neuron"),
-        "removable": Column("int64", "how many moves undo one after another"),
-        "spread": Column("int64", "learned features on no neuron"),
-        "loss_moved": Column("float64", "loss on the basis without l1 after the moves"),
+        "shared": Column("int64", "neurons on which two or more features concentrate"),
+        "necessary": Column(
+            "int64", "number of shared neurons that the represented features require"
+        ),
+        "removable": Column("int64", "number of shared neurons undone by successive moves"),
+        "spread": Column("int64", "learned features that are not on a single neuron"),
+        "loss_moved": Column("float64", "loss on the basis after the moves, without l1"),
         "dimensionality": Column("float64", "mean of metrics.feature_dimensionality"),
         "capacity": Column("float64", "sum of metrics.feature_dimensionality over min(n, m)"),
     }
@@ -88,17 +90,15 @@ class Moves(Probe):
 
 
 class Necessary(AutoencoderQuestion):
-    """Polysemantic neurons against the least possible number."""
+    """Polysemantic neurons compared with the smallest possible number."""
 
     NAME = "necessary"
-    SUMMARY = (
-        "Count polysemantic neurons against the least possible number, from m = n/4 to m = 4n."
-    )
+    SUMMARY = "Compare polysemantic neurons with the smallest possible number, from m = n/4 to 4n."
     FIGURE_SIZE = (10.0, 7.0)
     PRESETS: ClassVar[Presets] = {
         # About a minute on two cores.
         "default": {**_SETTINGS, "seeds": 200},
-        # Some seconds.
+        # A few seconds.
         "quick": {**_SETTINGS, "seeds": 60, "n_hidden": [16, 24, 32, 64]},
         # The page of findings.
         "paper": {**_SETTINGS, "seeds": 1000},
@@ -122,10 +122,10 @@ class Necessary(AutoencoderQuestion):
     def table(self, data: Answers) -> pd.DataFrame:
         """Means with 95 % intervals, one row per width.
 
-        ``excess`` is ``shared - necessary``, ``null_excess`` what the null model, in which features
-        take signed slots at random, gives for it; the other columns are those of `Moves`. Where
-        features are ``spread`` they need neurons too, and ``necessary`` is too small a bound:
-        ``removable`` is what counts as incidental.
+        ``excess`` is ``shared - necessary``, and ``null_excess`` its value in the null model, in
+        which features take signed slots at random. The other columns are those of `Moves`. Features
+        that are ``spread`` need neurons too, so that ``necessary`` is then too small a bound;
+        ``removable`` counts as incidental.
         """
         from fastpolysem.families.autoencoder import theory
 
@@ -137,7 +137,7 @@ class Necessary(AutoencoderQuestion):
         return means
 
     def tests(self, data: Answers) -> list[Comparison]:
-        """Are there shared neurons that moving a feature to a free neuron undoes?"""
+        """Are there shared neurons that could be avoided by moving a feature to a free neuron?"""
         tests = []
         for setting, group in self.settings(data.valid):
             name = "n = {n_features}, m = {n_hidden}, λ = {l1:g}".format(**setting)
@@ -183,8 +183,8 @@ class Necessary(AutoencoderQuestion):
         ratio = means["n_hidden"] / n
         curves = (
             (axes[0, 0], "shared", "neurons with several features"),
-            (axes[0, 0], "necessary", "least possible number"),
-            (axes[0, 1], "excess", "beyond the least possible"),
+            (axes[0, 0], "necessary", "smallest possible number"),
+            (axes[0, 1], "excess", "beyond the smallest possible"),
             (axes[0, 1], "removable", "undone by moving features"),
             (axes[1, 0], "unrepresented", "no weight of at least 0.8"),
             (axes[1, 0], "spread", "on no neuron by 80 %"),

@@ -112,7 +112,7 @@ _BANDS = {
 _YLABELS = {
     "fourth_norm": "fourth norm $\\sum_k W_{ik}^4$\nmean over features",
     "polysemantic": "polysemantic neurons\n(weights of 0.8 to 1.2)",
-    "signed_slots": "neurons that several\nfeatures favour",
+    "signed_slots": "shared neurons\n(no threshold)",
 }
 
 

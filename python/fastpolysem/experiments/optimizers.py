@@ -1,8 +1,9 @@
 """Does the number of polysemantic neurons depend on the optimiser?
 
-The theory is about gradient flow, the published counts are AdamW's with the subgradient of l1.
-Here every optimiser starts from the same weights at the same seed and trains until the outcome is
-certain, or long enough. What is compared is the constant of the law: the count over n²/4m.
+The theory assumes gradient flow; the published counts are for AdamW with the subgradient of l1.
+Here every optimiser starts from the same weights at the same seed and trains until the outcome can
+no longer change (certified stop), or for a fixed number of steps. The constant of the law, the
+count divided by n²/4m, is compared.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ if TYPE_CHECKING:
 
 
 MARGIN = 0.05
-"""Difference of the law's constants, relative to gradient flow's, that would not matter."""
+"""Largest negligible difference of the law's constant, relative to gradient flow."""
 REFERENCE = "sgd, small steps"
 _CERTIFIED: dict[str, Any] = {"l1_update": "orthant", "stop": "certified"}
 _SGD: dict[str, Any] = {"optimizer": "sgd", **_CERTIFIED}
-# Steps last until nearly every seed is certain at λ = 0.01; t = 4 · learning rate · steps.
+# Enough steps to certify nearly every seed at λ = 0.01; t = 4 · learning rate · steps.
 WAYS: dict[str, dict[str, Any]] = {
     REFERENCE: {**_SGD, "learning_rate": 0.02, "steps": 30_000},
     "sgd": {**_SGD, "learning_rate": 0.06, "steps": 10_000},
@@ -49,18 +50,18 @@ WAYS: dict[str, dict[str, Any]] = {
     "sgd, subgradient": {"optimizer": "sgd", "learning_rate": 0.06, "steps": 10_000},
     "adamw, subgradient": {"optimizer": "adamw", "steps": 7500},
 }
-"""Fields of `Config` for each way to train; the first is as close to gradient flow as steps of the
-orthant's update come, and what the others are compared with."""
+"""Fields of `Config` for each way to train. The first approximates gradient flow with orthant-wise
+l1, and is the reference for the others."""
 _SETTINGS: dict[str, Any] = {"n_features": 32, "n_hidden": 64, "l1": 0.01}
 
 
 @dataclass(frozen=True)
 class Steps(Probe):
-    """How long it took."""
+    """Whether and when a seed was certified."""
 
     name = "optimizers"
     columns: ClassVar = {
-        "finished": Column("bool", "whether it was certain before the last step"),
+        "finished": Column("bool", "whether it was certified before the last step"),
     }
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
@@ -69,10 +70,10 @@ class Steps(Probe):
 
 
 class Optimizers(AutoencoderQuestion):
-    """The same starts, trained in several ways."""
+    """The same initial weights, trained in several ways."""
 
     NAME = "optimizers"
-    SUMMARY = "Train the same starts with several optimisers, and compare the law's constant."
+    SUMMARY = "Train from the same weights with several optimisers, and compare the law's constant."
     FIGURE_SIZE = (9.0, 4.8)
     PRESETS: ClassVar[Presets] = {
         # A few minutes on two cores.
@@ -107,12 +108,11 @@ class Optimizers(AutoencoderQuestion):
         return super().labels(config) | {"way": name_of(config, WAYS, usual) or other}
 
     def table(self, data: Answers) -> pd.DataFrame:
-        """Means with 95 % intervals, one row per width and a way to train.
+        """Means with 95 % intervals, one row per width and way to train.
 
-        ``constant`` is the count of polysemantic neurons over the collision law n²/4m,
-        ``null_ratio`` what the null model gives for it; ``finished`` is the share of seeds whose
-        outcome was certain before the last step (never with the subgradient, which is not
-        certified).
+        ``constant`` is the number of polysemantic neurons divided by the collision law n²/4m, and
+        ``null_ratio`` its value in the null model. ``finished`` is the share of seeds certified
+        before the last step (0 with the subgradient, which is never certified).
         """
         from fastpolysem.families.autoencoder import theory
 
@@ -125,7 +125,7 @@ class Optimizers(AutoencoderQuestion):
         return means
 
     def tests(self, data: Answers) -> list[Comparison]:
-        """Is the law's constant another one than under gradient flow?"""
+        """Does the law's constant differ from that of gradient flow?"""
         tests = []
         for setting, _ in self.settings(data.rows):
             way = setting.pop("way")
@@ -153,7 +153,7 @@ class Optimizers(AutoencoderQuestion):
         return f"{sentence} {outcome} for {changes}. The others change it by less."
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
-        """The law's constant for each way to train, a panel for each width."""
+        """The law's constant for each way to train, one panel per width."""
         from fastpolysem import plots
 
         means = self.table(data)

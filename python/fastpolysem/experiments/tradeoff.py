@@ -1,10 +1,10 @@
-"""What does it cost to avoid polysemanticity, and which remedy obtains it at what price?
+"""What does it cost to avoid polysemanticity, and which remedy does so at what price?
 
-A grid of l1, noise and width, and on top of its middle one remedy at a time: a start of orthogonal
-features, schedules of l1, dropout, noise of heavy tails, a repulsion between features of one
-neuron, and inputs in which features meet. Every model is judged by the share of features that have
-a neuron to themselves, and by its loss, without l1 and noise, on inputs of one feature and on
-inputs of several.
+A grid of l1, noise and width. At the middle of the grid one remedy at a time is added: an
+orthogonal initialisation, schedules of l1, dropout, heavy-tailed noise, a repulsion between
+features on the same neuron, and inputs in which features co-occur. Every model is judged by the
+share of features that do not share their neuron, and by its loss, without l1 and noise, on inputs
+with one feature and on inputs with several.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 MARGIN = 0.02
-"""Difference of the share of features with a neuron of their own that would not matter."""
+"""Largest negligible difference of the share of features with a neuron of their own."""
 CONCENTRATED = 0.8
 """A feature is on a neuron if its |weight| there is at least this share of its norm."""
 NONE = "none"
@@ -48,11 +48,11 @@ _SETTINGS: dict[str, Any] = {
 
 
 def remedies(config: Config) -> dict[str, Config]:
-    """Each remedy on top of a configuration, by its name; times are shares of its steps."""
+    """A configuration with each of the remedies, by name; times are fractions of its steps."""
     last = config.steps
 
     def schedule(*points: tuple[float, float]) -> list[tuple[int, float]]:
-        """Constant pieces: each factor holds from its time on."""
+        """A step function: each factor applies from its time on."""
         pieces: list[tuple[int, float]] = []
         for (time, factor), after in zip(points, [*points[1:], (1.0, 0.0)], strict=True):
             first, end = round(time * last), round(after[0] * last)
@@ -89,7 +89,7 @@ def _middle(configs: list[Config]) -> Config:
 def _on_front(
     groups: Iterable[pd.DataFrame], losses: str, repeats: int = 200
 ) -> NDArray[np.float64]:
-    """How often no other setting is better in both means, each mean redrawn by resampling."""
+    """Share of resamples in which no other setting is better in both means."""
     rng = np.random.default_rng(0)
     drawn = []
     for group in groups:
@@ -115,7 +115,7 @@ def _points(ax: Axes, means: pd.DataFrame, losses: str, style: dict[str, Any]) -
 
 @dataclass(frozen=True)
 class Alone(Probe):
-    """Features with a neuron of their own, and the loss where features meet."""
+    """Features with a neuron of their own, and the loss if features co-occur."""
 
     name = "tradeoff"
     columns: ClassVar = {
@@ -125,7 +125,7 @@ class Alone(Probe):
     }
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
-        """``alone``, ``shared`` and ``loss_mixed``."""
+        """The columns ``alone``, ``shared`` and ``loss_mixed``."""
         weights = trained_weights(result).astype(np.float64)
         norm = np.linalg.norm(weights, axis=-1, keepdims=True)
         on = (np.abs(weights) >= CONCENTRATED * norm) & (norm > 1e-6)
@@ -139,15 +139,15 @@ class Alone(Probe):
 
 
 class Tradeoff(AutoencoderQuestion):
-    """Remedies, and their price."""
+    """Remedies and their price."""
 
     NAME = "tradeoff"
-    SUMMARY = "Weigh performance against polysemanticity, over a grid and for one remedy at a time."
+    SUMMARY = "Compare loss and polysemanticity, over a grid of settings and for several remedies."
     FIGURE_SIZE = (10.5, 8.5)
     PRESETS: ClassVar[Presets] = {
         # A minute on two cores.
         "default": {**_SETTINGS, "seeds": 200},
-        # Some seconds.
+        # A few seconds.
         "quick": {**_SETTINGS, "seeds": 60, "n_hidden": 32, "l1": [0.01, 0.03, 0.1]},
         # The page of findings.
         "paper": {**_SETTINGS, "seeds": 1000},
@@ -172,7 +172,7 @@ class Tradeoff(AutoencoderQuestion):
     )
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
-        """Without noise, and with noise of each size."""
+        """Without noise, and with noise of each strength."""
         sizes = settings.pop("noise_std")
         for std in values_of(changes.pop("noise_std", sizes)):
             yield {"noise": "rademacher", "noise_std": std} if std else {}
@@ -196,11 +196,11 @@ class Tradeoff(AutoencoderQuestion):
     def table(self, data: Answers) -> pd.DataFrame:
         """Means with 95 % intervals, one row per setting.
 
-        ``alone`` is the share of features with a neuron of their own, ``shared`` counts neurons
-        that several concentrate on; ``loss`` and ``loss_mixed`` are without l1 and noise, on inputs
-        of one feature and where each is on with probability 1/8. ``front`` and ``front_mixed`` are
-        how often a setting is on the Pareto front of ``alone`` against these losses in resamples of
-        the seeds.
+        ``alone`` is the share of features with a neuron of their own, and ``shared`` the number of
+        neurons on which several features concentrate. ``loss`` and ``loss_mixed`` are without l1
+        and noise, on inputs with one feature and with each feature on with probability 1/8.
+        ``front`` and ``front_mixed`` are the shares of resamples of the seeds in which a setting is
+        on the Pareto front of ``alone`` against these losses.
         """
         means = super().table(data)
         for name, losses in (("front", "loss"), ("front_mixed", "loss_mixed")):
@@ -215,7 +215,7 @@ class Tradeoff(AutoencoderQuestion):
         ]
 
     def _treated(self, data: Answers) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
-        """The rows of each remedy, and those of the same setting without one."""
+        """The rows with each remedy, and those of the same setting without one."""
         for setting, group in self.settings(data.valid):
             remedy = setting.pop("remedy")
             if remedy != NONE:
@@ -340,7 +340,7 @@ def _compare_remedies(ax: Axes, means: pd.DataFrame, size: tuple[float, float]) 
 
 
 def _front(ax: Axes, means: pd.DataFrame, losses: str, front: str) -> None:
-    """The settings that are on the Pareto front in most resamples, and in nearly all."""
+    """The settings on the Pareto front in most resamples, and in nearly all."""
     best = means[means[front] >= 0.5].sort_values("alone")
     ax.step(1 - best["alone"], best[losses], where="pre", color="#222222", lw=1, label="front")
     sure = means[means[front] >= 0.95]

@@ -1,8 +1,9 @@
-"""How often does the neuron win that a feature favours at the start, and who wins otherwise?
+"""How often does a feature end up on the neuron of its largest initial weight, and what decides it?
 
-The theory's picture is a race: the largest start weight wins. Here the rank of the winner among the
-start weights is counted against n/m, l1 and optimiser, and predictors are tried that know more than
-the start weights alone: of other features that push on a neuron, and of training without l1.
+In theory the weights of a feature compete, and the largest initial weight wins. Here the rank of
+the winner among the initial weights is measured for various n/m, l1 and optimisers. Predictors that
+use more than the initial weights are tested: the interference of other features, and training
+without l1.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
 
 LOW = 0.8
-"""Least |weight| of a feature that counts as represented, as in `metrics.count_unrepresented`."""
+"""Smallest |weight| that represents a feature, as in `metrics.count_unrepresented`."""
 MARGIN = 0.02
-"""Difference of shares of features that would not matter."""
+"""Largest negligible difference of shares of features."""
 _ADAMW: dict[str, Any] = {"optimizer": "adamw", "steps": 10_000}
 _SGD: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 0.06, "steps": 10_000}
 _SETTINGS: dict[str, Any] = {
@@ -43,7 +44,7 @@ _SETTINGS: dict[str, Any] = {
 }
 RANKS = (1, 2, 4, 8)
 PUSHES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Lengths tried of one step against interference."""
+"""Candidate lengths of the step against interference."""
 PREDICTORS = {
     "favourite": "largest start weight",
     "push": "one step against interference",
@@ -53,9 +54,9 @@ PREDICTORS = {
 
 
 def without_l1(config: Config, seeds: NDArray[Any]) -> NDArray[np.float64]:
-    """Weights of the same start and optimiser without l1, after a tenth of the steps, (S, n, m).
+    """Weights after a tenth of the steps without l1, same initial weights and optimiser, (S, n, m).
 
-    Features of norm 1 that do not interfere, nearly: what l1 is left to decide about.
+    By then features have a norm of about 1 and hardly interfere; the rest is decided by l1.
     """
     steps = config.steps // 10
     bare = config.replace(l1=0.0, l1_update="subgradient", stop="steps", steps=steps)
@@ -63,7 +64,7 @@ def without_l1(config: Config, seeds: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def push(weights: NDArray[Any]) -> NDArray[np.float64]:
-    """``Σ_{j≠i} ReLU(W_i·W_j) W_j``, what interference takes from each weight, (S, n, m)."""
+    """``Σ_{j≠i} ReLU(W_i·W_j) W_j``, the effect of interference on each weight, (S, n, m)."""
     w = np.asarray(weights, dtype=np.float64)
     gram = np.maximum(w @ np.swapaxes(w, -1, -2), 0)
     n = gram.shape[-1]
@@ -73,11 +74,11 @@ def push(weights: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def exclusive(weights: NDArray[Any]) -> NDArray[np.int64]:
-    """Favourites without two features of one sign on one neuron, (S, n).
+    """Neuron of each feature if no two features of one sign may share a neuron, (S, n).
 
-    Weights are taken by descending size; one gives its feature the neuron unless the feature has
-    one, or another feature has the neuron with this sign. Features left over keep their largest
-    weight's neuron.
+    Weights are processed by descending size. A weight assigns its neuron to its feature unless the
+    feature already has one, or another feature has the neuron with this sign. Remaining features
+    keep the neuron of their largest weight.
     """
     count, n, m = weights.shape
     chosen: NDArray[np.int64] = np.abs(weights).argmax(axis=-1)
@@ -101,18 +102,16 @@ def _line(ax: Axes, means: pd.DataFrame, name: str, color: str, line: str, what:
 
 @dataclass(frozen=True)
 class Races(Probe):
-    """How many features of each seed were won by whom."""
+    """Number of features per seed by rank of the winner, and by correct predictor."""
 
     name = "winners"
     columns: ClassVar = {
         "features": Column("int64", "features represented at the end"),
         **{
-            f"rank_{r}": Column(
-                "int64", f"those whose winner was among the {r} largest at the start"
-            )
+            f"rank_{r}": Column("int64", f"those whose winner was among the {r} largest initially")
             for r in RANKS
         },
-        "kept_sign": Column("int64", "those whose winner has the sign that it started with"),
+        "kept_sign": Column("int64", "those whose winner kept its initial sign"),
         **{
             f"push_{length:g}": Column("int64", f"those predicted by a step of length {length:g}")
             for length in PUSHES
@@ -122,7 +121,7 @@ class Races(Probe):
     }
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
-        """The columns of a block; `PREDICTORS` says what predicts."""
+        """The columns of a block; `PREDICTORS` describes the predictors."""
         start, end = start_encoders(result), trained_weights(result)
         winner = np.abs(end).argmax(axis=-1)
         there = np.abs(end).max(axis=-1) >= LOW
@@ -146,15 +145,13 @@ class Races(Probe):
 
 
 class Winners(AutoencoderQuestion):
-    """Who wins a feature, and who could have known."""
+    """The winner of each feature, and how well it can be predicted."""
 
     NAME = "winners"
-    SUMMARY = (
-        "Count how often the initial favourite wins, and look for a better predictor of winners."
-    )
+    SUMMARY = "Count how often the largest initial weight wins, and look for better predictors."
     FIGURE_SIZE = (11.0, 7.6)
     PRESETS: ClassVar[Presets] = {
-        # Some minutes on two cores.
+        # A few minutes on two cores.
         "default": {**_SETTINGS, "seeds": 200},
         # Half a minute.
         "quick": {**_SETTINGS, "seeds": 60, "n_hidden": [16, 64], "l1": 0.1},
@@ -179,11 +176,11 @@ class Winners(AutoencoderQuestion):
     def table(self, data: Answers) -> pd.DataFrame:
         """Shares of represented features with 95 % intervals, one row per setting.
 
-        ``favourite`` is how often the largest start weight's neuron wins, ``rank_2`` … ``rank_8``
-        how often the winner is among so many largest, ``kept_sign`` how often it keeps its sign;
-        ``push``, ``without_l1`` and ``exclusive`` are how often these predictors are right,
-        ``push`` on the odd seeds with a length chosen on the even ones. ``unrepresented`` features
-        are left out of all.
+        ``favourite`` is the share won by the neuron of the largest initial weight, ``rank_2`` …
+        ``rank_8`` the share won by one of the largest 2 to 8, and ``kept_sign`` the share whose
+        winner keeps its sign. ``push``, ``without_l1`` and ``exclusive`` are the shares that these
+        predictors get right; ``push`` is evaluated on the odd seeds, with a length chosen on the
+        even ones. ``unrepresented`` features are excluded from all shares.
         """
         shares = self._shares(data)
         left_out = data.rows[~data.rows.index.isin(shares.index)]
@@ -194,8 +191,8 @@ class Winners(AutoencoderQuestion):
         return summary(Answers(shares), self.LABELS, self.METRICS)
 
     def _shares(self, data: Answers) -> pd.DataFrame:
-        """Shares of each seed's represented features; the length of `push` is chosen by the even
-        seeds, and only the odd ones tell how good it is."""
+        """Shares of each seed's represented features; the length of `push` is chosen on the even
+        seeds and evaluated on the odd ones."""
         rows = data.valid
         shares = rows[rows["features"] > 0].copy()
         shares["favourite"] = shares["rank_1"]
@@ -211,7 +208,7 @@ class Winners(AutoencoderQuestion):
         return shares
 
     def tests(self, data: Answers) -> list[Comparison]:
-        """Is there a predictor that is right more often than the favourite?"""
+        """Is there a better predictor than the largest initial weight?"""
         tests = []
         for setting, group in self.settings(self._shares(data)):
             odd = group[group["seed"] % 2 == 1]
@@ -223,7 +220,7 @@ class Winners(AutoencoderQuestion):
         return tests
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
-        """How often the favourite wins, and what does better."""
+        """How often the largest initial weight wins, and which predictor does better."""
         means = self.table(data)
         low, high = means.loc[means["favourite"].idxmin()], means.loc[means["favourite"].idxmax()]
         first = (
@@ -274,8 +271,8 @@ class Winners(AutoencoderQuestion):
             widths = sorted(means["n_hidden"].unique())
             column[1].set_xticks(widths, [str(width) for width in widths])
             column[1].minorticks_off()
-        axes[0, 0].set_ylabel("share of features that their\ninitial favourite wins")
-        axes[1, 0].set_ylabel("share of winners that the\npredictor names")
+        axes[0, 0].set_ylabel("share of features won by\ntheir largest initial weight")
+        axes[1, 0].set_ylabel("share of winners that the\npredictor identifies")
         axes[0, 0].set_ylim(0, 1.02)
         axes[1, 0].set_ylim(0, 1.02)
         for each in axes[:, 0]:
