@@ -501,14 +501,20 @@ def test_a_wrong_digest(folder: Path) -> None:
     done = run("plot", "s", "--kind", "counts", "--digest", digest[:-1] + "x", cwd=folder)
     assert done.returncode == 2
     assert done.stderr == (
-        "fastpolysem: error: --digest must be the name of a configuration's folder in s, "
+        "fastpolysem: error: --digest must begin the name of one configuration's folder in s, "
         f"got '{digest[:-1]}x'; did you mean '{digest}'?; there are {digest}, "
-        f"{SMALL.replace(n_hidden=16).digest} (see fastpolysem summary --csv)\n"
+        f"{SMALL.replace(n_hidden=16).digest}\n"
     )
     done = run("plot", "s", "--kind", "counts", cwd=folder)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert f"got none; there are {digest}, " in done.stderr
+    shown = run("summary", "s", cwd=folder).stdout.splitlines()
+    assert shown[0].split()[-1] == "digest"
+    short = shown[1].split()[-1]
+    assert short == digest[:8]
+    done = run("plot", "s", "--kind", "counts", "--digest", short, cwd=folder)
+    assert done.returncode == 0, done.stderr
 
 
 def test_plot_of_any_question(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

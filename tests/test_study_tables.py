@@ -104,6 +104,39 @@ def test_metadata_becomes_columns_and_stays(tmp_path: Path) -> None:
     assert opened.loc[0, "run"] == 3
 
 
+def test_the_share_of_collapsed_seeds_is_told() -> None:
+    lost = {"unrepresented": np.array([0, 1, 8, -1], dtype=np.int32)}  # of 8; 5 % are less than 1
+    wide = CONFIG.replace(n_hidden=32)
+    study = synthetic.study(
+        synthetic.result(CONFIG, [3, 3, 0, -1], **lost), synthetic.result(wide, [-1, -1])
+    )
+    table = study.summary()
+    assert table["collapsed"][0] == pytest.approx(2 / 3)
+    assert np.isnan(table["collapsed"][1])
+    assert table.columns.get_loc("collapsed") == table.columns.get_loc("diverged") + 1
+    assert readable(table)["collapsed"].tolist() == ["66.7 %", "-"]
+    assert study.summary("loss")["collapsed"][0] == table["collapsed"][0]
+    # The count without thresholds stands beside the paper's.
+    assert table["signed_slots"][0] == 2
+    assert (
+        "collapsed"
+        not in fp.collect(fp.NetworkConfig(widths=(2, 3, 2), steps=1), seeds=2).summary()
+    )
+
+
+def test_parquet_holds_every_row(tmp_path: Path) -> None:
+    study = synthetic.study(synthetic.result(CONFIG, [3, -1, 4]))
+    study.to_parquet(tmp_path / "all.parquet")
+    read = pd.read_parquet(tmp_path / "all.parquet")
+    whole = study.seeds()
+    assert read.columns.tolist() == whole.columns.tolist()
+    assert read["polysemantic"].fillna(-1).tolist() == [3, -1, 4]
+    assert read["seed"].dtype == np.uint64
+    pd.testing.assert_frame_equal(read, whole, check_dtype=False)
+    fp.Study().to_parquet(tmp_path / "none.parquet")
+    assert len(pd.read_parquet(tmp_path / "none.parquet")) == 0
+
+
 def test_csv_holds_every_row(tmp_path: Path) -> None:
     study = synthetic.study(synthetic.result(CONFIG, [3, -1, 4]))
     study.to_csv(tmp_path / "all.csv")

@@ -242,7 +242,8 @@ def plot(
     yscale
         Vertical axis of a curve.
     digest
-        Which configuration, for "counts" (its folder's name); may be left out if there is only one.
+        Which configuration, for "counts": the first digits of its folder's name, as the summary
+        shows them; may be left out if there is only one.
     select
         Draw only configurations with these settings, written as optimizer=adam l1=0.001,0.01.
     output
@@ -264,8 +265,7 @@ def plot(
     study = _open(path, skip_damaged).select(**selection(select or []))
     ax = _new_axes((6.4, 4.4))
     if kind == "counts":
-        _check_digest(digest, study, path)
-        plots.counts(study, digest, ax, metric=y)
+        plots.counts(study, _whole_digest(digest, study, path), ax, metric=y)
     elif kind == "curve":
         plots.curve(study, x, y, hue, yscale=yscale or "linear", ax=ax)
     elif kind == "collisions":
@@ -286,16 +286,19 @@ def _main_figure(study: Study) -> Any:
     return figures[0].draw if figures else plots.curve
 
 
-def _check_digest(digest: str | None, study: Study, path: Path) -> None:
-    """Refuse what names no configuration; says which there are."""
-    held = [config.digest for config in study.configs]
-    if digest in held or (digest is None and len(held) == 1):
-        return
-    got = "none" if digest is None else f"{digest!r}{nearest(digest, held)}"
+def _whole_digest(digest: str | None, study: Study, path: Path) -> str | None:
+    """The digest that begins with the given digits; says which there are if that is not one."""
+    held: list[str] = [config.digest for config in study.configs]
+    found = [one for one in held if digest is None or one.startswith(digest)]
+    if len(found) == 1:
+        return found[0]
+    if not held:
+        return digest
+    got = "none" if digest is None else f"{digest!r}" + ("" if found else nearest(digest, held))
     listed = ", ".join(held[:_MANY_VALUES]) + (", …" if len(held) > _MANY_VALUES else "")
     raise ValueError(
-        f"--digest must be the name of a configuration's folder in {path}, got {got}; "
-        f"there are {listed} (see fastpolysem summary --csv)"
+        f"--digest must begin the name of one configuration's folder in {path}, got {got}; "
+        f"there are {listed}"
     )
 
 

@@ -282,6 +282,12 @@ def _glossary(study: Study, family: Any, references: list[str]) -> dict[str, str
         "number of trained models, and how many of them ended with non-finite weights or loss; all "
         "other columns refer to the rest"
     )
+    if family.unlearned(study.configs[0]) is not None:
+        column = columns[family.unlearned(study.configs[0])[0]]
+        found["collapsed"] = (
+            f"share of these models with more than {families.COLLAPSED:.0%} {column.title}: their "
+            "counts measure nothing"
+        )
     primary = columns[family.primary]
     found["mean"] = f"mean over models of {primary.title}: {primary.doc}"
     found |= {heading(name): family.glossary[name] for name in references}

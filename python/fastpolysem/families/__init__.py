@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastpolysem.families.base import (
+    COLLAPSED,
     DEFAULT_KIND,
     AnyConfig,
     Arrays,
@@ -23,6 +24,7 @@ from fastpolysem.families.base import (
 )
 
 __all__ = [
+    "COLLAPSED",
     "DEFAULT_KIND",
     "AnyConfig",
     "Arrays",

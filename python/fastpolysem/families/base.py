@@ -228,6 +228,10 @@ class Figure(NamedTuple):
     """Draws the study on axes; takes both."""
 
 
+COLLAPSED = 0.05
+"""Share of what a model should learn above which, if it is not learned, the model has collapsed:
+its counts are no measure (`Family.unlearned`)."""
+
 DEFAULT_KIND = "autoencoder"
 """The family of stored configurations without a kind, and of the command line's options."""
 

@@ -9,11 +9,8 @@ import numpy as np
 import pandas as pd
 
 from fastpolysem import _checks
-from fastpolysem.families import family_of
+from fastpolysem.families import COLLAPSED, family_of
 from fastpolysem.studies import Study
-
-MANY_UNLEARNED = 0.05
-"""Share of what a model was to learn and did not from which on its counts are no measure."""
 
 
 def checked_study(where: str, study: object) -> None:
@@ -55,7 +52,7 @@ def suspect(study: Study, summary: pd.DataFrame) -> pd.Series[bool]:
             column, total = unlearned
             values = study.values(digest, column)
             share = float(np.mean(values)) / total if len(values) else 0.0
-        missing.append(share > MANY_UNLEARNED)
+        missing.append(share > COLLAPSED)
     return (summary["diverged"] > 0) | np.array(missing, dtype=bool)
 
 

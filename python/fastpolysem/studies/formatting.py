@@ -10,11 +10,12 @@ import pandas as pd
 from fastpolysem import families
 from fastpolysem._checks import printable
 
+_DIGITS = 8
 _INTERVALS = {"ci": "95 % interval", "ratio": "interval of it"}
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """A summary as text, without the digest.
+    """A summary as text.
 
     Parameters
     ----------
@@ -24,10 +25,13 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        The same rows; every entry is text without control characters, "-" if missing. A column
+        The same rows; every entry is text without control characters, "-" if missing. Of digests
+        the first 8 digits are shown, which the command line takes for the whole. A column
         keeps its long name if a metadata column already has its short heading.
     """
-    shown = table.drop(columns="digest", errors="ignore")
+    shown = table.copy()
+    if "digest" in shown:
+        shown["digest"] = [str(digest)[:_DIGITS] for digest in shown["digest"]]
     taken = set(shown.columns)
     headings = families.headings()
     shown = shown.rename(columns={name: _free(headings[name], name, taken) for name in headings})
@@ -38,6 +42,8 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
             ends = [_interval(*both) for both in zip(low, high, strict=True)]
             shown.insert(place, _free(heading, f"{name}_low … {name}_high", taken), ends)
             del shown[f"{name}_high"]
+    if "collapsed" in shown:
+        shown["collapsed"] = [_share(value) for value in shown["collapsed"]]
     if {"mean", "seeds", "diverged"} <= set(shown.columns):
         lost = (shown["diverged"] == shown["seeds"]) & (shown["seeds"] > 0)
         shown["mean"] = shown["mean"].astype(object).where(~lost, "all diverged")
@@ -63,6 +69,13 @@ def to_html(table: pd.DataFrame, most: int | None = None) -> str:
 
 def _interval(low: float, high: float) -> str:
     return "-" if math.isnan(low) and math.isnan(high) else f"{_text(low)} … {_text(high)}"
+
+
+def _share(value: Any) -> Any:
+    """A share in percent; what is no number, such as an experiment's own column, as it is."""
+    if not isinstance(value, float):
+        return value
+    return None if math.isnan(value) else f"{100 * value:.3g} %"
 
 
 def _text(value: Any) -> str:

@@ -69,6 +69,20 @@ def _schema(of: tuple[Column, ...], version: int = 2) -> pa.Schema:
     return pa.schema({**IDENTITY, **results, "diverged": pa.bool_(), **facts})
 
 
+def check_addable(result: TrainingResult) -> None:
+    """Refuse a result that does not follow from its configuration and seeds alone."""
+    expected = family_of(result.config).numerics_version
+    if result.numerics_version != expected:
+        raise ValueError(
+            f"Study.add: other must have numerics version {expected}, got {result.numerics_version}"
+        )
+    if result.given:
+        raise ValueError(
+            "Study.add: other must follow from its config and seeds alone, "
+            f"got a result trained from given {' and '.join(result.given)}"
+        )
+
+
 def rows_of(result: TrainingResult) -> pd.DataFrame:
     """The rows of a training result, with the columns of `schema` except the digest."""
     isa, host = _here()

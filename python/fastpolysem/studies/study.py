@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks, families, probes
@@ -17,7 +19,7 @@ from fastpolysem._files import write_output
 from fastpolysem.families import AnyConfig
 from fastpolysem.studies import artifacts, formatting, joining, opening, selecting, tabulate
 from fastpolysem.studies.holding import Holding
-from fastpolysem.studies.schema import columns, rows_of, union
+from fastpolysem.studies.schema import check_addable, columns, rows_of, union
 from fastpolysem.studies.store import SET_ASIDE, Damage, DamagedStudyError, Store
 from fastpolysem.training import TrainingResult, weight_bytes
 
@@ -163,7 +165,7 @@ class Study:
         if isinstance(other, Study):
             holdings = list(other._holdings.values())
         elif isinstance(other, TrainingResult):
-            _check_addable(other)
+            check_addable(other)
             holdings = [Holding(other.config)]
             holdings[0].add_rows(rows_of(other))
         else:
@@ -224,6 +226,12 @@ class Study:
         """Write the table `seeds` as comma-separated values; missing counts are empty."""
         target, table = _checks.file_path("Study.to_csv: path", path), self.seeds()
         write_output(target, lambda file: table.to_csv(file, index=False))
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write `seeds` as one Parquet file, which pandas, polars and DuckDB read."""
+        target = _checks.file_path("Study.to_parquet: path", path)
+        table = pa.Table.from_pandas(self.seeds(), preserve_index=False)
+        write_output(target, lambda file: pq.write_table(table, file))
 
     def to_xarray(self) -> xarray.Dataset:
         """The results as one labelled array per metric; requires the package xarray.
@@ -362,11 +370,12 @@ class Study:
         -------
         pandas.DataFrame
             ``family`` if there are several, the sizes, the fields that vary and metadata; the
-            number of ``seeds`` and how many of them ``diverged``; over the others ``mean`` with
-            ``ci_low`` and ``ci_high`` (`statistics.mean`); ``target_met`` after `collect` with a
-            target; the family's references for the metric, such as a law and a null model, and
-            ``ratio`` (the mean divided by the first of them) with its interval; means of further
-            columns; and ``digest``.
+            number of ``seeds`` and how many of them ``diverged``; over the others the share that
+            ``collapsed`` (more than 5 % of the features are unrepresented: counts are no measure)
+            and ``mean`` with ``ci_low`` and ``ci_high`` (`statistics.mean`); ``target_met`` after
+            `collect` with a target; the family's references for the metric, such as a law and a
+            null model, and ``ratio`` (the mean divided by the first of them) with its interval;
+            means of further columns; and ``digest``.
         """
         metric = self._metric("summary", metric)
         return tabulate.summary(self._all, metric, confidence)
@@ -424,20 +433,6 @@ class Study:
             return str(families.family_of(self._all[0].config).primary)
         known = (*tabulate.result_columns(self._all), *tabulate.probed_columns(self._all))
         return _checks.choice(f"{where}: metric", metric, known)
-
-
-def _check_addable(result: TrainingResult) -> None:
-    """Refuse a result that does not follow from its configuration and seeds alone."""
-    expected = families.family_of(result.config).numerics_version
-    if result.numerics_version != expected:
-        raise ValueError(
-            f"Study.add: other must have numerics version {expected}, got {result.numerics_version}"
-        )
-    if result.given:
-        raise ValueError(
-            "Study.add: other must follow from its config and seeds alone, "
-            f"got a result trained from given {' and '.join(result.given)}"
-        )
 
 
 def _wanted(where: str, holding: Holding, seeds: ArrayLike | None) -> NDArray[np.uint64]:

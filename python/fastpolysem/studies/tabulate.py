@@ -160,6 +160,10 @@ def summary(holdings: Holdings, metric: str, confidence: float) -> pd.DataFrame:
         mean = statistics.mean(values[~pd.isna(values)], confidence=confidence, bounds=limits)
         row: dict[str, Any] = {name: telling[name].iloc[index] for name in telling.columns}
         row |= {"seeds": len(rows), "diverged": len(rows) - len(valid)}
+        if unlearned := family.unlearned(config):
+            name, total = unlearned
+            share = valid[name] > families.COLLAPSED * total
+            row["collapsed"] = float(share.mean()) if len(valid) else np.nan
         row |= {"mean": mean.value, "ci_low": mean.low, "ci_high": mean.high}
         if judged:
             row["target_met"] = holding.target_met

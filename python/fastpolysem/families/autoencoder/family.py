@@ -60,7 +60,9 @@ class Autoencoder:
     kernels: tuple[str, ...] = ("auto", "generic", "dense", "sparse", "lanes")
     sizes: tuple[str, ...] = ("n_features", "n_hidden")
     primary = "polysemantic"
-    beside: tuple[str, ...] = ("loss", "unrepresented", "dead", "benign", "malign")
+    beside: tuple[str, ...] = (
+        *("signed_slots", "loss", "unrepresented", "dead", "benign", "malign"),
+    )
     headings: Mapping[str, str] = {
         "n_features": "n",
         "n_hidden": "m",
