@@ -44,8 +44,8 @@ class Answers:
     """The data of an experiment that answers a question."""
 
     rows: pd.DataFrame
-    """One row per seed of a configuration: what tells configurations apart, ``seed``, ``diverged``,
-    results (-1 and nan in diverged seeds) and what else was probed."""
+    """One row per seed of a configuration: the labels of the configuration, ``seed``, ``diverged``,
+    results (-1 and nan for diverged seeds) and probed values."""
     interrupted: bool = False
     """Whether it was interrupted by Ctrl-C."""
 
@@ -71,10 +71,10 @@ class Answers:
 
 
 class Question(Experiment[Setting, Answers]):
-    """An experiment on a question that tests can answer."""
+    """An experiment on a question answered by statistical tests."""
 
     LABELS: ClassVar[tuple[str, ...]]
-    """Columns that tell a configuration from the others."""
+    """Columns that distinguish configurations."""
     METRICS: ClassVar[tuple[str, ...]]
     """Columns whose means the table shows."""
     METHOD: ClassVar[str]
@@ -91,7 +91,7 @@ class Question(Experiment[Setting, Answers]):
     def settings(
         self, rows: pd.DataFrame, labels: Sequence[str] | None = None
     ) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-        """The rows of each setting, with what is the same in them: these labels, or all."""
+        """The rows of each setting, with the labels (these, or all) that they share."""
         names = list(self.LABELS if labels is None else labels)
         for key, group in rows.groupby(names, sort=False, dropna=False):
             yield dict(zip(names, key, strict=True)), group
@@ -121,11 +121,11 @@ class AutoencoderQuestion(Question[Config], TrainingExperiment[Answers]):
     """A question about autoencoders."""
 
     COLUMNS: ClassVar[tuple[str, ...]] = ()
-    """Results of a study that its rows have besides `COUNTS`."""
+    """Result columns of a study to include besides `COUNTS`."""
 
     def labels(self, config: Config) -> dict[str, Any]:
-        """What tells a configuration from the others, the columns `LABELS`: fields of `Config`, or
-        what an experiment has in their place."""
+        """The values of the columns `LABELS`: fields of `Config`, or whatever an experiment uses
+        instead."""
         return {name: getattr(config, name) for name in self.LABELS if hasattr(config, name)}
 
     def _data(self, study: Study) -> Answers:
@@ -145,15 +145,15 @@ def rows_of(
     columns: Sequence[str],
     probe: Probe | None = None,
 ) -> pd.DataFrame:
-    """The rows of one configuration: labels, ``seed``, ``diverged``, columns and what was probed;
-    -1 for counts of diverged seeds."""
+    """The rows of one configuration: labels, ``seed``, ``diverged``, columns and probed values; -1
+    for counts of diverged seeds."""
     import pandas as pd
 
     rows = study.seeds(config)
     found: dict[str, Any] = dict(labels)
     found |= {"seed": rows["seed"].astype(np.int64), "diverged": rows["diverged"]}
     for name in columns:
-        missing = rows[name].dtype.kind != "f"  # a count where a seed diverged
+        missing = rows[name].dtype.kind != "f"  # counts of diverged seeds
         found[name] = rows[name].fillna(-1).astype(np.int64) if missing else rows[name]
     if probe is not None:
         found |= {name: study.probed(config, name) for name in probe.columns}
@@ -161,7 +161,7 @@ def rows_of(
 
 
 def joined(frames: Sequence[pd.DataFrame], labels: Sequence[str]) -> pd.DataFrame:
-    """The rows of all configurations, in as few bytes as the precision that matters needs."""
+    """The rows of all configurations, in the smallest types with sufficient precision."""
     import pandas as pd
 
     rows = pd.concat(frames, ignore_index=True)
@@ -194,8 +194,8 @@ def summary(data: Answers, labels: Sequence[str], metrics: Sequence[str]) -> pd.
 def name_of(
     config: Config, ways: Mapping[str, Mapping[str, Any]], usual: Mapping[str, Any]
 ) -> str | None:
-    """The name of the way to train that a configuration follows, by its optimiser and the fields in
-    ``usual``, which holds what they are where a way does not say."""
+    """The name of the way in which a configuration is trained, judged by its optimiser and the
+    fields in ``usual``, which contains their default values."""
     for name, way in ways.items():
         fields = {**usual, **way}
         if all(getattr(config, field) == fields[field] for field in ("optimizer", *usual)):
@@ -211,8 +211,8 @@ def pairs(first: pd.DataFrame, second: pd.DataFrame, column: str) -> tuple[Any, 
 
 
 def _mean(column: pd.Series[Any]) -> Estimate:
-    """The mean of the finite values; of shares that are all the same, with the interval that so
-    many seeds leave open, since Student's has no length and they are no counts."""
+    """The mean of the finite values. If they are equal shares, the interval is what this many seeds
+    could have missed, because Student's has zero length and they are not counts."""
     from fastpolysem.statistics import Estimate, mean
 
     values = column.to_numpy(dtype=np.float64)
@@ -228,8 +228,8 @@ def _mean(column: pd.Series[Any]) -> Estimate:
 def named_ways(
     ways: Mapping[str, dict[str, Any]], settings: dict[str, Any], changes: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """The ways to train that the setting ``ways`` names, or all; where the optimiser is given, that
-    alone."""
+    """The ways to train named by the setting ``ways``, or all; if the optimiser is given, only that
+    one."""
     names = {"ways": list(ways), **settings, **changes}["ways"]
     for given in (settings, changes):
         given.pop("ways", None)
@@ -247,11 +247,11 @@ def compared_by_seed(
     *,
     relative: bool = True,
 ) -> Comparison:
-    """Whether a column has the same mean in two settings, by the seeds that both have."""
+    """Compare the mean of a column in two settings, using the seeds present in both."""
     a, b = pairs(first, second, column)
     return compared(name, a, b, margin, paired=True, relative=relative)
 
 
 def estimate_of(row: pd.Series[Any], name: str) -> tuple[float, float, float]:
-    """A mean of a row of a table, with the ends of its interval."""
+    """A mean in a row of a table, with the ends of its interval."""
     return row[name], row[f"{name}_low"], row[f"{name}_high"]

@@ -1,7 +1,7 @@
-"""What all experiments have in common: presets and changes to them, the run, the files.
+"""What all experiments share: presets and changes to them, the run, the files.
 
-An experiment's module defines a class with its question, settings, probe, table and drawing. All
-that is the same for several experiments happens here, once.
+The module of an experiment defines a class with its question, settings, probe, table and figure.
+Everything that several experiments have in common is here.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from fastpolysem.studies import Progress, Study
 
 Fields = dict[str, Any]
-"""Values of fields by name, of which a list or range holds several."""
+"""Values of fields by name; a list or range holds several values."""
 Presets = dict[str, Fields]
-"""Settings by the preset's name: fields, and a number of ``seeds``."""
+"""Settings by name of the preset: fields, and a number of ``seeds``."""
 
 Setting = TypeVar("Setting")
 Data = TypeVar("Data")
 
 
 class Experiment(ABC, Generic[Setting, Data]):
-    """A figure or a question: its settings, its run, its numbers and its drawing.
+    """A figure or a question: its settings, run, numbers and figure.
 
     Importing its module must be quick: tables and plots are imported where they are used.
     """
@@ -54,8 +54,8 @@ class Experiment(ABC, Generic[Setting, Data]):
     FIGURE_SIZE: ClassVar[tuple[float, float]]
     """Width and height of the figure in inches."""
     PRESETS: ClassVar[Presets]
-    """Settings by name, "default", "quick", "paper" and "large" among them: a number of ``seeds``
-    and fields of `Config`, or of what the experiment has in its place."""
+    """Settings by name, including "default", "quick", "paper" and "large": a number of ``seeds``
+    and fields of `Config`, or of whatever the experiment uses instead."""
     OPTIONS: ClassVar[Mapping[str, str] | None] = None
     """The settings that the command line can change, with their help; None for the fields of
     `Config`."""
@@ -78,8 +78,8 @@ class Experiment(ABC, Generic[Setting, Data]):
         progress: bool | Callable[[Progress], object] | None = None,
         **changes: Any,
     ) -> Data:
-        """Train what is missing in ``path``, or everything without one, here or on an executor, and
-        return the data that the other functions take."""
+        """Train what is missing in ``path`` (without a path, everything), in this process or on an
+        executor, and return the data for the other methods."""
         configs = self.configs(preset, **changes)
         count = self.PRESETS[preset]["seeds"] if seeds is None else seeds
         return self._collected(
@@ -101,15 +101,15 @@ class Experiment(ABC, Generic[Setting, Data]):
 
     @abstractmethod
     def draw(self, data: Data, ax: Axes | None = None) -> Axes:
-        """The figure, on axes of a figure's subplots or, with several panels, in their place."""
+        """Draw the figure on the axes or, if it has several panels, in their place."""
 
     def write(self, data: Data, folder: str | os.PathLike[str]) -> str:
-        """Write table, rows and figure into a folder, under the experiment's name.
+        """Write table, rows and figure to a folder, under the experiment's name.
 
         Returns
         -------
         str
-            What the command line prints of it besides the table: nothing here.
+            Text that the command line prints in addition to the table; empty by default.
         """
         from matplotlib.figure import Figure
 
@@ -128,7 +128,7 @@ class Experiment(ABC, Generic[Setting, Data]):
 
     @abstractmethod
     def _expanded(self, settings: Fields, changes: Fields) -> list[Setting]:
-        """All configurations of a preset's settings after changes."""
+        """All configurations of a preset with the changes applied."""
 
     @abstractmethod
     def _collected(
@@ -141,19 +141,19 @@ class Experiment(ABC, Generic[Setting, Data]):
         num_threads: int | None,
         progress: bool | Callable[[Progress], object] | None,
     ) -> Data:
-        """The data of so many seeds of each configuration."""
+        """The data of this many seeds per configuration."""
 
 
 class TrainingExperiment(Experiment[Config, Data]):
     """An experiment that trains models."""
 
     PROBE: ClassVar[Probe | None] = None
-    """What it needs of a seed beside the columns of a study."""
+    """Probe for what it needs besides the columns of a study."""
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
-        """Fields to set together, for each way to train; changes prevail over them.
+        """Fields to set together, for each way to train; changes take precedence.
 
-        May take out of ``settings`` and ``changes`` what is no field of `Config`.
+        May remove entries of ``settings`` and ``changes`` that are not fields of `Config`.
         """
         return [{}]
 
@@ -163,7 +163,7 @@ class TrainingExperiment(Experiment[Config, Data]):
 
     def _expanded(self, settings: Fields, changes: Fields) -> list[Config]:
         ways = list(self.ways(settings, changes))
-        # Fields vary in the order of settings and changes; those of a way come last.
+        # Fields vary in the order of settings and changes; those of a way vary last.
         return [
             config
             for way in ways
@@ -177,11 +177,11 @@ class TrainingExperiment(Experiment[Config, Data]):
 
     @abstractmethod
     def _data(self, study: Study) -> Data:
-        """The experiment's data, of all that was trained."""
+        """The data of the experiment, from the study of everything that was trained."""
 
 
 class StudyExperiment(TrainingExperiment["Study"]):
-    """An experiment whose data are a study, with what was probed and recorded."""
+    """An experiment whose data are a study with its probe and history."""
 
     def _data(self, study: Study) -> Study:
         return study
@@ -203,14 +203,16 @@ def measure(
     record: Record | None = None,
     **options: Any,
 ) -> Study:
-    """Train these seeds of each configuration, or 0 to ``seeds - 1``: all experiments train here.
+    """Train these seeds, or the seeds 0 to ``seeds - 1``, of each configuration.
+
+    All experiments train here.
 
     Parameters
     ----------
     configs, seeds
         What to train.
     probe, record
-        What to keep of a seed beside the columns of a study.
+        What to store for a seed besides the columns of a study.
     **options
         ``path``, ``executor``, ``num_threads`` and ``progress``, as in `fastpolysem.collect`.
     """
@@ -220,7 +222,7 @@ def measure(
 
 
 class Curves(NamedTuple):
-    """What was recorded of a configuration's seeds that did not diverge."""
+    """Recorded values of a configuration's seeds, without diverged ones."""
 
     seeds: NDArray[np.uint64]
     """(S,)"""
@@ -229,11 +231,11 @@ class Curves(NamedTuple):
     values: dict[str, NDArray[np.float64]]
     """(S, R) of each metric."""
     trained: int
-    """Number of seeds, with those that diverged."""
+    """Number of seeds, including diverged ones."""
 
 
 def curves(study: Study, config: Config) -> Curves:
-    """What was recorded of a configuration."""
+    """The recorded values of a configuration."""
     rows, history = study.seeds(config), study.history(config)
     seeds = rows.loc[~rows["diverged"], "seed"].to_numpy()
     steps = np.unique(history["step"].to_numpy())
@@ -246,7 +248,7 @@ def curves(study: Study, config: Config) -> Curves:
 
 
 def combinations(settings: Mapping[str, Any]) -> list[Config]:
-    """All combinations of settings, of which a list or range holds several values of a field."""
+    """All combinations of settings; a list or range holds several values of a field."""
     values = {name: values_of(value) for name, value in settings.items()}
     for name, choices in values.items():
         if not choices:
@@ -256,12 +258,12 @@ def combinations(settings: Mapping[str, Any]) -> list[Config]:
 
 
 def values_of(value: Any) -> list[Any]:
-    """The values that a setting stands for: those of a list or range, or itself."""
+    """The values of a setting: those in a list or range, or the value itself."""
     return list(value) if isinstance(value, (list, range)) else [value]
 
 
 def labelled(study: Study) -> list[tuple[Config, dict[str, Any]]]:
-    """Each configuration of a study, with what tells it from the others."""
+    """Each configuration of a study, with what distinguishes it from the others."""
     labels = study.labels()
     return [
         (config, {name: labels[name].iloc[index] for name in labels.columns})
@@ -270,14 +272,14 @@ def labelled(study: Study) -> list[tuple[Config, dict[str, Any]]]:
 
 
 def with_interval(name: str, estimate: Estimate, ends: str | None = None) -> dict[str, float]:
-    """Three columns of a table: the value under its name, ``_low`` and ``_high`` after that of the
-    ends or, without one, after the same."""
+    """Three columns of a table: the value as ``name``, and the ends of its interval with the
+    suffixes ``_low`` and ``_high`` after ``ends``, by default ``name``."""
     ends = name if ends is None else ends
     return {name: estimate.value, f"{ends}_low": estimate.low, f"{ends}_high": estimate.high}
 
 
 def recorded(metrics: str | Sequence[str], longest: int, shortest: int) -> Record:
-    """The start and about 80 steps that grow in proportion up to the longest training's last, as
-    far as the shortest goes."""
+    """Step 0 and about 80 geometrically spaced steps up to the last step of the longest training,
+    limited to those of the shortest."""
     at = np.unique(np.round(np.geomspace(1, max(longest, 1), 80)).astype(int))
     return Record(metrics, [0, *at[at <= shortest].tolist()])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastpolysem.statistics import Estimate
 
 ALPHA = 0.05
-"""Chance of a false alarm among all primary tests of a verdict."""
+"""Probability of a false alarm among all primary tests of a verdict."""
 
 EFFECT, NO_EFFECT, INCONCLUSIVE = "effect", "no effect", "inconclusive"
 
@@ -33,11 +33,11 @@ class Comparison(NamedTuple):
     name: str
     """What is compared with what."""
     difference: Estimate
-    """With its 95 % interval."""
+    """The difference with its 95 % interval."""
     p_value: float
-    """Of no difference; nan where it cannot be tested, which counts as 1."""
+    """P-value of no difference; nan if it cannot be tested, which counts as 1."""
     margin: float
-    """A difference of at most this size would not matter."""
+    """Differences up to this size are negligible."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Verdict:
     """The answer of an experiment."""
 
     outcome: str
-    """`EFFECT` if a primary test found one, `NO_EFFECT` if all are within their margins, else
+    """`EFFECT` if a primary test found one, `NO_EFFECT` if all are within their margins, otherwise
     `INCONCLUSIVE`."""
     sentence: str
     """The answer in words."""
@@ -68,7 +68,7 @@ class Verdict:
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """P-values corrected for their number by Holm's (1979) step-down method; nan counts as 1."""
-    # SciPy corrects for the rate of false discoveries alone.
+    # SciPy has corrections for the false discovery rate only.
     p = np.nan_to_num(np.asarray(p_values, dtype=np.float64), nan=1.0)
     order = np.argsort(p, kind="stable")
     corrected = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
@@ -88,7 +88,7 @@ def judged(tests: Iterable[Comparison], alpha: float = ALPHA) -> pd.DataFrame:
         value, low, high = test.difference
         if -test.margin <= low and high <= test.margin:
             outcome = NO_EFFECT
-        else:  # also where the interval is unknown
+        else:  # also if the interval is unknown
             outcome = EFFECT if p <= alpha else INCONCLUSIVE
         rows.append((test.name, value, low, high, test.margin, test.p_value, p, outcome))
     columns = ["test", "difference", "ci_low", "ci_high", "margin", "p_value", "p_holm", "outcome"]
@@ -106,15 +106,15 @@ def overall(tests: pd.DataFrame) -> str:
 def verdict_of(
     tests: Sequence[Comparison], method: str, say: Callable[[str, pd.DataFrame], str]
 ) -> Verdict:
-    """Judge the tests, and let ``say(outcome, tests)`` put the outcome into a sentence."""
+    """Judge the tests; ``say(outcome, tests)`` phrases the outcome."""
     table = judged(tests)
     outcome = overall(table)
     return Verdict(outcome, say(outcome, table), table, method)
 
 
 def left_open(count: int) -> float:
-    """Share of exceptions that ``count`` seeds without any leave open: the end of the exact 95 %
-    interval of Clopper and Pearson."""
+    """Largest share of exceptions compatible with none in ``count`` seeds: the upper end of the
+    exact 95 % Clopper-Pearson interval."""
     return float(1 - 0.025 ** (1 / count))
 
 
@@ -127,7 +127,7 @@ def compared(
     paired: bool = False,
     relative: bool = False,
 ) -> Comparison:
-    """Test whether two settings have the same mean, by Welch's t or by differences of pairs.
+    """Test whether two settings have the same mean, by Welch's t test or by paired differences.
 
     Parameters
     ----------
@@ -139,14 +139,14 @@ def compared(
         Whether they are compared seed by seed.
     relative
         Whether the difference and its margin are in units of the second mean, whose own error is
-        taken along to first order.
+        propagated to first order.
 
     Returns
     -------
     Comparison
-        Untested (p-value nan) with fewer than two values. If nothing varies and nothing differs,
-        the interval is what whole numbers of that many seeds leave open: a share of up to
-        `left_open` of them could differ, by 1.
+        Untested (p-value nan) with fewer than two values. If no value varies and nothing differs,
+        the interval allows for what this many seeds could have missed: a difference of 1 in a share
+        of up to `left_open` of the seeds.
     """
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     from fastpolysem import statistics
@@ -166,9 +166,9 @@ def compared(
         return Comparison(name, difference, float(gap == 0), margin)
     if not relative:
         return Comparison(name, result.difference, result.p_value, margin)
-    # a - ratio b has the mean 0, and the error of the ratio to first order.
+    # a - ratio b has mean 0, and to first order the error of the ratio.
     spread = statistics.compare(a, (1 + gap / center) * b, paired=paired).difference
-    if not a.any():  # what so many seeds leave open
+    if not a.any():  # what this many seeds could have missed
         spread = statistics.mean(a)
     elif not (np.ptp(a) or np.ptp(b)):
         spread = Estimate(0.0, *(end - gap for end in result.difference[1:]))
@@ -177,7 +177,7 @@ def compared(
 
 
 def change(row: Any) -> str:
-    """The relative difference of a test, with its interval, of a row of `Verdict.tests`."""
+    """The relative difference in a row of `Verdict.tests`, with its interval."""
     return f"{row.difference:+.1%} [{row.ci_low:+.1%}, {row.ci_high:+.1%}]"
 
 
