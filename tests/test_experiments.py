@@ -52,6 +52,7 @@ TINY: dict[str, dict[str, Any]] = {
     "diagnose": {"n_features": 8, "n_hidden": 5, "steps": 800},
     "encoding": {"n_hidden": 200, "l1": 5e-3},
     "existence": {"n_features": 8, "n_hidden": [8, 16], "steps": 500},
+    "hidden": {"n_features": 6, "ratio": [1.0, 2.0]},
     "initialisations": {"n_features": 8, "n_hidden": 16, "steps": 1500, "l1": 1e-2},
     "kurtosis": {"n_features": 4, "n_hidden": 6, "steps": 300},
     "necessary": {"n_features": 8, "n_hidden": [6, 8, 16], "steps": 800},

@@ -28,8 +28,18 @@ from fastpolysem.experiments._meetings import paired_inputs
 from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, NO_EFFECT
 
 FINDINGS = Path(__file__).parents[1] / "docs" / "findings"
+PLANNED = "This page is a plan"
+"""On a page whose analysis is fixed and whose data are still to come."""
+
+
+def _has_data(name: str) -> bool:
+    return PLANNED not in (FINDINGS / f"{name}.md").read_text(encoding="utf-8")
+
+
 QUESTIONS = sorted(
-    name for name in experiments.names() if isinstance(experiments.get(name), Question)
+    name
+    for name in experiments.names()
+    if isinstance(experiments.get(name), Question) and _has_data(name)
 )
 
 # What each page finds without its effect: the labels or the sides of each comparison are shuffled

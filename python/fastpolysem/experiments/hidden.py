@@ -1,0 +1,326 @@
+"""Which ingredient of a hidden layer makes accidental polysemanticity possible, and of which shape?
+
+The paper's hidden layer is linear, and two features share a neuron with opposite signs. A rectified
+neuron cannot carry both signs. Here hidden layers of several kinds are trained on one-hot inputs
+under l1, from the same initial weights at each seed, and their neurons are measured by ablation.
+The weights tell the shape: features and neurons form a bipartite graph whose components are counted
+(`_census`). `_triangles` has the theory of the most frequent one.
+
+Plan of the analysis, fixed before the confirmatory run
+-------------------------------------------------------
+Primary outcome: shared use of the tied rectified layer minus that of the tied linear layer, n = 32
+features, at m = n and m = 2n neurons, λ√m = 0.06, Adam. Paired t tests by seed, margin ±0.02, Holm
+over the two. 1000 seeds; other arms and n = 64 have fewer (`case`). All seeds are analysed; the
+features that are not learned are reported, and the tests are repeated on seeds that lose none.
+Shared use weights a neuron by the loss that its ablation causes. The squared error makes half a
+feature worth a quarter, so that features on two neurons count less. The share of features in groups
+(`shared_features`) is therefore reported beside it, as are neurons per concept, the untrained
+network and chance.
+Secondary, with intervals but without a verdict: the census by arm; the law in m/n, as a power of m
+against an exponential in m/n, at n = 16, 32 and 64; gradient descent; features that occur together,
+l1, noise and dropout at m = n and 1.5n. Exploration with 40 seeds (10 000 and up; the first with 48
+seeds from 0) chose the settings, and has shown the sign of both primary differences.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastpolysem import _checks
+from fastpolysem.experiments import _census, _networks
+from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of
+from fastpolysem.experiments._base import Presets
+from fastpolysem.experiments._networks import CONTROLS, USE, Case, NetworkQuestion
+from fastpolysem.experiments._verdicts import INCONCLUSIVE, NO_EFFECT, Comparison, text
+from fastpolysem.families.network.config import NetworkConfig
+from fastpolysem.families.network.measures.measure import measure as measure_use
+from fastpolysem.families.network.objective import NetworkParameters
+from fastpolysem.probes import Column, Probe
+from fastpolysem.specs.inputs import Independent
+from fastpolysem.training import TrainingResult, train
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+MARGIN = 0.02
+"""Difference of shared use that would not matter."""
+FEATURES = 32
+"""n of the primary tests."""
+RATIOS = (1.0, 2.0)
+"""m/n of the primary tests."""
+STRENGTH = 0.06
+"""λ√m: what decides when l1 acts on weights that start at 1/√m."""
+LINEAR, RELU = "linear", "ReLU"
+FEWER = 256
+"""Seeds of the arms that no primary test is about."""
+_ADAM: dict[str, Any] = {
+    "output": "relu",
+    "tied": True,
+    "l1_update": "orthant",
+    "optimizer": "adam",
+    "learning_rate": 5e-3,
+    "steps": 4000,
+}
+_SGD: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 0.06, "steps": 8000}
+_UNTIED: dict[str, Any] = {"tied": False}
+UNTIED = "ReLU, untied"
+ARMS: dict[str, dict[str, Any]] = {
+    LINEAR: {"activation": "linear"},
+    RELU: {},
+    "GELU": {"activation": "gelu"},
+    "tanh": {"activation": "tanh"},
+    "ReLU, biases": {"bias": True, "steps": 12_000},
+    UNTIED: _UNTIED,
+    "ReLU, untied, linear output": {**_UNTIED, "output": "linear"},
+    "ReLU, two hidden layers": {**_UNTIED, "output": "linear", "hidden": 2},
+    "ReLU, no l1": {"l1": 0.0, "l1_update": "subgradient"},
+    "linear, untrained": {"activation": "linear", "steps": 0},
+    "ReLU, untrained": {"steps": 0},
+}
+"""Fields of `NetworkConfig` that differ from a tied rectified layer under Adam."""
+BY_SGD: dict[str, dict[str, Any]] = {
+    "linear, SGD": {"activation": "linear", **_SGD},
+    "ReLU, SGD": _SGD,
+}
+TOGETHER = (0.03, 0.1)
+"""Probabilities of each feature where they occur together."""
+
+
+def _treated() -> dict[str, dict[str, Any]]:
+    ways: dict[str, dict[str, Any]] = {
+        f"p = {p:g}": {"inputs": Independent(p, batch_size=64)} for p in TOGETHER
+    }
+    ways |= {f"λ√m = {strength:g}": {"strength": strength} for strength in (0.02, 0.2, 0.6)}
+    ways |= {
+        "Gaussian noise": {"noise": "gaussian", "noise_std": 0.1},
+        "dropout": {"dropout": 0.05},
+    }
+    return {
+        f"{arm}, {name}": {**ARMS[arm], **way}
+        for name, way in ways.items()
+        for arm in (LINEAR, RELU)
+    }
+
+
+TREATED = _treated()
+"""The second stage: what may remove accidents, at m = n and 1.5n."""
+_EVERY = {**ARMS, **BY_SGD, **TREATED}
+_PRIMARY: dict[str, Any] = {"n_features": FEATURES, "ratio": list(RATIOS), "arm": [LINEAR, RELU]}
+SHARES = ("shared_features", "shared_neurons", "in_pairs", "in_triangles", "in_larger")
+"""Columns of the table that are counted by the census, per feature or neuron."""
+_AGAIN = "from_transpose_"
+
+
+@dataclass(frozen=True)
+class Hidden(Probe):
+    """The census and the controls; for an untied layer those of a second training.
+
+    Independent starts leave half of an untied layer's outputs without a gradient, and their
+    features are lost. It is therefore trained again with the decoder started as the encoder's
+    transpose.
+    """
+
+    name = "hidden"
+    columns: ClassVar = {
+        **_census.COLUMNS,
+        **CONTROLS,
+        **{f"{_AGAIN}{name}": Column("float64", f"{name} of the second training") for name in USE},
+    }
+
+    def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
+        """The columns of a block."""
+        again: Mapping[str, Any] = {name: np.full(len(result), math.nan) for name in USE}
+        if _starts_again(result.config):
+            result = _from_transpose(result)
+            again = {name: np.asarray(getattr(result, name), dtype=float) for name in USE}
+        weights = _networks.trained_network(result)
+        return {
+            **_census.census(weights),
+            **_networks.controls(measure_use(weights, result.config), result.seeds),
+            **{f"{_AGAIN}{name}": values for name, values in again.items()},
+        }
+
+
+def _starts_again(config: NetworkConfig) -> bool:
+    return not config.tied and config.output == "relu"
+
+
+def _from_transpose(result: TrainingResult) -> TrainingResult:
+    start = train(result.config.replace(steps=0), result.seeds, return_weights=True, num_threads=1)
+    first = np.asarray(start.weights.weights[0])
+    tied = NetworkParameters([first, np.ascontiguousarray(np.swapaxes(first, 1, 2))])
+    return train(
+        result.config, result.seeds, initial_weights=tied, return_weights=True, num_threads=1
+    )
+
+
+class HiddenLayers(NetworkQuestion):
+    """Kinds of hidden layers against widths."""
+
+    NAME = "hidden"
+    SUMMARY = "Compare hidden layers: which share neurons by accident, and in which shape?"
+    FIGURE_SIZE = (9.6, 7.4)
+    PRESETS: ClassVar[Presets] = {
+        # A few minutes on two cores.
+        "default": {**_PRIMARY, "ratio": [1.0, 1.5, 2.0], "arm": list(ARMS), "seeds": 200},
+        # Some seconds.
+        "quick": {**_PRIMARY, "seeds": 60},
+        # The page of findings, under an hour.
+        "paper": {
+            "n_features": [32, 16, 64],
+            "ratio": [0.75, 1.0, 1.25, 1.5, 2.0, 4.0],
+            "arm": list(_EVERY),
+            "seeds": 1000,
+        },
+        # Hours.
+        "large": {**_PRIMARY, "n_features": [32, 64, 128], "seeds": 1000},
+    }
+    OPTIONS: ClassVar = {
+        "n_features": "Number of features n.",
+        "ratio": "Neurons per feature, m/n.",
+        "arm": f"The hidden layer: {'; '.join(_EVERY)}.",
+        "strength": "The l1 weight times √m, for arms that do not set it.",
+    }
+    PROBE = Hidden()
+    LABELS = ("n_features", "n_hidden", "strength", "arm")
+    METRICS = (
+        *("shared_use", *SHARES, "pairs", "triangles", "larger", "window", "polysemantic"),
+        *("serving", "dead", "effective_concepts", "neurons_per_concept"),
+        *("chance", "shared_use_10", "shared_use_50"),
+        *("not_learned", "lost_otherwise", "loss", "largest_gradient"),
+    )
+    METHOD = (
+        "Paired t tests of shared use, tied ReLU minus tied linear layer, from the same initial "
+        "weights at each seed"
+    )
+
+    def case(self, **settings: Any) -> Case | None:
+        """A network; ``None`` for sizes at which an arm is not trained."""
+        n = _checks.integer("hidden: n_features", settings["n_features"], (">=", 2))
+        ratio = _checks.real("hidden: ratio", settings["ratio"], (">", 0))
+        arm = _checks.choice("hidden: arm", settings["arm"], _EVERY)
+        if (arm in TREATED and (n != FEATURES or ratio not in (1.0, 1.5))) or (
+            arm in BY_SGD and n > FEATURES
+        ):
+            return None
+        large = n > FEATURES
+        if large and arm not in (LINEAR, RELU):
+            return None
+        m = round(ratio * n)
+        fields = {**_ADAM, "widths": (n, m, n), **_EVERY[arm]}
+        strength = fields.pop("strength", settings.get("strength", STRENGTH))
+        if "l1" in fields:
+            strength = 0.0
+        else:
+            fields["l1"] = strength / math.sqrt(m)
+        fields["widths"] = (n, *[m] * fields.pop("hidden", 1), n)
+        most = FEWER // 2 if large else None if arm in (LINEAR, RELU) else FEWER
+        labels = {"n_features": n, "n_hidden": m, "strength": float(strength), "arm": arm}
+        return Case(labels, NetworkConfig(**fields), most)
+
+    def _collected(self, configs: list[Case], seeds: int, **options: Any) -> Answers:
+        """With the second training in place of the first where there is one; what the first lost is
+        ``lost_otherwise``."""
+        data = super()._collected(configs, seeds, **options)
+        rows = data.rows.assign(lost_otherwise=np.float32(math.nan))
+        again = rows["arm"] == UNTIED
+        rows.loc[again, "lost_otherwise"] = rows.loc[again, "not_learned"].astype(np.float32)
+        for name in USE:
+            second = rows.pop(f"{_AGAIN}{name}")
+            rows.loc[again, name] = second[again].astype(rows[name].dtype)
+        return Answers(rows, data.interrupted)
+
+    def table(self, data: Answers) -> pd.DataFrame:
+        """Means with 95 % intervals, one row per network.
+
+        ``shared_features`` is the share of features, ``shared_neurons`` that of neurons, in groups
+        of two or more features; ``in_pairs``, ``in_triangles`` and ``in_larger`` split the former.
+        ``chance`` is the shared use if each feature chose its neurons at random.
+        ``lost_otherwise`` are the features that an untied layer loses from independent starts.
+        """
+        return super().table(Answers(with_shares(data.rows)))
+
+    def tests(self, data: Answers) -> list[Comparison]:
+        """Is shared use another one if the hidden layer is rectified?"""
+        tests = []
+        for n, m, strength in _settings(data):
+            where = {"n_features": n, "n_hidden": m, "strength": strength}
+            relu, linear = (data.where(**where, arm=arm) for arm in (RELU, LINEAR))
+            name = f"n = {n}, m = {m}"
+            tests.append(compared_by_seed(name, relu, linear, "shared_use", MARGIN, relative=False))
+        return tests
+
+    def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
+        """What shares, by how much, and in which shape."""
+        if outcome == INCONCLUSIVE:
+            return f"Whether rectifying the hidden layer changes shared use is {outcome}."
+        if outcome == NO_EFFECT:
+            return f"Rectifying the hidden layer changes shared use by less than {MARGIN}."
+        means = self.table(data)
+        parts = []
+        for n, m, strength in _settings(data):
+            here = means[
+                (means["n_features"] == n)
+                & (means["n_hidden"] == m)
+                & (means["strength"] == strength)
+            ].set_index("arm")
+            shares, features = (
+                [text(estimate_of(here.loc[arm], name), 2) for arm in (RELU, LINEAR)]
+                for name in ("shared_use", "shared_features")
+            )
+            parts.append(
+                f"at m = {m}, {shares[0]} of all use is of shared neurons with ReLU and "
+                f"{shares[1]} with a linear layer, and {features[0]} and {features[1]} of the "
+                "features share"
+            )
+        triangles = [text(estimate_of(row, "in_triangles"), 2) for row in _of(means, RELU)]
+        joined = "; ".join(parts)
+        return (
+            f"{joined[0].upper()}{joined[1:]}. The linear layer's accidents are pairs; "
+            f"{' and '.join(triangles)} of the features are in triangles of the ReLU layer."
+        )
+
+    def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
+        """Shared use by arm, shapes at m = n, the law in m/n, and features that occur together."""
+        from fastpolysem.experiments import _hidden_figure
+
+        return _hidden_figure.draw(self.table(data), ax, self.FIGURE_SIZE)
+
+
+def _settings(data: Answers) -> list[tuple[int, int, float]]:
+    """Sizes and strengths of the primary tests: n = 32 or, without it, the largest n."""
+    rows = data.rows[data.rows["arm"].isin([LINEAR, RELU])]
+    n = FEATURES if (rows["n_features"] == FEATURES).any() else rows["n_features"].max()
+    wanted = rows[(rows["n_features"] == n) & (rows["n_hidden"] / n).isin(RATIOS)]
+    found = wanted[["n_features", "n_hidden", "strength"]].drop_duplicates()
+    return [(int(row[0]), int(row[1]), float(row[2])) for row in found.to_numpy()]
+
+
+def _of(means: pd.DataFrame, arm: str) -> list[pd.Series[Any]]:
+    n = FEATURES if (means["n_features"] == FEATURES).any() else means["n_features"].max()
+    rows = means[(means["arm"] == arm) & (means["n_features"] == n)]
+    return [row for _, row in rows[(rows["n_hidden"] / n).isin(RATIOS)].iterrows()]
+
+
+def with_shares(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with `SHARES`."""
+    n, m = rows["n_features"].astype(float), rows["n_hidden"].astype(float)
+    counts = rows[["features_in_groups", "neurons_in_groups", "pairs", "triangles"]].astype(float)
+    found = rows.assign(
+        shared_features=counts["features_in_groups"] / n,
+        shared_neurons=counts["neurons_in_groups"] / m,
+        in_pairs=2 * counts["pairs"] / n,
+        in_triangles=3 * counts["triangles"] / n,
+    )
+    rest = found["shared_features"] - found["in_pairs"] - found["in_triangles"]
+    return found.assign(in_larger=rest)
+
+
+EXPERIMENT = HiddenLayers()
