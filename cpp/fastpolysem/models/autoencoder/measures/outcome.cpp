@@ -10,9 +10,9 @@ const std::vector<training::Column<Outcome>>& columns() {
         {"benign", &Outcome::benign, -1,
          "pairs of features of 0.8 <= |weight| <= 1.2 on one neuron, of opposite signs"},
         {"malign", &Outcome::malign, -1, "pairs of features of 0.8 <= |weight| <= 1.2 on one neuron, of the same sign"},
-        {"signed_slots", &Outcome::signed_slots, -1, "neurons that hold the largest |weight| of two or more features"},
+        {"signed_slots", &Outcome::signed_slots, -1, "neurons with the largest |weight| of two or more features"},
         {"signed_slots_benign", &Outcome::signed_slots_benign, -1,
-         "neurons of signed_slots whose features have both signs"},
+         "those of signed_slots whose features have both signs"},
         {"dead", &Outcome::dead, -1, "neurons without any |weight| >= 0.8"},
         {"unrepresented", &Outcome::unrepresented, -1, "features without any |weight| >= 0.8"},
         {"nonzeros", &Outcome::nonzeros, -1, "weights that are not exactly zero, biases excluded"},
@@ -20,8 +20,8 @@ const std::vector<training::Column<Outcome>>& columns() {
         {"residual", &Outcome::residual, nan,
          "final largest |gradient| of the objective without noise and dropout, over the non-zero weights"},
         {"steps_taken", &Outcome::steps_taken, std::nullopt,
-         "updates done, fewer than asked for after a certified stop"},
-        {"diverged", &Outcome::diverged, std::nullopt, "whether the weights or the loss ended up not finite"},
+         "number of updates, fewer than requested after a certified stop"},
+        {"diverged", &Outcome::diverged, std::nullopt, "whether the final weights or loss are not finite"},
         {"seconds", &Outcome::seconds, std::nullopt, "time spent on the seed"},
     };
     return *all;

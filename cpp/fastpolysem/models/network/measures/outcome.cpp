@@ -31,18 +31,20 @@ void add_of_neurons(const Settings& s, std::vector<Column>& all, const std::stri
 std::vector<training::Column<Outcome>> columns(const Settings& s) {
     std::vector<Column> all = {{"loss", &Outcome::loss, nan,
                                 "loss without l1, noise and dropout on the evaluation rows, after the last step"}};
-    if (decides(s)) all.push_back({"accuracy", &Outcome::accuracy, nan, "share of right decisions on the same rows"});
+    if (decides(s)) all.push_back({"accuracy", &Outcome::accuracy, nan, "share of correct decisions on the same rows"});
     if (has_held_out(s)) all.push_back({"held_out_loss", &Outcome::held_out_loss, nan, "loss on the held-out rows"});
     if (has_held_out(s) && decides(s))
-        all.push_back({"held_out_accuracy", &Outcome::held_out_accuracy, nan, "share of right decisions on them"});
-    add_of_neurons(s, all, "shared_use", &Neurons::shared_use, "share of all use that is of shared neurons");
+        all.push_back(
+            {"held_out_accuracy", &Outcome::held_out_accuracy, nan, "share of correct decisions on the held-out rows"});
+    add_of_neurons(s, all, "shared_use", &Neurons::shared_use, "share of all use that is on shared neurons");
     add_of_neurons(s, all, "polysemantic", &Neurons::polysemantic, "neurons that serve two or more concepts");
     add_of_neurons(s, all, "serving", &Neurons::serving, "neurons that serve a concept");
     add_of_neurons(s, all, "effective_concepts", &Neurons::effective_concepts, "effective concepts of a neuron");
     add_of_neurons(s, all, "neurons_per_concept", &Neurons::neurons_per_concept, "effective neurons of a concept");
     all.push_back({"not_learned", &Outcome::not_learned, -1, "concepts whose loss is over half of the trivial one"});
     add_of_neurons(s, all, "dead", &Neurons::dead, "neurons whose activation is 0 (ReLU) or the same in all rows");
-    all.push_back({"largest_gradient", &Outcome::largest_gradient, nan, "largest gradient of what is trained then"});
+    all.push_back(
+        {"largest_gradient", &Outcome::largest_gradient, nan, "largest final gradient over the trained parameters"});
     all.push_back({"steps_taken", &Outcome::steps_taken, std::nullopt, "updates"});
     all.push_back({"diverged", &Outcome::diverged, std::nullopt, "whether weights or loss ended up not finite"});
     all.push_back({"seconds", &Outcome::seconds, std::nullopt, "time spent on the seed"});

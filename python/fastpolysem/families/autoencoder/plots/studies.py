@@ -1,4 +1,4 @@
-"""Figures of studies: counts of polysemantic neurons against the laws, and features lost."""
+"""Figures of studies: counts of polysemantic neurons with the laws, and lost features."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def unrepresented(
 ) -> Axes:
     """Mean share of features that no neuron represents, against the number of neurons.
 
-    What a count of polysemantic neurons has to be seen beside: a model that lost its features has
-    none of them polysemantic.
+    Counts of polysemantic neurons must be read together with it: a model that has lost its features
+    has few polysemantic neurons for that reason alone.
 
     Parameters
     ----------

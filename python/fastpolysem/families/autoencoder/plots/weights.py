@@ -1,4 +1,4 @@
-"""Figures of one model's weights: as they are, as they came about, and what their neurons hold."""
+"""Figures of one model's weights: after training, during training, and by neuron."""
 
 from __future__ import annotations
 
@@ -35,25 +35,24 @@ def weights_over_time(
     *,
     num_threads: int | None = None,
 ) -> Axes:
-    """One model's weights from their random start to the winners, a heat map for each time.
+    """One model's weights during training, from random values to the winners, as heat maps.
 
-    Features and neurons are in one order in all of them, that of `collision_map` for the last:
-    what will be a shared neuron is on the left from the start, and a feature's winner lies on the
-    staircase.
+    All heat maps have the same order of features and neurons, that of `collision_map` for the last
+    one: neurons that will be shared are on the left from the start, and the winners of features
+    form a staircase.
 
     Parameters
     ----------
     config
-        The settings. The model is trained again up to each of the steps, which by the promise of
-        same bits gives the weights that one training passes through (to rounding in the midst of
-        an ``l1_schedule``).
+        The settings. The model is retrained up to each of the steps, which gives the same bits as
+        the weights at that step of a single run (up to rounding within an ``l1_schedule``).
     seed
-        Which model, in [0, 2**64).
+        Seed of the model, in [0, 2**64).
     steps
-        Numbers of updates to show the weights after, 0 for the start, none beyond
-        ``config.steps``. Six, from the start to the end, if not given.
+        Numbers of updates after which to show the weights, at most ``config.steps``; 0 is the
+        start. By default six, from the start to the end.
     ax
-        Axes of a figure's subplots whose place the heat maps take; None makes a figure.
+        Axes of a figure's subplots, replaced by the heat maps; None creates a figure.
     num_threads
         As in `fastpolysem.train`.
 
@@ -76,7 +75,7 @@ def weights_over_time(
         raise ValueError(f"{where}: steps must hold at least one step, got none")
     shown = []
     for step in at:
-        # A certified stop only ends a training whose outcome no longer changes.
+        # A certified stop only ends training whose outcome can no longer change.
         result = train(_until(config, step), [number], return_weights=True, num_threads=num_threads)
         if result.diverged[0]:
             raise ValueError(f"{where}: config must not diverge, but did by step {step}: {config}")
@@ -106,13 +105,13 @@ def weights_over_time(
 
 
 def _until(config: Config, step: int) -> Config:
-    """The settings of the first steps of a training."""
+    """The settings for the first steps of training."""
     schedule = config.l1_schedule
     if schedule is None or step == 0 or schedule[-1][0] <= step:
         return config.replace(steps=step, l1_schedule=schedule if step else None)
     ends, factors = zip(*schedule, strict=True)
     last = float(np.interp(step - 1, ends, factors))
-    # A factor for the step that is not taken: schedules have to change something.
+    # A factor for the step that is not taken, as a schedule must change something.
     after = factors[-1] if factors[-1] != last else last / 2 or 1.0
     kept = [point for point in schedule if point[0] < step - 1]
     return config.replace(steps=step, l1_schedule=[*kept, (step - 1, last), (step, after)])
@@ -131,22 +130,23 @@ def collision_map(
     Parameters
     ----------
     weights
-        Of one model, (n, m) or Parameters; untied ones are shown by their
-        `metrics.effective_weights`.
+        Weights of one model, (n, m) or Parameters; for untied models the
+        `metrics.effective_weights` are shown.
     ax
-        Axes to draw on; None makes a figure. The legend is above them.
+        Axes to draw on; None creates a figure. The legend is above the axes.
     low, high
-        A feature is represented where low <= |weight| <= high, as in `count_polysemantic`.
+        A neuron represents a feature if low <= |weight| <= high, as in `count_polysemantic`.
     shared_only
-        Leave out neurons of a single feature, and the features that only those have.
+        Whether to omit neurons with a single feature, and features only on such neurons.
 
     Returns
     -------
     matplotlib.axes.Axes
-        One column per neuron, one row per feature. Triangles that point up are positive weights,
-        down negative ones; a line joins the features of a shared neuron. Orange: two features of
-        one sign (malign), blue: one of each sign (benign), grey: a single feature. Neurons without
-        features are counted in the label only. Ticks are the numbers of features and neurons.
+        One column per neuron, one row per feature. Triangles pointing up are positive weights,
+        those pointing down negative; a line joins the features of a shared neuron. Orange: two
+        features of the same sign (malign); blue: one of each sign (benign); grey: a single feature.
+        Neurons without features are only counted in the label. Ticks are the numbers of features
+        and neurons.
     """
     where = "plots.collision_map"
     lower = _checks.real(f"{where}: low", low, (">", 0))
@@ -160,7 +160,7 @@ def collision_map(
     ax = axes_or_new(ax)
     rows, columns = len(features), len(neurons)
     cells = found.represented[np.ix_(features, neurons)]
-    # Areas of markers are in points; a cell of the default figure has about this many.
+    # Marker areas are in points; a cell of the default figure has about this size.
     size = float(np.clip((260 / max(rows, columns, 1)) ** 2 * 0.5, 4, 60))
     for kind, color in enumerate(_KIND_COLORS):
         of_kind = np.flatnonzero(kinds == kind)
@@ -194,7 +194,7 @@ def collision_map(
 
 
 def _numbered(numbers: NDArray[np.intp]) -> Callable[[float, Any], str]:
-    """Labels of places: the number of what stands there."""
+    """Tick labels: the number of the feature or neuron at a position."""
 
     def label(place: float, _: Any) -> str:
         index = round(place)
@@ -217,23 +217,23 @@ def _explain(ax: Axes, kinds: NDArray[np.int64]) -> None:
 
 
 class _Collisions(NamedTuple):
-    """Features and neurons of a model in the order they are drawn."""
+    """Features and neurons of a model in drawing order."""
 
     represented: NDArray[np.bool_]
-    """(n, m) where the size of the weight is in the window."""
+    """(n, m) whether the size of the weight is in the window."""
     features: NDArray[np.intp]
-    """(n,) by their neuron's place; the unrepresented last."""
+    """(n,) features by position of their neuron; unrepresented ones last."""
     neurons: NDArray[np.intp]
-    """Neurons with a feature: malign ones, benign ones, those of a single feature."""
+    """Neurons with features: malign ones, benign ones, then those with a single feature."""
     kinds: NDArray[np.int64]
-    """Index into `_KINDS` of each of them."""
+    """Index of each into `_KINDS`."""
     dead: NDArray[np.intp]
     """The other neurons."""
 
 
 def _collisions(weights: NDArray[Any], low: float, high: float) -> _Collisions:
     size = np.abs(weights)
-    with np.errstate(over="ignore"):  # the rule compares in the weights' own precision
+    with np.errstate(over="ignore"):  # the rule compares in the precision of the weights
         represented = (size >= weights.dtype.type(low)) & (size <= weights.dtype.type(high))
     positive = (represented & (weights > 0)).sum(axis=0)
     negative = (represented & (weights < 0)).sum(axis=0)
@@ -250,7 +250,7 @@ def _collisions(weights: NDArray[Any], low: float, high: float) -> _Collisions:
 
 
 def effective(where: str, weights: Any, *axes: int) -> NDArray[Any]:
-    """Weights with so many axes, the effective ones of untied models."""
+    """Weights with one of these numbers of axes; effective weights for untied models."""
     if isinstance(weights, Parameters):
         if weights.decoder is not None:
             weights = metrics.effective_weights(weights.encoder, weights.decoder)
