@@ -58,7 +58,7 @@ def _at_once(number: int, frame: FrameType | None) -> NoReturn:
 
 class Interrupts:
     """The first Ctrl-C raises KeyboardInterrupt, which ends the program in an orderly way. Further
-    ones are ignored within a second; later ones end the program immediately."""
+    ones within a second are ignored; later ones end the program immediately."""
 
     def __init__(self) -> None:
         self.first: float | None = None

@@ -192,7 +192,7 @@ class Family(Protocol):
     def check(self, config: Any, options: Options, seeds: int) -> Mapping[str, int]:
         """Refuse options that the configuration does not support.
 
-        Returns the bytes needed by the others, in addition to models and results, by purpose.
+        Returns the bytes that options need in addition to models and results, by purpose.
         """
         ...
 

@@ -113,7 +113,7 @@ def null_variance(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | ND
     Returns
     -------
     float64 scalar or array
-        Squared neurons; nan where ``n > 2m``.
+        Variance of the number of neurons; nan where ``n > 2m``.
 
     Raises
     ------

@@ -1,4 +1,5 @@
-"""What it would cost a network that no neuron is shared: the same training from other starts."""
+"""The cost of avoiding shared neurons in a network: the same training from other initial
+weights."""
 
 from __future__ import annotations
 
@@ -25,16 +26,17 @@ Verdict = Literal[
 STARTS = ("random", "monosemantic", "polysemantic")
 
 _SHARED = 0.05
-"""Networks with more shared use than this on average are called polysemantic."""
+"""Networks whose mean shared use exceeds this are called polysemantic."""
 _JITTER = 0.01
-"""Standard deviation of what is added to weights made by hand, relative to their largest."""
+"""Standard deviation of the noise added to constructed weights, relative to the largest."""
 
 
 @dataclass(frozen=True, eq=False)
 class Price:
-    """Ends of training from three starts, seed by seed.
+    """Results of training from three kinds of initial weights, seed by seed.
 
-    Each mapping has the keys "random", "monosemantic" and "polysemantic", and arrays (S,).
+    The keys of each mapping are "random", "monosemantic" and "polysemantic", the values arrays
+    (S,).
     """
 
     config: NetworkConfig
@@ -42,25 +44,25 @@ class Price:
     loss: dict[str, NDArray[np.float64]]
     """Task loss."""
     penalty: dict[str, NDArray[np.float64]]
-    """l1 on weights; 0 without."""
+    """l1 penalty on the weights; 0 without l1."""
     shared_use: dict[str, NDArray[np.float64]]
     not_learned: dict[str, NDArray[np.int64]]
     residual: dict[str, NDArray[np.float64]]
     """Largest gradient of the objective."""
     margin: float
-    """Objectives that differ by less are equal."""
+    """Objectives that differ by less are considered equal."""
 
     @property
     def objective(self) -> dict[str, NDArray[np.float64]]:
-        """Loss and penalty."""
+        """Loss plus penalty."""
         return {start: self.loss[start] + self.penalty[start] for start in STARTS}
 
     def difference(self) -> NDArray[np.float64]:
-        """(S,) objective from the random start less that from the monosemantic one."""
+        """(S,) objective from random minus objective from monosemantic initial weights."""
         return self.objective["random"] - self.objective["monosemantic"]
 
     def __str__(self) -> str:
-        """The verdict and the means that it rests on, with standard errors."""
+        """The verdict and the means on which it is based, with standard errors."""
         parts = [f"Polysemanticity is {self.verdict}" if self.verdict[0] in "na" else self.verdict]
         for name, values in (("objective", self.objective), ("shared use", self.shared_use)):
             means = (f"{start} {_mean(values[start])}" for start in STARTS)
@@ -81,31 +83,32 @@ def price(
     margin: float = 0.01,
     num_threads: int | None = None,
 ) -> Price:
-    """Train from a random, a monosemantic and a polysemantic start, and compare where they end.
+    """Train from random, monosemantic and polysemantic initial weights, and compare the results.
 
-    The starts made by hand, see `monosemantic`, get a little noise of each seed's own. Verdicts:
+    Constructed initial weights (see `monosemantic`) get a little noise, drawn for each seed.
+    Verdicts:
 
-    * "unfinished": the largest gradient of some network from a random or the monosemantic start
-      is above ``tolerance``; train longer. Under l1 that takes ``l1_update="orthant"``, since with
-      subgradients weights keep crossing 0;
-    * "monosemantic": random starts end with less than 5 % shared use;
-    * "necessary": their objective is lower than where the monosemantic start leads, or that start
-      does not stay monosemantic;
+    * "unfinished": the largest gradient of some network from random or monosemantic weights exceeds
+      ``tolerance``; train longer. With l1, use ``l1_update="orthant"``, because with subgradients
+      weights keep crossing 0;
+    * "monosemantic": networks from random weights have less than 5 % shared use;
+    * "necessary": their objective is lower than that from monosemantic weights, or networks from
+      monosemantic weights do not stay monosemantic;
     * "accidental and costly": their objective is higher;
-    * "accidental and free": it is equal within the margin, and l1 prefers some basis;
-    * "basis undetermined": it is equal, and nothing does.
+    * "accidental and free": it is equal within the margin, and l1 singles out a basis;
+    * "basis undetermined": it is equal, and nothing singles out a basis.
 
     Parameters
     ----------
     config
-        With a task that `monosemantic` knows; ``steps`` decides how long each is trained.
+        A config whose task `monosemantic` can solve; ``steps`` is the number of training steps.
     seeds
-        How many of each start.
+        Number of seeds for each kind of initial weights.
     tolerance
-        Of the largest gradient of a network that counts as trained to its end.
+        Largest gradient at which training counts as finished.
     margin
-        Of objectives that are equal, relative to the monosemantic one's mean; no less than 1e-4 of
-        the loss when all outputs are 0.
+        Largest difference between objectives considered equal, relative to the mean monosemantic
+        one, but at least 1e-4 of the loss with all outputs 0.
     num_threads
         As in `train`.
 
@@ -116,8 +119,8 @@ def price(
     Raises
     ------
     TypeError, ValueError
-        As from `monosemantic`; for l1 on activations, a readout that is not dense, and for a
-        solution whose neurons serve +i and -i.
+        As in `monosemantic`; also for l1 on activations, for a readout that is not dense, and if
+        the neurons of the solution serve +i and -i.
     """
     from fastpolysem.training import train
 
@@ -198,7 +201,7 @@ def _jittered(config: NetworkConfig, parameters: NetworkParameters, count: int) 
 
 
 def _penalty(config: NetworkConfig, weights: NetworkParameters) -> NDArray[np.float64]:
-    """(S,) l1 of the weights at its full size."""
+    """(S,) l1 of the weights at full strength."""
     factors = config._spread("l1", len(weights.weights))
     sums = [
         factor * np.abs(np.asarray(w, dtype=np.float64)).sum(axis=(1, 2))

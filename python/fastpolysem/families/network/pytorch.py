@@ -1,4 +1,4 @@
-"""Networks from and to PyTorch, which is imported only when one of the functions is called."""
+"""Conversion of networks from and to PyTorch, which is imported on first use."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from fastpolysem.families.network.objective import NetworkParameters, stacked
 __all__ = ["parameters_from_torch", "settings_from_torch", "to_torch"]
 
 _SOFTMAX = ("LogSigmoid", "LogSoftmax", "Sigmoid", "Softmax")
-# Modules of our own, for what torch.nn has none for.
+# Our own modules for layers that torch.nn does not have.
 _OWN = ("Residual", "Square", "Transposed")
 
 
 @dataclass
 class _Layer:
-    """A layer as the modules of a network describe it."""
+    """A layer as described by the modules of a network."""
 
     linear: Any
     activation: str | None = None
@@ -34,7 +34,7 @@ class _Layer:
 
 
 def settings_from_torch(module: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of `NetworkConfig.from_torch`: what the module says, and what is given."""
+    """The settings of `NetworkConfig.from_torch`, from the module and the given ones."""
     where = "NetworkConfig.from_torch"
     layers = _read(where, module)
     hidden, last = layers[:-1], layers[-1]
@@ -64,8 +64,8 @@ def parameters_from_torch(module: Any) -> NetworkParameters:
     Parameters
     ----------
     module
-        A module that `NetworkConfig.from_torch` takes, on any device, or a list of S of them with
-        the same layers.
+        A module accepted by `NetworkConfig.from_torch`, on any device, or a list of S such modules
+        with the same layers.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def parameters_from_torch(module: Any) -> NetworkParameters:
     Raises
     ------
     TypeError, ValueError
-        As `NetworkConfig.from_torch`.
+        As in `NetworkConfig.from_torch`.
     """
     if isinstance(module, (list, tuple)):
         return _together([parameters_from_torch(one) for one in module])
@@ -94,7 +94,7 @@ def parameters_from_torch(module: Any) -> NetworkParameters:
 
 
 def _together(networks: list[NetworkParameters]) -> NetworkParameters:
-    """The stack of some networks."""
+    """A stack of networks."""
     label = "parameters_from_torch: module"
     if not networks:
         raise ValueError(f"{label} must have at least one network, got an empty list")
@@ -113,7 +113,7 @@ def _together(networks: list[NetworkParameters]) -> NetworkParameters:
 
 
 def to_torch(config: NetworkConfig, parameters: Any, index: int | None = None) -> Any:
-    """A PyTorch module with the outputs of a network.
+    """A PyTorch module that computes the outputs of a network.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def to_torch(config: NetworkConfig, parameters: Any, index: int | None = None) -
     parameters
         :class:`NetworkParameters` of one network, or of a stack with ``index``.
     index
-        Which network of the stack. For the weights of a result, the position of the seed.
+        Position of the network in the stack; in the weights of a result, that of the seed.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def to_torch(config: NetworkConfig, parameters: Any, index: int | None = None) -
     ImportError
         Without PyTorch.
     TypeError, ValueError
-        For parameters that do not fit the config, or of a stack without ``index``.
+        If the parameters do not fit the config, or are a stack and ``index`` is missing.
     """
     if not isinstance(config, NetworkConfig):
         raise _checks.refused("to_torch: config", "a NetworkConfig", config, kind=TypeError)
@@ -174,7 +174,7 @@ def _one(config: NetworkConfig, parameters: Any, index: int | None) -> dict[str,
 
 def _linear(weights: NDArray[Any], bias: NDArray[Any] | None) -> Any:
     torch = _torch()
-    # Made without drawing weights, which would move the user's random numbers.
+    # Created without drawing weights, which would advance the user's random generator.
     made = torch.nn.utils.skip_init(torch.nn.Linear, *weights.shape, bias=bias is not None)
     made.weight, made.bias = _parameter(weights.T), _parameter(bias)
     return made
@@ -197,7 +197,7 @@ def _activation(kind: str) -> list[Any]:
 
 
 def _read(where: str, module: Any) -> list[_Layer]:
-    """The layers of a network, checked to be what a `NetworkConfig` computes."""
+    """The layers of a network, after checking that a `NetworkConfig` can represent them."""
     nn = _torch().nn
     if not isinstance(module, nn.Module):
         raise _checks.refused(f"{where}: module", "a torch.nn.Module", module, kind=TypeError)
@@ -220,7 +220,7 @@ def _read(where: str, module: Any) -> list[_Layer]:
 
 
 def _flat(name: str, module: Any) -> Iterator[tuple[str, Any]]:
-    """The modules in the order in which they are applied, with their places."""
+    """The modules in the order in which they are applied, with their positions."""
     sequential = _torch().nn.Sequential
     if isinstance(module, sequential) and type(module).forward is sequential.forward:
         for i, part in enumerate(module):
@@ -230,7 +230,7 @@ def _flat(name: str, module: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _add(where: str, name: str, part: Any, layers: list[_Layer]) -> None:
-    """Take the next module in."""
+    """Add the next module."""
     nn, own = _torch().nn, _modules()
     activations = {nn.ReLU: "relu", nn.GELU: "gelu", nn.Tanh: "tanh", own["Square"]: "square"}
     last = layers[-1] if layers else None
@@ -261,7 +261,7 @@ def _add(where: str, name: str, part: Any, layers: list[_Layer]) -> None:
 
 
 def _changes_nothing(part: Any) -> bool:
-    """Whether a module returns rows of numbers as they are."""
+    """Whether a module returns rows of numbers unchanged."""
     nn = _torch().nn
     if type(part) is nn.Flatten:
         return bool(part.start_dim == 1)
@@ -269,7 +269,7 @@ def _changes_nothing(part: Any) -> bool:
 
 
 def _check(where: str, layers: list[_Layer]) -> None:
-    """Refuse what fits no `NetworkConfig` though each module does."""
+    """Refuse layers that no `NetworkConfig` has in combination, although it has each of them."""
     label = f"{where}: module"
     last = layers[-1]
     if last.dropout:
@@ -307,11 +307,11 @@ def _torch() -> Any:
 
 @functools.cache
 def _modules() -> dict[str, Any]:
-    """Classes of modules that torch.nn lacks."""
+    """Classes of modules that torch.nn does not have."""
     torch = _torch()
 
     class Residual(torch.nn.Module):  # type: ignore[misc,name-defined]
-        """Adds what comes in to what a block makes of it."""
+        """Adds the input of a block to its output."""
 
         def __init__(self, block: Any) -> None:
             super().__init__()
@@ -327,7 +327,7 @@ def _modules() -> dict[str, Any]:
             return x * x
 
     class Transposed(torch.nn.Module):  # type: ignore[misc,name-defined]
-        """A linear layer with the transpose of another one's matrix."""
+        """A linear layer with the transpose of another layer's matrix."""
 
         def __init__(self, of: Any, bias: Any) -> None:
             super().__init__()

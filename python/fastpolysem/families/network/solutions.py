@@ -1,4 +1,4 @@
-"""Networks made by hand in which every neuron serves one concept, and ones in which they share."""
+"""Constructed networks in which every neuron serves one concept, or neurons are shared."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from fastpolysem.specs.inputs import Independent
 Floats = NDArray[np.float64]
 
 _LOGIT = 20.0
-"""Half the distance of logits that decide: e^-20 is 2e-9."""
+"""Half the difference between logits of a certain decision: e^-20 is 2e-9."""
 _STEEP = 1e3
-"""gelu(c x) / c is a ReLU up to 0.2 / c."""
+"""gelu(c x) / c equals a ReLU to within 0.2 / c."""
 _FLAT = 0.05
-"""tanh(c x) / c is x up to c^2 / 3."""
+"""tanh(c x) / c equals x to within c^2 / 3."""
 
 
 class Solution(NamedTuple):
-    """A network made by hand."""
+    """A constructed network."""
 
     parameters: NetworkParameters
-    """In float64."""
+    """Weights and biases in float64."""
     loss: float
-    """What it attains: as in the column ``loss`` of results."""
+    """Its loss, as in the column ``loss`` of results."""
     neurons: int
-    """Hidden neurons per layer that it uses."""
+    """Number of hidden neurons used per layer."""
 
 
 class _Layer(NamedTuple):
-    """One hidden layer's worth of a solution: k neurons."""
+    """A solution with one hidden layer of k neurons."""
 
     into: Floats
     """(d_0, k)"""
@@ -51,21 +51,22 @@ class _Layer(NamedTuple):
 
 
 def monosemantic(config: NetworkConfig) -> Solution:
-    """Build a network of the config's widths that solves the task, each neuron for one concept.
+    """Construct a network of the config's widths that solves the task with one concept per neuron.
 
-    With n features, one hidden layer of so many neurons is known to do: identity of inputs that are
-    not negative n; of signed ones 2n, or n with biases, as they are at least -1; GELU 2n, as
-    gelu(x) - gelu(-x) = x; linear n; tanh n, approximately; ReLU targets n; absolute values of
-    signed inputs 2n; clauses, with biases, one each; a parity of b features, with biases, b.
-    Further hidden layers pass the neurons on. Where widths leave room, the other neurons are 0.
+    For n features, the following numbers of neurons in one hidden layer are known to suffice.
+    Identity: n for non-negative inputs; for signed inputs 2n, or n with biases, as inputs are at
+    least -1; 2n with GELU, as gelu(x) - gelu(-x) = x; n with linear neurons; n with tanh,
+    approximately. ReLU targets: n. Absolute values of signed inputs: 2n. Clauses, with biases: one
+    per clause. Parity of b features, with biases: b. Further hidden layers copy the neurons.
+    Unused neurons are 0.
 
-    Where n neurons carry n signed features, each serves +i and -i of its feature, which `measure`
-    calls two concepts.
+    If n neurons represent n signed features, each serves +i and -i of its feature, which `measure`
+    counts as two concepts.
 
     Parameters
     ----------
     config
-        With `targets` of its own, not with a `Dataset`; binary inputs for clauses and parity.
+        A config with one of the `targets`, not a `Dataset`; binary inputs for clauses and parity.
 
     Returns
     -------
@@ -74,8 +75,8 @@ def monosemantic(config: NetworkConfig) -> Solution:
     Raises
     ------
     TypeError, ValueError
-        If no such network is known for the task, or the widths are too small for it; the message
-        says which would do.
+        If no such network is known for the task, or the widths are too small; the message gives the
+        number of neurons needed.
     """
     if not isinstance(config, NetworkConfig):
         raise _checks.refused("monosemantic: config", "a NetworkConfig", config, kind=TypeError)
@@ -91,7 +92,7 @@ def monosemantic(config: NetworkConfig) -> Solution:
 
 
 def attained(config: NetworkConfig, parameters: NetworkParameters) -> float:
-    """The loss of a network on the rows that results are measured on."""
+    """The loss of a network on the evaluation rows."""
     from fastpolysem.training import train
 
     same = ("widths", "activation", "output", "bias", "residual", "tied", "inputs", "target")
@@ -117,7 +118,7 @@ def _solved(config: NetworkConfig) -> _Layer:
 
 
 def _elementwise(config: NetworkConfig, target: str, signed: bool) -> _Layer:
-    """Feature by feature: of inputs that are not negative all targets are the identity."""
+    """Solve feature by feature; for non-negative inputs all targets are the identity."""
     n = config.widths[0]
     eye, none = np.eye(n), np.zeros(n)
     activation = config._spread("activation", config.depth - 1)[0]
@@ -157,8 +158,8 @@ def _formulas(config: NetworkConfig) -> _Layer:
         kinds = {magnitude} if isinstance(magnitude, str) else set(magnitude)
     if len(kinds) > 1 or not kinds <= {"one", "sign"}:
         raise _refused(f"target={config.target!r} of inputs that are not binary")
-    # Of inputs of -1 and 1 those of 0 and 1 are (x + 1) / 2; but a feature of "sign" may be 0 as
-    # well, which is off.
+    # Inputs of -1 and 1 become 0 and 1 by (x + 1) / 2; but a "sign" feature may also be 0, which
+    # means off.
     if "sign" in kinds:
         probability = config.inputs.probability  # type: ignore[union-attr]
         if np.any(np.asarray(probability) != 1):
@@ -196,8 +197,8 @@ def _formulas(config: NetworkConfig) -> _Layer:
 def _staircase(
     config: NetworkConfig, features: Any, half: float, to: tuple[list[Any], ...], output: int
 ) -> None:
-    """With s the number of features that are on, relu(s) - 2 relu(s - 1) + 2 relu(s - 2) - ...,
-    which is 1 for odd s and 0 for even s."""
+    """relu(s) - 2 relu(s - 1) + 2 relu(s - 2) - ..., where s is the number of features that are on;
+    it is 1 for odd s and 0 for even s."""
     columns, biases, readers = to
     weights = np.zeros(config.widths[0])
     weights[list(features)] = half
@@ -209,7 +210,7 @@ def _staircase(
 
 
 def _embedded(config: NetworkConfig, layer: _Layer) -> NetworkParameters:
-    """In matrices of the config's widths, further hidden layers passing on what comes."""
+    """The solution in matrices of the config's widths; further hidden layers copy their input."""
     k = layer.into.shape[1]
     has_bias = config._spread("bias", config.depth)
     activations = config._spread("activation", config.depth - 1)
@@ -218,7 +219,7 @@ def _embedded(config: NetworkConfig, layer: _Layer) -> NetworkParameters:
         matrix, bias = np.zeros((before, after)), np.zeros(after)
         if number == 1:
             matrix[:, :k], bias[:k] = layer.into, layer.bias
-            if number in config.residual:  # the inputs come as well
+            if number in config.residual:  # the inputs are added
                 raise _refused("a residual first layer")
         elif number == config.depth:
             matrix[:k], bias[:] = layer.out, layer.out_bias
@@ -238,20 +239,20 @@ def _embedded(config: NetworkConfig, layer: _Layer) -> NetworkParameters:
 
 
 def polysemantic(config: NetworkConfig) -> NetworkParameters:
-    """A start in which neurons are shared, made of the monosemantic solution.
+    """Initial weights with shared neurons, made from the monosemantic solution.
 
-    Two concepts' neurons are added up on one, and the other is 0. Only a start: unlike that
-    solution, it does not solve the task.
+    The neurons of two concepts are added on one neuron, and the other is set to 0. Unlike that
+    solution, these weights do not solve the task; they are only a starting point.
 
     Parameters
     ----------
     config
-        As for `monosemantic`.
+        As in `monosemantic`.
 
     Returns
     -------
     NetworkParameters
-        In float64.
+        Weights and biases in float64.
     """
     layer = _solved(config)
     into, bias, out = layer.into.copy(), layer.bias.copy(), layer.out.copy()
@@ -259,7 +260,7 @@ def polysemantic(config: NetworkConfig) -> NetworkParameters:
     left = list(range(len(out)))
     while len(left) > 1:
         one = left.pop(0)
-        # One that other outputs read, if there is any.
+        # A neuron that other outputs read, if there is any.
         other = next((k for k in left if carriers[k] != carriers[one]), left[0])
         left.remove(other)
         for array in (into.T, out):
