@@ -1,5 +1,4 @@
-"""The cost of avoiding shared neurons in a network: the same training from other initial
-weights."""
+"""The cost of avoiding shared neurons: the same training from different initial weights."""
 
 from __future__ import annotations
 
