@@ -23,7 +23,7 @@ COLUMNS: dict[str, Column] = {
     "larger": Column("int32", "all other groups of two or more features"),
     "features_in_groups": Column("int32", "features in pairs, triangles and larger groups"),
     "neurons_in_groups": Column("int32", "their neurons"),
-    "largest_group": Column("int32", "features in the largest group"),
+    "largest_group": Column("int32", "features in the largest of these groups"),
     "window": Column("int32", "neurons with two or more weights of 0.8 to 1.2 from features"),
 }
 """What `census` counts in a network."""
