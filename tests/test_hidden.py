@@ -288,3 +288,26 @@ def test_verdicts_on_data_made_up() -> None:
     assert found.outcome == EFFECT
     assert (found.tests["difference"] < -0.09).all()
     assert "0.4 [0.4, 0.4] of all use" in found.sentence
+
+
+def test_laws_tell_a_power_from_an_exponential() -> None:
+    import pandas as pd
+
+    rng = np.random.default_rng(6)
+    parts = []
+    for ratio in (0.75, 1.0, 1.25, 1.5, 2.0, 4.0):
+        for arm, share in ((hidden.LINEAR, 0.45 / ratio), (hidden.RELU, 9 * np.exp(-3 * ratio))):
+            count = rng.binomial(32, min(share, 1.0), 2000)
+            parts.append(pd.DataFrame({"n_hidden": int(32 * ratio), "arm": arm, "count": count}))
+    rows = pd.concat(parts, ignore_index=True).assign(
+        n_features=32, strength=hidden.STRENGTH, diverged=False, triangles=0, pairs=0
+    )
+    rows["features_in_groups"] = rows["neurons_in_groups"] = rows.pop("count")
+    found = hidden.laws(Answers(rows)).set_index(["arm", "form"])
+    for arm, form, exponent in ((hidden.LINEAR, "m", -1), (hidden.RELU, "exp(m/n)", -3)):
+        row = found.loc[(arm, form)]
+        assert row["low"] < exponent < row["high"]
+        assert row["p_value"] > 1e-3
+    assert found.loc[(hidden.LINEAR, "exp(m/n)"), "p_value"] < 1e-3
+    assert found.loc[(hidden.RELU, "m"), "p_value"] < 1e-3
+    assert hidden.laws(Answers(rows[rows["n_hidden"] < 40])).empty

@@ -323,4 +323,33 @@ def with_shares(rows: pd.DataFrame) -> pd.DataFrame:
     return found.assign(in_larger=rest)
 
 
+def laws(data: Answers) -> pd.DataFrame:
+    """How the share of features in groups decreases with the width, from m = n on.
+
+    One row per n, main arm and form, "m" for a power of m and "exp(m/n)" for an exponential in m/n:
+    the exponent with its 95 % interval, and the p-value of the form. Widths without any group are
+    left out, as their logarithm is unknown; forms with fewer than three widths too.
+    """
+    import pandas as pd
+
+    from fastpolysem.statistics import power_law
+
+    rows = with_shares(data.valid)
+    found = []
+    for (n, arm), group in rows[rows["arm"].isin([LINEAR, RELU])].groupby(["n_features", "arm"]):
+        group = group[(group["n_hidden"] >= n) & (group["strength"] == STRENGTH)]
+        by = group.groupby("n_hidden")["shared_features"]
+        means = by.agg(["mean", "sem", "size"])
+        means = means[(means["mean"] > 0) & (means["sem"] > 0)]
+        if len(means) < 3:
+            continue
+        width = means.index.to_numpy(dtype=float)
+        for form, x in (("m", width), ("exp(m/n)", np.exp(width / n))):
+            fit = power_law(x, means["mean"], means["sem"], seeds=means["size"])
+            value, low, high = fit.exponent
+            found.append((n, arm, form, value, low, high, fit.r_squared, fit.p_value))
+    columns = ["n_features", "arm", "form", "exponent", "low", "high", "r_squared", "p_value"]
+    return pd.DataFrame(found, columns=columns)
+
+
 EXPERIMENT = HiddenLayers()
