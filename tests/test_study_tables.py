@@ -210,7 +210,7 @@ AWKWARD = [
     "n²/4m",
     "null model",
     "95 % interval",
-    "interval of it",
+    "interval of ratio",
     "config",
     "_run",
     "$\\bad$",

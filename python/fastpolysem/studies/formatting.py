@@ -11,7 +11,7 @@ from fastpolysem import families
 from fastpolysem._checks import printable
 
 _DIGITS = 8
-_INTERVALS = {"ci": "95 % interval", "ratio": "interval of it"}
+_INTERVALS = {"ci": "95 % interval", "ratio": "interval of ratio"}
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:

@@ -77,7 +77,7 @@ class Autoencoder:
         "null_mean": "the same if no two features of the same sign share a neuron",
     }
     caveat = (
-        "more than 5 % of the features are unrepresented, or seeds diverged (hollow marks): a low "
+        "more than 5 % of the features are unrepresented, or seeds diverged (hollow markers): a low "
         "count there does not mean that neurons are monosemantic"
     )
 
