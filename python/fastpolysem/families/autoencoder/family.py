@@ -77,8 +77,8 @@ class Autoencoder:
         "null_mean": "the same if no two features of the same sign share a neuron",
     }
     caveat = (
-        "more than 5 % of the features are unrepresented, or seeds diverged (hollow markers): a low "
-        "count there does not mean that neurons are monosemantic"
+        "more than 5 % of the features are unrepresented, or seeds diverged (hollow markers): a "
+        "low count there does not mean that neurons are monosemantic"
     )
 
     def columns(self, config: Config) -> tuple[Column, ...]:
