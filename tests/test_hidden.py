@@ -287,7 +287,7 @@ def test_verdicts_on_data_made_up() -> None:
     found = EXPERIMENT.verdict(other)
     assert found.outcome == EFFECT
     assert (found.tests["difference"] < -0.09).all()
-    assert "0.4 [0.4, 0.4] of all use" in found.sentence
+    assert "0.4 [0.4, 0.4] with ReLU" in found.sentence
 
 
 def test_laws_tell_a_power_from_an_exponential() -> None:

@@ -94,6 +94,7 @@ NULLS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] = 
     "baseline": _flipped,
     "cooccurrence": _meetings,
     "diagnose": _relabelled,
+    "hidden": _shuffled(["arm"]),
     "kurtosis": _shuffled(["noise", "kurtosis"]),
     "optimizers": _shuffled(["way"]),
     "tradeoff": _shuffled(["remedy"]),
@@ -111,7 +112,7 @@ def null_alarms(name: str, repeats: int, monkeypatch: pytest.MonkeyPatch) -> int
     experiment: Any = experiments.get(name)
     monkeypatch.setattr(experiment, "say", lambda *_: "")  # the outcome is all that is asked for
     rows = page_rows(name)
-    held = {"n_hidden", "l1", "sharing", "noise_std"}
+    held = {"n_features", "n_hidden", "l1", "sharing", "noise_std"}
     settings = [one for one in experiment.LABELS if one in held]
     rng = np.random.default_rng(1)
     alarms = 0

@@ -113,7 +113,12 @@ TREATED = _treated()
 """The second stage: what may remove accidents, at m = n and 1.5n."""
 _EVERY = {**ARMS, **BY_SGD, **TREATED}
 _PRIMARY: dict[str, Any] = {"n_features": FEATURES, "ratio": list(RATIOS), "arm": [LINEAR, RELU]}
-SHARES = ("shared_features", "shared_neurons", "in_pairs", "in_triangles", "in_larger")
+SHAPES = {
+    "in_pairs": "pairs on one neuron",
+    "in_triangles": "triangles on three neurons",
+    "in_larger": "larger groups",
+}
+SHARES = ("shared_features", "shared_neurons", *SHAPES)
 """Columns of the table that are counted by the census, per feature or neuron."""
 _AGAIN = "from_transpose_"
 
@@ -271,20 +276,23 @@ class HiddenLayers(NetworkQuestion):
                 & (means["n_hidden"] == m)
                 & (means["strength"] == strength)
             ].set_index("arm")
-            shares, features = (
-                [text(estimate_of(here.loc[arm], name), 2) for arm in (RELU, LINEAR)]
+            (linear, relu), (before, after) = (
+                [text(estimate_of(here.loc[arm], name), 2) for arm in (LINEAR, RELU)]
                 for name in ("shared_use", "shared_features")
             )
             parts.append(
-                f"at m = {m}, {shares[0]} of all use is of shared neurons with ReLU and "
-                f"{shares[1]} with a linear layer, and {features[0]} and {features[1]} of the "
-                "features share"
+                f"at m = {m}, shared use is {relu} with ReLU and {linear} with a linear layer, and "
+                f"the share of features in groups is {after} and {before}"
             )
-        triangles = [text(estimate_of(row, "in_triangles"), 2) for row in _of(means, RELU)]
         joined = "; ".join(parts)
+        shapes = [
+            _commonest(means[(means["arm"] == arm) & (means["n_features"] == n)])
+            for arm in (LINEAR, RELU)
+        ]
         return (
-            f"{joined[0].upper()}{joined[1:]}. The linear layer's accidents are pairs; "
-            f"{' and '.join(triangles)} of the features are in triangles of the ReLU layer."
+            f"With n = {n} features, {joined}. At m = {shapes[0][0]}, {shapes[0][1]} of these "
+            f"features are in {shapes[0][2]} in the linear layer, and {shapes[1][1]} are in "
+            f"{shapes[1][2]} in the ReLU layer."
         )
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
@@ -303,10 +311,13 @@ def _settings(data: Answers) -> list[tuple[int, int, float]]:
     return [(int(row[0]), int(row[1]), float(row[2])) for row in found.to_numpy()]
 
 
-def _of(means: pd.DataFrame, arm: str) -> list[pd.Series[Any]]:
-    n = FEATURES if (means["n_features"] == FEATURES).any() else means["n_features"].max()
-    rows = means[(means["arm"] == arm) & (means["n_features"] == n)]
-    return [row for _, row in rows[(rows["n_hidden"] / n).isin(RATIOS)].iterrows()]
+def _commonest(means: pd.DataFrame) -> tuple[int, str, str]:
+    """The narrowest width with a neuron per feature, and which share of its features in groups is
+    in which shape."""
+    row = means[means["n_hidden"] >= means["n_features"]].sort_values("n_hidden").iloc[0]
+    name = max(SHAPES, key=lambda shape: float(row[shape]))
+    share = float(row[name]) / max(float(row["shared_features"]), 1e-12)
+    return int(row["n_hidden"]), f"{share:.0%}", SHAPES[name]
 
 
 def with_shares(rows: pd.DataFrame) -> pd.DataFrame:
