@@ -43,6 +43,7 @@ py::dict draw(const Settings& given, std::uint64_t seed, std::int64_t at) {
                                                                                                numbers);
         bool* const wrong = flipped.mutable_data();
         std::unique_ptr<SeedSampler<T>> sampler;
+        std::vector<const Matrix<T>*> noise, dropout;
         compute(py::none(), [&](StopSource& source) {
             StopToken stop(source, true);
             make_shared_tables<T>(s, stop);
@@ -50,6 +51,10 @@ py::dict draw(const Settings& given, std::uint64_t seed, std::int64_t at) {
             sampler->start(seed);
             sampler->take(at);
             const Step<T>& step = sampler->step();
+            for (std::size_t l = 0; l < s.hidden(); ++l) {  // drawn when asked for
+                noise.push_back(step.noise_of(l));
+                dropout.push_back(step.dropout_of(l));
+            }
             std::fill_n(x, rows * s.n_inputs(), T(0));
             for (std::ptrdiff_t b = 0; b < rows; ++b) {
                 const std::ptrdiff_t row = step.table_row(b);
@@ -65,8 +70,8 @@ py::dict draw(const Settings& given, std::uint64_t seed, std::int64_t at) {
         py::dict result;
         result["inputs"] = inputs;
         result["targets"] = targets;
-        result["noise"] = hidden_arrays(sampler->step().noise, s.noise_sharing);
-        result["dropout"] = hidden_arrays(sampler->step().dropout, s.dropout_sharing);
+        result["noise"] = hidden_arrays(noise, s.noise_sharing);
+        result["dropout"] = hidden_arrays(dropout, s.dropout_sharing);
         result["rows"] = numbers;
         result["flipped"] = flipped;
         return result;

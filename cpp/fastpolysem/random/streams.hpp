@@ -47,8 +47,11 @@ struct StreamPosition {
     // Asked at element 0 and every 2^16 after; true: the draws will not be used.
     bool given_up(std::int64_t element) const { return stop && element % 65536 == 0 && stop->stopped(); }
     FASTPOLYSEM_INLINE std::array<Word, 4> blocks(std::uint32_t first) const {
-        return philox({Word::iota() + Word::all(first), Word::all(step), Word::all(stream), Word::all(shape)},
-                      Word::all(std::uint32_t(seed)), Word::all(std::uint32_t(seed >> 32)));
+        return blocks(Word::iota() + Word::all(first));
+    }
+    FASTPOLYSEM_INLINE std::array<Word, 4> blocks(Word numbers) const {
+        return philox({numbers, Word::all(step), Word::all(stream), Word::all(shape)}, Word::all(std::uint32_t(seed)),
+                      Word::all(std::uint32_t(seed >> 32)));
     }
 };
 

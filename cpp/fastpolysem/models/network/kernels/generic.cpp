@@ -11,7 +11,9 @@ class GenericKernel : public SeedKernel<T, GenericPass<T>> {
   public:
     static constexpr const char* name = "generic";
     using SeedKernel<T, GenericPass<T>>::SeedKernel;
-    static double bytes(const Settings& s) { return GenericKernel::state_bytes(s) + GenericPass<T>::bytes(s); }
+    static double bytes(const Settings& s) {
+        return GenericKernel::state_bytes(s) + GenericPass<T>::bytes(s) + Disturbances<T>::bytes(s);
+    }
 };
 
 }  // namespace

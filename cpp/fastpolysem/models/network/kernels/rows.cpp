@@ -13,7 +13,12 @@ class RowsKernel : public SeedKernel<T, RowsPass<T>> {
     using SeedKernel<T, RowsPass<T>>::SeedKernel;
     static double bytes(const Settings& s) {
         const bool dense = s.inputs == Inputs::dataset && !s.shared<T>().data->dense.empty();
-        return RowsKernel::state_bytes(s) + RowsPass<T>::bytes(s, s.rows(), dense);
+        double sum = RowsKernel::state_bytes(s) + RowsPass<T>::bytes(s, s.rows(), dense);
+        for (std::size_t l = 0; l < s.hidden(); ++l) {
+            if (!Disturbances<T>::noise_by_panels(s, l)) sum += Disturbances<T>::noise_bytes(s, l);
+            if (!Disturbances<T>::dropout_by_panels(s, l)) sum += Disturbances<T>::dropout_bytes(s, l);
+        }
+        return sum;
     }
 };
 

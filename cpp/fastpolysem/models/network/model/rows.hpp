@@ -47,6 +47,9 @@ struct Shared {
     std::shared_ptr<const Concepts> concepts;
 };
 
+template <class T>
+class Disturbances;
+
 // What one step shows and adds. Tables are lent; inputs are either dense or sparse.
 template <class T>
 struct Step {
@@ -58,12 +61,15 @@ struct Step {
     const std::int32_t* labels = nullptr;   // cross-entropy: a class for each row of the tables
     // For each hidden layer a row for each row shown, or one row for all; null or short: none.
     std::vector<const Matrix<T>*> noise, dropout;
-    double l1_factor = 1;    // the schedule's
-    std::int64_t index = 0;  // of the step
+    const Disturbances<T>* drawn = nullptr;  // in their place, those of a seed's own step: see model/disturbances
+    double l1_factor = 1;                    // the schedule's
+    std::int64_t index = 0;                  // of the step
 
     std::ptrdiff_t table_row(std::ptrdiff_t b) const { return order ? order[b] : b; }
-    const Matrix<T>* noise_of(std::size_t l) const { return l < noise.size() ? noise[l] : nullptr; }
-    const Matrix<T>* dropout_of(std::size_t l) const { return l < dropout.size() ? dropout[l] : nullptr; }
+    const Matrix<T>* noise_of(std::size_t l) const;
+    const Matrix<T>* dropout_of(std::size_t l) const;
+    bool has_noise(std::size_t l) const;
+    bool has_dropout(std::size_t l) const;
     // All rows of a table, or those of `order`.
     void show(const Table<T>& table) {
         rows = table.rows;

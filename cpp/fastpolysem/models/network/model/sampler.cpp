@@ -3,14 +3,6 @@
 namespace fastpolysem::network {
 namespace {
 
-template <class T>
-std::vector<Matrix<T>> hidden_matrices(const Settings& s, Sharing sharing, bool (Settings::*has)(std::size_t) const) {
-    std::vector<Matrix<T>> all;
-    for (std::size_t l = 0; l < s.hidden(); ++l)
-        all.push_back((s.*has)(l) ? Matrix<T>(s.rows(sharing), s.layers[l].outputs) : Matrix<T>());
-    return all;
-}
-
 bool computes_targets(const Settings& s) {
     return s.sampled() && (s.target == Target::clauses || s.target == Target::parity);
 }
@@ -36,12 +28,7 @@ double order_bytes(const Settings& s) {
 
 template <class T>
 SeedSampler<T>::SeedSampler(const Settings& s, StopToken& stop)
-    : s_(s),
-      stop_(stop),
-      features_(features_of(s)),
-      formula_targets_(s),
-      noise_(hidden_matrices<T>(s, s.noise_sharing, &Settings::has_noise)),
-      dropout_(hidden_matrices<T>(s, s.dropout_sharing, &Settings::has_dropout)) {
+    : s_(s), stop_(stop), features_(features_of(s)), formula_targets_(s), disturbances_(s, stop) {
     if (s.sampled()) {
         step_.rows = s.rows();
         step_.sparse = &rows_;
@@ -53,18 +40,13 @@ SeedSampler<T>::SeedSampler(const Settings& s, StopToken& stop)
         targets_ = Matrix<T>(s.rows(), s.n_outputs());
         step_.targets = &targets_;
     }
-    for (const Matrix<T>& m : noise_) step_.noise.push_back(m.empty() ? nullptr : &m);
-    for (const Matrix<T>& m : dropout_) step_.dropout.push_back(m.empty() ? nullptr : &m);
+    step_.drawn = &disturbances_;
 }
 
 template <class T>
 double SeedSampler<T>::bytes(const Settings& s) {
     double sum = sampled_bytes<T>(s) + order_bytes(s) + double(s.n_inputs()) * (sizeof(T) + 24);
     if (computes_targets(s)) sum += Matrix<T>::bytes(s.rows(), s.n_outputs());
-    for (std::size_t l = 0; l < s.hidden(); ++l) {
-        if (s.has_noise(l)) sum += Matrix<T>::bytes(s.rows(s.noise_sharing), s.layers[l].outputs);
-        if (s.has_dropout(l)) sum += Matrix<T>::bytes(s.rows(s.dropout_sharing), s.layers[l].outputs);
-    }
     return sum;
 }
 
@@ -86,12 +68,7 @@ void SeedSampler<T>::take(std::int64_t step) {
     else if (!s_.full_batch && s_.inputs == Inputs::dataset)
         step_.order = order_.take(s_, seed_, step, s_.template shared<T>().data->rows, &stop_);
     if (computes_targets(s_)) formula_targets_(step_, targets_);
-    for (std::size_t l = 0; l < s_.hidden(); ++l) {
-        if (s_.has_noise(l))
-            draw_noise(s_.noise_of(l), layer_stream(s_, seed_, noise_kind, step, l, &stop_), noise_[l]);
-        if (s_.has_dropout(l))
-            draw_dropout(s_.layers[l].dropout, layer_stream(s_, seed_, dropout_kind, step, l, &stop_), dropout_[l]);
-    }
+    disturbances_.take(seed_, step);
 }
 
 template <class T>

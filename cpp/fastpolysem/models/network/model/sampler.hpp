@@ -3,6 +3,7 @@
 
 #include <functional>
 
+#include "fastpolysem/models/network/model/disturbances.hpp"
 #include "fastpolysem/models/network/model/lanes_step.hpp"
 #include "fastpolysem/models/network/model/tables.hpp"
 
@@ -67,7 +68,7 @@ class SeedSampler {
     std::vector<std::int32_t> labels_;
     SparseRows<T> rows_;
     Matrix<T> targets_;
-    std::vector<Matrix<T>> noise_, dropout_;
+    Disturbances<T> disturbances_;
     Step<T> step_;
 };
 

@@ -11,6 +11,7 @@
 #include <cmath>
 
 #include "fastpolysem/infra/stop_token.hpp"
+#include "fastpolysem/models/network/model/disturbances.hpp"
 #include "fastpolysem/models/network/passes/loss.hpp"
 
 namespace fastpolysem::network {

@@ -9,6 +9,7 @@
 #include <functional>
 
 #include "fastpolysem/infra/stop_token.hpp"
+#include "fastpolysem/models/network/passes/drawn_panels.hpp"
 #include "fastpolysem/models/network/passes/loss.hpp"
 #include "fastpolysem/models/network/passes/products.hpp"
 #include "fastpolysem/models/network/passes/sparse_inputs.hpp"
@@ -144,7 +145,7 @@ class RowsPass {
     LayerPanels<T> panels_of(std::size_t l, std::ptrdiff_t p) {
         const Layer& layer = s_.layers[l];
         const bool last = l + 1 == layers_.size();
-        const bool plain = !last && !layer.residual && !step_->noise_of(l) && !step_->dropout_of(l);
+        const bool plain = !last && !layer.residual && !step_->has_noise(l) && !step_->has_dropout(l);
         return {layer.activation, plain, panel(layers_[l].hidden, l, p), panel(layers_[l].slope, l, p)};
     }
     Panel<T> x_panel(std::ptrdiff_t p) {
@@ -186,8 +187,18 @@ class RowsPass {
         if (watch) watch(l, p * panel_rows, rows_of(p), h);
         if (layer.l1_activations != 0) copy(h, panel(layers_[l].value, l, p));
         if (layer.residual) add_input(l, p, h);
-        if (const Matrix<T>* noise = step_->noise_of(l)) add(h, rows_as_panel(*noise, p));
-        if (const Matrix<T>* dropout = step_->dropout_of(l)) multiply(h, rows_as_panel(*dropout, p));
+        if (step_->has_noise(l)) add_noise_to(l, p, h);
+        if (step_->has_dropout(l)) drop(l, p, h);
+    }
+
+    void add_noise_to(std::size_t l, std::ptrdiff_t p, Panel<T> h) {
+        if (step_->drawn && Disturbances<T>::noise_by_panels(s_, l)) add_noise(*step_->drawn, l, p * panel_rows, h);
+        else add(h, rows_as_panel(*step_->noise_of(l), p));
+    }
+    void drop(std::size_t l, std::ptrdiff_t p, Panel<T> h) {
+        if (step_->drawn && Disturbances<T>::dropout_by_panels(s_, l))
+            multiply_by_dropout(*step_->drawn, l, p * panel_rows, h);
+        else multiply(h, rows_as_panel(*step_->dropout_of(l), p));
     }
 
     void add_input(std::size_t l, std::ptrdiff_t p, Panel<T> h) {
@@ -282,7 +293,7 @@ class RowsPass {
         const Layer& layer = s_.layers[l];
         const LayerPanels<T> panels = panels_of(l, p);
         const Panel<T> d = panels.d;
-        if (const Matrix<T>* dropout = step_->dropout_of(l)) multiply(d, rows_as_panel(*dropout, p));
+        if (step_->has_dropout(l)) drop(l, p, d);
         if (layer.residual) copy(d, panel(layers_[l].sum, l, p));
         if (layer.l1_activations != 0)
             add_signs(d, T(layer.l1_activations * step_->l1_factor * s_.scale), panel(layers_[l].value, l, p));
