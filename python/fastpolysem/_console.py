@@ -42,7 +42,8 @@ def say(text: str) -> None:
 def is_program() -> bool:
     """Whether this process is the command line; known before any other module is imported."""
     words = getattr(sys, "argv", None) or [""]
-    as_module = words[0] == "-m" and "fastpolysem.cli" in sys.orig_argv
+    modules = {"fastpolysem", "fastpolysem.cli"}
+    as_module = words[0] == "-m" and not modules.isdisjoint(sys.orig_argv)
     return as_module or os.path.basename(words[0]) == "fastpolysem"
 
 

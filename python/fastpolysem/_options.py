@@ -5,69 +5,136 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
+import json
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, get_args, get_type_hints
+from collections.abc import Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter
 
 from fastpolysem import families
-from fastpolysem.specs import inputs as _inputs
+from fastpolysem.specs import parts
 
-_FAMILY = families.named(families.DEFAULT_KIND)
-CONFIG = _FAMILY.config_type
-_HINTS = get_type_hints(CONFIG)
+CONFIG = families.named(families.DEFAULT_KIND).config_type
+
 _SYNTAX = {
-    "inputs": "Format: basis, independent:probability=0.05,batch_size=1024 or "
-    "correlated_blocks:blocks=2,active=13,batch_size=100.",
-    "l1_schedule": "Format: 0:0,1000:1.",
     "betas": "Format: 0.9,0.999.",
     "importance": "Format: 1,0.5,….",
+    "inputs": "Format: basis, independent:probability=0.05,batch_size=1024 or "
+    "correlated_blocks:blocks=2,active=13,batch_size=100.",
+    "loss": "Format: power:q=2.",
+    "residual": "Format: 2 or 2-3.",
+    "target": "Format: identity, or clauses:outputs=[[[0,1]],[[1,2]]].",
+    "widths": "Format: 16-32-16.",
 }
-
+_POINTS = "Format: 0:0,1000:1."
 
 # Placeholders of values in the help, where the type is not enough.
 _PLACEHOLDERS = {
-    "inputs": "KIND:FIELD=VALUE,...",
-    "l1_schedule": "STEP:FACTOR,...",
     "betas": "FLOAT,FLOAT",
     "importance": "FLOAT,...",
+    "widths": "INT-INT-INT",
 }
 
 
-def documentation() -> dict[str, str]:
-    """The documentation of each field in the class of configurations."""
-    text = inspect.cleandoc(CONFIG.__doc__ or "")
+def documentation(config_type: Any = CONFIG) -> dict[str, str]:
+    """The documentation of each field in a class of configurations."""
+    text = inspect.cleandoc(config_type.__doc__ or "")
     _, _, entries = text.partition("Parameters\n----------\n")
     entries = re.sub(r":\w+:`(\w+)`", r"\1", entries.partition("\n\n")[0])
     found = (entry.partition("\n") for entry in re.split(r"\n(?=\S)", entries))
-    return {name: " ".join(said.split()) for name, _, said in found}
+    return {name: " ".join(said.split()) for names, _, said in found for name in names.split(", ")}
 
 
-def _placeholder(name: str) -> dict[str, Any]:
-    """The placeholder of a field's value in the help; older versions of cyclopts use their own."""
+class _Hint:
+    """What values a field takes, by its annotation."""
+
+    def __init__(self, name: str, hint: Any) -> None:
+        self.name = name
+        members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        self.optional = type(None) in members
+        self.types = [one for one in members if one in (int, float, bool, str)]
+        self.choices = any(get_origin(one) is Literal for one in members)
+        self.parts = {one.kind: one for one in members if hasattr(one, "kind")}
+        listed = [get_args(one)[0] for one in members if get_origin(one) is Sequence]
+        self.points = any(get_origin(one) is tuple for one in listed)
+        self.whole = listed == [int]
+        """Whether a value is a list of whole numbers."""
+        self.scalar = bool(self.types) or self.choices
+        self.per_layer = self.scalar and bool(listed) and not self.points
+
+    @property
+    def placeholder(self) -> str:
+        """What stands for a value in the help."""
+        if self.parts:
+            shown = "KIND:FIELD=VALUE,..."
+        elif self.points:
+            shown = "STEP:VALUE,..."
+        else:
+            known = {int: "INT", float: "FLOAT", bool: "BOOL"}
+            shown = _PLACEHOLDERS.get(self.name, "NAME")
+            shown = known.get(self.types[0], shown) if self.types else shown
+        return shown if shown.endswith("...") else f"{shown}..."
+
+    @property
+    def syntax(self) -> str:
+        """How values are written, if that is not obvious."""
+        said = [_SYNTAX.get(self.name, "")]
+        if self.points:
+            said.append(_POINTS)
+        if self.per_layer:
+            said.append("One value per layer: A:B.")
+        return " ".join(filter(None, said))
+
+    def read(self, text: str) -> list[Any]:
+        """The values in a word; a comma separates them unless it is part of a value."""
+        if self.optional and text.lower() == "none":
+            return [None]
+        if self.parts:
+            return [_read_part(self.name, text, self.parts)]
+        if self.points and ":" in text:
+            return [tuple(tuple(map(number_or_text, p.split(":"))) for p in text.split(","))]
+        if self.whole:
+            return [tuple(map(number_or_text, one.split("-"))) for one in text.split(",")]
+        if not self.scalar:
+            return [tuple(map(number_or_text, text.split(",")))]
+        return [self._value(one) for one in text.split(",")]
+
+    def _value(self, text: str) -> Any:
+        if self.per_layer and ":" in text:
+            return tuple(self._value(one) for one in text.split(":"))
+        if text.lower() == "none" and not self.optional:
+            return text
+        return number_or_text(text)
+
+
+def hints(config_type: Any) -> dict[str, _Hint]:
+    """What each field of a class of configurations takes."""
+    annotated = get_type_hints(config_type)
+    fields = dataclasses.fields(config_type)
+    return {field.name: _Hint(field.name, annotated[field.name]) for field in fields}
+
+
+def shown_as(placeholder: str) -> Parameter:
+    """How the help shows a value; older versions of cyclopts use their own way."""
     if "metavar" not in inspect.signature(Parameter).parameters:
-        return {}
-    hint = _HINTS[name]
-    types = [one for one in get_args(hint) or (hint,) if one is not type(None)]
-    known = {int: "INT", float: "FLOAT", bool: "BOOL"}
-    shown = _PLACEHOLDERS.get(name) or known.get(types[0], "NAME")
-    return {"metavar": shown if shown.endswith("...") else f"{shown}..."}
+        return Parameter()
+    return Parameter(metavar=placeholder)
 
 
-def options(defaults: bool) -> Any:
+def options(defaults: bool, config_type: Any = CONFIG) -> Any:
     """A dataclass with one option for each field of a configuration, all unset by default."""
-    said = documentation()
+    said, takes = documentation(config_type), hints(config_type)
     options: list[tuple[str, Any, Any]] = []
-    for field in dataclasses.fields(CONFIG):
-        help_ = [said.get(field.name, ""), _SYNTAX.get(field.name, "")]
-        if defaults and field.default not in (dataclasses.MISSING, None):
+    for field in dataclasses.fields(config_type):
+        hint = takes[field.name]
+        help_ = [said.get(field.name, ""), hint.syntax]
+        if defaults and field.default not in (dataclasses.MISSING, None, ()):
             help_.append(f"Default: {field.default}.")
-        parameter = Parameter(
-            help=" ".join(filter(None, help_)), consume_multiple=True, **_placeholder(field.name)
-        )
-        hint = Annotated[list[str] | None, parameter]
-        options.append((field.name, hint, dataclasses.field(default=None)))
+        parameter = Parameter(help=" ".join(filter(None, help_)), consume_multiple=True)
+        words = Annotated[list[str] | None, parameter, shown_as(hint.placeholder)]
+        options.append((field.name, words, dataclasses.field(default=None)))
     return _class_of(options)
 
 
@@ -88,35 +155,39 @@ def _class_of(options: list[tuple[str, Any, Any]]) -> Any:
     )
 
 
-def _read(name: str, text: str) -> Any:
-    """The value represented by a text; the configuration checks it."""
-    if name == "inputs":
-        return _read_inputs(text)
-    hint = _HINTS.get(name)
-    if text.lower() == "none" and type(None) in get_args(hint):
-        return None
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if "," in text:
-        return tuple(_read(name, part) for part in text.split(","))
-    if ":" in text:
-        return tuple(_read(name, part) for part in text.split(":"))
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            pass
-    return text
-
-
-def _read_inputs(text: str) -> Any:
+def _read_part(name: str, text: str, kinds: Mapping[str, Any]) -> Any:
+    """A part of a configuration, written as its kind and its fields."""
     kind, _, rest = text.partition(":")
-    if kind == _inputs.FixedBatch.kind:
-        raise ValueError(f"inputs must be given from Python if they are fixed, got {text!r}")
-    pairs = [part.partition("=") for part in rest.split(",") if part]
-    return _inputs.from_dict(
-        {"kind": kind, **{name: _read("l1", value) for name, _, value in pairs}}
-    )
+    sayable = {one: cls for one, cls in kinds.items() if cls.__dataclass_params__.init}
+    if kind in kinds and kind not in sayable:
+        raise ValueError(
+            f"{name} must be given from Python if it is a {kinds[kind].__name__}, got {text!r}"
+        )
+    pairs = [one.partition("=") for one in _outside_brackets(rest) if one]
+    values = {field: _json_or_plain(value) for field, _, value in pairs}
+    return parts.from_dict(name, {"kind": kind, **values}, sayable)
+
+
+def _outside_brackets(text: str) -> list[str]:
+    """The text cut at the commas that are not within brackets."""
+    parts, depth = [""], 0
+    for one in text:
+        depth += (one == "[") - (one == "]")
+        if one == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += one
+    return parts
+
+
+def _json_or_plain(text: str) -> Any:
+    """A list as JSON writes it, or what `number_or_text` reads."""
+    if not text.startswith("["):
+        return number_or_text(text)
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ValueError(f"a list must be written as [1,2], got {text!r}") from None
 
 
 def selection(words: list[str]) -> dict[str, list[Any]]:
@@ -126,25 +197,57 @@ def selection(words: list[str]) -> dict[str, list[Any]]:
         name, equals, values = word.partition("=")
         if not equals or not name or not values:
             raise ValueError(f"--select must be written as NAME=VALUE,VALUE..., got {word!r}")
-        chosen[name] = [_plain(value) for value in values.split(",")]
+        chosen[name] = [number_or_text(value) for value in values.split(",")]
     return chosen
 
 
-def _plain(text: str) -> Any:
-    """A number, a truth value, None or the text itself."""
+def number_or_text(text: str) -> Any:
+    """A number, a truth value, None or the text itself; 1e4 is a whole number."""
     words = {"none": None, "true": True, "false": False}
     if text.lower() in words:
         return words[text.lower()]
-    for number in (int, float):
-        with contextlib.suppress(ValueError):
-            return number(text)
+    with contextlib.suppress(ValueError):
+        return int(text)
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        return int(number) if number.is_integer() and "e" in text.lower() else number
     return text
 
 
-def chosen_fields(options: Any) -> dict[str, list[Any]]:
+def count(name: str, text: str | None) -> int | None:
+    """A number of seeds, perhaps written as 1e4."""
+    value = None if text is None else number_or_text(text)
+    if value is None or type(value) is int:
+        return value
+    raise ValueError(f"--{name} must be a whole number, got {text!r}")
+
+
+def seeds(text: str | None) -> int | range | list[int] | None:
+    """Seeds: a number of them, FIRST:STOP, FIRST:STOP:STEP or a list."""
+    if text is None or (":" not in text and "," not in text):
+        return count("seeds", text)
+    numbers = [number_or_text(one) for one in re.split("[:,]", text)]
+    ranges = ":" in text and "," not in text and len(numbers) in (2, 3)
+    if not all(type(one) is int for one in numbers) or not (ranges or ":" not in text):
+        allowed = "a number, FIRST:STOP, FIRST:STOP:STEP or a list such as 3,5,8"
+        raise ValueError(f"--seeds must be {allowed}, got {text!r}")
+    if not ranges:
+        return numbers
+    if len(numbers) == 3 and numbers[2] < 1:
+        raise ValueError(f"--seeds must have a step >= 1, got {text!r}")
+    if not range(*numbers):
+        raise ValueError(f"--seeds must hold a seed, got {text!r}")
+    return range(*numbers)
+
+
+def chosen_fields(options: Any, config_type: Any = CONFIG) -> dict[str, list[Any]]:
     """The given fields with their values."""
-    return {
-        field.name: [_read(field.name, text) for text in getattr(options, field.name)]
-        for field in dataclasses.fields(options)
-        if getattr(options, field.name) is not None
-    }
+    takes = hints(config_type)
+    chosen: dict[str, list[Any]] = {}
+    for field in dataclasses.fields(options):
+        words = getattr(options, field.name)
+        if words is not None:
+            hint = takes.get(field.name)
+            read = hint.read if hint else lambda text: [*map(number_or_text, text.split(","))]
+            chosen[field.name] = [value for text in words for value in read(text)]
+    return chosen

@@ -16,6 +16,8 @@ from fastpolysem._files import write_output
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fastpolysem.studies import Study
+
 
 def print_table(table: pd.DataFrame) -> None:
     """Print all columns of the table, whatever the width of the terminal."""
@@ -64,3 +66,28 @@ def abandon_output() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
+
+
+def plots() -> Any:
+    """The module that draws. A notebook leaves its own backend in the environment of what it
+    starts; here none is needed, and it may not even be installed."""
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        from fastpolysem import plots as drawing
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    return drawing
+
+
+def new_axes(size: tuple[float, float]) -> Any:
+    """Axes of a figure without a window, of this size in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=size, layout="constrained").subplots()
+
+
+def open_study(path: Path, skip_damaged: bool) -> Study:
+    from fastpolysem.studies import Study
+
+    return Study.open(path, skip_damaged=skip_damaged)

@@ -8,7 +8,6 @@ by the commands that do, so that help and ``info`` are quick. The file is long b
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import shutil
 import sys
@@ -20,22 +19,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from fastpolysem import _checks, _console, _native, experiments
-from fastpolysem._checks import nearest, printable
+from fastpolysem._checks import printable
+from fastpolysem._collecting import collect
 from fastpolysem._console import BAD_INPUT, INTERRUPTED
-from fastpolysem._options import CONFIG, chosen_fields, options, plain_options, selection
+from fastpolysem._options import chosen_fields, count, options, plain_options, shown_as
 from fastpolysem._output import (
     abandon_output,
     in_one_line,
     named_output,
+    open_study,
+    plots,
     print_line,
     print_table,
     say_written,
     warned,
     write_csv,
 )
+from fastpolysem._plotting import plot
 
 if TYPE_CHECKING:
-    from fastpolysem.studies import Study
+    pass
 
 ExecutorName = Literal["processes", "dask"]
 
@@ -43,16 +46,8 @@ _MANY_VALUES = 7
 _NARROWEST = 40
 _NO_READER = 141  # as of a process that SIGPIPE ends
 
-_Options: Any = options(defaults=True)
 _Changes: Any = options(defaults=False)
-_NO_OPTIONS: Any = _Options()
 _NO_CHANGES: Any = _Changes()
-_USED: dict[str | None, tuple[str, ...]] = {
-    "curve": ("x", "y", "hue", "yscale"),
-    "collisions": ("hue",),
-    "counts": ("y", "digest"),
-}
-"""Options of each kind of figure."""
 _TAKEN_APART = Parameter(name="*")
 
 app = App(
@@ -78,64 +73,7 @@ def info() -> int:
     return 0
 
 
-@app.command
-def collect(
-    *,
-    path: Path,
-    seeds: int | None = None,
-    target: float | None = None,
-    metric: str | None = None,
-    max_seeds: int | None = None,
-    num_threads: int | None = None,
-    keep_weights: bool = False,
-    fields: Annotated[
-        _Options,
-        _TAKEN_APART,
-        Parameter(group="Configuration (several values: all combinations)"),
-    ] = _NO_OPTIONS,
-) -> int:
-    """Train seeds of one or several configurations into a study's folder, and print the means.
-
-    Seeds that the folder holds already are not trained again.
-
-    Parameters
-    ----------
-    path
-        Folder of the study; made if missing.
-    seeds
-        How many seeds of each configuration.
-    target
-        Instead of a number of seeds: train until the 95 % interval is this wide, as its half-width
-        relative to the mean.
-    metric
-        What the target and the means are about. Default: polysemantic.
-    max_seeds
-        The most seeds of a configuration with a target.
-    num_threads
-        Default: all cores.
-    keep_weights
-        Keep the final weights as well.
-    """
-    from fastpolysem import studies
-
-    chosen = chosen_fields(fields)
-    for field in dataclasses.fields(CONFIG):
-        required = dataclasses.MISSING is field.default is field.default_factory
-        if required and field.name not in chosen:
-            raise ValueError(f"--{field.name.replace('_', '-')} must be given")
-    study = studies.collect(
-        experiments.combinations(chosen),
-        seeds=seeds,
-        target=target,
-        metric=metric,
-        max_seeds=max_seeds,
-        path=path,
-        num_threads=num_threads,
-        keep_weights=keep_weights,
-        progress=True,
-    )
-    print_table(study.summary(metric))
-    return INTERRUPTED if study.interrupted else 0
+app.command(collect)
 
 
 @app.command
@@ -163,7 +101,7 @@ def summary(
     skip_damaged
         Move files that cannot be used out of the way instead of giving up.
     """
-    study = _open(path, skip_damaged)
+    study = open_study(path, skip_damaged)
     table = study.summary(metric)
     if csv is not None:
         write_csv(table, csv)
@@ -208,98 +146,7 @@ def join(path: Path) -> int:
     return 0
 
 
-@app.command
-def plot(
-    path: Path,
-    *,
-    kind: Literal["curve", "collisions", "counts"] | None = None,
-    x: str | None = None,
-    y: Annotated[str | None, Parameter(name=["--y", "--metric"])] = None,
-    hue: str | None = None,
-    yscale: Literal["linear", "log"] | None = None,
-    digest: str | None = None,
-    select: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
-    output: Path | None = None,
-    skip_damaged: bool = False,
-) -> int:
-    """Draw a study.
-
-    Parameters
-    ----------
-    path
-        Folder of the study.
-    kind
-        "curve": means of a column against a setting. "collisions": mean counts of polysemantic
-        neurons against the number of neurons. "counts": how the counts of one configuration are
-        distributed. Default: what the study's family is about, "collisions" for the autoencoder;
-        "curve" where an option of it is given.
-    x
-        Setting or metadata on the horizontal axis of a curve. Default: the last size that varies.
-    y
-        Result column of a curve or of "counts". Default: what the study's family is about.
-    hue
-        Setting or metadata that colours stand for. Default: each series has its own colour.
-    yscale
-        Vertical axis of a curve.
-    digest
-        Which configuration, for "counts": the first digits of its folder's name, as the summary
-        shows them; may be left out if there is only one.
-    select
-        Draw only configurations with these settings, written as optimizer=adam l1=0.001,0.01.
-    output
-        File to write; its ending says the format. Default: the kind's name with .png.
-    skip_damaged
-        Move files that cannot be used out of the way instead of giving up.
-    """
-    given = {"x": x, "y": y, "hue": hue, "yscale": yscale, "digest": digest}
-    named = [name for name, value in given.items() if value is not None]
-    if kind is None and digest is not None:
-        kind = "counts"
-    elif kind is None and named:
-        kind = "curve"
-    used = _USED.get(kind, ())
-    for name in named:
-        if name not in used:
-            raise ValueError(f"--{name} must be left out with --kind {kind}, got {given[name]!r}")
-    plots = _plots()
-    study = _open(path, skip_damaged).select(**selection(select or []))
-    ax = _new_axes((6.4, 4.4))
-    if kind == "counts":
-        plots.counts(study, _whole_digest(digest, study, path), ax, metric=y)
-    elif kind == "curve":
-        plots.curve(study, x, y, hue, yscale=yscale or "linear", ax=ax)
-    elif kind == "collisions":
-        plots.collisions(study, ax, hue=hue)
-    else:
-        draw = _main_figure(study)
-        draw(study, ax=ax)
-        kind = draw.__name__
-    say_written(plots.save(ax, output or Path(f"{kind}.png")))
-    return 0
-
-
-def _main_figure(study: Study) -> Any:
-    """The function that draws what the study's family is about."""
-    from fastpolysem import families, plots
-
-    figures = families.family_of(study.configs[0]).figures() if study.configs else ()
-    return figures[0].draw if figures else plots.curve
-
-
-def _whole_digest(digest: str | None, study: Study, path: Path) -> str | None:
-    """The digest that begins with the given digits; says which there are if that is not one."""
-    held: list[str] = [config.digest for config in study.configs]
-    found = [one for one in held if digest is None or one.startswith(digest)]
-    if len(found) == 1:
-        return found[0]
-    if not held:
-        return digest
-    got = "none" if digest is None else f"{digest!r}" + ("" if found else nearest(digest, held))
-    listed = ", ".join(held[:_MANY_VALUES]) + (", …" if len(held) > _MANY_VALUES else "")
-    raise ValueError(
-        f"--digest must begin the name of one configuration's folder in {path}, got {got}; "
-        f"there are {listed}"
-    )
+app.command(plot)
 
 
 @app.command
@@ -323,10 +170,10 @@ def report(
     skip_damaged
         Move files that cannot be used out of the way instead of giving up.
     """
-    _plots()
+    plots()
     from fastpolysem import report as reports
 
-    study = _open(path, skip_damaged)
+    study = open_study(path, skip_damaged)
     target = output or Path(f"{path.resolve().name}.html")
     say_written(reports.write(study, target, title=title))
     return 0
@@ -342,7 +189,7 @@ def _reproduce(
     changes: dict[str, Any],
 ) -> int:
     """Run an experiment, write everything into the folder and print its table."""
-    _plots()
+    plots()
     from fastpolysem.studies import executors
 
     folder = _checks.file_path("--output", folder).absolute()
@@ -357,10 +204,9 @@ def _reproduce(
             progress=True,
             **changes,
         )
-    table = experiment.table(data)
     if getattr(data, "interrupted", False):
-        print_table(table)
         return INTERRUPTED
+    table = experiment.table(data)
     verdict = experiment.write(data, folder)
     print_table(table)
     if verdict:
@@ -370,6 +216,29 @@ def _reproduce(
         f"{name}-seeds.csv and .parquet (one row per seed), study/ (re-running the command resumes "
         "from it)"
     )
+    return 0
+
+
+def _forecast(
+    experiment: experiments.Experiment[Any, Any],
+    preset: str,
+    seeds: int | None,
+    folder: Path,
+    num_threads: int | None,
+    changes: dict[str, Any],
+) -> int:
+    """Say how long the training of an experiment would take."""
+    from fastpolysem.families import is_config
+    from fastpolysem.studies.forecast import forecast
+
+    configs = experiment.configs(preset, **changes)
+    if not all(map(is_config, configs)):
+        raise ValueError(
+            f"--estimate must be left out with {experiment.NAME}, which trains nothing"
+        )
+    number = experiment.PRESETS[preset]["seeds"] if seeds is None else seeds
+    path = folder / "study"
+    print_line(str(forecast(configs, seeds=number, path=path, num_threads=num_threads)))
     return 0
 
 
@@ -392,10 +261,11 @@ def _reproduction(name: str) -> Callable[..., int]:
     def command(
         *,
         preset: str = "default",
-        seeds: int | None = None,
+        seeds: Annotated[str | None, shown_as("COUNT")] = None,
         output: Path | None = None,
         num_threads: int | None = None,
         executor: ExecutorName | None = None,
+        estimate: bool = False,
         changes: Annotated[
             _Changes,
             _TAKEN_APART,
@@ -404,7 +274,10 @@ def _reproduction(name: str) -> Callable[..., int]:
     ) -> int:
         folder = output or Path(f"{name}-{preset}")
         chosen = chosen_fields(changes)
-        return _reproduce(experiment, preset, seeds, folder, num_threads, executor, chosen)
+        number = count("seeds", seeds)
+        if estimate:
+            return _forecast(experiment, preset, number, folder, num_threads, chosen)
+        return _reproduce(experiment, preset, number, folder, num_threads, executor, chosen)
 
     presets = ", ".join(experiment.PRESETS)
     settings = "\n".join(
@@ -430,6 +303,8 @@ def _reproduction(name: str) -> Callable[..., int]:
         How many threads, or processes of an executor. Default: all cores.
     executor
         Train in processes of their own: "processes", or "dask" for a local cluster of Dask.
+    estimate
+        Only say about how long training would take and how much it would store.
     """
     if experiment.OPTIONS is not None:
         own = plain_options(experiment.OPTIONS)
@@ -447,7 +322,7 @@ for _name in experiments.names():
 def _all(
     *,
     preset: str = "default",
-    seeds: int | None = None,
+    seeds: Annotated[str | None, shown_as("COUNT")] = None,
     output: Path | None = None,
     num_threads: int | None = None,
     executor: ExecutorName | None = None,
@@ -470,37 +345,12 @@ def _all(
     listed = [experiments.get(name) for name in experiments.names()]
     for experiment in listed:
         experiment.configs(preset)  # a wrong preset is refused before anything is run
-    folder = output or Path(f"all-{preset}")
+    folder, number = output or Path(f"all-{preset}"), count("seeds", seeds)
     for experiment in listed:
         print_line(f"\n{experiment.NAME}: {experiment.SUMMARY}\n")
-        if code := _reproduce(experiment, preset, seeds, folder, num_threads, executor, {}):
+        if code := _reproduce(experiment, preset, number, folder, num_threads, executor, {}):
             return code
     return 0
-
-
-def _open(path: Path, skip_damaged: bool) -> Study:
-    from fastpolysem.studies import Study
-
-    return Study.open(path, skip_damaged=skip_damaged)
-
-
-def _plots() -> Any:
-    """The module that draws. A notebook leaves its own backend in the environment of what it
-    starts; here none is needed, and it may not even be installed."""
-    backend = os.environ.pop("MPLBACKEND", None)
-    try:
-        from fastpolysem import plots
-    finally:
-        if backend is not None:
-            os.environ["MPLBACKEND"] = backend
-    return plots
-
-
-def _new_axes(size: tuple[float, float]) -> Any:
-    """Axes of a figure without a window, of this size in inches."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=size, layout="constrained").subplots()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,9 @@
+"""``python -m fastpolysem`` is the command line."""
+
+from __future__ import annotations
+
+import sys
+
+from fastpolysem.cli import main
+
+sys.exit(main())

@@ -1,0 +1,114 @@
+"""The command ``fastpolysem collect``, for each of the package's families of models."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from fastpolysem import _options as options
+from fastpolysem import families
+from fastpolysem._console import INTERRUPTED
+from fastpolysem._output import print_line, print_table
+
+if TYPE_CHECKING:
+    from fastpolysem.families import AnyConfig
+
+_GROUP = "Configuration (several values: all combinations)"
+
+
+def collecting(kind: str, models: str) -> Callable[..., int]:
+    """The command that collects a family's configurations."""
+    family = families.named(kind)
+    fields_of: Any = options.options(defaults=True, config_type=family.config_type)
+
+    def command(
+        *,
+        path: Path,
+        seeds: Annotated[str | None, options.shown_as("COUNT|FIRST:STOP")] = None,
+        precision: float | None = None,
+        metric: str | None = None,
+        max_seeds: Annotated[str | None, options.shown_as("COUNT")] = None,
+        num_threads: int | None = None,
+        keep_weights: bool = False,
+        estimate: bool = False,
+        fields: Any = None,
+    ) -> int:
+        from fastpolysem import studies
+
+        chosen = options.chosen_fields(fields or fields_of(), family.config_type)
+        configs = combinations(family.config_type, chosen)
+        kept: dict[str, Any] = {
+            "seeds": options.seeds(seeds),
+            "target": precision,
+            "metric": metric,
+            "max_seeds": options.count("max-seeds", max_seeds),
+            "path": path,
+            "num_threads": num_threads,
+            "keep_weights": keep_weights,
+        }
+        if estimate:
+            from fastpolysem.studies.forecast import forecast
+
+            print_line(str(forecast(configs, **kept)))
+            return 0
+        study = studies.collect(configs, progress=True, **kept)
+        if study.interrupted:
+            return INTERRUPTED
+        print_table(study.summary(metric))
+        return 0
+
+    command.__annotations__["fields"] = Annotated[
+        fields_of, Parameter(name="*"), Parameter(group=_GROUP)
+    ]
+    command.__kwdefaults__ = {**(command.__kwdefaults__ or {}), "fields": fields_of()}
+    command.__doc__ = f"""Train seeds of one or several configurations of {models} and print means.
+
+    Seeds that the folder already holds are not trained again: re-running an interrupted command
+    resumes it.
+
+    Parameters
+    ----------
+    path
+        Folder of the study; created if missing.
+    seeds
+        How many seeds of each configuration, or which: FIRST:STOP, FIRST:STOP:STEP or a list such
+        as 3,5,8.
+    precision
+        Instead of seeds: train until the 95 % interval is this wide, as its half-width relative to
+        the mean (``target`` in Python).
+    metric
+        Result column that the precision and the means are about. Default: {family.primary}.
+    max_seeds
+        The most seeds of a configuration with a precision.
+    num_threads
+        Default: all cores.
+    keep_weights
+        Keep the final weights as well.
+    estimate
+        Only say about how long it would take and how much it would store.
+    """
+    return command
+
+
+def combinations(config_type: Any, chosen: dict[str, list[Any]]) -> list[AnyConfig]:
+    """All combinations of the values of fields."""
+    from fastpolysem.families.grid import grid
+
+    for field in dataclasses.fields(config_type):
+        required = dataclasses.MISSING is field.default is field.default_factory
+        if required and field.name not in chosen:
+            raise ValueError(f"--{field.name.replace('_', '-')} must be given")
+    base = config_type(**{name: values[0] for name, values in chosen.items()})
+    return grid(base, **chosen)
+
+
+collect = App(
+    name="collect",
+    default_parameter=Parameter(negative=(), negative_iterable=()),
+)
+collect.default(collecting(families.DEFAULT_KIND, "autoencoders"))
+collect.command(collecting("network", "networks"), name="network")

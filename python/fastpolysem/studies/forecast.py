@@ -1,0 +1,141 @@
+"""How long collecting would take and how much it would store, before it starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Unpack
+
+import numpy as np
+
+from fastpolysem.families import AnyConfig
+from fastpolysem.studies.blocks import block_size, flops_of_seed
+from fastpolysem.studies.options import Keywords, Options, checked_options
+from fastpolysem.studies.study import Study
+from fastpolysem.training import train, weight_bytes
+
+_TRIED = 6  # configurations on which the speed is measured
+_TRIAL = 0.2  # seconds of each, about
+_LONGEST = 3.0  # seconds that a trial may take, by the slowest guess
+_GUESS = 2e9  # floating point operations per second, as slow as they get
+
+# Bytes in a Parquet file of rows: of its metadata, and of each row.
+_FILE, _ROW = 9000, 80
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is left to be trained.
+
+    Attributes
+    ----------
+    configs, seeds, stored
+        Numbers of configurations, of all requested seeds, and of those that are stored.
+    seconds
+        Time that the others take, about.
+    size
+        Bytes that they take in the folder, about.
+    num_threads
+        Threads that were assumed.
+    at_least
+        Whether a target may ask for more seeds.
+    """
+
+    configs: int
+    seeds: int
+    stored: int
+    seconds: float
+    size: int
+    num_threads: int
+    at_least: bool
+
+    def __str__(self) -> str:
+        left = self.seeds - self.stored
+        if not left and not self.at_least:
+            return f"nothing to train: all {self.seeds:,} seeds are stored"
+        few = "at least " if self.at_least else ""
+        threads = f"{self.num_threads} thread{'' if self.num_threads == 1 else 's'}"
+        configs = f"{self.configs:,} configuration{'' if self.configs == 1 else 's'}"
+        return (
+            f"{few}{left:,} seeds of {configs} to train ({self.stored:,} are stored): "
+            f"{few}about {duration(self.seconds)} on {threads}, {size(self.size)}"
+        )
+
+
+def duration(seconds: float) -> str:
+    """A time for the eye."""
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:.2g} {unit}"
+    return f"{seconds:.2g} s" if seconds >= 1 else "1 s"
+
+
+def size(number: float) -> str:
+    """A number of bytes for the eye."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.2g} {unit}" if number < 100 else f"{number:.0f} {unit}"
+        number /= 1000
+    return f"{number:.2g} TB"
+
+
+def forecast(configs: AnyConfig | Iterable[AnyConfig], **keywords: Unpack[Keywords]) -> Forecast:
+    """How long `collect` would take with the same arguments, from short trials on this machine.
+
+    Nothing is written. Seeds count as stored if their rows are there.
+    """
+    options = checked_options(configs, keywords)
+    stored = _stored(options)
+    wanted, total = 0, 0
+    left: dict[str, int] = {}
+    flops: dict[str, int] = {}
+    for config in options.configs:
+        wanted += options.seeds.count
+        lacking = options.seeds.count - stored.get(config.digest, 0)
+        left[config.digest], flops[config.digest] = lacking, max(1, flops_of_seed(config))
+        total += lacking * _ROW + -(-lacking // block_size(config)) * _FILE
+        total += lacking * weight_bytes(config) if options.kept.weights else 0
+    missing = [config for config in options.configs if left[config.digest]]
+    seconds = _seconds(missing, left, flops, options)
+    done = sum(stored.get(config.digest, 0) for config in options.configs)
+    at_least = options.target is not None
+    return Forecast(
+        len(options.configs), wanted, done, seconds, total, options.num_threads, at_least
+    )
+
+
+def _stored(options: Options) -> dict[str, int]:
+    """How many of the requested seeds of each configuration have rows."""
+    store = options.store
+    if store is None or not store.digests():
+        return {}
+    rows = Study.open(store.path).seeds()
+    rows = rows[options.seeds.contains(rows["seed"].to_numpy(dtype=np.uint64))]
+    found: dict[str, int] = rows["digest"].value_counts().to_dict()
+    return found
+
+
+def _seconds(
+    missing: list[AnyConfig], left: dict[str, int], flops: dict[str, int], options: Options
+) -> float:
+    """Time of all missing seeds, at the speed of the tried configuration of most similar size."""
+    ordered = sorted(missing, key=lambda config: flops[config.digest])
+    at = np.unique(np.linspace(0, len(ordered) - 1, min(_TRIED, len(ordered))).round().astype(int))
+    speeds: list[tuple[int, float]] = []
+    for config in (ordered[index] for index in at):
+        size = flops[config.digest]
+        speed = speeds[-1][1] if speeds else _GUESS
+        if speeds and size / speed > _LONGEST:
+            break  # the larger ones are as fast as this
+        count = int(np.clip(_TRIAL * speed / size, options.num_threads, 1024))
+        train(config, count, num_threads=options.num_threads)  # caches and clocks
+        start = time.perf_counter()
+        train(config, count, num_threads=options.num_threads)
+        speeds.append((size, count * size / max(time.perf_counter() - start, 1e-9)))
+    total = 0.0
+    for config in missing:
+        size = flops[config.digest]
+        speed = min(speeds, key=lambda pair: abs(np.log(pair[0] / size)))[1]
+        total += left[config.digest] * size / speed
+    return total
