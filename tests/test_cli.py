@@ -342,7 +342,7 @@ def test_what_is_imported_is_a_dependency() -> None:
         ("collect network --path p --seeds 1", "--widths must be given"),
         ("collect network --path p --seeds 1 --widths 3-4", "widths must list the inputs"),
         ("collect network --path p --seeds 1 --widths 3-4-3 --inputs dataset", "from Python"),
-        ("collect network --path p --seeds 1 --widths 3-4-3 --target absoluet", "'absolute'"),
+        ("collect network --path p --seeds 1 --widths 3-4-3 --target Absolute", "'absolute'"),
         (
             "collect network --path p --seeds 1 --widths 3-4-1 --target parity:outputs=[[0,1",
             "a list must be written as [1,2], got '[[0,1'",
