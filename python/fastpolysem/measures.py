@@ -4,5 +4,8 @@
 any other origin. They are those of `fastpolysem.families.network.measures.formulas`.
 """
 
+from fastpolysem.families.network.measures import formulas
+from fastpolysem.families.network.measures.controls import Controls
 from fastpolysem.families.network.measures.formulas import *  # noqa: F403
-from fastpolysem.families.network.measures.formulas import __all__ as __all__
+
+__all__ = ["Controls", *formulas.__all__]

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
         unrepresented,
         weights_over_time,
     )
+    from fastpolysem.families.network.plots import (
+        front,
+        neuron_map,
+        sharing,
+        training_curves,
+        use_map,
+    )
 
 __all__ = [
     "COLORS",
@@ -32,13 +39,20 @@ __all__ = [
     "collisions",
     "counts",
     "curve",
+    "front",
     "heat_map",
+    "neuron_map",
     "panels",
     "save",
+    "sharing",
     "superposition",
+    "training_curves",
     "unrepresented",
+    "use_map",
     "weights_over_time",
 ]
+
+_OF_NETWORKS = ("front", "neuron_map", "sharing", "training_curves", "use_map")
 
 
 def __getattr__(name: str) -> Any:
@@ -47,6 +61,7 @@ def __getattr__(name: str) -> Any:
         from fastpolysem._checks import nearest
 
         raise AttributeError(f"module {__name__!r} has no {name!r}{nearest(name, __all__)}")
-    value = getattr(importlib.import_module("fastpolysem.families.autoencoder.plots"), name)
+    family = "network" if name in _OF_NETWORKS else "autoencoder"
+    value = getattr(importlib.import_module(f"fastpolysem.families.{family}.plots"), name)
     globals()[name] = value
     return value

@@ -11,6 +11,10 @@ from fastpolysem.families.network.measures import formulas
 from fastpolysem.plots._axes import axes_or_new
 
 _MOST_LABELS = 24
+_FAINT = 0.05
+"""Connections below this share of their layer's largest are not drawn."""
+# Of neurons that serve no concept, 1, 2, 3, and more: they darken, so that grey tells them too.
+_SERVED = ("#FFFFFF", "#9AD1F5", "#E69F00", "#B0420A", "#000000")
 
 
 def use_map(measures: Any, layer: int = 1, *, ax: Axes | None = None) -> Axes:
@@ -61,3 +65,83 @@ def use_map(measures: Any, layer: int = 1, *, ax: Axes | None = None) -> Axes:
         ax.set_yticks([])
         ax.set_ylabel("concept")
     return ax
+
+
+def neuron_map(measures: Any, *, ax: Axes | None = None) -> Axes:
+    """The network with its neurons coloured by how many concepts they serve.
+
+    Layers from left to right, the neurons of each sorted by that number, connections as wide as
+    their weight is large in its layer.
+
+    Parameters
+    ----------
+    measures
+        `fastpolysem.Measures`, of one network or of several, of which the first is drawn.
+    ax
+        Axes to draw on; None makes a figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = axes_or_new(ax)
+    hidden = range(1, len(measures.rises) + 1)
+    served = [measures.served(k) for k in hidden]
+    served = [s[0] if s.ndim == 3 else s for s in served]
+    numbers = [s.sum(axis=-1) for s in served]
+    orders = [np.argsort(-n, kind="stable") for n in numbers]
+    widths = measures.config.widths
+    orders = [np.arange(widths[0]), *orders, np.arange(widths[-1])]
+    places = []
+    for order in orders:
+        heights = np.empty(len(order))
+        heights[order] = (np.arange(len(order)) + 0.5) / len(order)
+        places.append(1 - heights)
+    for layer, matrix in enumerate(_matrices(measures)):
+        size = np.abs(matrix) / max(float(np.abs(matrix).max()), np.finfo(float).tiny)
+        for i, j in zip(*np.nonzero(size > _FAINT), strict=True):
+            ends = [places[layer][i], places[layer + 1][j]]
+            ax.plot(
+                [layer, layer + 1], ends, color="#666666", lw=1.5 * size[i, j], alpha=0.5, zorder=1
+            )
+    dot = min(60.0, 6000 / max(widths))
+    for layer, place in enumerate(places):
+        outer = layer in (0, len(places) - 1)
+        count = np.full(len(place), -1) if outer else np.minimum(numbers[layer - 1], 4)
+        colours = ["#BBBBBB" if c < 0 else _SERVED[c] for c in count]
+        ax.scatter(
+            np.full(len(place), layer),
+            place,
+            s=dot,
+            c=colours,
+            edgecolors="#333333",
+            lw=0.6,
+            zorder=2,
+        )
+    shown = sorted({int(min(c, 4)) for n in numbers for c in n})
+    for c in shown:
+        label = f"{c} or more concepts" if c == 4 else f"{c} concept{'s' if c != 1 else ''}"
+        ax.scatter([], [], s=40, c=[_SERVED[c]], edgecolors="#333333", lw=0.6, label=label)
+    names = ["in", *map(str, hidden), "out"]
+    ax.set_xticks(range(len(names)), names)
+    ax.set_xlabel("layer")
+    ax.set_yticks([])
+    for side in ("top", "right", "left"):
+        ax.spines[side].set_visible(False)
+    ax.margins(x=0.08, y=0.04)
+    ax.legend(
+        frameon=False,
+        ncols=min(3, len(shown)),
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        fontsize="small",
+    )
+    return ax
+
+
+def _matrices(measures: Any) -> list[Any]:
+    """Of each layer, of the first network."""
+    arrays = measures.rows.arrays
+    depth = measures.config.depth
+    first = [arrays[f"weights_{k}"][0] for k in range(1, depth + 1) if f"weights_{k}" in arrays]
+    return [*first, first[0].T] if measures.config.tied else first

@@ -1,0 +1,231 @@
+"""Figures of studies of networks: sharing against width, and against what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from fastpolysem import _checks
+from fastpolysem.families.network.config import NetworkConfig
+from fastpolysem.plots._axes import COLORS, GREY, MARKERS, axes_or_new, plain
+from fastpolysem.plots._held import chosen, settings_of, summary_of
+from fastpolysem.studies import Study
+from fastpolysem.training import TrainingResult
+
+
+def sharing(
+    study: Study,
+    ax: Axes | None = None,
+    *,
+    metric: str = "shared_use",
+    hue: str | None = None,
+    select: Mapping[str, Any] | None = None,
+) -> Axes:
+    """Mean shared use against the width of the widest hidden layer, with intervals.
+
+    Parameters
+    ----------
+    study
+        Of networks.
+    ax
+        Axes to draw on; None makes a figure.
+    metric
+        Another column, such as "effective_concepts", or one of the probe `measures.Controls`: with
+        "shared_use", its chance level is drawn in grey.
+    hue
+        A setting that colours and markers stand for.
+    select
+        Draws only the configurations with these settings: keywords of `Study.select`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Bars are 95 % intervals.
+    """
+    where = "plots.sharing"
+    own = _networks(where, chosen(where, study, select))
+    groups = _groups(where, own, hue)
+    ax = axes_or_new(ax)
+    summary = summary_of(where, own, metric).set_index("digest")
+    control = "shared_use_by_chance" if metric == "shared_use" else None
+    levels = _controls(own, control)
+    for number, (name, configs) in enumerate(groups.items()):
+        configs = sorted(configs, key=_width)
+        rows = summary.loc[[config.digest for config in configs]]
+        errors = [rows["mean"] - rows["ci_low"], rows["ci_high"] - rows["mean"]]
+        colour = COLORS[number % len(COLORS)]
+        ax.errorbar(
+            [_width(config) for config in configs],
+            rows["mean"],
+            yerr=np.maximum(errors, 0),
+            color=colour,
+            marker=MARKERS[number % len(MARKERS)],
+            capsize=2,
+            label=name or "trained",
+        )
+        if levels is not None:
+            chance = levels.loc[[config.digest for config in configs]]["mean"]
+            label = "by chance (dotted)" if number == 0 else None
+            widths = [_width(config) for config in configs]
+            ax.plot(widths, chance, color=GREY if len(groups) == 1 else colour, ls=":", label=label)
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.set(xlabel="hidden neurons per layer", ylabel=_title(own, metric), ylim=(0, None))
+    if len(groups) > 1 or levels is not None:
+        ax.legend(frameon=False)
+    return ax
+
+
+def front(
+    study: Study,
+    x: str = "loss",
+    y: str = "shared_use",
+    ax: Axes | None = None,
+    *,
+    hue: str | None = None,
+    select: Mapping[str, Any] | None = None,
+) -> Axes:
+    """Two columns against each other, a point per configuration, with the front of the best.
+
+    Configurations on the front are those that no other one beats in both columns.
+
+    Parameters
+    ----------
+    study
+        Of networks.
+    x, y
+        Columns of which less is better, such as "held_out_loss" and "shared_use".
+    ax
+        Axes to draw on; None makes a figure.
+    hue
+        A setting that colours and markers stand for.
+    select
+        Draws only the configurations with these settings: keywords of `Study.select`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Means with 95 % intervals.
+    """
+    where = "plots.front"
+    own = _networks(where, chosen(where, study, select))
+    groups = _groups(where, own, hue)
+    ax = axes_or_new(ax)
+    tables = [summary_of(where, own, name).set_index("digest") for name in (x, y)]
+    for number, (name, configs) in enumerate(groups.items()):
+        rows = [table.loc[[config.digest for config in configs]] for table in tables]
+        bars = [np.maximum([r["mean"] - r["ci_low"], r["ci_high"] - r["mean"]], 0) for r in rows]
+        ax.errorbar(
+            rows[0]["mean"],
+            rows[1]["mean"],
+            xerr=bars[0],
+            yerr=bars[1],
+            ls="",
+            color=COLORS[number % len(COLORS)],
+            marker=MARKERS[number % len(MARKERS)],
+            ms=5,
+            elinewidth=0.8,
+            label=name or None,
+        )
+    means = np.array([tables[0]["mean"], tables[1].loc[tables[0].index]["mean"]])
+    best = means[:, pareto(means.T)]
+    best = best[:, np.argsort(best[0])]
+    ax.step(*best, where="post", color=GREY, lw=1, zorder=0, label="front")
+    ax.set(xlabel=_title(own, x), ylabel=_title(own, y))
+    ax.legend(frameon=False)
+    return ax
+
+
+def pareto(points: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """(N,) whether no other of the (N, 2) points is as low in both and lower in one."""
+    points = np.asarray(points, dtype=np.float64)
+    beaten = [
+        bool(((points <= point).all(axis=1) & (points < point).any(axis=1)).any())
+        for point in points
+    ]
+    return ~np.array(beaten, dtype=bool)
+
+
+def training_curves(
+    result: TrainingResult, metric: str = "shared_use", ax: Axes | None = None
+) -> Axes:
+    """What was recorded during training, layer by layer: mean over seeds and middle 70 %.
+
+    Parameters
+    ----------
+    result
+        Of networks, with a record of the metric, and of ``metric_1``, ... for single layers.
+    metric
+        A recorded metric.
+    ax
+        Axes to draw on; None makes a figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    layers = [f"{metric}_{k}" for k in range(1, len(result.config.widths) - 1)]
+    recorded = [name for name in (*layers, metric) if name in result.history]
+    if not recorded:
+        given = ", ".join(result.history) or "nothing"
+        raise ValueError(f"plots.training_curves: metric must be recorded, got {given}")
+    ax = axes_or_new(ax)
+    steps = result.history["step"]
+    for number, name in enumerate(recorded):
+        values = result.history[name][~result.diverged]
+        label = f"layer {name.rpartition('_')[2]}" if name in layers else "all layers"
+        colour = COLORS[number % len(COLORS)]
+        ax.plot(
+            steps,
+            values.mean(axis=0),
+            color=colour,
+            ls=("-", "--", "-.", ":")[number % 4],
+            label=label,
+        )
+        low, high = np.percentile(values, (15, 85), axis=0)
+        ax.fill_between(steps, low, high, color=colour, alpha=0.15, lw=0)
+    ax.set(xlabel="steps", ylabel=metric.replace("_", " "))
+    if len(recorded) > 1:
+        ax.legend(frameon=False)
+    return ax
+
+
+def _width(config: NetworkConfig) -> int:
+    return max(config.widths[1:-1])
+
+
+def _networks(where: str, study: Study) -> Study:
+    if not all(isinstance(config, NetworkConfig) for config in study.configs):
+        raise _checks.refused(f"{where}: study", "a study of networks", study)
+    return study
+
+
+def _groups(where: str, study: Study, hue: str | None) -> dict[str, list[NetworkConfig]]:
+    """The configurations by the value of a setting."""
+    if hue is None:
+        return {"": list(study.configs)}
+    table = settings_of(study)
+    _checks.choice(f"{where}: hue", hue, table.columns)
+    groups: dict[str, list[NetworkConfig]] = {}
+    for config, value in zip(study.configs, table[hue], strict=True):
+        groups.setdefault(plain(f"{hue.replace('_', ' ')} {value}"), []).append(config)
+    return groups
+
+
+def _controls(study: Study, column: str | None) -> Any:
+    """The summary of a probe's column, or None without it."""
+    if column is None or column not in study.seeds().columns:
+        return None
+    return study.summary(column).set_index("digest")
+
+
+def _title(study: Study, metric: str) -> str:
+    from fastpolysem.families import family_of
+
+    for column in family_of(study.configs[0]).columns(study.configs[0]):
+        if column.name == metric:
+            return column.title
+    return metric.replace("_", " ")

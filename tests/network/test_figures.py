@@ -1,0 +1,91 @@
+"""Figures of networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastpolysem as fp
+from fastpolysem import measures
+from fastpolysem.families.network.plots.studies import pareto
+from fastpolysem.plots import front, neuron_map, sharing, training_curves
+
+BASE = fp.NetworkConfig(widths=(4, 4, 4), l1=0.02, steps=40)
+
+
+@pytest.fixture(scope="module")
+def study() -> Any:
+    configs = [
+        BASE.replace(widths=(4, m, 4), activation=a) for m in (4, 8) for a in ("relu", "tanh")
+    ]
+    return fp.collect(configs, seeds=5, probe=measures.Controls())
+
+
+def test_sharing_draws_the_means_of_the_study(study: Any) -> None:
+    ax = sharing(study, hue="activation")
+    lines = [line for line in ax.lines if len(line.get_xdata()) == 2]
+    summary = study.summary("shared_use").set_index("digest")["mean"]
+    drawn = {float(y) for line in lines for y in line.get_ydata()}
+    assert {float(v) for v in summary} <= drawn
+    chance = study.seeds().groupby("widths")["shared_use_by_chance"].mean()
+    assert ((chance >= 0) & (chance <= 1)).all()
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["by chance (dotted)", "activation relu", "activation tanh"]
+    assert ax.get_xlabel() == "hidden neurons per layer"
+    assert sharing(study, metric="effective_concepts").get_ylabel() == "effective concepts"
+
+
+def test_controls_do_not_depend_on_blocks(study: Any) -> None:
+    config = study.configs[0]
+    result = fp.train(config, [3], return_weights=True)
+    alone = measures.Controls()(result)
+    rows = study.seeds()
+    row = rows[(rows["digest"] == config.digest) & (rows["seed"] == 3)].iloc[0]
+    for name, value in alone.items():
+        assert value[0] == row[name], name
+    found = fp.measure(result.weights, config)
+    assert alone["shared_use_at_10"][0] == found.shared_use_of_layers(0.1).mean()
+
+
+def test_the_front_is_of_those_that_none_beats(study: Any) -> None:
+    points = [(1, 5), (2, 2), (3, 3), (4, 1), (2, 2), (5, 1)]
+    assert pareto(points).tolist() == [True, True, False, True, True, False]
+    ax = front(study, hue="activation")
+    assert ax.get_xlabel() == "loss"
+    assert [t.get_text() for t in ax.get_legend().get_texts()].count("front") == 1
+
+
+def test_training_curves_have_a_line_a_layer() -> None:
+    names = ["shared_use", "shared_use_1", "shared_use_2"]
+    config = BASE.replace(widths=(4, 6, 6, 4))
+    result = fp.train(config, 3, record=(names, [0, 20, 40]))
+    ax = training_curves(result)
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == [
+        *("layer 1", "layer 2", "all layers")
+    ]
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), result.history["shared_use_1"].mean(axis=0))
+    with pytest.raises(ValueError, match="metric must be recorded"):
+        training_curves(result, "loss")
+
+
+def test_neurons_are_coloured_by_what_they_serve() -> None:
+    eye = np.eye(3)
+    shared = np.array([[1.0, 0, 0], [1, 0, 0], [0, 1, 0]])
+    config = fp.NetworkConfig(widths=(3, 3, 3))
+    found = fp.measure(fp.NetworkParameters([shared, np.diag([0.5, 1, 1]) @ shared.T]), config)
+    ax = neuron_map(found)
+    labels = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert labels == ["0 concepts", "1 concept", "2 concepts"]
+    single = neuron_map(fp.measure(fp.NetworkParameters([eye, eye]), config))
+    assert [t.get_text() for t in single.get_legend().get_texts()] == ["1 concept"]
+    tied = config.replace(tied=True)
+    assert len(neuron_map(fp.measure(fp.NetworkParameters([eye]), tied)).lines) == 6
+
+
+def test_figures_of_networks_refuse_other_studies() -> None:
+    study = fp.collect(fp.Config(n_features=4, n_hidden=4, steps=1), seeds=2)
+    for figure in (sharing, front):
+        with pytest.raises((TypeError, ValueError), match="a study of networks"):
+            figure(study)
