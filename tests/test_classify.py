@@ -12,8 +12,7 @@ import pytest
 from scipy import stats
 
 import fastpolysem as fp
-from fastpolysem.experiments import _classify as classify
-from fastpolysem.experiments import _splits
+from fastpolysem.experiments import _splits, classify
 from fastpolysem.experiments._answers import Answers
 
 needs_digits = pytest.mark.skipif(

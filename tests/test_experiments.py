@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,7 @@ matplotlib.use("Agg")
 TINY: dict[str, dict[str, Any]] = {
     "amount": {"n_features": 8, "n_hidden": [8, 12, 16], "steps": 1500, "l1": 4e-3},
     "baseline": {"n_features": 4, "n_hidden": [4, 8], "steps": 200},
+    "classify": {"n_hidden": [20, 24], "learning_rate": 0.01, "steps": 50},
     "collisions": {"n_features": 8, "n_hidden": [8, 16], "steps": 500, "l1": 1e-2},
     "cooccurrence": {"n_features": 4, "n_hidden": 8, "steps": 200},
     "correlated": {
@@ -63,6 +65,13 @@ TINY: dict[str, dict[str, Any]] = {
     "winners": {"n_features": 8, "n_hidden": [8, 16], "steps": 800},
 }
 ON_ENCODINGS = {"encoding", "sparsity"}
+on_real_data = pytest.mark.skipif(
+    not all(importlib.util.find_spec(one) for one in ("sklearn", "mnist1d")),
+    reason="needs scikit-learn and mnist1d",
+)
+NAMES = [
+    pytest.param(name, marks=on_real_data if name == "classify" else ()) for name in sorted(TINY)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +104,7 @@ def test_every_experiment_is_tried_here() -> None:
     assert sorted(TINY) == experiments.names()
 
 
-@pytest.mark.parametrize("name", sorted(TINY))
+@pytest.mark.parametrize("name", NAMES)
 def test_presets(name: str) -> None:
     experiment = experiments.get(name)
     assert {"quick", "default", "paper", "large"} <= set(experiment.PRESETS)
@@ -114,7 +123,7 @@ def test_presets(name: str) -> None:
         assert {config.n_hidden for config in one} == {60}
 
 
-@pytest.mark.parametrize("name", sorted(TINY))
+@pytest.mark.parametrize("name", NAMES)
 def test_from_start_to_end(name: str, tmp_path: Path) -> None:
     experiment = experiments.get(name)
     data, table, rows = all_of(name, tmp_path)
@@ -147,7 +156,7 @@ def test_from_start_to_end(name: str, tmp_path: Path) -> None:
     assert own.figure is plt.gcf()
 
 
-@pytest.mark.parametrize("name", sorted(TINY))
+@pytest.mark.parametrize("name", NAMES)
 def test_the_same_again_comes_from_the_folder(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,6 +174,7 @@ def test_the_same_again_comes_from_the_folder(
     assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == files
 
 
+@on_real_data
 def test_all_of_them_with_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, settings in TINY.items():
         small = {"seeds": 4, **experiments.get(name).PRESETS["quick"], **settings}
@@ -297,7 +307,7 @@ def test_the_command_trains_in_processes(tmp_path: Path) -> None:
 # Probes.
 
 
-@pytest.mark.parametrize("name", sorted(TINY))
+@pytest.mark.parametrize("name", NAMES)
 def test_probes_are_named_after_their_experiment_and_survive_pickling(name: str) -> None:
     probe = getattr(experiments.get(name), "PROBE", None)
     if probe is not None:

@@ -50,7 +50,7 @@ from fastpolysem.experiments._networks import (
     use_of,
 )
 from fastpolysem.experiments._splits import SOURCES, compared_over_splits, over_splits, split_of
-from fastpolysem.experiments._verdicts import EFFECT, NO_EFFECT, Comparison, text
+from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, NO_EFFECT, Comparison, text
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.losses import CrossEntropy
 from fastpolysem.families.network.measures import formulas
@@ -139,7 +139,7 @@ class Classify(NetworkQuestion):
         # Half a minute.
         "quick": {**_SETTINGS, "data": "digits", "n_hidden": [10, 80], "seeds": 16},
         # The page of findings.
-        "paper": {**_SETTINGS, "seeds": 64},
+        "paper": {**_SETTINGS, "data": "digits", "seeds": 64},
         # Hours.
         "large": {**_SETTINGS, "data": "digits", "seeds": 1000},
     }
@@ -258,13 +258,15 @@ class Classify(NetworkQuestion):
             title = SOURCES[name].title
             prices = [rows[f"{title}, h = {h}: dense minus private"] for h in widths]
             random = [rows[f"{title}, h = {h}: random minus private"] for h in widths]
-            ends = [f"{_points(prices[i])} at h = {widths[i]}" for i in {0, len(widths) - 1}]
+            first, *between = sorted({0, len(widths) - 1})
+            ends = [f"{_points(prices[first])} points of accuracy at h = {widths[first]}"]
+            ends += [f"{_points(prices[i])} at h = {widths[i]}" for i in between]
             free = free_from(widths, [row.ci_high for row in prices])
-            freed = "at no width tried" if free is None else f"from h = {free} on"
+            freed = "at no width" if free is None else f"from h = {free} on"
             said.append(
-                f"On {title}, a private readout costs {' and '.join(ends)} points of accuracy "
-                f"against a dense one and is free {freed}; at the density of a private readout, "
-                f"privacy {_privacy(widths, random)}."
+                f"On {title}, a private readout costs {' and '.join(ends)}, compared with a dense "
+                f"one, and is shown to be free {freed}; compared with a random one of equal "
+                f"density, it {_privacy(widths, random)}."
             )
         return " ".join(said)
 
@@ -304,6 +306,7 @@ def chosen(data: Answers, by: str = "accuracy") -> pd.DataFrame:
     means["seeds"] = rows.groupby([*keys, "learning_rate"], sort=False).size().to_numpy()
     means = means[means["diverged"] == 0]
     score = means[f"validation_{by}"] * (1 if by == "accuracy" else -1)
+    score = score.round(6)  # so that ties of single-precision shares are ties
     means = means.assign(score=score).sort_values(
         ["score", "learning_rate"], ascending=[False, True]
     )
@@ -354,12 +357,14 @@ def _privacy(widths: list[int], rows: list[Any]) -> str:
             kind = "costs" if row.difference > 0 else "gains"
         found.setdefault(kind, []).append(f"{h}")
     words = {
-        "costs": "costs more at h = ",
-        "gains": "gains accuracy at h = ",
-        NO_EFFECT: f"makes no difference beyond {MARGIN:g} points at h = ",
+        "costs": "costs accuracy",
+        "gains": "gains accuracy",
+        NO_EFFECT: f"makes no difference beyond {MARGIN:g} points",
+        INCONCLUSIVE: "is inconclusive",
     }
-    said = [f"{words[kind]}{', '.join(found.pop(kind))}" for kind in words if kind in found]
-    said += [f"is inconclusive at h = {', '.join(hs)}" for hs in found.values()]
+    said = [
+        f"{what} at h = {', '.join(found[kind])}" for kind, what in words.items() if kind in found
+    ]
     return ", ".join(said)
 
 
