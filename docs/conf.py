@@ -37,7 +37,7 @@ suppress_warnings = ["ref.python"]  # a field's name in single backquotes, which
 
 
 def _escape_bars(*event: Any) -> None:
-    """Sizes are written |w| in docstrings, which reStructuredText takes for substitutions."""
+    """Escape |w| in docstrings, which reStructuredText would read as a substitution."""
     lines: list[str] = event[-1]
     for index, line in enumerate(lines):
         parts = line.split("``")  # every second one is literal
@@ -46,7 +46,7 @@ def _escape_bars(*event: Any) -> None:
 
 
 def _write_math(translator: Any, node: Any) -> None:
-    """Formulas as MathML, which browsers draw without a script from elsewhere."""
+    """Write formulas as MathML, which browsers render without external scripts."""
     display = "block" if node.tagname == "math_block" else "inline"
     translator.body.append(convert(node.astext(), display=display))
     raise nodes.SkipNode

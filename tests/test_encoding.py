@@ -129,7 +129,7 @@ def test_save_and_load(tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(again, name), getattr(runs, name))
     assert [file.name for file in tmp_path.iterdir()] == ["runs.npz"]
     (tmp_path / "runs.npz").write_bytes(b"PK")
-    with pytest.raises(ValueError, match=r"runs\.npz' is no complete file"):
+    with pytest.raises(ValueError, match=r"runs\.npz' is not a complete file"):
         encoding.Trajectories.load(tmp_path / "runs.npz")
 
 
