@@ -556,6 +556,20 @@ def test_colours_and_markers_stand_for_different_settings(ax: Axes) -> None:
     assert len(set(plots.COLORS)) == len(set(plots.MARKERS)) == len(set(plots.DASHES)) == 8
 
 
+def test_series_of_numbers_ascend_and_stand_side_by_side(ax: Axes) -> None:
+    made = synthetic.study(
+        *(
+            synthetic.result(CONFIG.replace(l1=l1, optimizer=optimizer), [3, 4, 5])
+            for l1 in (1e-1, 0.0, 1e-2)
+            for optimizer in ("adam", "adamw")
+        )
+    )
+    plots.curve(made, x="optimizer", ax=ax)
+    assert labels(ax)[:3] == ["l1=0", "l1=0.01", "l1=0.1"]
+    first = [float(bar.lines[0].get_xdata()[0]) for bar in bars(ax)]
+    assert first == pytest.approx([-0.12, 0, 0.12])
+
+
 def test_eight_series_have_eight_looks(ax: Axes) -> None:
     plots.curve(varied(n_hidden=[64, 128], steps=list(range(1, 9))), x="n_hidden", ax=ax)
     lines = [bar.lines[0] for bar in bars(ax)]

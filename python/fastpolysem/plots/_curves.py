@@ -305,7 +305,7 @@ def _draw_panel(ax: Axes, panel: Panel, shown: _Shown) -> tuple[dict[str, Any], 
     entries: dict[str, Any] = {}
     for index, one in enumerate(panel.series):
         ordered = one.rows.sort_values("at", kind="stable")
-        at = shown.x_scale.side_by_side(ordered["at"].to_numpy(), index, len(panel.series))
+        at = _side_by_side(shown, ordered["at"].to_numpy(), index, len(panel.series))
         bars = _draw_series(ax, one._replace(rows=ordered), at, shown)
         series[one.label or _ALONE] = bars
     rows = pd.concat([one.rows for one in panel.series])
@@ -328,6 +328,15 @@ def _draw_panel(ax: Axes, panel: Panel, shown: _Shown) -> tuple[dict[str, Any], 
     if rows.loc[~lost, "hollow"].any():
         entries[drawing.collapsed] = _hollow(ax, [], [], Look(GREY))
     return series, entries
+
+
+def _side_by_side(
+    shown: _Shown, places: NDArray[np.float64], index: int, count: int
+) -> NDArray[np.float64]:
+    """The places of one of several series, which would hide each other."""
+    if shown.names is None:
+        return shown.x_scale.side_by_side(places, index, count)
+    return places + min(0.12, 0.7 / count) * (index - (count - 1) / 2)
 
 
 def _draw_series(ax: Axes, series: Series, places: NDArray[np.float64], shown: _Shown) -> Any:

@@ -80,7 +80,9 @@ def arrange(
     varying = [
         name for name in settings.columns if name != x and settings[name].nunique(dropna=False) > 1
     ]
-    combinations = _groups(settings, varying)
+    single = len(varying) == 1 and are_numbers(settings[varying[0]].to_numpy())
+    ordered = settings.sort_values(varying, kind="stable") if single else settings
+    combinations = _groups(ordered, varying)
     most = MOST_SERIES if len(varying) < 2 else _MOST_LONG
     if hue is None and len(combinations) <= most:
         looks = [Look(*pair) for pair in zip(COLORS, MARKERS, strict=True)]
