@@ -70,6 +70,10 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
 }
 
 
+_EXPLAINED: dict[tuple[str, str], str] = {}
+"""Why something does not have a name, by what it is and the name."""
+
+
 def is_sparse(value: Any) -> TypeGuard[Any]:
     """Whether this is a scipy.sparse matrix, judged by its attributes, without importing SciPy."""
     return hasattr(value, "tocsr") and hasattr(value, "shape")
@@ -118,6 +122,12 @@ def add_synonyms(synonyms: Mapping[str, tuple[str, ...]]) -> None:
         _SYNONYMS[name] = (*_SYNONYMS.get(name, ()), *meant)
 
 
+def explain(where: str, explanations: Mapping[str, str]) -> None:
+    """Say, of names that something does not have, why not, in place of a similar name."""
+    for name, said in explanations.items():
+        _EXPLAINED[where, name] = f"; {said}"
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """``"; did you mean ...?"`` with the allowed name that is a synonym or most similar; "" if
     there is none."""
@@ -154,7 +164,8 @@ def known_names(where: str, given: Iterable[object], allowed: Iterable[str]) -> 
     names = tuple(allowed)
     for name in given:
         if name not in names:
-            hint = nearest(name, names) if isinstance(name, str) else ""
+            said = _EXPLAINED.get((where, str(name)))
+            hint = said or (nearest(name, names) if isinstance(name, str) else "")
             hint = hint or f"; it has {', '.join(names)}"
             raise TypeError(f"{where} has no field {name!r}{hint}")
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special  # scipy.stats takes a second to import
 
 from fastpolysem import _checks
+from fastpolysem.statistics import wording
 from fastpolysem.statistics.dispersions import possible
 from fastpolysem.statistics.estimates import (
     Estimate,
@@ -19,8 +20,10 @@ from fastpolysem.statistics.estimates import (
     without_spread,
 )
 
+_TESTS = {"welch": "Welch's t test", "paired": "paired t test"}
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Difference between two settings.
 
@@ -42,6 +45,29 @@ class Comparison:
     p_value: float
     effect_size: float
     test: str
+
+    def __str__(self) -> str:
+        size, low, high = self.difference.rounded
+        effect = "" if math.isnan(self.effect_size) else f", Cohen's d = {self.effect_size:.2g}"
+        return (
+            f"difference of means {size}, interval {low} to {high} "
+            f"({_TESTS[self.test]}, p = {self.p_value:.2g}{effect})"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Comparison: {self}>"
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        size, low, high = self.difference.rounded
+        shown = {
+            "difference": size,
+            "interval": f"{low} … {high}",
+            "p": f"{self.p_value:.2g}",
+            "Cohen's d": f"{self.effect_size:.2g}",
+            "test": _TESTS[self.test],
+        }
+        return wording.table([shown])
 
 
 def compare(

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special  # scipy.stats takes a second to import
 
 from fastpolysem import _checks
+from fastpolysem.statistics import wording
 
 
 class Estimate(NamedTuple):
@@ -18,6 +19,28 @@ class Estimate(NamedTuple):
     value: float
     low: float
     high: float
+
+    def __str__(self) -> str:
+        value, low, high = self.rounded
+        if math.isnan(self.value):
+            return "no value"
+        if math.isnan(self.low) and math.isnan(self.high):
+            return f"{value}, interval unknown"
+        return f"{value}, interval {low} to {high}"
+
+    def __repr__(self) -> str:
+        return f"<Estimate: {self}>"
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        value, low, high = self.rounded
+        return wording.table([{"value": value, "interval": f"{low} … {high}"}])
+
+    @property
+    def rounded(self) -> tuple[str, str, str]:
+        """Value and ends as text, with as many digits as the interval is worth."""
+        value, low, high = wording.rounded(*self, error=self.half_width)
+        return value, low, high
 
     @property
     def half_width(self) -> float:

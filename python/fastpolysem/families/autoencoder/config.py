@@ -27,6 +27,15 @@ DType = Literal["float32", "float64"]
 NUMERICS_VERSION: int = core.NUMERICS_VERSION
 """Changes whenever the same settings and seed give different bits."""
 
+_LINEAR = "its hidden layer is linear, as opposed to those of NetworkConfig"
+_INPUTS = "its targets are its inputs, as opposed to those of NetworkConfig"
+_checks.explain(
+    "Config",
+    {
+        **dict.fromkeys(("hidden_activation", "nonlinearity"), _LINEAR),
+        **dict.fromkeys(("target", "targets"), _INPUTS),
+    },
+)
 _checks.add_synonyms({"decoder": ("tied",), "m": ("n_hidden",), "n": ("n_features",)})
 
 _CHOICES: dict[str, Any] = {

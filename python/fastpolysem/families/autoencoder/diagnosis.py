@@ -21,6 +21,8 @@ __all__ = ["Diagnosis", "diagnose"]
 # Arrays of the size of the weights, in float64, that there are at a time at the most.
 _COPIES = 8
 
+_MOST_SHOWN = 30  # neurons in a notebook's table
+
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis:
@@ -61,6 +63,33 @@ class Diagnosis:
 
     def __repr__(self) -> str:
         return f"<Diagnosis: {self}>"
+
+    def _repr_html_(self) -> str:
+        """A table with a row per polysemantic neuron, for notebooks."""
+        from fastpolysem._html import render
+
+        columns = ("neuron", "features", "signs", "best move adds", "")
+        rows = [
+            (
+                int(neuron),
+                ", ".join(map(str, features)),
+                "equal (malign)" if malign else "opposite (benign)",
+                f"{added:.3g}",
+                "incidental" if incidental else "necessary",
+            )
+            for neuron, features, malign, added, incidental in zip(
+                self.neurons,
+                self.features,
+                self.malign,
+                self.interference,
+                self.incidental,
+                strict=True,
+            )
+        ]
+        shown = rows[:_MOST_SHOWN]
+        left_out = len(rows) - len(shown)
+        found = render("table.html", columns=columns, rows=shown, left_out=left_out) if rows else ""
+        return f"<p>{self}</p>\n{found}"
 
     def __str__(self) -> str:
         n, m = self.weights.shape
