@@ -231,10 +231,10 @@ def test_sizes_at_which_arms_are_trained() -> None:
         n: {c.labels["arm"] for c in cases if c.labels["n_features"] == n} for n in (16, 32, 64)
     }
     assert arms[64] == {hidden.LINEAR, hidden.RELU}
-    assert arms[32] == {*hidden.ARMS, *hidden.BY_SGD, *hidden.TREATED}
+    assert arms[32] == {*arms[16], *hidden.LONGER, *hidden.TREATED}
     assert arms[16] == {*hidden.ARMS, *hidden.BY_SGD}
     main = [c.most for c in cases if c.labels["arm"] == hidden.RELU]
-    assert main == [None] * 12 + [128] * 6
+    assert main == [None] * 12 + [64] * 6
     with pytest.raises(ValueError, match="did you mean 'ReLU'"):
         EXPERIMENT.configs("quick", arm="RelU")
     (one,) = EXPERIMENT.configs("quick", arm="ReLU", ratio=1.0, strength=0.1)

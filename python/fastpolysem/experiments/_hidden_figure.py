@@ -21,7 +21,7 @@ SHAPES = {
     "in_larger": "larger groups",
 }
 LEAST = 1e-4
-"""Smallest share on the axis; shares of 0 are drawn there."""
+"""Least share on the logarithmic axis; shares of 0 are left out."""
 
 
 def draw(means: pd.DataFrame, ax: Axes | None, size: tuple[float, float]) -> Axes:
@@ -99,23 +99,20 @@ def _shapes(axes: Axes, here: pd.DataFrame) -> None:
 
 
 def _law(axes: Axes, means: pd.DataFrame) -> None:
-    sizes = sorted(means["n_features"].unique())
     from fastpolysem.plots import _axes
 
-    for kind, (arm, name, what) in enumerate(
-        (("linear", "in_pairs", "pairs, linear"), ("ReLU", "in_triangles", "triangles, ReLU"))
-    ):
+    sizes = sorted(means["n_features"].unique())
+    for kind, arm in enumerate(("linear", "ReLU")):
         for index, n in enumerate(sizes):
             part = means[(means["arm"] == arm) & (means["n_features"] == n)].sort_values("ratio")
-            part = part[part[name] > 0]
+            part = part[(part["shared_use"] > 0) & (part["ratio"] >= 1)]
             style = _style(index) | {"color": _axes.COLORS[kind], "ls": "--" if kind else "-"}
-            points(axes, part["ratio"], part, name, label=f"{what}, n = {n}", **style)
-    ratios = sorted(means.loc[means["arm"].isin(["linear", "ReLU"]), "ratio"].unique())
-    _ticks(axes, ratios)
+            points(axes, part["ratio"], part, "shared_use", label=f"{arm}, n = {n}", **style)
+    axes.set_xlabel("neurons per feature, m/n")
     axes.set_yscale("log")
     axes.set_ylim(LEAST, 1)
-    axes.set_ylabel("share of features")
-    axes.legend(frameon=False, fontsize="small", loc="lower left")
+    axes.set_ylabel("shared use")
+    axes.legend(frameon=False, fontsize="small", ncols=2, loc="lower right")
 
 
 def _together(axes: Axes, here: pd.DataFrame) -> None:
@@ -135,8 +132,8 @@ def _together(axes: Axes, here: pd.DataFrame) -> None:
             if parts:
                 import pandas as pd
 
-                style = _style(2 * index + shift) | {"ls": ("-", "--")[shift]}
-                label = f"{arm}, m = {ratio:g} n"
+                style = _style(index) | {"ls": ("-", "--")[shift], "mfc": (None, "white")[shift]}
+                label = f"{arm}, m = {ratio:g}n".replace("1n", "n")
                 points(axes, at, pd.concat(parts), "shared_features", label=label, **style)
     axes.set_xlabel("probability of each feature (0: one at a time)")
     axes.set_ylabel("share of features in groups")

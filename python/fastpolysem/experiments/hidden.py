@@ -89,6 +89,12 @@ BY_SGD: dict[str, dict[str, Any]] = {
     "linear, SGD": {"activation": "linear", **_SGD},
     "ReLU, SGD": _SGD,
 }
+LONGER: dict[str, dict[str, Any]] = {
+    "linear, 16 000 steps": {"activation": "linear", "steps": 16_000},
+    "ReLU, 16 000 steps": {"steps": 16_000},
+}
+"""Added after the confirmatory run of the main arms, in which the linear layer was not finished at
+m = 4n."""
 TOGETHER = (0.03, 0.1)
 """Probabilities of each feature where they occur together."""
 
@@ -111,7 +117,7 @@ def _treated() -> dict[str, dict[str, Any]]:
 
 TREATED = _treated()
 """The second stage: what may remove accidents, at m = n and 1.5n."""
-_EVERY = {**ARMS, **BY_SGD, **TREATED}
+_EVERY = {**ARMS, **BY_SGD, **LONGER, **TREATED}
 _PRIMARY: dict[str, Any] = {"n_features": FEATURES, "ratio": list(RATIOS), "arm": [LINEAR, RELU]}
 SHAPES = {
     "in_pairs": "pairs on one neuron",
@@ -211,12 +217,15 @@ class HiddenLayers(NetworkQuestion):
         n = _checks.integer("hidden: n_features", settings["n_features"], (">=", 2))
         ratio = _checks.real("hidden: ratio", settings["ratio"], (">", 0))
         arm = _checks.choice("hidden: arm", settings["arm"], _EVERY)
-        if (arm in TREATED and (n != FEATURES or ratio not in (1.0, 1.5))) or (
-            arm in BY_SGD and n > FEATURES
-        ):
+        main = arm in (LINEAR, RELU)
+        widths: tuple[float, ...] = (1.0, 1.5, 2.0)
+        if arm in TREATED:
+            widths = (1.0, 1.5)
+        if arm in LONGER:
+            widths = (1.0, 2.0, 4.0)
+        if not main and (n > FEATURES or ratio not in widths):
             return None
-        large = n > FEATURES
-        if large and arm not in (LINEAR, RELU):
+        if n != FEATURES and (arm in TREATED or arm in LONGER):
             return None
         m = round(ratio * n)
         fields = {**_ADAM, "widths": (n, m, n), **_EVERY[arm]}
@@ -226,7 +235,7 @@ class HiddenLayers(NetworkQuestion):
         else:
             fields["l1"] = strength / math.sqrt(m)
         fields["widths"] = (n, *[m] * fields.pop("hidden", 1), n)
-        most = FEWER // 2 if large else None if arm in (LINEAR, RELU) else FEWER
+        most = FEWER // 4 if n > FEATURES else None if main else FEWER
         labels = {"n_features": n, "n_hidden": m, "strength": float(strength), "arm": arm}
         return Case(labels, NetworkConfig(**fields), most)
 
@@ -337,9 +346,10 @@ def with_shares(rows: pd.DataFrame) -> pd.DataFrame:
 def laws(data: Answers) -> pd.DataFrame:
     """How the share of features in groups decreases with the width, from m = n on.
 
-    One row per n, main arm and form, "m" for a power of m and "exp(m/n)" for an exponential in m/n:
-    the exponent with its 95 % interval, and the p-value of the form. Widths without any group are
-    left out, as their logarithm is unknown; forms with fewer than three widths too.
+    One row per n, arm (the main ones and those trained longer) and form, "m" for a power of m and
+    "exp(m/n)" for an exponential in m/n: the exponent with its 95 % interval, and the p-value of
+    the form. Widths without any group are left out, as their logarithm is unknown; forms with fewer
+    than three widths too.
     """
     import pandas as pd
 
@@ -347,7 +357,8 @@ def laws(data: Answers) -> pd.DataFrame:
 
     rows = with_shares(data.valid)
     found = []
-    for (n, arm), group in rows[rows["arm"].isin([LINEAR, RELU])].groupby(["n_features", "arm"]):
+    shown = rows[rows["arm"].isin([LINEAR, RELU, *LONGER])]
+    for (n, arm), group in shown.groupby(["n_features", "arm"]):
         group = group[(group["n_hidden"] >= n) & (group["strength"] == STRENGTH)]
         by = group.groupby("n_hidden")["shared_features"]
         means = by.agg(["mean", "sem", "size"])
