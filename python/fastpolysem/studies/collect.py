@@ -60,7 +60,8 @@ def collect(
         Result column, or probe column, to which ``target`` and the displayed means refer.
     max_seeds
         Largest number of seeds per configuration with ``target``; 65536 by default. If given,
-        configurations whose metric is 0 so far continue up to this number too.
+        configurations in which all seeds diverged or the metric is always 0 continue up to this
+        number.
     path
         Folder for finished blocks; created if missing, reused to resume. Rows stay there, and the
         returned study reads them on demand. None: in memory.

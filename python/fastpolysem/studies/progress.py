@@ -29,7 +29,7 @@ LINE_INTERVAL = 10.0
 MOST_OF_TIME = 0.1
 """Share of the time that reporting may take; slow reports are made less often."""
 
-_ALLOWANCE = 0.1  # seconds that one report may take
+_ALLOWANCE = 0.1  # largest credit for reporting, in seconds
 
 _MAX_ROWS = 30
 
@@ -144,7 +144,7 @@ def _now_and_then(report: Report, interval: float, begin: float) -> Report:
     Further records are skipped while reporting has taken more than `MOST_OF_TIME`.
     """
     last = begin  # time of the last report
-    credit, counted = _ALLOWANCE, time.monotonic()  # seconds for reports, and since when
+    credit, counted = _ALLOWANCE, time.monotonic()  # seconds that reports may take, as of when
 
     def seldom(record: Progress) -> None:
         nonlocal last, credit, counted

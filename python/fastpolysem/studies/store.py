@@ -241,7 +241,7 @@ class Store:
         target = self.path / config.digest / block_name("seeds", table)
         while not write_table(target, table):
             # Another process was faster; its rows must be the same.
-            with contextlib.suppress(FileNotFoundError):  # joined with others since: again
+            with contextlib.suppress(FileNotFoundError):  # merged in the meantime: try again
                 stored = schema.frame([self._existing(target, config)], config)
                 schema.union([stored, rows], config)
                 break
@@ -258,7 +258,7 @@ class Store:
         """Write the weights, the history or a probe's values for a block to a new file."""
         target = self.path / config.digest / block_name(kind, table, key)
         while not write_table(target, table, declaration):
-            with contextlib.suppress(FileNotFoundError):  # joined with others since: again
+            with contextlib.suppress(FileNotFoundError):  # merged in the meantime: try again
                 if checksum(self._existing(target, config)) != checksum(table):
                     reason = "contains values other than those just computed for the same seeds"
                     raise DamagedStudyError([Damage(target, reason)])
