@@ -1,4 +1,4 @@
-"""Questions on networks: a case for each combination of settings, and what is kept of each seed."""
+"""Questions about networks: one case per combination of settings, and the data of each seed."""
 
 from __future__ import annotations
 
@@ -28,36 +28,36 @@ USE = (
     *("shared_use", "polysemantic", "serving", "effective_concepts", "neurons_per_concept"),
     *("dead", "not_learned", "loss", "largest_gradient"),
 )
-"""Columns of `fastpolysem.TrainingResult` that every table of answers about networks has: no count
-without the concepts learned, the neurons that each uses, and how far training got."""
+"""Columns of `fastpolysem.TrainingResult` in every table of answers about networks, so that counts
+always come with the concepts learned, the neurons used by each, and the state of training."""
 
 
 class Case(NamedTuple):
     """A network of an experiment."""
 
     labels: Fields
-    """What tells it from the others in tables: the columns `Question.LABELS`."""
+    """Its values of the columns `Question.LABELS`, which distinguish cases in tables."""
     config: NetworkConfig
     most: int | None = None
-    """Where it is costly: no more seeds than this, however many are asked for."""
+    """Largest number of seeds, for costly cases."""
 
 
 class NetworkQuestion(Question[Case]):
     """A question about networks.
 
-    Presets hold settings of the experiment's own, which `case` turns into configurations. Their
-    names are those of `OPTIONS`.
+    Presets contain the experiment's own settings, named in `OPTIONS`, which `case` turns into
+    configurations.
     """
 
     OPTIONS: ClassVar[Mapping[str, str]]
     PROBE: ClassVar[Probe | None] = None
-    """What it needs of a seed beside the columns of a study."""
+    """Probe for what it needs besides the columns of a study."""
     COLUMNS: ClassVar[tuple[str, ...]] = ()
-    """Results of a study that its rows have besides `USE`."""
+    """Result columns of a study to include besides `USE`."""
 
     @abstractmethod
     def case(self, **settings: Any) -> Case | None:
-        """The network of one combination of settings; None where there is none."""
+        """The network for one combination of settings; None if there is none."""
 
     def _expanded(self, settings: Fields, changes: Fields) -> list[Case]:
         _checks.known_names(self.NAME, changes, list(self.OPTIONS))
@@ -92,7 +92,7 @@ class NetworkQuestion(Question[Case]):
 
 
 def trained_network(result: TrainingResult) -> NetworkParameters:
-    """The weights of a block of networks; zeros in seeds that diverged."""
+    """The weights of a block of networks; zeros for diverged seeds."""
     parameters: Any = result.weights
     gone = np.flatnonzero(result.diverged)
 
@@ -122,9 +122,10 @@ CONTROLS: dict[str, Column] = {
 
 
 def controls(measures: Measures, seeds: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
-    """Shared use by chance and at two other thresholds, means over hidden layers; `CONTROLS`."""
+    """The columns `CONTROLS`: shared use by chance and at two other thresholds, means over
+    layers."""
     chance = np.zeros(len(seeds))
-    for i, seed in enumerate(seeds):  # one generator each, since a block may hold any seeds
+    for i, seed in enumerate(seeds):  # one generator each, since a block may contain any seeds
         generator = np.random.default_rng(int(seed))
         layers = [formulas.permuted(rises[i], generator) for rises in measures.rises]
         chance[i] = np.mean([formulas.shared_use(rises) for rises in layers])

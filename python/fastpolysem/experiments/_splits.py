@@ -1,7 +1,7 @@
-"""Rows to train on, to choose settings by and to test on, and what repeated splits can tell.
+"""Training, validation and test rows, and statistics over repeated splits.
 
-Networks that differ in their seed alone see the same rows, so they are no replicates of the data.
-Here replicates are splits of one data set, whose training rows overlap, or data sets drawn anew.
+Networks that differ only in their seed see the same rows, so they are not replicates of the data.
+Replicates here are splits of one data set, whose training rows overlap, or newly drawn data sets.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from fastpolysem.statistics import Estimate
 
 FIRST = 1000
-"""Seed of the first split; those below were looked at before the experiments were planned."""
+"""Seed of the first split; lower ones were examined before the experiments were planned."""
 
 
 class Source(NamedTuple):
-    """A data set, of which there are many splits."""
+    """A data set with many splits."""
 
     title: str
     seeds_per_split: int
-    """Consecutive seeds that train on the same rows."""
+    """Number of consecutive seeds that train on the same rows."""
     overlap: float
-    """Test rows over training rows where splits draw both from the same rows; 0 for splits that
-    have no rows in common."""
+    """Ratio of test to training rows if splits draw both from the same rows; 0 for splits without
+    common rows."""
 
 
 SOURCES = {
@@ -44,17 +44,17 @@ SOURCES = {
 
 @functools.lru_cache(maxsize=64)
 def split_of(data: str, number: int) -> Dataset:
-    """The rows of a split, shown in batches of 100.
+    """The rows of a split, in batches of 100.
 
-    The first half of the held-out rows is for validation, the second for testing: of the digits
-    15 % each, of MNIST-1D 3125 rows each that are drawn anew, besides 4000 training rows.
+    The first half of the held-out rows is for validation, the second for testing: 15 % each of the
+    digits, and for MNIST-1D 3125 newly drawn rows each, in addition to 4000 training rows.
     """
     seed = FIRST + number
     if _checks.choice("data", data, SOURCES) == "digits":
         given = datasets.digits(held_out=0.3, seed=seed)
         assert given.held_out is not None
         rows, classes = given.held_out
-        # Neighbours in this order have the same class, so that both halves have equal shares.
+        # Neighbours in this order have the same class, so both halves have equal class shares.
         order = np.argsort(classes, kind="stable")
         order = np.concatenate([order[::2], order[1::2]])
     else:
@@ -71,8 +71,8 @@ def split_of(data: str, number: int) -> Dataset:
 def over_splits(values: ArrayLike, overlap: float) -> tuple[Estimate, float]:
     """Mean over splits with its 95 % interval, and the p-value of the mean 0.
 
-    Student's t with the variance ``(1/J + overlap) s²`` of J splits that share rows, of Nadeau and
-    Bengio (Machine Learning 52, 239, 2003), who call the test the corrected resampled t-test.
+    This is the corrected resampled t-test of Nadeau and Bengio (Machine Learning 52, 239, 2003):
+    Student's t with variance ``(1/J + overlap) s²`` for J splits that share rows.
 
     Parameters
     ----------
@@ -104,8 +104,8 @@ def over_splits(values: ArrayLike, overlap: float) -> tuple[Estimate, float]:
 def compared_over_splits(
     name: str, differences: ArrayLike, overlap: float, margin: float, unit: float
 ) -> Comparison:
-    """Whether the mean difference of splits is 0; where all are equal, up to a share `left_open`
-    of them could differ by a ``unit``."""
+    """Test whether the mean difference over splits is 0; if all are equal, up to a share
+    `left_open` of the splits could differ by one ``unit``."""
     from fastpolysem.statistics import Estimate
 
     x = np.asarray(differences, dtype=np.float64)
