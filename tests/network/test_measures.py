@@ -277,6 +277,7 @@ def test_formulas_take_leading_axes() -> None:
         measures.shared_use,
         measures.concentration,
         measures.alignment,
+        measures.capacity,
     ):
         whole = formula(rises)
         np.testing.assert_allclose(whole[1, 2], formula(rises[1, 2]))
@@ -292,6 +293,23 @@ def test_shared_use_by_hand() -> None:
     np.testing.assert_allclose(weights, [1.3 / 3.7, 2.4 / 3.7, 0])
     assert measures.concentration([[3.0, -1.0], [0.0, 0.0]]).tolist() == [0.75, 0]
     assert measures.alignment([[3.0, 0.0], [4.0, 0.0]]).tolist() == [0.64, 0]
+
+
+def test_capacity() -> None:
+    """As a plain loop finds it; the same in any basis; at most K in sum."""
+    weights = RNG.normal(size=(2, 7, 4))
+    weights[0, 3] = 0
+    found = measures.capacity(weights)
+    for w, row in zip(weights, found, strict=True):
+        for i, x in enumerate(w):
+            others = sum(float(x @ y) ** 2 for y in w)
+            assert row[i] == pytest.approx(float(x @ x) ** 2 / others if others else 0)
+    rotation = np.linalg.qr(RNG.normal(size=(4, 4)))[0]
+    np.testing.assert_allclose(measures.capacity(weights @ rotation), found)
+    assert (found.sum(axis=-1) <= 4 + 1e-12).all()
+    np.testing.assert_allclose(measures.capacity(3 * np.eye(4)[:3]), 1)
+    np.testing.assert_allclose(measures.capacity(np.ones((5, 2))), 1 / 5)
+    np.testing.assert_allclose(found, fp.metrics.feature_dimensionality(weights))
 
 
 def test_permutation_keeps_what_concepts_use() -> None:
@@ -345,7 +363,7 @@ def test_own_concepts_and_rows() -> None:
     rows = RNG.random((10, 3))
     table = np.zeros((10, 2))
     table[:5, 0] = table[3:, 1] = 1
-    own = fp.measure(WEIGHTS, CONFIG, data=rows, concepts=table, outputs=[0, -1], names="ab")
+    own = fp.measure(WEIGHTS, CONFIG, data=rows, concepts=table, outputs=[0, -1], names=["a", "b"])
     assert own.concepts.names == ("a", "b")
     config = NetworkSpec(widths=(3, 4, 3))
     model = specified(WEIGHTS, config)

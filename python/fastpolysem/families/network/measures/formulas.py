@@ -2,7 +2,8 @@
 
 Arrays may have any number of leading axes, such as one for seeds. *Rises* are Delta_ki, (..., K
 neurons, C concepts): by how much the loss of concept i rises when neuron k is set to its mean.
-v = max(Delta, 0) is how much concept i uses neuron k.
+v = max(Delta, 0) is how much concept i uses neuron k. In rises and responses, nan stands for a
+concept that holds in no row, and counts as 0.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from fastpolysem import _checks
 
 __all__ = [
     "alignment",
+    "capacity",
     "class_means",
     "class_selectivity",
     "concentration",
@@ -40,11 +42,15 @@ NOT_LEARNED_ABOVE = 0.5
 """A concept is not learned whose loss is over this share of that of the best constant output."""
 
 
-def _table(label: str, value: ArrayLike) -> Floats:
-    array: Floats = np.asarray(_checks.as_array(label, value), dtype=np.float64)
-    if array.ndim < 2:
-        raise _checks.refused(label, "an array (..., neurons, concepts)", value)
-    return array
+def _table(label: str, value: ArrayLike, *axes: str) -> Floats:
+    """Numbers with these last axes, none of length 0; nan only for concepts without rows."""
+    array = _checks.as_array(label, value)
+    if array.dtype.kind not in "biuf" or array.ndim < 2 or 0 in array.shape[-2:]:
+        raise _checks.refused(label, f"numbers of shape (..., {', '.join(axes)})", value)
+    found: Floats = array.astype(np.float64)
+    if not (np.isfinite(found) | (np.isnan(found) & ("concepts" in axes))).all():
+        raise _checks.refused(label, "finite numbers", value)
+    return found
 
 
 def _ratio(above: Any, below: Any) -> Floats:
@@ -66,7 +72,11 @@ def use(rises: ArrayLike) -> Floats:
     -------
     (..., K, C) float64
     """
-    return np.nan_to_num(np.maximum(_table("use: rises", rises), 0))
+    return _use("use", rises)
+
+
+def _use(where: str, rises: ArrayLike) -> Floats:
+    return np.nan_to_num(np.maximum(_table(f"{where}: rises", rises, "neurons", "concepts"), 0))
 
 
 def effective_concepts(rises: ArrayLike) -> Floats:
@@ -88,7 +98,11 @@ def effective_concepts(rises: ArrayLike) -> Floats:
     >>> effective_concepts([[1.0, 1.0, 0.0], [0.5, 0.0, 0.0], [0.0, 0.0, -0.1]]).tolist()
     [2.0, 1.0, 0.0]
     """
-    v = use(rises)
+    return _effective(_use("effective_concepts", rises))
+
+
+def _effective(v: Floats) -> Floats:
+    """Over the last axis."""
     return _ratio(v.sum(axis=-1) ** 2, (v**2).sum(axis=-1))
 
 
@@ -104,7 +118,7 @@ def effective_neurons(rises: ArrayLike) -> Floats:
     -------
     (..., C) float64 from 1 to K; 0 for concepts that use none.
     """
-    return effective_concepts(np.swapaxes(_table("effective_neurons: rises", rises), -1, -2))
+    return _effective(np.swapaxes(_use("effective_neurons", rises), -1, -2))
 
 
 def neuron_weights(rises: ArrayLike) -> Floats:
@@ -119,22 +133,23 @@ def neuron_weights(rises: ArrayLike) -> Floats:
     -------
     (..., K) float64 with sum 1, or all 0 where nothing is used.
     """
-    v = use(rises).sum(axis=-1)
+    v = _use("neuron_weights", rises).sum(axis=-1)
     return _ratio(v, v.sum(axis=-1, keepdims=True))
 
 
 def shared_use(rises: ArrayLike, ratio: float = SHARED_FROM) -> Floats:
     """The share of all use that lies on shared neurons.
 
-    A neuron is shared if its second largest use is at least ``ratio`` of its largest. Neither a
-    neuron's scale nor copies of it matter, so that widths can be compared.
+    A neuron is shared if its second largest use is at least ``ratio`` of its largest. A neuron's
+    scale does not matter, nor, in a network without errors, do copies of it, so that widths can be
+    compared.
 
     Parameters
     ----------
     rises
         (..., K, C)
     ratio
-        From 0 to 1.
+        Above 0, at most 1.
 
     Returns
     -------
@@ -148,7 +163,7 @@ def shared_use(rises: ArrayLike, ratio: float = SHARED_FROM) -> Floats:
     0.667
     """
     ratio = _checks.real("shared_use: ratio", ratio, (">", 0), ("<=", 1))
-    v = use(rises)
+    v = _use("shared_use", rises)
     if v.shape[-1] < 2:
         return np.zeros(v.shape[:-2])
     second, first = np.moveaxis(np.sort(v, axis=-1)[..., -2:], -1, 0)
@@ -178,7 +193,7 @@ def served(rises: ArrayLike, loss: ArrayLike, constant_loss: ArrayLike) -> NDArr
     """
     gained = (np.asarray(constant_loss) - np.asarray(loss))[..., None, :]
     with np.errstate(invalid="ignore"):
-        found: NDArray[np.bool_] = (use(rises) >= SERVES * gained) & (gained > 0)
+        found: NDArray[np.bool_] = (_use("served", rises) >= SERVES * gained) & (gained > 0)
     return found
 
 
@@ -198,7 +213,7 @@ def permuted(rises: ArrayLike, generator: np.random.Generator) -> Floats:
     -------
     (..., K, C) float64
     """
-    return generator.permuted(_table("permuted: rises", rises), axis=-2)
+    return generator.permuted(_table("permuted: rises", rises, "neurons", "concepts"), axis=-2)
 
 
 def concentration(responses: ArrayLike) -> Floats:
@@ -213,7 +228,8 @@ def concentration(responses: ArrayLike) -> Floats:
     -------
     (..., K) float64 from 1/C to 1; 0 for neurons without a response.
     """
-    size = np.abs(_table("concentration: responses", responses))
+    table = _table("concentration: responses", responses, "neurons", "concepts")
+    size = np.nan_to_num(np.abs(table))
     return _ratio(size.max(axis=-1), size.sum(axis=-1))
 
 
@@ -229,8 +245,38 @@ def alignment(weights: ArrayLike) -> Floats:
     -------
     (..., K) float64 from 1/inputs to 1; 0 for neurons without weights.
     """
-    squares = _table("alignment: weights", weights) ** 2
+    squares = _table("alignment: weights", weights, "inputs", "neurons") ** 2
     return _ratio(squares.max(axis=-2), squares.sum(axis=-2))
+
+
+def capacity(weights: ArrayLike) -> Floats:
+    """``(w_i . w_i)^2 / sum_j (w_i . w_j)^2``: the share of a dimension that each feature has.
+
+    It is 1 for a feature orthogonal to all others. The sum over features is at most K, however the
+    basis of the neurons is rotated, so that it tells how features share the layer, not whether they
+    share neurons. Scherlis et al. (2022), "Polysemanticity and Capacity in Neural Networks"; equal
+    to the dimensionality of Elhage et al. (2022), `fastpolysem.metrics.feature_dimensionality`.
+
+    Parameters
+    ----------
+    weights
+        (..., features, K) what each feature writes on the neurons: the first layer's matrix, or any
+        other representation.
+
+    Returns
+    -------
+    (..., features) float64 from 0 to 1; 0 for features without weights.
+
+    Examples
+    --------
+    An antipodal pair has half of a dimension each, a third feature one of its own:
+
+    >>> capacity([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0]]).tolist()
+    [0.5, 0.5, 1.0]
+    """
+    w = _table("capacity: weights", weights, "features", "neurons")
+    squares = (w @ np.swapaxes(w, -1, -2)) ** 2
+    return _ratio(np.diagonal(squares, axis1=-2, axis2=-1), squares.sum(axis=-1))
 
 
 def class_selectivity(activations: ArrayLike, classes: ArrayLike) -> Floats:
@@ -248,9 +294,10 @@ def class_selectivity(activations: ArrayLike, classes: ArrayLike) -> Floats:
 
     Returns
     -------
-    (..., K) float64; 0 for neurons that are always 0.
+    (..., K) float64, from 0 to 1 for activations that are not negative; 0 for neurons that are
+    always 0, or whose two means have a sum below 0.
     """
-    means = class_means(activations, classes)
+    means = _class_means("class_selectivity", activations, classes)
     if means.shape[-2] < 2:
         raise ValueError("class_selectivity: classes must have two or more values, got one")
     most = means.max(axis=-2)
@@ -272,8 +319,12 @@ def class_means(activations: ArrayLike, classes: ArrayLike) -> Floats:
     -------
     (..., classes, K) float64
     """
-    a = _table("class_means: activations", activations)
-    labels = _labels("class_means: classes", classes, a.shape[-2])
+    return _class_means("class_means", activations, classes)
+
+
+def _class_means(where: str, activations: ArrayLike, classes: ArrayLike) -> Floats:
+    a = _table(f"{where}: activations", activations, "rows", "neurons")
+    labels = _labels(f"{where}: classes", classes, a.shape[-2])
     return np.stack([a[..., labels == c, :].mean(axis=-2) for c in np.unique(labels)], axis=-2)
 
 
@@ -305,9 +356,10 @@ def semantic_consistency(
     -------
     (..., K) float64; nan for neurons that answer to no row.
     """
-    a = _table("semantic_consistency: activations", activations)
+    a = _table("semantic_consistency: activations", activations, "rows", "neurons")
     labels = _labels("semantic_consistency: classes", classes, a.shape[-2])
-    active = _ratio(a, np.linalg.norm(a, axis=-1, keepdims=True)) > threshold
+    least = _checks.real("semantic_consistency: threshold", threshold)
+    active = _ratio(a, np.linalg.norm(a, axis=-1, keepdims=True)) > least
     counts = np.stack([active[..., labels == c, :].sum(axis=-2) for c in np.unique(labels)], -2)
     total = counts.sum(axis=-2)
     return np.where(total > 0, _ratio(counts.max(axis=-2), total), np.nan)
@@ -319,9 +371,9 @@ def mixed_selectivity(
     """How a neuron's variance over the conditions of a factorial task splits (Rigotti et al. 2013).
 
     Of the means of the cells of two factors, every cell weighted alike: the shares of the main
-    effects and of their interaction, in which mixed selectivity is nonlinear. Estimated without
-    bias from noise: the rows of each cell are halved in turn, and the effects of one half are
-    multiplied by those of the other.
+    effects and of their interaction, in which mixed selectivity is nonlinear. The variances are
+    estimated without bias from noise: every other row of each cell makes one half, and the effects
+    of one half are multiplied by those of the other, so that a share may lie outside [0, 1].
 
     Parameters
     ----------
@@ -333,15 +385,15 @@ def mixed_selectivity(
     Returns
     -------
     dict
-        "first", "second", "interaction": (..., K) float64, whose sum is 1; nan for neurons without
-        variance over the cells.
+        "first", "second", "interaction": (..., K) float64, whose sum is 1; nan for neurons whose
+        estimated variance over the cells is not positive.
 
     Raises
     ------
     ValueError
         If a combination has fewer than two rows.
     """
-    a = _table("mixed_selectivity: activations", activations)
+    a = _table("mixed_selectivity: activations", activations, "rows", "neurons")
     levels = [
         np.unique(_labels(f"mixed_selectivity: {name}", value, a.shape[-2]), return_inverse=True)
         for name, value in (("first", first), ("second", second))
