@@ -84,6 +84,11 @@ def own(config: NetworkConfig, batch: Batch, targets: NDArray[Any] | None) -> Co
     """The concepts of the task in these rows."""
     names = names_of(config)
     features = (-1,) * len(names)
+    if names[0].startswith("feature ") and (batch[2] < 0).any():
+        raise ValueError(
+            "measure: data must be >= 0 for the features of a config without signed inputs, got "
+            f"{batch[2].min():g}; pass concepts of your own"
+        )
     if names[0].startswith(("feature ", "+")):
         features = tuple(i % config.widths[0] for i in range(len(names)))
     indptr, indices, output = core.network_concepts(core_settings(config), batch, targets)
@@ -95,6 +100,8 @@ def given(
 ) -> Concepts:
     """Concepts of the user's own: a (rows, C) table of zeros and ones."""
     array = _checks.array(label, table, "float64", (2,))
+    if not array.shape[1]:
+        raise ValueError(f"{label} must have one column or more, got none")
     if len(array) != rows:
         raise ValueError(f"{label} must have one row per row of the data, {rows}, got {len(array)}")
     if not ((array == 0) | (array == 1)).all():
@@ -116,7 +123,11 @@ def given(
                 f"got {_checks.shown(outputs)}"
             )
         output = np.array(numbers, dtype=np.int32)
-    texts = [f"concept {i}" for i in range(count)] if names is None else list(names)
+    texts = _checks.listed("measure: names", range(count) if names is None else names)
+    if texts is None:
+        raise _checks.refused("measure: names", "a list of names", names, kind=TypeError)
+    if names is None:
+        texts = [f"concept {i}" for i in texts]
     if len(texts) != count:
         raise ValueError(f"measure: names must be {count}, one per concept, got {len(texts)}")
     held = array != 0

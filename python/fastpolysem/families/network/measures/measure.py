@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,10 +17,19 @@ from fastpolysem.families.network.lowering import core_settings
 from fastpolysem.families.network.measures import concepts as _concepts
 from fastpolysem.families.network.measures import formulas
 from fastpolysem.families.network.measures.concepts import Batch, Concepts
-from fastpolysem.families.network.objective import checked_targets, forward, stacked, unpack
+from fastpolysem.families.network.objective import (
+    NetworkParameters,
+    checked_targets,
+    forward,
+    stacked,
+    unpack,
+)
 from fastpolysem.specs.inputs import as_batch
 
 Floats = NDArray[np.float64]
+
+_AT_ONCE = 2**23
+"""Numbers that responses take at once."""
 
 
 class _Rows(NamedTuple):
@@ -56,6 +65,12 @@ class _Rows(NamedTuple):
                 found[name] = [layer[0] for layer in found[name]]
         return found
 
+    def networks(self, config: NetworkConfig, at_once: int) -> Iterator[NetworkParameters]:
+        """Stacks of so many, one after the other."""
+        for first in range(0, len(self.arrays["weights_1"]), at_once):
+            chosen = slice(first, first + at_once)
+            yield unpack(config, {name: array[chosen] for name, array in self.arrays.items()})
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Measures:
@@ -70,11 +85,12 @@ class Measures:
     """What was looked for, with C names."""
     rises: tuple[Floats, ...]
     """For each hidden layer (S, K, C): by how much the loss of a concept, on the rows in which it
-    holds, rises when the neuron is set to its mean."""
+    holds, rises when the neuron is set to its mean; nan for concepts that hold in no row, and
+    for networks whose outputs overflow."""
     means: tuple[Floats, ...]
     """For each hidden layer (S, K) mean activations."""
     loss: Floats
-    """(S, C) loss of each concept, on the rows in which it holds."""
+    """(S, C) loss of each concept, on the rows in which it holds; nan if there are none."""
     constant_loss: Floats
     """(C,) the same for the constant output that is best over all rows."""
     rows: _Rows
@@ -89,12 +105,18 @@ class Measures:
 
     @property
     def not_learned(self) -> NDArray[np.int64]:
-        """(S,) how many concepts are not."""
-        return np.asarray((~self.learned & ~np.isnan(self.constant_loss)).sum(axis=-1))
+        """(S,) how many concepts are not, of those that hold in some row."""
+        return np.asarray((~self.learned & self._occur).sum(axis=-1))
+
+    @property
+    def _occur(self) -> NDArray[np.bool_]:
+        """(C,) whether a concept holds in some row."""
+        return ~np.isnan(self.constant_loss)
 
     def _over_layers(self, formula: Any) -> Floats:
-        """Of each hidden layer, (layers, S)."""
-        return np.stack([formula(rises) for rises in self.rises])
+        """Of each hidden layer, (layers, S); nan for networks without rises."""
+        each = np.stack([formula(rises) for rises in self.rises])
+        return np.where(np.isnan(self.rises[0]).all(axis=(-1, -2)), np.nan, each)
 
     def shared_use_of_layers(self, ratio: float = formulas.SHARED_FROM) -> Floats:
         """(layers, S) share of all use of a layer that lies on shared neurons."""
@@ -168,7 +190,8 @@ class Measures:
         For the features of sampled inputs and of the basis a paired intervention: the mean, over
         the rows with the feature, of the activation less that with the feature set to 0 and all
         else equal. For other concepts the mean over the rows in which they hold less the mean over
-        the others, which mixes in whatever occurs together with them.
+        the others, which mixes in whatever occurs together with them; for those that hold in all
+        rows, the mean itself.
 
         Parameters
         ----------
@@ -177,31 +200,36 @@ class Measures:
 
         Returns
         -------
-        (S, K, C) float64
+        (S, K, C) float64; nan for concepts that hold in no row.
         """
         at = self._index("responses", layer)
         table, inputs = self.concepts.table, self.rows.inputs
-        config = self.config
-        weights = unpack(config, self.rows.arrays)
-        base = forward(weights, config, inputs, layers=True)[at].astype(np.float64)
-        found = []
-        for i, feature in enumerate(self.concepts.features):
-            on = table[:, i]
-            if feature >= 0:
-                without = inputs[on].copy()
-                without[:, feature] = 0
-                off = forward(weights, config, without, layers=True)[at].mean(axis=-2, dtype=float)
-            else:
-                off = base[..., ~on, :].mean(axis=-2) if not on.all() else 0.0
-            found.append(base[..., on, :].mean(axis=-2) - off)
-        stack = np.stack(found, axis=-1)
+        at_once = max(1, _AT_ONCE // (len(inputs) * sum(self.config.widths)))
+        parts = []
+        for networks in self.rows.networks(self.config, at_once):
+            base = forward(networks, self.config, inputs, layers=True)[at].astype(np.float64)
+            found = np.full((*base[:, 0].shape, table.shape[1]), np.nan)
+            for i in np.flatnonzero(self._occur):
+                on, feature = table[:, i], self.concepts.features[i]
+                off: Any = 0.0
+                if feature >= 0:
+                    without = inputs[on].copy()
+                    without[:, feature] = 0
+                    off = forward(networks, self.config, without, layers=True)[at]
+                    off = off.mean(axis=-2, dtype=float)
+                elif not on.all():
+                    off = base[:, ~on].mean(axis=-2)
+                found[..., i] = base[:, on].mean(axis=-2) - off
+            parts.append(found)
+        stack = np.concatenate(parts)
         return stack[0] if self.rows.single else stack
 
     def backed_up(self, layer: int, halves: int = 8, seed: int = 0) -> Floats:
         """Rises when a random half of the other neurons of the layer is at its mean already.
 
         A neuron with a perfect backup raises no loss alone; it does in the halves that hold the
-        backup. The mean over halves estimates the neuron's Banzhaf value.
+        backup. Like the neuron's Banzhaf value, but over halves of the others only instead of all
+        their subsets.
 
         Parameters
         ----------
@@ -237,13 +265,15 @@ class Measures:
 
     def __str__(self) -> str:
         """One sentence, of means over networks if there are several."""
-        learned, count = float(np.mean(self.learned.sum(axis=-1))), len(self.concepts.names)
+        learned, count = float(np.mean(self.learned.sum(axis=-1))), int(self._occur.sum())
         neurons = sum(self.config.widths[1:-1])
         share, chance = float(np.mean(self.shared_use)), float(np.mean(self.chance()))
-        several = f"{len(self.loss)} networks learned on average " if self.loss.ndim == 2 else ""
-        start = several or "The network learned "
+        several = self.loss.ndim == 2 and len(self.loss) > 1
+        start = (
+            f"{len(self.loss)} networks learned on average" if several else "The network learned"
+        )
         return (
-            f"{start}{learned:.4g} of {count} concepts; {100 * share:.3g} % of the use of hidden "
+            f"{start} {learned:.4g} of {count} concepts; {100 * share:.3g} % of the use of hidden "
             f"neurons is of shared ones ({100 * chance:.3g} % if neurons were assigned by chance), "
             f"{np.mean(self.polysemantic):.3g} of {neurons} neurons serve two or more concepts and "
             f"{neurons - np.mean(self.serving):.3g} serve none."
@@ -343,7 +373,10 @@ def measure(
     Raises
     ------
     TypeError, ValueError
-        For weights that do not fit the config, and for tables that do not fit the rows.
+        For weights that do not fit the config, for tables that do not fit the rows, and for
+        negative data if the concepts are the features of inputs without signs.
+    MemoryError
+        If the results would not fit into memory.
 
     Examples
     --------
@@ -358,6 +391,8 @@ def measure(
     if not isinstance(config, NetworkConfig):
         raise _checks.refused("measure: config", "a NetworkConfig", config, kind=TypeError)
     arrays, single = stacked("measure: weights", weights, config, None)
+    if not len(arrays["weights_1"]):
+        raise ValueError("measure: weights must be of one network or more, got a stack of none")
     if data is None:
         if targets is not None:
             raise ValueError("measure: targets must be None without data of their own, got some")
@@ -375,7 +410,19 @@ def measure(
     else:
         table = _concepts.given("measure: concepts", concepts, outputs, names, config, count)
     rows = _Rows(config.widths[0], batch, wanted, arrays, single)
+    rises_each = sum(config.widths[1:-1]) * len(table.names) * 8
+    _checks.memory(
+        "measure",
+        {"the results, copied for every measure": 3 * len(arrays["weights_1"]) * rises_each},
+        "measure fewer networks in one call",
+    )
     found = rows.use(config, table, [[] for _ in config.widths[1:-1]])
+    occur = ~np.isnan(found["constant_loss"])
+    finite = np.isfinite(found["loss"][..., occur]).all(axis=-1)
+    for layer in found["rises"]:
+        finite &= np.isfinite(layer[..., occur]).all(axis=(-1, -2))
+    for layer in found["rises"]:
+        layer[~finite] = np.nan
     return Measures(
         config=config,
         concepts=table,

@@ -1,0 +1,121 @@
+"""Measures of networks and arrays at their limits: nothing to measure, too much, bad input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastpolysem as fp
+from fastpolysem import measures
+
+RNG = np.random.default_rng(6)
+CONFIG = fp.NetworkConfig(widths=(3, 4, 3))
+WEIGHTS = fp.NetworkParameters([RNG.normal(size=(3, 4)), RNG.normal(size=(4, 3))])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"data": -np.ones((2, 3))}, "measure: data must be >= 0 for the features .* got -1"),
+        ({"concepts": np.ones((3, 0))}, "measure: concepts must have one column or more"),
+        ({"concepts": np.ones((3, 2)), "names": "ab"}, "measure: names must be a list of names"),
+        ({"concepts": np.ones((3, 2)), "names": 2}, "measure: names must be a list of names"),
+    ],
+)
+def test_what_is_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=said):
+        fp.measure(WEIGHTS, CONFIG, **options)
+
+
+def test_a_stack_of_no_networks() -> None:
+    none = fp.NetworkParameters([np.zeros((0, 3, 4)), np.zeros((0, 4, 3))])
+    with pytest.raises(ValueError, match="one network or more"):
+        fp.measure(none, CONFIG)
+
+
+def test_a_stack_of_one_is_one_network() -> None:
+    stack = fp.NetworkParameters([w[np.newaxis] for w in WEIGHTS.weights])
+    one, alone = fp.measure(stack, CONFIG), fp.measure(WEIGHTS, CONFIG)
+    assert one.shared_use.shape == (1,)
+    assert alone.shared_use.shape == ()
+    assert str(one) == str(alone)
+
+
+def test_results_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = fp.NetworkParameters([np.zeros((2, 600, 600)), np.zeros((600, 600))])
+    monkeypatch.setattr("fastpolysem._checks._NEGLIGIBLE", 2**20)
+    monkeypatch.setattr("fastpolysem._checks.available_memory", lambda: 2**24)
+    with pytest.raises(MemoryError, match=r"measure needs about .* measure fewer networks"):
+        fp.measure(weights, CONFIG.replace(widths=(600, 600, 600)))
+
+
+def test_own_concepts_take_data_of_any_sign() -> None:
+    rows = RNG.normal(size=(6, 3))
+    found = fp.measure(WEIGHTS, CONFIG, data=rows, concepts=rows > 0)
+    assert np.isfinite(found.rises[0]).all()
+
+
+def test_concepts_without_rows_are_left_out() -> None:
+    """Feature 2 is never on."""
+    eye = fp.NetworkParameters([np.eye(3), np.eye(3)])
+    found = fp.measure(eye, fp.NetworkConfig(widths=(3, 3, 3)), data=np.eye(3)[:2])
+    assert np.isnan(found.loss).tolist() == [False, False, True]
+    assert np.isnan(found.rises[0][:, 2]).all()
+    assert found.not_learned == 0
+    assert found.serving == 2
+    assert found.effective_concepts == found.neurons_per_concept == 1
+    assert str(found).startswith("The network learned 2 of 2 concepts")
+    responses = found.responses(1)
+    np.testing.assert_array_equal(responses[:, :2], np.eye(3)[:, :2])
+    assert np.isnan(responses[:, 2]).all()
+    assert measures.concentration(responses).tolist() == [1, 1, 0]
+
+
+def test_outputs_that_overflow_have_no_measures() -> None:
+    """The second network's weights are finite, its outputs are not."""
+    eye, huge = np.eye(3), np.full((3, 3), 1e30)
+    weights = fp.NetworkParameters([np.stack([eye, huge, 2 * eye]), np.stack([eye, huge, eye / 2])])
+    found = fp.measure(weights, CONFIG.replace(widths=(3, 3, 3)))
+    for name in ("shared_use", "effective_concepts", "neurons_per_concept"):
+        assert np.isnan(getattr(found, name)).tolist() == [False, True, False], name
+    assert np.isnan(found.chance()).tolist() == [False, True, False]
+    assert found.serving.tolist() == [3, 0, 3]
+    assert found.not_learned.tolist() == [0, 3, 0]
+
+
+def test_responses_of_many_networks_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = CONFIG.replace(steps=3)
+    found = fp.measure(fp.train(config, 5, return_weights=True).weights, config)
+    whole = found.responses(1)
+    monkeypatch.setattr("fastpolysem.families.network.measures.measure._AT_ONCE", 70)
+    np.testing.assert_array_equal(found.responses(1), whole)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: measures.capacity([1.0]), r"capacity: weights .* \(\.\.\., features, neurons\)"),
+        (lambda: measures.alignment([[np.nan]]), "alignment: weights must be finite"),
+        (lambda: measures.shared_use([["a"]]), "shared_use: rises"),
+        (lambda: measures.effective_concepts([[np.inf]]), "effective_concepts: rises must be fin"),
+        (lambda: measures.effective_neurons(np.ones((2, 0))), "effective_neurons: rises"),
+        (lambda: measures.neuron_weights([[1j]]), "neuron_weights: rises"),
+        (lambda: measures.concentration(np.ones((0, 2))), "concentration: responses"),
+        (lambda: measures.class_means([[np.nan]], [0]), "class_means: activations"),
+        (lambda: measures.class_selectivity(np.ones((2, 2)), [0, 0]), "two or more values"),
+        (lambda: measures.class_selectivity(np.ones((2, 2)), [0]), "one entry per row, 2"),
+        (lambda: measures.semantic_consistency([[1.0]], [0], np.nan), "threshold"),
+        (lambda: measures.mixed_selectivity(np.ones((2, 1)), [0, 1], [0, 1]), "two rows or more"),
+    ],
+)
+def test_arrays_that_formulas_refuse(call: Any, said: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=said):
+        call()
+
+
+def test_formulas_leave_out_concepts_without_rows() -> None:
+    rises, never = RNG.random((3, 4)), np.full((3, 1), np.nan)
+    for formula in (measures.effective_concepts, measures.shared_use, measures.concentration):
+        np.testing.assert_allclose(formula(np.hstack([rises, never])), formula(rises))
