@@ -312,6 +312,12 @@ def test_capacity() -> None:
     np.testing.assert_allclose(found, fp.metrics.feature_dimensionality(weights))
 
 
+def test_shared_use_of_shared_neurons_alone_is_exactly_one() -> None:
+    """A share of 1 + 2e-16 would lie outside the bounds of the column."""
+    rises = np.random.default_rng(0).uniform(0.5, 1, (1000, 16, 10))
+    assert (measures.shared_use(rises) == 1).all()
+
+
 def test_permutation_keeps_what_concepts_use() -> None:
     rises = RNG.random((4, 6, 5))
     other = measures.permuted(rises, np.random.default_rng(0))

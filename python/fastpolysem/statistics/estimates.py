@@ -118,7 +118,8 @@ def mean(
     level = checked_confidence(confidence)
     low, high = _bounds("mean: bounds", bounds)
     if data.size and not (low <= data.min() and data.max() <= high):
-        raise _checks.refused("mean: values", f"numbers within bounds={bounds!r}", data)
+        outside = data[~((low <= data) & (data <= high))]
+        raise _checks.refused("mean: values", f"numbers within bounds={bounds!r}", outside[0])
     if bounds is None:
         low, high = least_value(data)
     if data.size < 2 or not np.ptp(data):

@@ -168,7 +168,9 @@ def shared_use(rises: ArrayLike, ratio: float = SHARED_FROM) -> Floats:
         return np.zeros(v.shape[:-2])
     second, first = np.moveaxis(np.sort(v, axis=-1)[..., -2:], -1, 0)
     shared = (second > 0) & (second >= ratio * first)
-    return _ratio(np.where(shared, v.sum(axis=-1), 0).sum(axis=-1), v.sum(axis=(-1, -2)))
+    of_neurons = v.sum(axis=-1)
+    # Both sums in the same order, so that the share of all neurons is 1, not 1 + 2e-16.
+    return _ratio(np.where(shared, of_neurons, 0).sum(axis=-1), of_neurons.sum(axis=-1))
 
 
 def served(rises: ArrayLike, loss: ArrayLike, constant_loss: ArrayLike) -> NDArray[np.bool_]:
