@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 
 import fastpolysem as fp
 from fastpolysem import measures
@@ -49,9 +50,27 @@ def test_controls_do_not_depend_on_blocks(study: Any) -> None:
     assert alone["shared_use_at_10"][0] == found.shared_use_of_layers(0.1).mean()
 
 
+def test_controls_of_diverged_seeds_are_nan() -> None:
+    steep = BASE.replace(optimizer="sgd", learning_rate=1e12)
+    seeds = fp.collect([steep], seeds=3, probe=measures.Controls()).seeds()
+    assert seeds["diverged"].all()
+    assert seeds[list(measures.Controls.columns)].isna().to_numpy().all()
+    # A diverged network among others, which keep their values.
+    result = fp.train(BASE, 3, return_weights=True)
+    before = measures.Controls()(result)
+    result.diverged[1] = True
+    result.weights.weights[0][1] = np.nan
+    after = measures.Controls()(result)
+    for name, values in before.items():
+        np.testing.assert_array_equal(after[name], [values[0], np.nan, values[2]])
+    with pytest.raises(ValueError, match="Controls: seed"):
+        measures.Controls(seed=-1)
+
+
 def test_the_front_is_of_those_that_none_beats(study: Any) -> None:
     points = [(1, 5), (2, 2), (3, 3), (4, 1), (2, 2), (5, 1)]
     assert pareto(points).tolist() == [True, True, False, True, True, False]
+    assert pareto([(1, np.nan), (2, 2)]).tolist() == [False, True]
     ax = front(study, hue="activation")
     assert ax.get_xlabel() == "loss"
     assert [t.get_text() for t in ax.get_legend().get_texts()].count("front") == 1
@@ -68,6 +87,9 @@ def test_training_curves_have_a_line_a_layer() -> None:
     np.testing.assert_allclose(ax.lines[0].get_ydata(), result.history["shared_use_1"].mean(axis=0))
     with pytest.raises(ValueError, match="metric must be recorded"):
         training_curves(result, "loss")
+    steep = config.replace(optimizer="sgd", learning_rate=1e12)
+    with pytest.raises(ValueError, match="a seed that did not diverge"):
+        training_curves(fp.train(steep, 2, record=(names, [0])))
 
 
 def test_neurons_are_coloured_by_what_they_serve() -> None:
@@ -81,7 +103,12 @@ def test_neurons_are_coloured_by_what_they_serve() -> None:
     single = neuron_map(fp.measure(fp.NetworkParameters([eye, eye]), config))
     assert [t.get_text() for t in single.get_legend().get_texts()] == ["1 concept"]
     tied = config.replace(tied=True)
-    assert len(neuron_map(fp.measure(fp.NetworkParameters([eye]), tied)).lines) == 6
+    ax = neuron_map(fp.measure(fp.NetworkParameters([eye]), tied))
+    lines = [
+        line for c in ax.collections if isinstance(c, LineCollection) for line in c.get_segments()
+    ]
+    assert [line[:, 0].tolist() for line in lines] == [[0, 1]] * 3 + [[1, 2]] * 3
+    assert all(line[0, 1] == line[1, 1] for line in lines)  # an identity
 
 
 def test_figures_of_networks_refuse_other_studies() -> None:

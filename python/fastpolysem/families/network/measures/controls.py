@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fastpolysem import _checks
 from fastpolysem.families.network.measures import formulas
 from fastpolysem.families.network.measures.measure import measure
+from fastpolysem.families.network.objective import pack, unpack
 from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult
 
@@ -35,17 +37,25 @@ class Controls(Probe):
 
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        _checks.integer("Controls: seed", self.seed, (">=", 0))
+
     def __call__(self, result: TrainingResult) -> dict[str, Any]:
-        """Measure the final weights of a block."""
-        found = measure(result.weights, result.config)
+        """Measure the final weights of a block; nan for diverged seeds."""
+        values = {name: np.full(len(result.seeds), np.nan) for name in self.columns}
+        valid = np.flatnonzero(~result.diverged)
+        if not len(valid):
+            return values
+        arrays = pack(result.config, result.weights)
+        own = unpack(result.config, {name: array[valid] for name, array in arrays.items()})
+        found = measure(own, result.config)
         chance: list[float] = []
-        for number in result.seeds:  # from the network's own seed, whatever block it is in
+        for number in result.seeds[valid]:  # from the network's own seed, whatever block it is in
             generator = np.random.default_rng((self.seed, int(number)))
             at = len(chance)
             layers = [formulas.permuted(rises[at], generator) for rises in found.rises]
             chance.append(float(np.mean([formulas.shared_use(layer) for layer in layers])))
-        return {
-            "shared_use_by_chance": np.array(chance),
-            "shared_use_at_10": found.shared_use_of_layers(0.1).mean(axis=0),
-            "shared_use_at_50": found.shared_use_of_layers(0.5).mean(axis=0),
-        }
+        values["shared_use_by_chance"][valid] = chance
+        values["shared_use_at_10"][valid] = found.shared_use_of_layers(0.1).mean(axis=0)
+        values["shared_use_at_50"][valid] = found.shared_use_of_layers(0.5).mean(axis=0)
+        return values

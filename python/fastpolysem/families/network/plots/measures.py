@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 
 from fastpolysem.families.network.measures import formulas
 from fastpolysem.plots._axes import axes_or_new
@@ -99,11 +100,14 @@ def neuron_map(measures: Any, *, ax: Axes | None = None) -> Axes:
         places.append(1 - heights)
     for layer, matrix in enumerate(_matrices(measures)):
         size = np.abs(matrix) / max(float(np.abs(matrix).max()), np.finfo(float).tiny)
-        for i, j in zip(*np.nonzero(size > _FAINT), strict=True):
-            ends = [places[layer][i], places[layer + 1][j]]
-            ax.plot(
-                [layer, layer + 1], ends, color="#666666", lw=1.5 * size[i, j], alpha=0.5, zorder=1
-            )
+        i, j = np.nonzero(size > _FAINT)
+        ends = (
+            [np.full(len(i), layer), places[layer][i]],
+            [np.full(len(j), layer + 1), places[layer + 1][j]],
+        )
+        lines = np.transpose(ends, (2, 0, 1))
+        style = {"colors": "#666666", "linewidths": 1.5 * size[i, j], "alpha": 0.5, "zorder": 1}
+        ax.add_collection(LineCollection(lines, **style))
     dot = min(60.0, 6000 / max(widths))
     for layer, place in enumerate(places):
         outer = layer in (0, len(places) - 1)

@@ -140,13 +140,13 @@ def front(
 
 
 def pareto(points: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """(N,) whether no other of the (N, 2) points is as low in both and lower in one."""
+    """(N,) whether no other of the (N, 2) points is as low in both and lower in one, nan aside."""
     points = np.asarray(points, dtype=np.float64)
     beaten = [
         bool(((points <= point).all(axis=1) & (points < point).any(axis=1)).any())
         for point in points
     ]
-    return ~np.array(beaten, dtype=bool)
+    return ~np.array(beaten, dtype=bool) & ~np.isnan(points).any(axis=1)
 
 
 def training_curves(
@@ -172,6 +172,8 @@ def training_curves(
     if not recorded:
         given = ", ".join(result.history) or "nothing"
         raise ValueError(f"plots.training_curves: metric must be recorded, got {given}")
+    if result.diverged.all():
+        raise ValueError("plots.training_curves: result must have a seed that did not diverge")
     ax = axes_or_new(ax)
     steps = result.history["step"]
     for number, name in enumerate(recorded):
