@@ -429,6 +429,33 @@ def evaluate_network(rng: random.Random) -> None:
         )
 
 
+def measure_network(rng: random.Random) -> None:
+    config = fp.NetworkConfig(**network_settings(rng))
+    if not is_small_network(config):
+        return
+    if rng.random() < 0.3:
+        solution = fp.monosemantic(config)
+        assert solution.loss >= 0
+        return
+    drawn = fp.draw(config.replace(steps=4), 3, 0)
+    options: dict[str, Any] = {}
+    if rng.random() < 0.5:
+        options = {"data": some(rng, drawn.inputs), "targets": some(rng, drawn.targets)}
+    if rng.random() < 0.4:
+        table = np.random.default_rng(rng.getrandbits(32)).random((len(drawn.inputs), 3)) < 0.5
+        options["concepts"] = some(rng, table)
+        if rng.random() < 0.5:
+            options["outputs"] = some(rng, [0, -1, some(rng, 0)])
+        if rng.random() < 0.3:
+            options["names"] = some(rng, ["a", "b", some(rng, "c")])
+    found = fp.measure(parameters(rng, config), config, **options)
+    assert not ((found.shared_use < 0) | (found.shared_use > 1)).any()  # nan if it overflows
+    assert (found.polysemantic <= found.serving).all()
+    str(found)
+    layer = some(rng, 1)
+    rng.choice([found.served, found.responses, found.backed_up])(layer)
+
+
 BOUNDARY: list[tuple[Callable[[random.Random], None], float]] = [
     (make_config, 30),
     (read_config, 15),
@@ -441,6 +468,7 @@ BOUNDARY: list[tuple[Callable[[random.Random], None], float]] = [
     (read_network_config, 10),
     (train_network, 20),
     (evaluate_network, 15),
+    (measure_network, 15),
 ]
 
 

@@ -66,13 +66,13 @@ Concepts own_concepts(const Settings& s, const Step<T>& step) {
     found.output = outputs_of_concepts(s);
     std::vector<double> target(std::size_t(s.n_outputs()));
     std::vector<T> input(std::size_t(s.n_inputs()));
-    const auto features = std::int32_t(s.n_inputs());
+    const auto apart = is_signed(s) ? std::int32_t(s.n_inputs()) : 0;  // from +i to -i
     for (std::ptrdiff_t b = 0; b < step.rows; ++b) {
         const std::size_t begin = found.index.size();
         if (s.loss == Loss::cross_entropy) {
             found.index.push_back(step.labels[step.table_row(b)]);
         } else if (s.elementwise()) {
-            step.each_input(b, [&](std::int32_t i, T x) { found.index.push_back(x < 0 ? features + i : i); });
+            step.each_input(b, [&](std::int32_t i, T x) { found.index.push_back(x < 0 ? apart + i : i); });
             std::sort(found.index.begin() + std::ptrdiff_t(begin), found.index.end());
         } else if (s.target == Target::clauses) {
             std::fill(input.begin(), input.end(), T(0));
