@@ -517,7 +517,7 @@ def test_curve_takes_x_y_hue_and_a_selection(ax: Axes) -> None:
         np.testing.assert_allclose(bar.lines[0].get_xdata(), [0, 0.1, 0.3], atol=0.01)
         np.testing.assert_allclose(np.asarray(bar.lines[0].get_ydata(), float), rows["mean"])
     assert labels(ax)[:2] == ["optimizer=adam", "optimizer=adamw"]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("dropout", "signed slots")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("dropout", "shared neurons")
     assert [text.get_text() for text in ax.get_xticklabels()] == ["0", "0.1", "0.3"]
     with pytest.raises(
         ValueError, match=r"plots\.curve: hue must be one of .*did you mean 'dropout'"
@@ -767,6 +767,9 @@ def test_superposition_shows_overlaps_norms_and_dimensionality(ax: Axes) -> None
     np.testing.assert_allclose(overlaps.images[0].get_array(), pair @ pair.T)
     np.testing.assert_allclose(norms.get_lines()[0].get_xdata(), [1, 1, 0.5])
     np.testing.assert_allclose(shares.get_lines()[0].get_xdata(), [0.5, 0.5, 1])
+    left, right = norms.get_xlim()  # marks at 0 and at the largest are whole
+    assert left < 0
+    assert right > np.linalg.norm(pair, axis=1).max() + 0.02
     stack = plots.superposition(np.stack([pair, 2 * pair]))
     drawn(stack)
     norms = shown_axes(stack)[1]

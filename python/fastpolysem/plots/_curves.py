@@ -28,6 +28,7 @@ from fastpolysem.plots._held import (
     summary_of,
     suspect,
     title_of,
+    warning_of,
 )
 from fastpolysem.plots._legends import legend, legend_above
 from fastpolysem.plots._scales import Scale
@@ -64,8 +65,6 @@ class Drawing:
         A setting that the column is divided by: shares from 0 to 100 % are drawn.
     xlabel, ylabel
         Texts of the axes, if not the names of what they show.
-    collapsed
-        What the legend says of hollow markers.
     """
 
     where: str
@@ -79,7 +78,6 @@ class Drawing:
     share_of: str | None = None
     xlabel: str = ""
     ylabel: str = ""
-    collapsed: str = "hollow: diverged or > 5 % not learned"
 
 
 def curve(
@@ -326,7 +324,7 @@ def _draw_panel(ax: Axes, panel: Panel, shown: _Shown) -> tuple[dict[str, Any], 
         ax.plot(rows.loc[lost, "at"], [0.03] * int(lost.sum()), transform=edge, **style)
         entries[_LOST] = Line2D([], [], **style)
     if rows.loc[~lost, "hollow"].any():
-        entries[drawing.collapsed] = _hollow(ax, [], [], Look(GREY))
+        entries[warning_of(shown.study)] = _hollow(ax, [], [], Look(GREY))
     return series, entries
 
 

@@ -56,6 +56,13 @@ def suspect(study: Study, summary: pd.DataFrame) -> pd.Series[bool]:
     return (summary["diverged"] > 0) | np.array(missing, dtype=bool)
 
 
+def warning_of(study: Study) -> str:
+    """What a legend says of the hollow markers of suspect means."""
+    unlearned = family_of(study.configs[0]).unlearned(study.configs[0])
+    missing = "" if unlearned is None else f" or > {COLLAPSED:.0%} {unlearned[0].replace('_', ' ')}"
+    return f"hollow: diverged{missing}".replace("%", " %")
+
+
 def settings_of(study: Study) -> pd.DataFrame:
     """All settings and metadata of the configurations, one row each."""
     labels = study.labels()

@@ -41,6 +41,8 @@ _SINCE: dict[str, str] = {}
 """The version that added a column, for columns that older files lack."""
 _LABELS = {
     "polysemantic": "polysemantic neurons",
+    "signed_slots": "shared neurons",
+    "signed_slots_benign": "neurons shared with opposite signs",
     "dead": "dead neurons",
     "unrepresented": "unrepresented features",
     "nonzeros": "non-zero weights",

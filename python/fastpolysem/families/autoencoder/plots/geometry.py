@@ -49,8 +49,10 @@ def superposition(weights: WeightsLike, ax: Axes | None = None) -> Axes:
     shown = image(overlaps, gram, end)
     overlaps.figure.colorbar(shown, ax=overlaps, location="left", label="overlap")
     overlaps.set(xlabel="feature", ylabel="feature", title="$W W^T$")
-    _by_feature(norms, np.linalg.norm(stack, axis=-1))
-    norms.set(xlabel="norm", title=r"$\|W_i\|$")
+    lengths = np.linalg.norm(stack, axis=-1)
+    _by_feature(norms, lengths)
+    longest = float(lengths.max()) or 1.0
+    norms.set(xlabel="norm", title=r"$\|W_i\|$", xlim=(-0.05 * longest, 1.05 * longest))
     _by_feature(shares, metrics.feature_dimensionality(stack))
     shares.set(xlabel="dimensionality", title="$D_i$", xlim=(-0.05, 1.05))
     for share in (0.5, 1):
@@ -68,4 +70,3 @@ def _by_feature(ax: Axes, values: NDArray[np.float64]) -> None:
     if len(values) > 1:
         ax.hlines(rows, *np.percentile(values, _PERCENTILES, axis=0), alpha=0.3, lw=4, **style)
     ax.plot(values.mean(axis=0), rows, "o", ms=4, mew=0.5, ls="none", **style)
-    ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))

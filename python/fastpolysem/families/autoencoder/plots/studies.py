@@ -17,8 +17,6 @@ from fastpolysem.plots._curves import Drawing, draw
 from fastpolysem.plots._held import chosen
 from fastpolysem.studies import Study
 
-_HOLLOW = "hollow: diverged or > 5 % unrepresented"
-
 
 def collisions(
     study: Study,
@@ -63,7 +61,6 @@ def collisions(
         log=True,
         references=_Laws(own),
         xlabel=_width_label(own),
-        collapsed=_HOLLOW,
     )
     return draw(own, drawing, ax)
 
@@ -101,7 +98,6 @@ def unrepresented(
         share_of="n_features",
         xlabel=_width_label(own),
         ylabel="features unrepresented",
-        collapsed=_HOLLOW,
     )
     return draw(own, drawing, ax)
 
