@@ -293,7 +293,8 @@ def _glossary(study: Study, family: Any, references: list[str]) -> dict[str, str
     found |= {heading(name): family.glossary[name] for name in references}
     if references:
         found["ratio"] = f"the mean divided by {heading(references[0])}"
-    return found | {name: columns[name].doc for name in family.beside if name in columns}
+    found |= {name: columns[name].doc for name in family.beside if name in columns}
+    return found | {"digest": "identifies the settings; names their folder in the study"}
 
 
 def _varying(study: Study, config: AnyConfig) -> dict[str, Any]:
