@@ -9,6 +9,7 @@ import pytest
 
 import fastpolysem as fp
 from fastpolysem import losses, targets
+from fastpolysem.families.network.price import STARTS, _penalty
 from fastpolysem.families.network.solutions import polysemantic
 
 SIGNED = fp.Independent(probability=0.3, batch_size=64, magnitude="signed_uniform")
@@ -53,6 +54,17 @@ SOLVED: dict[str, tuple[dict[str, Any], int, float]] = {
         *(6, 0),
     ),
     "two layers": ({"widths": (4, 8, 9, 4), "inputs": SIGNED}, 8, 0),
+    "linear and relu": ({"widths": (4, 5, 4, 4), "activation": ("linear", "relu")}, 4, 0),
+    "gelu and relu": (
+        {
+            "widths": (4, 8, 8, 4),
+            "activation": ("gelu", "relu"),
+            "inputs": SIGNED,
+            "target": targets.Absolute(),
+        },
+        *(8, 1e-6),
+    ),
+    "private": ({"widths": (4, 8, 4), "inputs": SIGNED, "readout": "private"}, 8, 0),
     "residual": ({"widths": (4, 8, 8, 4), "residual": (2,), "inputs": SIGNED}, 8, 0),
 }
 
@@ -67,7 +79,8 @@ def test_a_neuron_per_concept_solves_the_task(name: str) -> None:
     found = fp.measure(solution.parameters, config.replace(dtype="float64"))
     assert found.shared_use < 1e-9
     assert found.not_learned == 0
-    in_second = neurons if name == "two layers" else 0  # a residual layer adds nothing
+    copied = name in ("two layers", "linear and relu", "gelu and relu")
+    in_second = neurons if copied else 0  # a residual layer adds nothing
     assert found.serving == neurons + in_second
     shared = fp.measure(polysemantic(config), config.replace(dtype="float64"))
     assert shared.shared_use_of_layers()[0] > 0.5
@@ -97,6 +110,26 @@ def test_signed_features_on_one_neuron_each(settings: dict[str, Any]) -> None:
         ({"widths": (4, 8, 3, 4), "inputs": SIGNED}, "8 neurons or more in every hidden layer"),
         ({"widths": (4, 9, 4), "activation": "square"}, "activation='square'"),
         ({"widths": (4, 6, 2), "inputs": BITS, "target": CLAUSES}, "without biases"),
+        (
+            {"widths": (4, 8, 8, 4), "activation": ("linear", "relu"), "inputs": SIGNED},
+            "a ReLU layer after activation=",
+        ),
+        (
+            {"widths": (4, 8, 8, 4), "activation": ("gelu", "relu"), "inputs": SIGNED},
+            "a ReLU layer after activation=",
+        ),
+        ({"widths": (4, 8, 4), "output": "relu", "inputs": SIGNED}, "output='relu'"),
+        (
+            {
+                "widths": (4, 6, 2),
+                "bias": True,
+                "inputs": BITS,
+                "target": DISJUNCTIONS,
+                "readout": "private",
+            },
+            "readout='private'",
+        ),
+        ({"widths": (4, 8, 4), "readout": "random"}, "readout='random'"),
         ({"widths": (4, 9, 4), "inputs": fp.Dataset(np.eye(4), np.eye(4))}, "Dataset"),
         (
             {
@@ -145,6 +178,36 @@ def test_too_few_steps_are_said() -> None:
     found = fp.price(config, 2)
     assert found.verdict == "unfinished"
     assert max(found.residual["random"]) > 1e-3
+
+
+def test_diverged_networks_are_unfinished() -> None:
+    config = fp.NetworkConfig(widths=(3, 4, 3), optimizer="sgd", learning_rate=1e12, steps=20)
+    found = fp.price(config, 2)
+    assert found.verdict == "unfinished"
+    assert "concepts not learned from starts random nan" in str(found)
+
+
+@pytest.mark.parametrize("diverged", ["random", "monosemantic"])
+def test_one_diverged_network_is_enough(diverged: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In whichever of the two kinds of starts it is."""
+    train, kinds = fp.train, iter(STARTS)
+
+    def with_nan(*args: Any, **options: Any) -> Any:
+        result = train(*args, **options)
+        if options.get("return_weights") and next(kinds) == diverged:
+            result.largest_gradient[1] = np.nan
+        return result
+
+    monkeypatch.setattr("fastpolysem.training.train", with_nan)
+    config = fp.NetworkConfig(widths=(3, 4, 3), steps=10)
+    assert fp.price(config, 2, tolerance=1e9).verdict == "unfinished"
+
+
+def test_the_penalty_is_that_of_the_last_step() -> None:
+    config = fp.NetworkConfig(widths=(3, 4, 3), l1=(0.1, 0), l1_schedule=[(0, 0), (5, 2)], steps=10)
+    weights = fp.train(config, 2, return_weights=True).weights
+    size = np.abs(weights.weights[0].astype(float)).sum(axis=(1, 2))
+    np.testing.assert_allclose(_penalty(config, weights), 0.2 * size)
 
 
 def test_narrow_linear_layers_need_sharing() -> None:

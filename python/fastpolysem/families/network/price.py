@@ -43,7 +43,7 @@ class Price:
     loss: dict[str, NDArray[np.float64]]
     """Task loss."""
     penalty: dict[str, NDArray[np.float64]]
-    """l1 penalty on the weights; 0 without l1."""
+    """l1 penalty on the weights, as strong as in the last step; 0 without l1."""
     shared_use: dict[str, NDArray[np.float64]]
     not_learned: dict[str, NDArray[np.int64]]
     residual: dict[str, NDArray[np.float64]]
@@ -63,10 +63,18 @@ class Price:
     def __str__(self) -> str:
         """The verdict and the means on which it is based, with standard errors."""
         parts = [f"Polysemanticity is {self.verdict}" if self.verdict[0] in "na" else self.verdict]
-        for name, values in (("objective", self.objective), ("shared use", self.shared_use)):
+        for name, values in (
+            ("objective", self.objective),
+            ("shared use", self.shared_use),
+            ("concepts not learned", self._not_learned()),
+        ):
             means = (f"{start} {_mean(values[start])}" for start in STARTS)
             parts.append(f"{name} from starts {', '.join(means)}")
         return "; ".join(parts) + f" ({len(self.loss['random'])} seeds)."
+
+    def _not_learned(self) -> dict[str, NDArray[np.float64]]:
+        """Counts, nan for diverged networks."""
+        return {start: np.where(n < 0, np.nan, n) for start, n in self.not_learned.items()}
 
 
 def _mean(values: NDArray[Any]) -> str:
@@ -87,9 +95,10 @@ def price(
     Constructed initial weights (see `monosemantic`) get a little noise, drawn for each seed.
     Verdicts:
 
-    * "unfinished": the largest gradient of some network from random or monosemantic weights exceeds
-      ``tolerance``; train longer. With l1, use ``l1_update="orthant"``, because with subgradients
-      weights keep crossing 0;
+    * "unfinished": some network from random or monosemantic weights diverged, or its largest
+      gradient exceeds ``tolerance``; train longer. With l1, use ``l1_update="orthant"``, because
+      with subgradients weights keep crossing 0. Weight decay, noise and dropout keep the gradient
+      from vanishing;
     * "monosemantic": networks from random weights have less than 5 % shared use;
     * "necessary": their objective is lower than that from monosemantic weights, or networks from
       monosemantic weights do not stay monosemantic;
@@ -154,7 +163,8 @@ def price(
     least = 1e-4 * attained(config, silent)
     at = max(least, relative * abs(float(objectives["monosemantic"].mean())))
     residual = columns["largest_gradient"]
-    worst = max(float(residual[start].max()) for start in ("random", "monosemantic"))
+    # nan, of diverged networks, stays nan and is not below any bound.
+    worst = float(np.max([residual[start] for start in ("random", "monosemantic")]))
     return Price(
         config=config,
         verdict=_verdict(config, columns["shared_use"], objectives, at, worst <= bound),
@@ -200,10 +210,13 @@ def _jittered(config: NetworkConfig, parameters: NetworkParameters, count: int) 
 
 
 def _penalty(config: NetworkConfig, weights: NetworkParameters) -> NDArray[np.float64]:
-    """(S,) l1 of the weights at full strength."""
-    factors = config._spread("l1", len(weights.weights))
+    """(S,) l1 of the weights in the last step."""
+    strength = config.l1_schedule[-1][1] if config.l1_schedule else 1.0
     sums = [
-        factor * np.abs(np.asarray(w, dtype=np.float64)).sum(axis=(1, 2))
-        for factor, w in zip(factors, weights.weights, strict=True)
+        strength * factor * np.abs(np.asarray(w, dtype=np.float64)).sum(axis=(1, 2))
+        for factor, w in zip(
+            config._spread("l1", len(weights.weights)), weights.weights, strict=True
+        )
+        if factor
     ]
-    return np.asarray(np.sum(sums, axis=0))
+    return np.sum(sums, axis=0) if sums else np.zeros(len(weights.weights[0]))

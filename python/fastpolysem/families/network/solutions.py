@@ -12,7 +12,7 @@ from fastpolysem import _checks
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.dataset import Dataset
 from fastpolysem.families.network.losses import BinaryCrossEntropy
-from fastpolysem.families.network.objective import NetworkParameters
+from fastpolysem.families.network.objective import NetworkParameters, check_readout, pack
 from fastpolysem.families.network.targets import Clauses, Parity
 from fastpolysem.specs.inputs import Independent
 
@@ -61,7 +61,8 @@ def monosemantic(config: NetworkConfig) -> Solution:
     Unused neurons are 0.
 
     If n neurons represent n signed features, each serves +i and -i of its feature, which `measure`
-    counts as two concepts.
+    counts as two concepts. Without logits, an output of clauses is the number of them that hold, so
+    that the loss is 0 only if no two clauses of an output can hold at once.
 
     Parameters
     ----------
@@ -88,6 +89,10 @@ def monosemantic(config: NetworkConfig) -> Solution:
             f"a solution with a neuron per concept, got {least}"
         )
     parameters = _embedded(config, layer)
+    try:
+        check_readout("monosemantic", config, pack(config, parameters))
+    except ValueError:
+        raise _refused(f"readout={_checks.shown(config.readout)}") from None
     return Solution(parameters, attained(config, parameters), neurons)
 
 
@@ -114,7 +119,14 @@ def _solved(config: NetworkConfig) -> _Layer:
     if config.loss.kind != "power":
         raise _refused(f"target={target!r} with loss={config.loss!r}")
     signed = isinstance(config.inputs, Independent) and config.inputs._is_signed
-    return _elementwise(config, target.kind if signed else "identity", signed)
+    layer = _elementwise(config, target.kind if signed else "identity", signed)
+    first, *further = config._spread("activation", config.depth - 1)
+    copied = [a for number, a in enumerate(further, 2) if number not in config.residual]
+    steep = first == "gelu" and layer.into.max() == _STEEP
+    positive = first == "relu" or steep or not (signed or (layer.into < 0).any())
+    if "relu" in copied and not positive:
+        raise _refused(f"a ReLU layer after activation={first!r}, whose values may be below 0")
+    return layer
 
 
 def _elementwise(config: NetworkConfig, target: str, signed: bool) -> _Layer:
@@ -123,6 +135,8 @@ def _elementwise(config: NetworkConfig, target: str, signed: bool) -> _Layer:
     eye, none = np.eye(n), np.zeros(n)
     activation = config._spread("activation", config.depth - 1)[0]
     biased = config._spread("bias", config.depth)
+    if signed and target == "identity" and config.output == "relu":
+        raise _refused("targets below 0 with output='relu'")
     both = np.hstack([eye, -eye])
     relu_like = activation in ("relu", "gelu")
     steep = _STEEP if activation == "gelu" else 1.0

@@ -107,7 +107,7 @@ def neuron_map(measures: Any, *, ax: Axes | None = None) -> Axes:
         )
         lines = np.transpose(ends, (2, 0, 1))
         style = {"colors": "#666666", "linewidths": 1.5 * size[i, j], "alpha": 0.5, "zorder": 1}
-        ax.add_collection(LineCollection(lines, **style))
+        ax.add_collection(LineCollection(list(lines), **style))
     dot = min(60.0, 6000 / max(widths))
     for layer, place in enumerate(places):
         outer = layer in (0, len(places) - 1)

@@ -146,7 +146,7 @@ def pareto(points: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
         bool(((points <= point).all(axis=1) & (points < point).any(axis=1)).any())
         for point in points
     ]
-    return ~np.array(beaten, dtype=bool) & ~np.isnan(points).any(axis=1)
+    return np.asarray(~np.array(beaten, dtype=bool) & ~np.isnan(points).any(axis=1))
 
 
 def training_curves(
