@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
 import re
 import shlex
 from html.parser import HTMLParser
@@ -15,12 +14,12 @@ import pytest
 import fastpolysem as fp
 from fastpolysem import cli, report
 from fastpolysem.studies import formatting
+from fastpolysem.studies.schema import FACTS
 from helpers import synthetic
 from helpers.probes import Largest
 
 CONFIG = fp.Config(n_features=64, n_hidden=64, l1=1e-3)
 TINY = fp.Config(n_features=6, n_hidden=8, l1=1e-2, steps=30)
-RESULTS = ["digest", "seed", "polysemantic", "unrepresented", "loss", "residual", "nonzeros"]
 VOID = {"meta", "path", "use", "br"}
 
 
@@ -113,8 +112,8 @@ def test_no_more_distributions_than_can_be_looked_at() -> None:
 
 
 def rows(made: fp.Study) -> list[tuple[object, ...]]:
-    table = made.seeds()[RESULTS].sort_values(["digest", "seed"])
-    return [tuple(row) for row in table.itertuples(index=False)]
+    table = made.seeds().drop(columns=list(FACTS)).sort_values(["digest", "seed"])
+    return [tuple(map(str, row)) for row in table.itertuples(index=False)]
 
 
 SWEEPS = {
@@ -129,6 +128,29 @@ SWEEPS = {
             l1_schedule=[(0, 0), (20, 1)],
             inputs=fp.Independent(probability=0.3, batch_size=9, magnitude="uniform"),
             dtype="float64",
+        )
+    ],
+    "networks": fp.grid(
+        fp.NetworkConfig(widths=(4, 5, 4), steps=4),
+        widths=[(4, 5, 4), (4, 6, 4)],
+        l1=[0.0, 0.01],
+    ),
+    "every kind of value of a network": [
+        fp.NetworkConfig(
+            widths=(4, 6, 6, 2),
+            activation=("relu", "tanh"),
+            bias=(True, False, True),
+            bias_decay=[(0, 0.1)],
+            residual=(2,),
+            inputs=fp.Independent([0.1, 0.2, 0.3, 0.4], 16, "sign"),
+            target=fp.targets.Clauses([[[0, 1]], [[2], [-1]]]),
+            loss=fp.losses.Power(4),
+            importance=(1, 0.5),
+            l1=(0.1, 0, 0.2),
+            learning_rate_schedule="cosine",
+            noise="laplace",
+            noise_std=0.1,
+            steps=4,
         )
     ],
     "what the platform decides": fp.grid(TINY, weight_decay=[None, 0.5]),
@@ -150,13 +172,37 @@ def test_commands_do_it_again(sweep: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert rows(fp.Study.open("there")) == rows(made)
 
 
-@pytest.mark.parametrize("reason", ["seeds", "batch"])
+@pytest.mark.parametrize(
+    ("seeds", "word"),
+    [
+        (range(4), "4"),
+        (range(3, 9), "3:9"),
+        (range(10, 31, 10), "10:31:10"),
+        ([7], "7:8"),
+        ([3, 2**63, 5], f"3,5,{2**63}"),
+    ],
+)
+def test_seeds_of_any_kind_are_said(
+    seeds: list[int], word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = fp.collect(TINY, seeds=seeds, progress=False)
+    (command,) = report.commands(made)
+    words = shlex.split(command)
+    assert words[words.index("--seeds") + 1] == word
+    assert cli.main(words[1:]) == 0
+    assert rows(fp.Study.open("again")) == rows(made)
+
+
+@pytest.mark.parametrize("reason", ["seeds", "batch", "data"])
 def test_code_does_it_again_where_commands_cannot(
     reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     batch = TINY.replace(inputs=fp.FixedBatch(np.eye(6)[:3]))
-    config, seeds = (TINY, [3, 2**63]) if reason == "seeds" else (batch, [0, 1])
+    data = fp.NetworkConfig(widths=(6, 4, 6), steps=3, inputs=fp.Dataset(np.eye(6), np.eye(6)))
+    config = {"seeds": TINY, "batch": batch, "data": data}[reason]
+    seeds = np.arange(70) ** 2 if reason == "seeds" else [0, 1]
     fp.collect(config, seeds=seeds, path="study", progress=False)
     made = fp.Study.open("study")
     assert report.commands(made) == []
@@ -177,7 +223,7 @@ def test_from_the_command_line(
     assert "<h1>Ours</h1>" in Path("x.html").read_text(encoding="utf-8")
     assert cli.main(["report", "nowhere"]) == 2
     assert "there is no study in nowhere" in capsys.readouterr().err
-    (tmp_path / "mine" / os.listdir("mine")[0] / "seeds-9-1.parquet").write_bytes(b"")
+    (tmp_path / "mine" / TINY.digest / "seeds-9-1.parquet").write_bytes(b"")
     assert cli.main(["report", "mine"]) == 2
     with pytest.warns(UserWarning, match="moved to"):
         assert cli.main(["report", "mine", "--skip-damaged"]) == 0

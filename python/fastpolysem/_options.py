@@ -108,6 +108,26 @@ class _Hint:
             return text
         return number_or_text(text)
 
+    def write(self, value: Any) -> str:
+        """The word that `read` reads as this value."""
+        if value is None or isinstance(value, bool):
+            return str(value).lower()
+        if hasattr(value, "kind"):
+            each = ((one.name, getattr(value, one.name)) for one in dataclasses.fields(value))
+            pairs = ",".join(f"{name}={_json_or_text(part)}" for name, part in each)
+            return f"{value.kind}:{pairs}" if pairs else str(value.kind)
+        if not isinstance(value, tuple):
+            return str(value)
+        if self.points:
+            return ",".join(":".join(map(str, point)) for point in value)
+        between = "-" if self.whole else ":" if self.per_layer else ","
+        return between.join(self.write(one) for one in value)
+
+
+def _json_or_text(value: Any) -> str:
+    """A value of a part's field: lists as JSON writes them."""
+    return json.dumps(value, separators=(",", ":")) if isinstance(value, tuple) else str(value)
+
 
 def hints(config_type: Any) -> dict[str, _Hint]:
     """What each field of a class of configurations takes."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import io
+import itertools
 import os
 import re
 import shlex
@@ -22,18 +23,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import fastpolysem
-from fastpolysem import _checks, families, plots
+from fastpolysem import _checks, _options, families, plots
 from fastpolysem._checks import printable
 from fastpolysem._files import write_output
 from fastpolysem._html import render
 from fastpolysem.families import AnyConfig, family_of
 from fastpolysem.plots._held import suspect
-from fastpolysem.specs.inputs import FixedBatch
 from fastpolysem.studies import Study, formatting
 
 __all__ = ["commands", "page", "write"]
 
 _MOST_DISTRIBUTIONS = 12
+_MOST_SEEDS = 64  # listed in a command
+_COMMANDS = {
+    families.DEFAULT_KIND: ("fastpolysem", "collect"),
+    "network": ("fastpolysem", "collect", "network"),
+}
+"""How each family's configurations are collected."""
 _FACTS = ("version", "isa", "kernel", "host")
 """Columns of the rows that describe their provenance; the report lists their values."""
 
@@ -114,26 +120,53 @@ def commands(study: Study, path: str = "again") -> list[str]:
     -------
     list of str
         One command if the configurations are all combinations of some values; otherwise one per
-        configuration. Empty if the command line cannot express the study: seeds other than
-        0 … S-1, a fixed batch as inputs, or a family of models other than the autoencoder.
+        configuration. Empty if the command line cannot express the study: your own rows as inputs,
+        many scattered seeds, or a family of models that `fastpolysem collect` does not know.
     """
-    wanted: dict[int, list[AnyConfig]] = {}
+    wanted: dict[tuple[str, str], list[AnyConfig]] = {}
     rows = study.seeds()
     for config in study.configs:
-        seeds = rows.loc[rows["digest"] == config.digest, "seed"].tolist()
-        sayable = family_of(config).kind == families.DEFAULT_KIND
-        if not sayable or isinstance(config.inputs, FixedBatch) or seeds != [*range(len(seeds))]:
+        kind = family_of(config).kind
+        seeds = _seeds_word(rows.loc[rows["digest"] == config.digest, "seed"].tolist())
+        if kind not in _COMMANDS or seeds is None or not _is_sayable(config):
             return []
-        wanted.setdefault(len(seeds), []).append(config)
+        wanted.setdefault((kind, seeds), []).append(config)
     found = []
-    for count, configs in wanted.items():
+    for (kind, seeds), configs in wanted.items():
         groups = [configs] if _are_all_combinations(configs) else [[one] for one in configs]
         for group in groups:
-            words = ["fastpolysem", "collect", "--path", path, "--seeds", str(count)]
-            for name, values in _differing(group).items():
-                words += [f"--{name.replace('_', '-')}", *(_word(value) for value in values)]
-            found.append(shlex.join(words))
+            words = [*_COMMANDS[kind], "--path", path, "--seeds", seeds]
+            found.append(shlex.join([*words, *_words(group)]))
     return found
+
+
+def _seeds_word(seeds: list[int]) -> str | None:
+    """Ascending seeds in the syntax of the command line; None for many scattered ones."""
+    if not seeds:
+        return None
+    step = seeds[1] - seeds[0] if len(seeds) > 1 else 1
+    if all(after - before == step for before, after in itertools.pairwise(seeds)):
+        if step > 1:
+            return f"{seeds[0]}:{seeds[-1] + 1}:{step}"
+        return str(len(seeds)) if seeds[0] == 0 else f"{seeds[0]}:{seeds[-1] + 1}"
+    return ",".join(map(str, seeds)) if len(seeds) <= _MOST_SEEDS else None
+
+
+def _is_sayable(config: AnyConfig) -> bool:
+    """Whether no field is an object that only Python can make."""
+    values = (getattr(config, name) for name in _defaults(type(config)))
+    return all(type(one).__dataclass_params__.init for one in values if hasattr(one, "kind"))
+
+
+def _words(configs: Sequence[AnyConfig]) -> list[str]:
+    """Options for all values of the fields that are required, or not at their default."""
+    config_type: Any = type(configs[0])
+    defaults, words = _defaults(config_type), []
+    for name, hint in _options.hints(config_type).items():
+        values = list(dict.fromkeys(getattr(config, name) for config in configs))
+        if name not in defaults or values != [defaults[name]]:
+            words += [f"--{name.replace('_', '-')}", *(hint.write(value) for value in values)]
+    return words
 
 
 def _part(study: Study, family: Any, of_several: bool) -> dict[str, Any]:
@@ -334,22 +367,6 @@ def _are_all_combinations(configs: Sequence[AnyConfig]) -> bool:
     for values in _differing(configs).values():
         size *= len(values)
     return size == len(configs)
-
-
-def _word(value: Any) -> str:
-    """A value of a field in the syntax of the command line."""
-    if value is None or isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        of_pairs = bool(value) and isinstance(value[0], tuple)
-        return ",".join(":".join(map(_word, one)) if of_pairs else _word(one) for one in value)
-    if hasattr(value, "kind"):
-        pairs = ",".join(
-            f"{field.name}={_word(getattr(value, field.name))}"
-            for field in dataclasses.fields(value)
-        )
-        return f"{value.kind}:{pairs}" if pairs else str(value.kind)
-    return str(value)
 
 
 def _axes(size: tuple[float, float] = (5.2, 3.9)) -> Axes:
