@@ -15,6 +15,7 @@ from fastpolysem.studies import runners, signals
 from fastpolysem.studies.blocks import Trained, described
 from fastpolysem.studies.holding import Holding
 from fastpolysem.studies.options import DEFAULTS, Keywords, Options, checked_options
+from fastpolysem.studies.overview import write_configs
 from fastpolysem.studies.plan import Plan, Task
 from fastpolysem.studies.progress import Progress
 from fastpolysem.studies.schema import union
@@ -201,6 +202,8 @@ class _Run:
             plan.add(task)
             plan.aim_at(task, options.seeds)
             plan.put_back(task)
+        if options.store is not None:
+            write_configs(options.store, self.holdings)
         self._say_what_is_trained_again()
         self.started = time.perf_counter()
         yield self._record()

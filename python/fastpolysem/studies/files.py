@@ -37,6 +37,9 @@ from fastpolysem.studies.seedsets import Range, SeedSet
 SCHEMA_VERSION = 2
 """Version of the layout of files; earlier versions can be read too."""
 
+CONFIGS = "configs.parquet"
+"""The table of all configurations in a folder, for other programs; not read here."""
+
 _READABLE = (1, 2)
 
 # Kind, first seed, length of the range; hash of seeds with gaps; key of a history or a probe.
@@ -73,9 +76,8 @@ def type_of(path: Path) -> int | None:
 
 def is_own(file: Path) -> bool:
     """Whether the name is that of a block; files left behind by killed processes are hidden."""
-    return not file.name.startswith(".") and (
-        file.name == "config.json" or file.suffix == ".parquet"
-    )
+    hidden = file.name.startswith(".") or file.name == CONFIGS
+    return not hidden and (file.name == "config.json" or file.suffix == ".parquet")
 
 
 def is_foreign(file: Path) -> bool:

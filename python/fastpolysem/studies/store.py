@@ -33,6 +33,7 @@ from fastpolysem.probes import Declaration
 from fastpolysem.studies import schema
 from fastpolysem.studies.attachments import AttachmentError, Attachments
 from fastpolysem.studies.files import (
+    CONFIGS,
     ForeignError,
     UnusableError,
     block_name,
@@ -150,8 +151,10 @@ class Store:
         reason = "lies outside the folder of a configuration, and is not read"
         if not configs:
             reason += self._hint()
-        found = [Damage(path, reason) for path in sorted(self.path.glob("*.parquet"))]
-        for file in sorted(self.attachments.folder.glob(".*.tmp")):
+        tables = (path for path in sorted(self.path.glob("*.parquet")) if path.name != CONFIGS)
+        found = [Damage(path, reason) for path in tables]
+        written = [*self.attachments.folder.glob(".*.tmp"), *self.path.glob(".*.tmp")]
+        for file in sorted(written):
             if _LEFTOVER.fullmatch(file.name):
                 found.append(Damage(file, _HALF_WRITTEN))
         for folder in self._folders():

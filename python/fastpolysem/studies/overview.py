@@ -1,0 +1,67 @@
+"""The table of a folder's configurations, for programs that read its Parquet files."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fastpolysem.studies import tabulate
+from fastpolysem.studies.files import CONFIGS, write
+from fastpolysem.studies.holding import Holding
+from fastpolysem.studies.metadata import column_of
+from fastpolysem.studies.store import DamagedStudyError, Store
+
+
+def write_configs(store: Store, holdings: list[Holding]) -> None:
+    """Bring the table up to date with the configurations that are being collected.
+
+    Nothing depends on it: where it cannot be written, or a row of another configuration cannot be
+    told, collecting goes on, and the next one completes it.
+    """
+    with contextlib.suppress(OSError, MemoryError):
+        target = store.path / CONFIGS
+        own = _rows(tabulate.fields(holdings))
+        before = _read(target)
+        known = before | own
+        unknown = [digest for digest in store.digests() if digest not in known]
+        known |= _rows(tabulate.fields(_holdings(store, unknown)))
+        if known != before:
+            table = _table(known)
+            write(target, lambda file: pq.write_table(table, file), replace=True)
+
+
+def _holdings(store: Store, digests: list[str]) -> list[Holding]:
+    """Configurations that others have written."""
+    found = []
+    for digest in digests:
+        with contextlib.suppress(DamagedStudyError, OSError, ImportError, ValueError):
+            found.append(Holding(*store.config(digest)))
+    return found
+
+
+def _rows(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """The values that there are in each row, by its digest."""
+    return {
+        row["digest"]: {name: value for name, value in row.items() if not pd.isna(value)}
+        for row in table.to_dict("records")
+    }
+
+
+def _read(target: Path) -> dict[str, dict[str, Any]]:
+    """The rows of the table that is there; none if it is not one of this kind."""
+    try:
+        found = pq.read_table(target).to_pandas()
+    except (OSError, pa.ArrowException):
+        return {}
+    return _rows(found) if "digest" in found else {}
+
+
+def _table(rows: dict[str, dict[str, Any]]) -> pa.Table:
+    names = dict.fromkeys(name for row in rows.values() for name in row)
+    columns = {name: column_of([row.get(name) for row in rows.values()]) for name in names}
+    return pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False)
