@@ -395,7 +395,7 @@ BELOW_OR_OF_FAMILIES = ("families", "specs", "experiments")
 # `probes.py` hands the autoencoder's weights to the experiments.
 REEXPORTS = (
     *("__init__.py", "metrics.py", "theory.py", "encoding.py"),
-    *("targets.py", "losses.py", "datasets.py"),
+    *("targets.py", "losses.py", "datasets.py", "measures.py"),
 )
 OF_THE_AUTOENCODER = re.compile(
     r"\b(n_hidden|n_features|tied|encoder|decoder|collision_law|null_mean)\b"

@@ -33,7 +33,8 @@ def test_sharing_draws_the_means_of_the_study(study: Any) -> None:
     chance = study.seeds().groupby("widths")["shared_use_by_chance"].mean()
     assert ((chance >= 0) & (chance <= 1)).all()
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["by chance (dotted)", "activation relu", "activation tanh"]
+    hollow = "hollow: diverged or > 5 % not learned"  # after 40 steps
+    assert labels == ["by chance (dotted)", hollow, "activation relu", "activation tanh"]
     assert ax.get_xlabel() == "hidden neurons per layer"
     assert sharing(study, metric="effective_concepts").get_ylabel() == "effective concepts"
 
@@ -85,6 +86,10 @@ def test_training_curves_have_a_line_a_layer() -> None:
         *("layer 1", "layer 2", "all layers")
     ]
     np.testing.assert_allclose(ax.lines[0].get_ydata(), result.history["shared_use_1"].mean(axis=0))
+    alone = training_curves(fp.train(BASE, 3, record=(["loss"], [0, 40])), "loss")
+    assert [t.get_text() for t in alone.get_legend().get_texts()] == [
+        "mean and middle 70 % of seeds"
+    ]
     with pytest.raises(ValueError, match="metric must be recorded"):
         training_curves(result, "loss")
     steep = config.replace(optimizer="sgd", learning_rate=1e12)
@@ -109,6 +114,11 @@ def test_neurons_are_coloured_by_what_they_serve() -> None:
     ]
     assert [line[:, 0].tolist() for line in lines] == [[0, 1]] * 3 + [[1, 2]] * 3
     assert all(line[0, 1] == line[1, 1] for line in lines)  # an identity
+
+
+def test_neuron_map_refuses_weights() -> None:
+    with pytest.raises(TypeError, match=r"plots\.neuron_map: measures must be the result of"):
+        neuron_map(np.eye(3))
 
 
 def test_figures_of_networks_refuse_other_studies() -> None:

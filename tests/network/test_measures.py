@@ -289,6 +289,9 @@ def test_shared_use_by_hand() -> None:
         assert measures.shared_use(rises, ratio) == pytest.approx(expected)
     assert measures.shared_use(np.zeros((3, 2))) == 0
     assert measures.shared_use([[1.0]]) == 0
+    assert measures.shared(rises).tolist() == [True, False, False]
+    assert measures.shared(rises, 0.1).tolist() == [True, True, False]
+    assert measures.shared([[1.0]]).tolist() == [False]
     weights = measures.neuron_weights(rises)
     np.testing.assert_allclose(weights, [1.3 / 3.7, 2.4 / 3.7, 0])
     assert measures.concentration([[3.0, -1.0], [0.0, 0.0]]).tolist() == [0.75, 0]
@@ -410,7 +413,12 @@ def test_sentence_table_and_picture() -> None:
     assert "hidden" in repr(found)
     assert found.table()[0]["neurons"] == 4
     assert "shared use" in found._repr_html_()
-    assert found.plot().get_xlabel().startswith("neuron")
+    ax = found.plot()
+    assert ax.get_xlabel().startswith("neuron")
+    shown = np.array([int(text.get_text()) for text in ax.get_xticklabels()])
+    assert sorted(shown) == [0, 1, 2, 3]
+    marked = ax.lines[0].get_xdata().astype(int)
+    assert sorted(shown[marked]) == np.flatnonzero(measures.shared(found.rises[0])).tolist()
     stack = fp.train(CONFIG.replace(steps=5), 3, return_weights=True).weights
     assert "3 networks" in str(fp.measure(stack, CONFIG))
     with pytest.raises(ValueError, match="layer"):

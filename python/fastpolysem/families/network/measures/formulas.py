@@ -28,6 +28,7 @@ __all__ = [
     "permuted",
     "semantic_consistency",
     "served",
+    "shared",
     "shared_use",
     "use",
 ]
@@ -137,6 +138,35 @@ def neuron_weights(rises: ArrayLike) -> Floats:
     return _ratio(v, v.sum(axis=-1, keepdims=True))
 
 
+def shared(rises: ArrayLike, ratio: float = SHARED_FROM) -> NDArray[np.bool_]:
+    """Whether each neuron is shared: its second largest use is at least ``ratio`` of its largest.
+
+    Parameters
+    ----------
+    rises
+        (..., K, C)
+    ratio
+        In (0, 1].
+
+    Returns
+    -------
+    (..., K) bool
+
+    Examples
+    --------
+    >>> shared([[1.0, 0.5, 0.0], [1.0, 0.1, 0.0]]).tolist()
+    [True, False]
+    """
+    return _shared(_use("shared", rises), _checks.real("shared: ratio", ratio, (">", 0), ("<=", 1)))
+
+
+def _shared(v: Floats, ratio: float) -> NDArray[np.bool_]:
+    if v.shape[-1] < 2:
+        return np.zeros(v.shape[:-1], dtype=bool)
+    second, first = np.moveaxis(np.sort(v, axis=-1)[..., -2:], -1, 0)
+    return np.asarray((second > 0) & (second >= ratio * first))
+
+
 def shared_use(rises: ArrayLike, ratio: float = SHARED_FROM) -> Floats:
     """The share of all use that lies on shared neurons.
 
@@ -164,13 +194,9 @@ def shared_use(rises: ArrayLike, ratio: float = SHARED_FROM) -> Floats:
     """
     ratio = _checks.real("shared_use: ratio", ratio, (">", 0), ("<=", 1))
     v = _use("shared_use", rises)
-    if v.shape[-1] < 2:
-        return np.zeros(v.shape[:-2])
-    second, first = np.moveaxis(np.sort(v, axis=-1)[..., -2:], -1, 0)
-    shared = (second > 0) & (second >= ratio * first)
     of_neurons = v.sum(axis=-1)
     # Both sums in the same order, so that the share of all neurons is 1, not 1 + 2e-16.
-    return _ratio(np.where(shared, of_neurons, 0).sum(axis=-1), of_neurons.sum(axis=-1))
+    return _ratio(np.where(_shared(v, ratio), of_neurons, 0).sum(axis=-1), of_neurons.sum(axis=-1))
 
 
 def served(rises: ArrayLike, loss: ArrayLike, constant_loss: ArrayLike) -> NDArray[np.bool_]:

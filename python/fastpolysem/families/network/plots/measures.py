@@ -8,10 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
+from fastpolysem import _checks
 from fastpolysem.families.network.measures import formulas
+from fastpolysem.families.network.measures.measure import Measures
 from fastpolysem.plots._axes import axes_or_new
 
 _MOST_LABELS = 24
+_MOST_NUMBERS = 40
 _FAINT = 0.05
 """Connections below this share of their layer's largest are not drawn."""
 # Of neurons that serve no concept, 1, 2, 3, and more: they darken, so that grey tells them too.
@@ -21,8 +24,9 @@ _SERVED = ("#FFFFFF", "#9AD1F5", "#E69F00", "#B0420A", "#000000")
 def use_map(measures: Any, layer: int = 1, *, ax: Axes | None = None) -> Axes:
     """The use of the neurons of a hidden layer, concepts downwards and neurons across.
 
-    Concepts and neurons are ordered so that a neuron's main concept lies on the diagonal; a shared
-    neuron has two or more dark cells in its column and is marked above it.
+    Concepts and neurons are ordered so that a neuron's main concept lies on the diagonal. A shared
+    neuron has two or more dark cells in its column and is marked above it. Up to 40 neurons are
+    labelled with their numbers, from 0.
 
     Parameters
     ----------
@@ -52,13 +56,15 @@ def use_map(measures: Any, layer: int = 1, *, ax: Axes | None = None) -> Axes:
         shares.T, cmap="Greys", vmin=0, vmax=1, interpolation="nearest", aspect="auto"
     )
     ax.figure.colorbar(shown, ax=ax, label="use, relative to the largest")
-    second, first = np.sort(use[neurons], axis=1)[:, -2:].T if use.shape[1] > 1 else (0, 1)
-    shared = np.flatnonzero((second > 0) & (second >= formulas.SHARED_FROM * first))
+    shared = np.flatnonzero(formulas.shared(rises[neurons]))
     ax.plot(shared, np.full(len(shared), -0.5), "v", color="#D55E00", clip_on=False, label="shared")
     if len(shared):
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1.01), frameon=False, fontsize="small")
     ax.set(xlabel=f"neuron of hidden layer {layer}, sorted", ylabel="")
-    ax.set_xticks([])
+    if len(neurons) <= _MOST_NUMBERS:
+        ax.set_xticks(range(len(neurons)), map(str, neurons), fontsize="x-small", rotation=90)
+    else:
+        ax.set_xticks([])
     if len(concepts) <= _MOST_LABELS:
         names = [measures.concepts.names[i] for i in concepts]
         ax.set_yticks(range(len(names)), names, fontsize="small")
@@ -85,6 +91,10 @@ def neuron_map(measures: Any, *, ax: Axes | None = None) -> Axes:
     -------
     matplotlib.axes.Axes
     """
+    if not isinstance(measures, Measures):
+        raise _checks.refused(
+            "plots.neuron_map: measures", "the result of fp.measure", measures, kind=TypeError
+        )
     ax = axes_or_new(ax)
     hidden = range(1, len(measures.rises) + 1)
     served = [measures.served(k) for k in hidden]

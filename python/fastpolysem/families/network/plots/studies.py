@@ -11,9 +11,13 @@ from matplotlib.axes import Axes
 from fastpolysem import _checks
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.plots._axes import COLORS, GREY, MARKERS, axes_or_new, plain
-from fastpolysem.plots._held import chosen, settings_of, summary_of
+from fastpolysem.plots._held import chosen, settings_of, summary_of, suspect, warning_of
 from fastpolysem.studies import Study
 from fastpolysem.training import TrainingResult
+
+_INTERVAL = "mean and 95 % interval"
+_HOLLOW: dict[str, Any] = {"mfc": "white", "mew": 1.3}
+_SPREAD = "mean and middle 70 % of seeds"
 
 
 def sharing(
@@ -43,7 +47,8 @@ def sharing(
     Returns
     -------
     matplotlib.axes.Axes
-        Bars are 95 % intervals.
+        Bars are 95 % intervals. Hollow markers warn of means that are no measure: seeds diverged,
+        or more than 5 % of the concepts were not learned.
     """
     where = "plots.sharing"
     own = _networks(where, chosen(where, study, select))
@@ -52,30 +57,37 @@ def sharing(
     summary = summary_of(where, own, metric).set_index("digest")
     control = "shared_use_by_chance" if metric == "shared_use" else None
     levels = _controls(own, control)
+    hollow = False
     for number, (name, configs) in enumerate(groups.items()):
         configs = sorted(configs, key=_width)
         rows = summary.loc[[config.digest for config in configs]]
         errors = [rows["mean"] - rows["ci_low"], rows["ci_high"] - rows["mean"]]
-        colour = COLORS[number % len(COLORS)]
+        colour, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
+        widths = np.array([_width(config) for config in configs])
         ax.errorbar(
-            [_width(config) for config in configs],
+            widths,
             rows["mean"],
             yerr=np.maximum(errors, 0),
             color=colour,
-            marker=MARKERS[number % len(MARKERS)],
+            marker=marker,
             capsize=2,
-            label=name or "trained",
+            label=name or f"trained, {_INTERVAL}",
         )
+        doubtful = suspect(own, rows.reset_index()).to_numpy()
+        if doubtful.any():
+            middle = rows["mean"].to_numpy()[doubtful]
+            ax.plot(widths[doubtful], middle, marker, mec=colour, zorder=4, **_HOLLOW)
+            hollow = True
         if levels is not None:
             chance = levels.loc[[config.digest for config in configs]]["mean"]
             label = "by chance (dotted)" if number == 0 else None
-            widths = [_width(config) for config in configs]
             ax.plot(widths, chance, color=GREY if len(groups) == 1 else colour, ls=":", label=label)
+    if hollow:
+        ax.plot([], [], "o", mec=GREY, label=warning_of(own), **_HOLLOW)
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_formatter("{x:g}")
     ax.set(xlabel="hidden neurons per layer", ylabel=_title(own, metric), ylim=(0, None))
-    if len(groups) > 1 or levels is not None:
-        ax.legend(frameon=False)
+    ax.legend(title=_INTERVAL if len(groups) > 1 else None, alignment="left", frameon=False)
     return ax
 
 
@@ -175,23 +187,22 @@ def training_curves(
     if result.diverged.all():
         raise ValueError("plots.training_curves: result must have a seed that did not diverge")
     ax = axes_or_new(ax)
-    steps = result.history["step"]
+    steps, alone = result.history["step"], len(recorded) == 1
     for number, name in enumerate(recorded):
         values = result.history[name][~result.diverged]
-        label = f"layer {name.rpartition('_')[2]}" if name in layers else "all layers"
+        of_layer = f"layer {name.rpartition('_')[2]}" if name in layers else "all layers"
         colour = COLORS[number % len(COLORS)]
         ax.plot(
             steps,
             values.mean(axis=0),
             color=colour,
             ls=("-", "--", "-.", ":")[number % 4],
-            label=label,
+            label=_SPREAD if alone else of_layer,
         )
         low, high = np.percentile(values, (15, 85), axis=0)
         ax.fill_between(steps, low, high, color=colour, alpha=0.15, lw=0)
     ax.set(xlabel="steps", ylabel=metric.replace("_", " "))
-    if len(recorded) > 1:
-        ax.legend(frameon=False)
+    ax.legend(title=None if alone else _SPREAD, alignment="left", frameon=False)
     return ax
 
 
