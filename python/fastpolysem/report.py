@@ -318,8 +318,8 @@ def _glossary(study: Study, family: Any, references: list[str]) -> dict[str, str
     if family.unlearned(study.configs[0]) is not None:
         column = columns[family.unlearned(study.configs[0])[0]]
         found["collapsed"] = (
-            f"share of these models with more than {families.COLLAPSED:.0%} {column.title}: their "
-            "counts measure nothing"
+            f"share of these models with more than {families.COLLAPSED:.0%} {column.title}; their "
+            "counts are meaningless"
         )
     primary = columns[family.primary]
     found["mean"] = f"mean over models of {primary.title}: {primary.doc}"

@@ -229,8 +229,8 @@ class Figure(NamedTuple):
 
 
 COLLAPSED = 0.05
-"""Share of what a model should learn above which, if it is not learned, the model has collapsed:
-its counts are no measure (`Family.unlearned`)."""
+"""A model has collapsed if it fails to learn more than this share of what it should learn
+(`Family.unlearned`); its counts are then meaningless."""
 
 DEFAULT_KIND = "autoencoder"
 """The family of stored configurations without a kind, and of the command line's options."""
