@@ -46,7 +46,7 @@ def heat_map(
 def image(ax: Axes, values: NDArray[Any], end: float) -> AxesImage:
     """The matrix, blue below 0 and red above, with the darkest colours at -end and end."""
     for axis in (ax.xaxis, ax.yaxis):  # rows and columns are counted
-        axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
     # Square cells would make constrained layouts cut off labels.
     return ax.imshow(
         values, cmap="RdBu_r", vmin=-end, vmax=end, interpolation="nearest", aspect="auto"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from fastpolysem.families.autoencoder import metrics
@@ -13,6 +14,7 @@ from fastpolysem.families.autoencoder.objective import WeightsLike
 from fastpolysem.families.autoencoder.plots.weights import effective
 from fastpolysem.plots._axes import COLORS, GREY, panels
 from fastpolysem.plots._matrix import image
+from fastpolysem.plots._scales import size_of, text_width
 
 _PERCENTILES = (15, 85)
 
@@ -47,18 +49,21 @@ def superposition(weights: WeightsLike, ax: Axes | None = None) -> Axes:
     overlaps, norms, shares = axes
     end = float(np.abs(gram).max()) or 1.0
     shown = image(overlaps, gram, end)
-    overlaps.figure.colorbar(shown, ax=overlaps, location="left", label="overlap")
-    overlaps.set(xlabel="feature", ylabel="feature", title="$W W^T$")
+    overlaps.figure.colorbar(shown, ax=overlaps, location="left", label="overlap", aspect=30)
+    overlaps.set(xlabel="feature", ylabel="feature")
+    overlaps.set_title("$W W^T$", fontsize="medium")
     lengths = np.linalg.norm(stack, axis=-1)
     _by_feature(norms, lengths)
-    longest = float(lengths.max()) or 1.0
-    norms.set(xlabel="norm", title=r"$\|W_i\|$", xlim=(-0.05 * longest, 1.05 * longest))
+    norms.set_xlim(0, 1.1 * float(lengths.max()) or 1.0)
+    norms.xaxis.set_major_locator(MaxNLocator(2))
     _by_feature(shares, metrics.feature_dimensionality(stack))
-    shares.set(xlabel="dimensionality", title="$D_i$", xlim=(-0.05, 1.05))
+    shares.set_xlim(-0.05, 1.05)
     for share in (0.5, 1):
         shares.axvline(share, color=GREY, lw=0.8, ls=":", zorder=0)
-    for each in axes:
-        each.title.set_fontsize("medium")
+    for each, name, symbol in ((norms, "norm", r"$\|W_i\|$"), (shares, "dimensionality", "$D_i$")):
+        room = text_width(name, each.xaxis.label.get_fontproperties()) <= 1.2 * size_of(each)[0]
+        each.set_title(symbol, fontsize="medium")
+        each.set_xlabel(name if room else symbol)
     first: Axes = overlaps
     return first if ax is None else ax
 

@@ -181,7 +181,7 @@ def collision_map(
         said = f"no neuron has {what}\nwith a |weight| of {lower:g} to {upper:g}"
         ax.text(0.5, 0.5, said, ha="center", va="center", transform=ax.transAxes)
     for axis, numbers in ((ax.xaxis, neurons), (ax.yaxis, features)):
-        axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
         axis.set_major_formatter(FuncFormatter(_numbered(numbers)))
     hidden = f"{matrix.shape[1] - columns} {'others' if shared_only else 'dead ones'} not shown"
     ax.set_xlabel(fitted(ax, f"neurons ({hidden}), shared ones first"))
