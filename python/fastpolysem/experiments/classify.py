@@ -375,7 +375,7 @@ def _draw_errors(ax: Axes, means: pd.DataFrame) -> None:
         part["error"] = 100 * (1 - part["test_accuracy"])
         part["error_low"], part["error_high"] = 100 * (1 - low), 100 * (1 - high)
         x = part["n_hidden"] * 1.04 ** (index - 1)
-        _line(ax, x, part, "error", index, f"{readout} readout")
+        _line(ax, x, part, "error", (index, None), f"{readout} readout")
     ax.set_yscale("log")
     _plain_ticks(ax, [2, 5, 10, 20, 50])
 
@@ -398,17 +398,21 @@ def _draw_prices(ax: Axes, means: pd.DataFrame, data: str) -> None:
                 one = over_splits(gap, SOURCES[data].overlap)[0]
                 found.append({"n_hidden": h} | with_interval("gap", one))
         part = pd.DataFrame(found)
-        _line(ax, part["n_hidden"] * 1.04 ** (index - 1), part, "gap", index + 3, what)
+        x = part["n_hidden"] * 1.04 ** (index - 1)
+        _line(ax, x, part, "gap", (index + 3, None if index else "#222222"), what)
     ax.set_yscale("symlog", linthresh=1)
     _plain_ticks(ax, [-20, -5, -1, 0, 1, 5, 20])
 
 
-def _line(ax: Axes, x: Any, part: pd.DataFrame, name: str, index: int, what: str) -> None:
+def _line(
+    ax: Axes, x: Any, part: pd.DataFrame, name: str, look: tuple[int, str | None], what: str
+) -> None:
     from fastpolysem import plots
 
+    index, color = look
     style: dict[str, Any] = {"ms": 4, "lw": 1.2, "capsize": 2, "label": what}
-    mark, dashes = plots.MARKERS[index], plots.DASHES[index]
-    points(ax, x, part, name, color=plots.COLORS[index], marker=mark, ls=dashes, **style)
+    style |= {"marker": plots.MARKERS[index], "ls": plots.DASHES[index]}
+    points(ax, x, part, name, color=color or plots.COLORS[index], **style)
 
 
 def _plain_ticks(ax: Axes, ticks: list[int]) -> None:
