@@ -119,3 +119,12 @@ def test_formulas_leave_out_concepts_without_rows() -> None:
     rises, never = RNG.random((3, 4)), np.full((3, 1), np.nan)
     for formula in (measures.effective_concepts, measures.shared_use, measures.concentration):
         np.testing.assert_allclose(formula(np.hstack([rises, never])), formula(rises))
+
+
+def test_records_of_diverged_networks_are_nan() -> None:
+    steep = CONFIG.replace(optimizer="sgd", learning_rate=1e12, steps=20)
+    names = ["shared_use", "serving", "effective_concepts", "not_learned", "dead", "loss"]
+    history = fp.train(steep, 2, record=(names, [0, 20])).history
+    for name in names:
+        assert np.isfinite(history[name][:, 0]).all(), name
+        assert np.isnan(history[name][:, 1]).all(), name

@@ -235,6 +235,7 @@ void Recorder<T>::record(const Parameters<T>& w, const StepOf<T>& step, bool las
     for (std::size_t i = 0; i < metrics_.size(); ++i) {
         const Metric metric = metrics_[i];
         const auto of_neurons = [&](auto member) {
+            if (!n.finite) return nan;
             return double(metric.layer == 0 ? o.all.*member : o.layers[metric.layer - 1].*member);
         };
         switch (metric.kind) {
@@ -253,7 +254,7 @@ void Recorder<T>::record(const Parameters<T>& w, const StepOf<T>& step, bool las
                 values[i] = held_out.accuracy;
                 break;
             case Metric::not_learned:
-                values[i] = double(o.not_learned);
+                values[i] = n.finite ? double(o.not_learned) : nan;
                 break;
             case Metric::dead:
                 values[i] = of_neurons(&Neurons::dead);

@@ -236,7 +236,8 @@ void Use<T>::operator()(const Parameters<T>& w, const Step<T>& step, const Conce
     pack();
     take_means(stop);
     held_ = &held;
-    const std::ptrdiff_t count = concepts.count(), at_once = std::max<std::ptrdiff_t>(1, numbers_at_once / count);
+    const std::ptrdiff_t count = concepts.count();
+    const std::ptrdiff_t at_once = std::max<std::ptrdiff_t>(1, numbers_at_once / std::max<std::ptrdiff_t>(1, count));
     for (std::size_t l = 0; l < s_.hidden(); ++l) {
         const std::ptrdiff_t neurons = s_.layers[l].outputs;
         for (std::ptrdiff_t k0 = 0; k0 < neurons && !stop.stopped(); k0 += at_once) {
@@ -246,7 +247,7 @@ void Use<T>::operator()(const Parameters<T>& w, const Step<T>& step, const Conce
             for (std::ptrdiff_t p = 0; p < panels() && !stop.stopped(); ++p) {
                 forward(p);
                 take_entries(p, concepts);
-                for (std::ptrdiff_t k = k0; k < k1; ++k) {
+                for (std::ptrdiff_t k = k0; k < k1 && !stop.stopped(); ++k) {
                     double* const rises = rises_.data() + (k - k0) * count;
                     each_loss(switch_off(l, k, p), [&](const Entry& entry, double value) {
                         rises[entry.concept_number] += value - entry.loss;
