@@ -64,6 +64,16 @@ def test_an_unknown_name_suggests_the_nearest():
         fp.trainn  # noqa: B018
 
 
+@pytest.mark.parametrize("name", ["trainn", "plots.curv", "statistics.meann"])
+def test_a_traceback_suggests_it_once(name: str) -> None:
+    """Python would suggest it again, as it does for errors without a name."""
+    script = f"import fastpolysem as fp; fp.{name}"
+    command = [sys.executable, "-c", script]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    assert said.splitlines()[-1].startswith("AttributeError: module ")
+    assert said.lower().count("did you mean") == 1
+
+
 def test_version():
     assert fp.__version__ == importlib.metadata.version("fastpolysem")
     assert fp.build_info()["numerics_version"] == fp.NUMERICS_VERSION

@@ -139,7 +139,8 @@ def __getattr__(name: str) -> Any:
     else:
         from fastpolysem._checks import nearest
 
-        raise AttributeError(f"module {__name__!r} has no {name!r}{nearest(name, __all__)}")
+        said = f"module {__name__!r} has no {name!r}{nearest(name, __all__)}"
+        raise AttributeError(said, name=name)  # with a name, Python adds no suggestion of its own
     globals()[name] = value
     return value
 

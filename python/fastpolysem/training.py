@@ -150,7 +150,8 @@ class TrainingResult:
         columns = self.__dict__.get("columns", {})
         if name not in columns:
             hint = "" if name.startswith("_") else _checks.nearest(name, dir(self))
-            raise AttributeError(f"TrainingResult has no {name!r}{hint}")
+            # With a name, Python adds no suggestion of its own.
+            raise AttributeError(f"TrainingResult has no {name!r}{hint}", name=name)
         values: NDArray[Any] = columns[name]
         return values
 

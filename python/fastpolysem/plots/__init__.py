@@ -60,7 +60,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         from fastpolysem._checks import nearest
 
-        raise AttributeError(f"module {__name__!r} has no {name!r}{nearest(name, __all__)}")
+        said = f"module {__name__!r} has no {name!r}{nearest(name, __all__)}"
+        raise AttributeError(said, name=name)  # with a name, Python adds no suggestion of its own
     family = "network" if name in _OF_NETWORKS else "autoencoder"
     value = getattr(importlib.import_module(f"fastpolysem.families.{family}.plots"), name)
     globals()[name] = value

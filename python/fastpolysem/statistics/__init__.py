@@ -48,7 +48,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # The family's module imports this one, so it is imported on first use only.
     if name != "dispersion":
-        raise AttributeError(f"module {__name__!r} has no {name!r}{_checks.nearest(name, __all__)}")
+        said = f"module {__name__!r} has no {name!r}{_checks.nearest(name, __all__)}"
+        raise AttributeError(said, name=name)  # with a name, Python adds no suggestion of its own
     from fastpolysem.families.autoencoder.dispersion import dispersion
 
     globals()[name] = dispersion
