@@ -128,14 +128,20 @@ def explain(where: str, explanations: Mapping[str, str]) -> None:
         _EXPLAINED[where, name] = f"; {said}"
 
 
+def synonym(name: str, allowed: Iterable[str]) -> str:
+    """The allowed name that others call by a name; "" if there is none."""
+    names = set(allowed)
+    return next((one for one in _SYNONYMS.get(name.lower(), ()) if one in names), "")
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """``"; did you mean ...?"`` with the allowed name that is a synonym or most similar; "" if
     there is none."""
     import difflib  # needed only for errors
 
     by_lower = {candidate.lower(): candidate for candidate in allowed}
-    known = [one for one in _SYNONYMS.get(name.lower(), ()) if one in by_lower]
-    close = known or difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    known = synonym(name, by_lower)
+    close = [known] if known else difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
 
 

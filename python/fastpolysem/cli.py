@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 
 from fastpolysem import _checks, _console, _native, experiments
 from fastpolysem._checks import printable
@@ -52,21 +52,21 @@ _TAKEN_APART = Parameter(name="*")
 
 app = App(
     name="fastpolysem",
-    help="Train thousands of tiny ReLU autoencoders and count their polysemantic neurons.",
+    help="Train thousands of seeds of toy models and count their polysemantic neurons.",
     version=lambda: str(_native.build_info()["version"]),
     default_parameter=Parameter(negative=(), negative_iterable=()),
 )
 reproduce = App(
     name="reproduce",
-    help="Run an experiment: train, print the table, write the figure. What its presets set, "
-    "reproduce COMMAND --help tells.",
+    help="Run an experiment: train, print the table, write the figure. Its settings are listed by "
+    "reproduce COMMAND --help.",
 )
 app.command(reproduce)
 
 
 @app.command
 def info() -> int:
-    """Say what runs here: version, instruction set, threads, compiler."""
+    """Show what runs here: version, instruction set, threads, compiler."""
     for name, value in _native.build_info().items():
         shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
         print_line(f"{name + ':':<18} {shown}")
@@ -92,8 +92,8 @@ def summary(
     path
         Folder of the study.
     metric
-        What the mean and its 95 % interval are about. Default: what the study's family is about,
-        polysemantic for the autoencoder.
+        Column whose mean and 95 % interval are shown. Default: polysemantic for autoencoders,
+        shared_use for networks.
     csv
         File to write the table to as well, with all digits.
     seeds_csv
@@ -113,9 +113,10 @@ def summary(
 
 @app.command
 def check(path: Path) -> int:
-    """Name every damaged, foreign and half-written file of a study; status 1 if there is one.
+    """Name every damaged, foreign and incomplete file of a study.
 
-    Status 2 if there is no study.
+    The exit status is 0 if there is none (and nothing is printed), 1 if there is any, and 2 if
+    there is no study.
 
     Parameters
     ----------
@@ -132,12 +133,12 @@ def check(path: Path) -> int:
 
 @app.command
 def join(path: Path) -> int:
-    """Put the many small files of a study's finished blocks together to few, which are read faster.
+    """Merge the many small files of a study into a few, which are read faster.
 
     Parameters
     ----------
     path
-        Folder of the study. What it says stays the same.
+        Folder of the study. Its results stay the same.
     """
     from fastpolysem.studies import Study
 
@@ -402,13 +403,28 @@ def _run(words: list[str]) -> int:
         abandon_output()
         return _NO_READER
     except (CycloptsError, ValueError, TypeError, OSError, MemoryError) as error:
-        lines = [str(error), *getattr(error, "__notes__", [])]
+        lines = [_explained(error), *getattr(error, "__notes__", [])]
         _console.say(f"fastpolysem: error: {in_one_line('; '.join(lines))}")
         with contextlib.suppress(AttributeError, OSError, ValueError), named_output():
             sys.stdout.flush()  # or it would fail again when the interpreter ends
         return BAD_INPUT
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _explained(error: Exception) -> str:
+    """The error in words. Of an unknown option, what it is called here: --lr is --learning-rate."""
+    if not isinstance(error, UnknownOptionError) or not error.token.keyword:
+        return str(error)
+    fields = [_field(name) for argument in error.argument_collection for name in argument.names]
+    meant = _checks.synonym(_field(error.token.keyword), fields)
+    if not meant:
+        return str(error)
+    return f"Unknown option: {error.token.keyword}. Did you mean --{meant.replace('_', '-')}?"
+
+
+def _field(option: str) -> str:
+    return option.lstrip("-").replace("-", "_")
 
 
 if __name__ == "__main__":
