@@ -683,8 +683,11 @@ def test_texts_of_metadata_are_shown_as_they_are() -> None:
 WIDE = {"l1": [1e-3, 1e-2], "optimizer": ["adam", "adamw"], "n_hidden": [64, 512, 4096]}
 
 
+WHAT = ["few", "zeros", "eight", "scale", "panels", "names", "shares", "superposition", "map"]
+
+
 @pytest.mark.parametrize("width", [3.4, 6.75])
-@pytest.mark.parametrize("what", ["few", "zeros", "eight", "scale", "panels", "names", "shares"])
+@pytest.mark.parametrize("what", WHAT)
 def test_nothing_is_cropped_and_legends_cover_no_data(width: float, what: str) -> None:
     figure = Figure(figsize=(width, 2.8), layout="constrained")
     ax = figure.subplots()
@@ -704,8 +707,12 @@ def test_nothing_is_cropped_and_legends_cover_no_data(width: float, what: str) -
         plots.curve(varied(4, steps=[1, 2, 3], **WIDE), hue="steps", ax=ax)
     elif what == "names":
         plots.curve(varied(noise_std=[0.1], noise=["gaussian", "rademacher", "laplace"]), ax=ax)
-    else:
+    elif what == "shares":
         plots.unrepresented(study(optimizer=["adam", "adamw"]), ax)
+    elif what == "superposition":
+        plots.superposition(np.vstack([np.eye(8), -np.eye(8)]), ax)
+    else:
+        plots.collision_map(MODEL, ax)
     canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a layout that does not fit

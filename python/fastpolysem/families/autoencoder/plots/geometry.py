@@ -54,7 +54,8 @@ def superposition(weights: WeightsLike, ax: Axes | None = None) -> Axes:
     overlaps.set_title("$W W^T$", fontsize="medium")
     lengths = np.linalg.norm(stack, axis=-1)
     _by_feature(norms, lengths)
-    norms.set_xlim(0, 1.1 * float(lengths.max()) or 1.0)
+    longest = float(lengths.max()) or 1.0
+    norms.set_xlim(-0.1 * longest, 1.1 * longest)
     norms.xaxis.set_major_locator(MaxNLocator(2))
     _by_feature(shares, metrics.feature_dimensionality(stack))
     shares.set_xlim(-0.05, 1.05)
