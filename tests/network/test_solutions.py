@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -178,6 +179,7 @@ def test_too_few_steps_are_said() -> None:
     found = fp.price(config, 2)
     assert found.verdict == "unfinished"
     assert max(found.residual["random"]) > 1e-3
+    assert re.match(r"unfinished \(largest gradient [0-9.e-]+: train longer\); ", str(found))
 
 
 def test_diverged_networks_are_unfinished() -> None:
@@ -185,6 +187,7 @@ def test_diverged_networks_are_unfinished() -> None:
     found = fp.price(config, 2)
     assert found.verdict == "unfinished"
     assert "concepts not learned from starts random nan" in str(found)
+    assert "train longer" not in str(found)
 
 
 @pytest.mark.parametrize("diverged", ["random", "monosemantic"])

@@ -63,6 +63,10 @@ class Price:
     def __str__(self) -> str:
         """The verdict and the means on which it is based, with standard errors."""
         parts = [f"Polysemanticity is {self.verdict}" if self.verdict[0] in "na" else self.verdict]
+        if self.verdict == "unfinished":
+            steepest = np.max([self.residual[start] for start in STARTS[:2]])
+            if np.isfinite(steepest):
+                parts = [f"unfinished (largest gradient {steepest:.2g}: train longer)"]
         for name, values in (
             ("objective", self.objective),
             ("shared use", self.shared_use),

@@ -112,7 +112,9 @@ def _refused(what: str) -> ValueError:
 
 def _solved(config: NetworkConfig) -> _Layer:
     if isinstance(config.inputs, Dataset):
-        raise _refused("the given targets of a Dataset")
+        raise _refused(
+            "the given targets of a Dataset; compare readout='private' with 'random' instead"
+        )
     target = config.target
     if isinstance(target, (Clauses, Parity)):
         return _formulas(config)
