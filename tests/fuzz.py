@@ -112,8 +112,12 @@ def inputs(rng: random.Random) -> Any:
     kind = rng.randrange(5)
     if kind == 0:
         return fp.Basis()
-    if kind == 1:
+    if kind == 1 and rng.random() < 0.5:
         return fp.Independent(some(rng, 0.3), some(rng, 4), some(rng, "one"))
+    if kind == 1:
+        each = [some(rng, rng.choice([0.1, 0.5])) for _ in range(N)]
+        names = [some(rng, rng.choice(["one", "uniform", "sign", "signed_uniform"])) for _ in each]
+        return fp.Independent(each, some(rng, 4), names)
     if kind == 2:
         return fp.CorrelatedBlocks(some(rng, 2), some(rng, 1), some(rng, 4))
     if kind == 3:
@@ -140,6 +144,8 @@ def settings(rng: random.Random) -> dict[str, Any]:
             chosen[name] = inputs(rng)
         elif name in ("tied", "bias") and rng.random() < 0.8:
             chosen[name] = rng.random() < 0.5
+        elif name.endswith("_schedule") and rng.random() < 0.8:
+            chosen[name] = rng.choice(["cosine", points(rng)])
         elif rng.random() < 0.5:
             chosen[name] = rng.choice(REALS[:8])
         else:
@@ -331,12 +337,8 @@ def target(rng: random.Random, outputs: int) -> Any:
 def rows_of_networks(rng: random.Random, outputs: int) -> Any:
     """What a network is shown."""
     kind = rng.randrange(4)
-    if kind == 0:
+    if kind < 2:
         return inputs(rng)
-    if kind == 1:
-        each = [some(rng, rng.choice([0.1, 0.5])) for _ in range(N)]
-        names = [some(rng, rng.choice(["one", "uniform", "sign", "signed_uniform"])) for _ in each]
-        return fp.Independent(each, some(rng, 4), names)
     rows = np.random.default_rng(rng.getrandbits(32)).normal(size=(6, N))
     if kind == 2:
         wanted: Any = [rng.randrange(outputs) for _ in rows]

@@ -128,6 +128,58 @@ SAME_BITS = [
         "inputs": fp.Independent(0.2, batch_size=17),
         "dtype": "float64",
     },
+    # chances and magnitudes of each feature, in the kernels for batches and in the generic one
+    {
+        "n_features": 20,
+        "n_hidden": 35,
+        "l1": 0.05,
+        "l1_update": "orthant",
+        "learning_rate": 0.01,
+        "learning_rate_schedule": "cosine",
+        "steps": 100,
+        "inputs": fp.Independent(
+            [0.8 / (i + 1) for i in range(20)],
+            33,
+            ["one", "uniform", "sign", "signed_uniform"] * 5,
+        ),
+    },
+    {
+        "n_features": 9,
+        "n_hidden": 12,
+        "tied": False,
+        "activation": "linear",
+        "optimizer": "sgd",
+        "momentum": 0.5,
+        "learning_rate": 0.01,
+        "learning_rate_schedule": ((0, 0.0), (10, 1.0), (20, 1.0), (30, 0.3)),
+        "steps": 40,
+        "inputs": fp.Independent([0.004, 1.0, *[0.3] * 7], 50, "signed_uniform"),
+        "dtype": "float64",
+    },
+    # schedules of the learning rate, where all kernels serve
+    {
+        "n_features": 8,
+        "n_hidden": 16,
+        "l1": 0.05,
+        "l1_update": "orthant",
+        "optimizer": "adam",
+        "learning_rate": 0.02,
+        "learning_rate_schedule": ((5, 0.1), (20, 1.0), (60, 0.0)),
+        "weight_decay": 0.1,
+        "steps": 80,
+    },
+    {
+        "n_features": 11,
+        "n_hidden": 18,
+        "l1": 0.05,
+        "l1_update": "orthant",
+        "learning_rate": 0.02,
+        "learning_rate_schedule": "cosine",
+        "noise": "uniform",
+        "noise_std": 0.1,
+        "steps": 80,
+        "dtype": "float64",
+    },
 ]
 
 # The bits of numerics version 1, one digest for each of SAME_BITS.
@@ -144,6 +196,10 @@ KNOWN_RUNS = [
     "2a6bd2e0ae34aaf9",
     "71b0dffb7672771b",
     "05c3cf1799c3f019",
+    "d5422f61e811c3fb",
+    "e98633adb9732426",
+    "445226ec902871a0",
+    "4b7e7b16f1a88f1f",
 ]
 
 

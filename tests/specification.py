@@ -41,6 +41,7 @@ class Settings:
     repulsion: float = 0.0
     optimizer: str = "adamw"
     learning_rate: float = 1e-3
+    learning_rate_schedule: str | Sequence[tuple[int, float]] | None = None
     weight_decay: float | None = None
     momentum: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
@@ -91,8 +92,8 @@ def scale(inputs: Any, n_features: int, rows: int | None = None) -> float:
     kind = type(inputs).__name__
     if kind in ("Basis", "FixedBatch"):
         return 1.0
-    if kind == "Independent":
-        probability_on = inputs.probability
+    if kind == "Independent":  # on average over features, where each has a chance of its own
+        probability_on = np.mean(inputs.probability)
     else:  # CorrelatedBlocks: one block of n / blocks features, `active` of them
         probability_on = (1 / inputs.blocks) * inputs.active / (n_features / inputs.blocks)
     return float(1 / ((inputs.batch_size if rows is None else rows) * probability_on))
@@ -145,12 +146,27 @@ def importance(config: Config) -> Array:
 
 
 def at_step(config: Config, step: int) -> Config:
-    """The config with the l1 that its schedule gives the step with this index, from 0."""
+    """The config with what its schedules give the step with this index, from 0."""
     fields = {name: getattr(config, name) for name in config.__dataclass_fields__}
     if config.l1_schedule is not None:
-        steps, factors = zip(*config.l1_schedule, strict=True)
-        fields["l1"] *= float(np.interp(step, steps, factors))
+        fields["l1"] *= interpolated(config.l1_schedule, step)
+    fields["learning_rate"] *= learning_rate_factor(config, step)
     return SimpleNamespace(**fields)
+
+
+def interpolated(points: Sequence[tuple[int, float]], step: int) -> float:
+    """On the line between the two points around the step, constant before and after them."""
+    steps, values = zip(*points, strict=True)
+    return float(np.interp(step, steps, values))
+
+
+def learning_rate_factor(config: Config, step: int) -> float:
+    schedule = config.learning_rate_schedule
+    if schedule is None:
+        return 1.0
+    if schedule == "cosine":
+        return (1 + math.cos(math.pi * step / config.steps)) / 2
+    return interpolated(schedule, step)
 
 
 def l1_constant_from(config: Config) -> int:
@@ -673,18 +689,24 @@ def draw_dropout(config: Config, seed: int, step: int, rows: int) -> Array:
     return np.where(dropped, 0.0, 1 / (1 - config.dropout)).reshape(shape)
 
 
+def magnitude(kind: str, word: int) -> float:
+    """Of a feature that is on."""
+    size = unit(word) if kind in ("uniform", "signed_uniform") else 1.0
+    return -size if kind in ("sign", "signed_uniform") and word & 1 else size
+
+
 def draw_batch(config: Config, seed: int, step: int) -> Array:
     """(B, n): the inputs of one step."""
     inputs, n = config.inputs, config.n_features
     out = np.zeros((inputs.batch_size, n))
     stream = stream_of(config, seed, step, BATCH)
     if type(inputs).__name__ == "Independent":
-        threshold = math.floor(inputs.probability * 2**32)
+        chances, kinds = (np.broadcast_to(x, n) for x in (inputs.probability, inputs.magnitude))
         words = stream.words(out.size)
         magnitudes = stream_of(config, seed, step, MAGNITUDE).words(out.size)
-        for e, index in enumerate(np.ndindex(out.shape)):
-            if words[e] < threshold:
-                out[index] = unit(magnitudes[e]) if inputs.magnitude == "uniform" else 1.0
+        for e, (b, i) in enumerate(np.ndindex(out.shape)):
+            if words[e] < math.floor(chances[i] * 2**32):
+                out[b, i] = magnitude(kinds[i], magnitudes[e])
         return out
     size = n // inputs.blocks
     each = inputs.active + 1  # words a row

@@ -204,6 +204,27 @@ CONFIG_VALUES = [
         "l1_schedule must change l1, got [(0, 2), (2, 2)]; a constant factor belongs in l1",
     ),
     ({"l1_schedule": []}, ValueError, "l1_schedule must change l1, got []"),
+    (
+        {"learning_rate_schedule": "linear"},
+        ValueError,
+        "learning_rate_schedule must be one of 'cosine', got 'linear'",
+    ),
+    (
+        {"learning_rate_schedule": 0.5},
+        TypeError,
+        "learning_rate_schedule must be a list of pairs (step, factor), got 0.5",
+    ),
+    (
+        {"learning_rate_schedule": [(0, 2), (2, 2)]},
+        ValueError,
+        "learning_rate_schedule must change learning_rate, got [(0, 2), (2, 2)]; a constant factor "
+        "belongs in learning_rate",
+    ),
+    (
+        {"learning_rate_schedule": [(0, 0), (8, 1)], "steps": 7},
+        ValueError,
+        "learning_rate_schedule[1]: step must be an integer >= 0 and <= 7, got 8",
+    ),
     # names
     (
         {"noise": "rademaker"},

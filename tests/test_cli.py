@@ -146,6 +146,8 @@ def test_options_reach_the_config(
     )
     words += (
         " 1,2,3,4,5,6,7,8 --inputs independent:probability=0.25,batch_size=16,magnitude=uniform"
+        " independent:probability=[1,0.5,0.3,0.2,0.1,0.1,0.1,0.1],batch_size=16"
+        " --learning-rate-schedule cosine 0:0,99:1"
     )
     assert cli.main(words.split()) == 0
     base = fp.Config(
@@ -157,9 +159,17 @@ def test_options_reach_the_config(
         noise="gaussian",
         noise_std=0.1,
         importance=range(1, 9),
-        inputs=fp.Independent(probability=0.25, batch_size=16, magnitude="uniform"),
     )
-    assert seen["configs"] == fp.grid(base, l1=[0.0, 0.5], weight_decay=[None, 0.1])
+    assert seen["configs"] == fp.grid(
+        base,
+        l1=[0.0, 0.5],
+        learning_rate_schedule=["cosine", [(0, 0), (99, 1)]],
+        weight_decay=[None, 0.1],
+        inputs=[
+            fp.Independent(probability=0.25, batch_size=16, magnitude="uniform"),
+            fp.Independent([1, 0.5, 0.3, 0.2, *[0.1] * 4], batch_size=16),
+        ],
+    )
     assert seen["seeds"] == 3
     assert seen["path"] == Path("p")
 

@@ -41,6 +41,9 @@ CHANGES = [
     {"optimizer": "sgd"},
     {"optimizer": "sgd", "momentum": 0.9},
     {"learning_rate": 1e-2},
+    {"learning_rate_schedule": "cosine"},
+    {"learning_rate_schedule": [(0, 0), (100, 1)]},
+    {"learning_rate_schedule": [(0, 0), (100, 2)]},
     {"weight_decay": 0.1},
     {"weight_decay": 0.0},
     {"betas": (0.8, 0.999)},
@@ -57,6 +60,9 @@ CHANGES = [
     {"inputs": fp.Independent(0.5, 8)},
     {"inputs": fp.Independent(0.25, 9)},
     {"inputs": fp.Independent(0.25, 8, magnitude="uniform")},
+    {"inputs": fp.Independent([0.25] * 11 + [0.125], 8)},
+    {"inputs": fp.Independent([0.125] + [0.25] * 11, 8)},
+    {"inputs": fp.Independent(0.25, 8, magnitude=["sign"] * 11 + ["signed_uniform"])},
     {"inputs": fp.CorrelatedBlocks(blocks=2, active=3, batch_size=8)},
     {"inputs": fp.CorrelatedBlocks(blocks=2, active=4, batch_size=8)},
     {"inputs": fp.CorrelatedBlocks(blocks=3, active=3, batch_size=8)},
@@ -96,6 +102,7 @@ def test_defaults():
         "dropout_sharing": "input",
         "optimizer": "adamw",
         "learning_rate": 1e-3,
+        "learning_rate_schedule": None,
         "weight_decay": None,
         "momentum": 0.0,
         "betas": [0.9, 0.999],
@@ -187,6 +194,19 @@ def digest_of(**fields) -> str:
             {"inputs": {"kind": "independent", "probability": 0.5, "batch_size": 4}},
         ),
         (
+            {"inputs": fp.Independent([0.5, 0.25], 4, ["one", "sign"]), "n_features": 2},
+            {
+                "n_features": 2,
+                "inputs": {
+                    "kind": "independent",
+                    "probability": [0.5, 0.25],
+                    "batch_size": 4,
+                    "magnitude": ["one", "sign"],
+                },
+            },
+        ),
+        ({"learning_rate_schedule": "cosine"}, {"learning_rate_schedule": "cosine"}),
+        (
             {"inputs": fp.FixedBatch([[0, 2.0]]), "n_features": 2},
             {
                 "n_features": 2,
@@ -231,6 +251,14 @@ def test_every_change_of_effect_changes_the_digest():
         (
             {"inputs": fp.Independent(1, 4)},
             {"inputs": fp.Independent(1.0, np.int64(4), magnitude="one")},
+        ),
+        (
+            {"inputs": fp.Independent(0.5, 4, "uniform")},
+            {"inputs": fp.Independent([0.5] * 12, 4, ["uniform"] * 12)},
+        ),
+        (
+            {"learning_rate_schedule": [(0, 0), (10, 1)]},
+            {"learning_rate_schedule": ((0, 0), (10, 1), (20, 1))},
         ),
         (
             {"noise": "student_t", "noise_std": 1, "noise_shape": 4},
@@ -279,8 +307,9 @@ def test_the_core_gets_every_setting(config):
         elif name == "weight_decay":
             default = 0.01 if config.optimizer == "adamw" else 0.0
             assert settings.weight_decay == (default if value is None else value)
-        elif name == "l1_schedule":
-            assert settings.l1_schedule == [tuple(point) for point in value or ()]
+        elif name in ("l1_schedule", "learning_rate_schedule"):
+            points = value if value == "cosine" else [tuple(point) for point in value or ()]
+            assert getattr(settings, name) == points
         elif name == "noise_shape":
             assert settings.noise_shape == (value or 0.0)
         elif name == "inputs":
@@ -288,7 +317,9 @@ def test_the_core_gets_every_setting(config):
             if isinstance(config.inputs, fp.FixedBatch):
                 assert settings.batch_size == config.inputs.shape[0]
             else:
-                assert {key: getattr(settings, key) for key in value} == value
+                for key, given in value.items():
+                    each = key in ("probability", "magnitude") and not isinstance(given, list)
+                    assert getattr(settings, key) == ([given] if each else given)
         else:
             assert getattr(settings, name) == value
     assert (settings.low, settings.high) == (fp.metrics.LOW, fp.metrics.HIGH)
@@ -296,7 +327,11 @@ def test_the_core_gets_every_setting(config):
 
 def test_gradient_flow_is_descent_in_small_steps():
     config = BASE.replace(
-        betas=(0.5, 0.5), weight_decay=0.1, bias=True, l1_schedule=[(0, 0), (9, 1)]
+        betas=(0.5, 0.5),
+        learning_rate_schedule="cosine",
+        weight_decay=0.1,
+        bias=True,
+        l1_schedule=[(0, 0), (9, 1)],
     )
     flow = fp.gradient_flow(config, time=2.5, step=0.1)
     assert flow == fp.Config(
@@ -366,6 +401,7 @@ REALS = [
     ("epsilon", {}, lambda x: x),
     ("init_scale", {}, lambda x: x),
     ("l1_schedule", {}, lambda x: [(0, x), (100, 1.0)]),
+    ("learning_rate_schedule", {}, lambda x: [(0, x), (100, 1.0)]),
     ("importance", {}, lambda x: np.full(12, x, type(x))),
     ("importance", {}, lambda x: [1.0] * 11 + [x]),
 ]
@@ -375,7 +411,8 @@ def test_every_real_field_is_listed():
     listed = {name for name, _, _ in REALS}
     changed = {name: value for change in CHANGES for name, value in change.items()}
     real = {name for name, value in changed.items() if isinstance(value, float)}
-    assert real | {"betas", "l1_schedule", "importance"} == listed
+    schedules = {"l1_schedule", "learning_rate_schedule"}
+    assert real | schedules | {"betas", "importance"} == listed
 
 
 @pytest.mark.parametrize(("name", "others", "value"), REALS, ids=lambda one: str(one)[:12])

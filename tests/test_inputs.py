@@ -109,6 +109,7 @@ def test_fixed_batch_is_no_other_thing():
         fp.Basis(),
         fp.Independent(0.5, 4),
         fp.Independent(0.5, 4, "uniform"),
+        fp.Independent([0.5, 0.25], 4, ("sign", "one")),
         fp.CorrelatedBlocks(2, 3, 4),
         fp.FixedBatch(DENSE),
     ],
@@ -174,6 +175,19 @@ def test_each_feature_appears_once_per_step_in_expectation(inputs):
     times *= inputs._scale(n, rows)
     error = times.std(axis=0, ddof=1) / np.sqrt(steps)
     assert (np.abs(times.mean(axis=0) - 1) <= 4.5 * error + 1e-12).all()
+
+
+def test_features_of_unequal_chances_appear_once_per_step_on_average():
+    n, rows, chances = 12, 500, 0.6 / np.arange(1, 13)
+    inputs = fp.Independent(chances, rows)
+    settings = core_settings(fp.Config(n_features=n, n_hidden=5, inputs=inputs))
+    assert inputs._scale(n, rows) == pytest.approx(n / (rows * chances.sum()), rel=1e-12)
+    on = np.zeros(n)
+    for step in range(100):
+        batch = fp.FixedBatch.from_csr(*core.draw_batch(settings, 3, step), n_features=n)
+        on += (batch.to_dense() > 0).sum(axis=0) / 100
+    error = np.sqrt(rows * chances * (1 - chances) / 100)
+    assert (np.abs(on - rows * chances) <= 4.5 * error).all()
 
 
 def test_the_scale_of_sums():

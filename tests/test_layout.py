@@ -16,7 +16,7 @@ BELOW = {
     "random": {"infra"},
     "math": {"infra"},
     "sampling": {"infra", "random"},
-    "optimizers": {"infra"},
+    "optimizers": {"infra", "math"},
     "training": {"infra", "optimizers"},
     "encoding": {"infra", "random"},
     "models": {"infra", "linalg", "random", "math", "sampling", "optimizers", "training"},

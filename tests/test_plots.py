@@ -426,9 +426,18 @@ def test_weights_over_time_by_default_and_of_an_untied_model() -> None:
     np.testing.assert_array_equal(np.sort(shown[-1].ravel()), np.sort(effective.ravel()))
 
 
-@pytest.mark.parametrize("schedule", [[(0, 0.0), (400, 1.0)], [(300, 1.0), (301, 0.0)]])
-def test_weights_over_time_along_a_schedule(schedule: list[tuple[int, float]], ax: Axes) -> None:
-    config = fp.Config(n_features=4, n_hidden=8, l1=1e-2, steps=400, l1_schedule=schedule)
+@pytest.mark.parametrize(
+    ("name", "schedule"),
+    [
+        ("l1_schedule", [(0, 0.0), (400, 1.0)]),
+        ("l1_schedule", [(300, 1.0), (301, 0.0)]),
+        ("learning_rate_schedule", [(0, 0.0), (400, 1.0)]),
+        ("learning_rate_schedule", "cosine"),
+    ],
+    ids=str,
+)
+def test_weights_over_time_along_a_schedule(name: str, schedule: object, ax: Axes) -> None:
+    config = fp.Config(n_features=4, n_hidden=8, l1=1e-2, steps=400, **{name: schedule})
     plots.weights_over_time(config, steps=[0, 200, 400], ax=ax, num_threads=1)
     seen = fp.train(config, 1, record=("l1_norm", [0, 200, 400])).history["l1_norm"][0]
     sizes = [np.abs(image.astype(np.float64)).sum() for image in images(ax)]

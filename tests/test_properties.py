@@ -57,8 +57,10 @@ def configs(draw: st.DrawFn, *, dtype: str | None = None) -> fp.Config:
         rows[0, 0] = 1.0
         options["inputs"] = fp.FixedBatch(rows)
     elif kind == "independent":
-        magnitude = draw(st.sampled_from(["one", "uniform"]))
-        options["inputs"] = fp.Independent(0.3, draw(st.integers(1, 20)), magnitude)
+        kinds = ["one", "uniform", "sign", "signed_uniform"]
+        magnitude = draw(st.sampled_from([*kinds, rng.choice(kinds, n).tolist()]))
+        chance = draw(st.sampled_from([0.3, rng.uniform(0.1, 1, n)]))
+        options["inputs"] = fp.Independent(chance, draw(st.integers(1, 20)), magnitude)
     elif kind == "blocks":
         blocks = draw(st.sampled_from([k for k in range(1, n + 1) if n % k == 0]))
         active = draw(st.integers(1, n // blocks))
@@ -66,6 +68,8 @@ def configs(draw: st.DrawFn, *, dtype: str | None = None) -> fp.Config:
     options["optimizer"] = draw(st.sampled_from(["sgd", "adam", "adamw"]))
     if options["optimizer"] == "sgd":
         options["momentum"] = draw(st.sampled_from([0.0, 0.9]))
+    rates = [None, "cosine", ((0, 0), (2, 1)), ((1, 1), (2, 0))]
+    options["learning_rate_schedule"] = draw(st.sampled_from(rates))
     options["dtype"] = dtype or draw(st.sampled_from(["float32", "float64"]))
     options["steps"] = 3
     return fp.Config(**options)

@@ -175,6 +175,14 @@ BATCHES = {
     "rare": fp.Independent(0.01, batch_size=9),
     "always": fp.Independent(1.0, batch_size=2),
     "uniform": fp.Independent(0.3, batch_size=7, magnitude="uniform"),
+    "rare, uniform": fp.Independent(0.01, batch_size=99, magnitude="uniform"),
+    "sign": fp.Independent(0.3, batch_size=7, magnitude="sign"),
+    "zipf": fp.Independent(
+        0.9 / np.arange(1, 13), 30, [*("one", "uniform", "sign", "signed_uniform") * 3]
+    ),
+    "from 2**-32 to 1": fp.Independent(
+        [1.0, 2**-32, 2**-9, 1 - 2**-32, *[0.5] * 8], 40, "signed_uniform"
+    ),
     "blocks": fp.CorrelatedBlocks(3, 2, batch_size=11),
     "all-active": fp.CorrelatedBlocks(2, 6, batch_size=5),
     "one-block": fp.CorrelatedBlocks(1, 5, batch_size=4),
@@ -374,6 +382,25 @@ def test_uniform_magnitudes():
     assert stats.kstest(values, stats.uniform().cdf).pvalue > FALSE_ALARM
     ones = sample(fp.Independent(0.3, batch_size=50), 30)[1]
     np.testing.assert_array_equal(rows != 0, ones != 0)  # magnitudes have a stream of their own
+
+
+def test_features_with_chances_and_magnitudes_of_their_own():
+    kinds = ("one", "uniform", "sign", "signed_uniform")
+    chances = np.array([0.5, 0.2, 0.05, 0.01, 0.3, 0.1, 0.03, 0.004])
+    _, rows = sample(fp.Independent(chances, 200, [*kinds * 2]), len(chances), steps=100)
+    on = rows != 0
+    error = np.sqrt(chances * (1 - chances) / len(rows))
+    assert_plausible(on.mean(axis=0), chances, error, "frequency")
+    for i, kind in enumerate(kinds * 2):
+        values = rows[on[:, i], i]
+        if kind == "one":
+            assert set(values) == {1.0}
+        elif kind == "sign":
+            assert set(values) == {-1.0, 1.0}
+            assert_plausible(values.mean(), 0, 1 / np.sqrt(len(values)), "sign")
+        else:
+            law = stats.uniform() if kind == "uniform" else stats.uniform(-1, 2)
+            assert stats.kstest(values, law.cdf).pvalue > FALSE_ALARM
 
 
 @pytest.mark.parametrize(("blocks", "active"), [(2, 13), (5, 1), (1, 7), (10, 5)])

@@ -1,4 +1,4 @@
-"""Schedules of l1, repulsion, dropout and gradient flow, in training."""
+"""Schedules, repulsion, dropout and gradient flow, in training."""
 
 from __future__ import annotations
 
@@ -73,6 +73,50 @@ def test_a_stop_is_certified_after_the_schedule_only():
         assert np.all(stopped.steps_taken >= schedule[-1][0])
         assert np.mean(stopped.steps_taken < config.steps) > 0.25
     assert soon.min() < 4000  # where the last schedule still waits for its pulse
+
+
+# Schedules of the learning rate -------------------------------------------------------------------
+
+RATES = {
+    "cosine": "cosine",
+    "warm-up": ((0, 0.0), (3, 1.5), (4, 1.5), (6, 0.25)),
+    "pause": ((1, 1.0), (2, 0.0), (3, 0.0), (4, 2.0)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("schedule", RATES)
+def test_learning_rates_equal_the_specification(schedule, dtype):
+    rng = np.random.default_rng(23)
+    tolerance = 1e-5 if dtype == "float32" else 1e-11
+    kinds = itertools.cycle(products(inputs=["basis", "zipf"], l1=list(L1), noise=list(NOISE)))
+    for model, options in zip(MODELS, kinds, strict=False):
+        config = configure(**model, **options, learning_rate_schedule=RATES[schedule], dtype=dtype)
+        try:
+            check_against_specification(config, rng, tolerance)
+        except AssertionError as error:
+            raise AssertionError(f"{label(model)}, {label(options)}: {error}") from error
+
+
+def test_a_weight_moves_by_the_scheduled_rate():
+    """Nothing but l1 pulls: each step is learning rate * factor * l1."""
+    config = fp.Config(
+        n_features=1,
+        n_hidden=1,
+        l1=0.5,
+        optimizer="sgd",
+        learning_rate=2**-10,
+        steps=9,
+        activation="linear",
+        importance=(1e-30,),
+        dtype="float64",
+    )
+    points = [1, 1, 1, 1.5, 2, 2.5, 3, 0, 0]
+    cosine = (1 + np.cos(np.pi * np.arange(9) / 9)) / 2
+    for schedule, factors in ((((2, 1), (6, 3), (7, 0)), points), ("cosine", cosine)):
+        scheduled = config.replace(learning_rate_schedule=schedule)
+        result = fp.train(scheduled, 1, initial_weights=np.full((1, 1), 8.0), return_weights=True)
+        assert result.weights.item() == pytest.approx(8 - 2**-11 * sum(factors), rel=1e-15)
 
 
 # Repulsion and dropout ----------------------------------------------------------------------------

@@ -71,10 +71,12 @@ py::array dropout_draws(const Settings& s, const Array<std::uint64_t>& seeds, st
 
 py::tuple batch_draw(const Settings& s, std::uint64_t seed, std::uint32_t step) {
     SparseBatch b;
-    compute([&] { draw_batch(s, stream(s, seed, inputs_kind, step), stream(s, seed, magnitudes_kind, step), b); });
+    compute([&] {
+        draw_batch(s, features_of(s), stream(s, seed, inputs_kind, step), stream(s, seed, magnitudes_kind, step), b);
+    });
+    const auto count = py::ssize_t(b.row_start.back());
     return py::make_tuple(Array<std::int64_t>(py::ssize_t(b.row_start.size()), b.row_start.data()),
-                          Array<std::int32_t>(py::ssize_t(b.feature.size()), b.feature.data()),
-                          Array<double>(py::ssize_t(b.value.size()), b.value.data()));
+                          Array<std::int32_t>(count, b.feature.data()), Array<double>(count, b.value.data()));
 }
 
 }  // namespace

@@ -24,13 +24,6 @@ void add_settings(py::module_& m) {
         .def_readwrite("l1", &Settings::l1)
         .def_readwrite("repulsion", &Settings::repulsion)
         .def_readwrite("dropout", &Settings::dropout)
-        .def_readwrite("learning_rate", &Settings::learning_rate)
-        .def_readwrite("weight_decay", &Settings::weight_decay)
-        .def_readwrite("momentum", &Settings::momentum)
-        .def_readwrite("beta1", &Settings::beta1)
-        .def_readwrite("beta2", &Settings::beta2)
-        .def_readwrite("epsilon", &Settings::epsilon)
-        .def_readwrite("steps", &Settings::steps)
         .def_readwrite("init_scale", &Settings::init_scale)
         .def_readwrite("tied", &Settings::tied)
         .def_readwrite("bias", &Settings::bias)
@@ -40,16 +33,15 @@ void add_settings(py::module_& m) {
         .def_readwrite("active", &Settings::active)
         .def_readwrite("low", &Settings::low)
         .def_readwrite("high", &Settings::high);
+    add_optimizer(c);
     add_choice(c, "l1_target", [](auto& s) -> auto& { return s.l1_target; });
-    add_choice(c, "l1_update", [](auto& s) -> auto& { return s.l1_update; });
     add_choice(c, "noise_sharing", [](auto& s) -> auto& { return s.noise_sharing; });
     add_choice(c, "dropout_sharing", [](auto& s) -> auto& { return s.dropout_sharing; });
-    add_choice(c, "optimizer", [](auto& s) -> auto& { return s.optimizer; });
     add_choice(c, "stop", [](auto& s) -> auto& { return s.stop; });
     add_choice(c, "init", [](auto& s) -> auto& { return s.init; });
     add_choice(c, "activation", [](auto& s) -> auto& { return s.activation; });
     add_choice(c, "inputs", [](auto& s) -> auto& { return s.inputs; });
-    add_choice(c, "magnitude", [](auto& s) -> auto& { return s.magnitude; });
+    add_choices(c, "magnitude", &Settings::magnitude);
     add_choice(c, "dtype", [](auto& s) -> auto& { return s.dtype; });
     add_choice(c, "noise", [](auto& s) -> auto& { return s.noise.kind; });
     add_real(c, "noise_std", &NoiseSettings::deviation);

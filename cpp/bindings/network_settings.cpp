@@ -78,48 +78,10 @@ void set_rows(Settings& s, const std::string& which, const Array<std::int64_t>& 
     });
 }
 
-}  // namespace
-
-void add_network_settings(py::module_& m) {
-    Class c(m, "NetworkSettings", py::module_local());
+void add_layer_settings(Class& c) {
     const auto layers = [](const Settings& s) { return s.layers.size(); };
     const auto hidden = [](const Settings& s) { return s.hidden(); };
-    c.def(py::init<>());
     c.def_property("widths", &widths_of, &set_widths);
-    c.def_readwrite("tied", &Settings::tied)
-        .def_readwrite("power", &Settings::power)
-        .def_readwrite("importance", &Settings::importance)
-        .def_readwrite("clauses", &Settings::formulas)
-        .def_readwrite("batch_size", &Settings::batch_size)
-        .def_readwrite("probability", &Settings::probability)
-        .def_readwrite("blocks", &Settings::blocks)
-        .def_readwrite("active", &Settings::active)
-        .def_readwrite("full_batch", &Settings::full_batch)
-        .def_readwrite("label_noise", &Settings::label_noise)
-        .def_readwrite("cosine", &Settings::cosine)
-        .def_readwrite("noise_shape", &Settings::noise_shape)
-        .def_readwrite("learning_rate", &Settings::learning_rate)
-        .def_readwrite("weight_decay", &Settings::weight_decay)
-        .def_readwrite("momentum", &Settings::momentum)
-        .def_readwrite("beta1", &Settings::beta1)
-        .def_readwrite("beta2", &Settings::beta2)
-        .def_readwrite("epsilon", &Settings::epsilon)
-        .def_readwrite("reads", &Settings::reads)
-        .def_readwrite("steps", &Settings::steps)
-        .def_readwrite("init_scale", &Settings::init_scale);
-    add_choice(c, "output", [](auto& s) -> auto& { return s.layers.back().activation; });
-    add_choice(c, "loss", [](auto& s) -> auto& { return s.loss; });
-    add_choice(c, "target", [](auto& s) -> auto& { return s.target; });
-    add_choice(c, "inputs", [](auto& s) -> auto& { return s.inputs; });
-    add_choice(c, "l1_target", [](auto& s) -> auto& { return s.l1_target; });
-    add_choice(c, "l1_update", [](auto& s) -> auto& { return s.l1_update; });
-    add_choice(c, "noise", [](auto& s) -> auto& { return s.noise; });
-    add_choice(c, "noise_sharing", [](auto& s) -> auto& { return s.noise_sharing; });
-    add_choice(c, "dropout_sharing", [](auto& s) -> auto& { return s.dropout_sharing; });
-    add_choice(c, "optimizer", [](auto& s) -> auto& { return s.optimizer; });
-    add_choice(c, "readout", [](auto& s) -> auto& { return s.readout; });
-    add_choice(c, "init", [](auto& s) -> auto& { return s.init; });
-    add_choice(c, "dtype", [](auto& s) -> auto& { return s.dtype; });
     add_layers<double>(c, "noise_std", hidden, [](Layer& a) -> auto& { return a.noise_std; });
     add_layers<double>(c, "dropout", hidden, [](Layer& a) -> auto& { return a.dropout; });
     add_layers<bool>(c, "bias", layers, [](Layer& a) -> auto& { return a.bias; });
@@ -150,19 +112,41 @@ void add_network_settings(py::module_& m) {
         [](Settings& s, const std::vector<std::size_t>& numbers) {
             for (const std::size_t number : numbers) s.layers.at(number - 1).residual = true;
         });
-    c.def_property(
-        "magnitude",
-        [](const Settings& s) {
-            std::vector<std::string> names;
-            for (const FeatureValue value : s.magnitude) names.emplace_back(name_of(value));
-            return names;
-        },
-        [](Settings& s, const std::vector<std::string>& names) {
-            s.magnitude.clear();
-            for (const std::string& name : names) s.magnitude.push_back(parse<FeatureValue>("magnitude", name));
-        });
+}
+
+}  // namespace
+
+void add_network_settings(py::module_& m) {
+    Class c(m, "NetworkSettings", py::module_local());
+    c.def(py::init<>());
+    c.def_readwrite("tied", &Settings::tied)
+        .def_readwrite("power", &Settings::power)
+        .def_readwrite("importance", &Settings::importance)
+        .def_readwrite("clauses", &Settings::formulas)
+        .def_readwrite("batch_size", &Settings::batch_size)
+        .def_readwrite("probability", &Settings::probability)
+        .def_readwrite("blocks", &Settings::blocks)
+        .def_readwrite("active", &Settings::active)
+        .def_readwrite("full_batch", &Settings::full_batch)
+        .def_readwrite("label_noise", &Settings::label_noise)
+        .def_readwrite("noise_shape", &Settings::noise_shape)
+        .def_readwrite("reads", &Settings::reads)
+        .def_readwrite("init_scale", &Settings::init_scale);
+    add_optimizer(c);
+    add_choice(c, "output", [](auto& s) -> auto& { return s.layers.back().activation; });
+    add_choice(c, "loss", [](auto& s) -> auto& { return s.loss; });
+    add_choice(c, "target", [](auto& s) -> auto& { return s.target; });
+    add_choice(c, "inputs", [](auto& s) -> auto& { return s.inputs; });
+    add_choice(c, "l1_target", [](auto& s) -> auto& { return s.l1_target; });
+    add_choice(c, "noise", [](auto& s) -> auto& { return s.noise; });
+    add_choice(c, "noise_sharing", [](auto& s) -> auto& { return s.noise_sharing; });
+    add_choice(c, "dropout_sharing", [](auto& s) -> auto& { return s.dropout_sharing; });
+    add_choice(c, "readout", [](auto& s) -> auto& { return s.readout; });
+    add_choice(c, "init", [](auto& s) -> auto& { return s.init; });
+    add_choice(c, "dtype", [](auto& s) -> auto& { return s.dtype; });
+    add_layer_settings(c);
+    add_choices(c, "magnitude", &Settings::magnitude);
     add_schedule(c, "l1_schedule", &Settings::l1_schedule);
-    add_schedule(c, "learning_rate_schedule", &Settings::learning_rate_schedule);
     add_schedule(c, "bias_decay", &Settings::bias_decay);
     c.def("set_rows", &set_rows, "which"_a, "indptr"_a, "indices"_a, "values"_a, "targets"_a);
 }

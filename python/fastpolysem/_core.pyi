@@ -21,7 +21,6 @@ class NetworkSettings:
     bias_start: list[float]
     blocks: int
     clauses: list[list[list[int]]]
-    cosine: bool
     dropout: list[float]
     dropout_sharing: str
     dtype: str
@@ -39,7 +38,7 @@ class NetworkSettings:
     l1_update: str
     label_noise: float
     learning_rate: float
-    learning_rate_schedule: list[tuple[int, float]]
+    learning_rate_schedule: str | list[tuple[int, float]]
     loss: str
     magnitude: list[str]
     momentum: float
@@ -84,8 +83,9 @@ class Settings:
     l1_target: str
     l1_update: str
     learning_rate: float
+    learning_rate_schedule: str | list[tuple[int, float]]
     low: float
-    magnitude: str
+    magnitude: list[str]
     momentum: float
     n_features: int
     n_hidden: int
@@ -94,7 +94,7 @@ class Settings:
     noise_sharing: str
     noise_std: float
     optimizer: str
-    probability: float
+    probability: list[float]
     repulsion: float
     def set_fixed_batch(self, indptr: NDArray[np.int64], indices: NDArray[np.int32], values: NDArray[np.float64]) -> None: ...
     steps: int

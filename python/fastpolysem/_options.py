@@ -21,8 +21,8 @@ CONFIG = families.named(families.DEFAULT_KIND).config_type
 _SYNTAX = {
     "betas": "Format: 0.9,0.999.",
     "importance": "Format: 1,0.5,….",
-    "inputs": "Format: basis, independent:probability=0.05,batch_size=1024 or "
-    "correlated_blocks:blocks=2,active=13,batch_size=100.",
+    "inputs": "Format: basis, independent:probability=0.05,batch_size=1024 (one value per feature: "
+    "probability=[0.1,0.05,…]) or correlated_blocks:blocks=2,active=13,batch_size=100.",
     "loss": "Format: power:q=2.",
     "residual": "Format: 2 or 2-3.",
     "target": "Format: identity, or clauses:outputs=[[[0,1]],[[1,2]]].",

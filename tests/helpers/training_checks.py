@@ -43,6 +43,11 @@ INPUTS = {
     "independent": fp.Independent(0.3, batch_size=ROWS),
     "uniform": fp.Independent(0.4, batch_size=ROWS, magnitude="uniform"),
     "correlated": fp.CorrelatedBlocks(2, 2, batch_size=ROWS),
+    "zipf": fp.Independent(
+        0.9 / np.arange(1, N + 1),
+        ROWS,
+        ("one", "uniform", "sign", "signed_uniform", "one", "uniform"),
+    ),
 }
 OPTIONS = list(
     products(inputs=list(INPUTS), noise=list(NOISE), l1=list(L1), dtype=["float32", "float64"])

@@ -16,30 +16,14 @@ A step of layer l's arrays, with learning rate and l1 of that step:
 
 from __future__ import annotations
 
-import math
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 import specification
-from specification import Array, State
+from specification import Array, State, interpolated, learning_rate_factor
 from specifications.network import Config, Network, depth, l1_of_layers, spread
-
-
-def interpolated(points: Any, step: int) -> float:
-    """The value of a schedule."""
-    steps, values = zip(*points, strict=True)
-    return float(np.interp(step, steps, values))
-
-
-def learning_rate_factor(config: Config, step: int) -> float:
-    schedule = config.learning_rate_schedule
-    if schedule is None:
-        return 1.0
-    if schedule == "cosine":
-        return (1 + math.cos(math.pi * step / config.steps)) / 2
-    return interpolated(schedule, step)
 
 
 def changed(config: Config, **values: Any) -> Any:

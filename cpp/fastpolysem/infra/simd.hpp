@@ -6,6 +6,7 @@
 // correctly rounded one: slow, and the same.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -158,6 +159,19 @@ FASTPOLYSEM_INLINE unsigned lanes_set(Mask<T> mask) {
 #endif
 }
 
+#if defined(FASTPOLYSEM_AVX2)
+// For each set of 8 lanes, which they are, in order.
+inline constexpr auto set_lanes = [] {
+    std::array<std::array<std::uint8_t, 8>, 256> table{};
+    for (unsigned bits = 0; bits < 256; ++bits) {
+        std::size_t count = 0;
+        for (std::uint8_t lane = 0; lane < 8; ++lane)
+            if (bits >> lane & 1) table[bits][count++] = lane;
+    }
+    return table;
+}();
+#endif
+
 // Writes the lanes whose bit is set side by side, then whatever: `to` has room for a whole vector. Returns how many.
 template <class T>
 FASTPOLYSEM_INLINE int compress(unsigned bits, Pack<T> a, T* to) {
@@ -166,8 +180,19 @@ FASTPOLYSEM_INLINE int compress(unsigned bits, Pack<T> a, T* to) {
     else _mm512_storeu_si512(to, _mm512_maskz_compress_epi64(__mmask8(bits), (__m512i)a.v));
     return __builtin_popcount(bits);
 #else
+#if defined(FASTPOLYSEM_AVX2)
+    if constexpr (sizeof(T) == 4) {
+        const __m128i lanes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(set_lanes[bits].data()));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                            _mm256_permutevar8x32_epi32((__m256i)a.v, _mm256_cvtepu8_epi32(lanes)));
+        return __builtin_popcount(bits);
+    }
+#endif
     int count = 0;
-    for (; bits; bits &= bits - 1) to[count++] = a.v[__builtin_ctz(bits)];
+    for (int lane = 0; lane < Pack<T>::width; ++lane) {  // without a branch that nobody can foresee
+        to[count] = a.v[lane];
+        count += int(bits >> lane & 1);
+    }
     return count;
 #endif
 }

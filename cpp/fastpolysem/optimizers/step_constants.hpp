@@ -5,6 +5,8 @@
 #include <cstdint>
 
 #include "fastpolysem/infra/names.hpp"
+#include "fastpolysem/math/elementary.hpp"
+#include "fastpolysem/optimizers/schedule.hpp"
 
 namespace fastpolysem {
 
@@ -30,7 +32,14 @@ struct OptimizerSettings {
     double learning_rate = 1e-3;
     double weight_decay = 0;  // the effective number
     double momentum = 0, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+    std::int64_t steps = 7500;
+    Schedule learning_rate_schedule;  // factor
+    bool cosine = false;              // instead of it
 
+    double learning_rate_at(std::int64_t step) const {
+        if (cosine) return learning_rate * ((1 + math::cos_pi(double(step) / double(steps))) / 2);
+        return learning_rate * learning_rate_schedule.at(step);
+    }
     bool has_momentum() const { return optimizer == Optimizer::sgd && momentum != 0; }
     bool is_adam() const { return optimizer != Optimizer::sgd; }
     // Matrices of state for each matrix of weights: a first moment or momentum buffer, a second moment.
@@ -56,7 +65,6 @@ class StepCounter {
     explicit StepCounter(const OptimizerSettings& s) : s_(s) {}
     void restart() { power1_ = power2_ = 1; }
     // The constants of the next step, with its l1 on weights.
-    StepConstants<T> next(double l1) { return next(l1, s_.learning_rate); }
     StepConstants<T> next(double l1, double learning_rate) {
         StepConstants<T> c;
         c.l1 = T(l1);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -19,77 +20,74 @@ struct Names<FeatureValue> {
 };
 
 // Element b n + i decides about feature i of row b: it is on where its word is below T = p 2^32. Size and sign come
-// from the same word, which is uniform below T, or where T < 2^24 and few words remain from the same element of a
-// second stream. The sign is the lowest bit's.
+// from the same word, which is uniform below T, or where T < `enough` from the same element of a second stream. The
+// sign is the lowest bit's.
 class IndependentFeatures {
     using Word = random::Word;
     using Real = random::Real;
     using Int = simd::Pack<std::int32_t>;
-    static constexpr std::int64_t run = 4 * Word::width;  // elements
-    static constexpr std::uint64_t enough = 1 << 24;      // words for a size
+    static constexpr std::int64_t run = 4 * Word::width, runs = 8;  // elements; runs at a time
 
   public:
+    static constexpr std::uint64_t few_words = 1 << 24, always_second = std::uint64_t(1) << 33;  // for `enough`
+
     IndependentFeatures() = default;
-    IndependentFeatures(const std::vector<double>& probability, const std::vector<FeatureValue>& value)
-        : n_(std::int64_t(probability.size())) {
-        const std::size_t length = probability.size() + std::size_t(run);  // runs begin at any feature
-        for (std::size_t e = 0; e < length; ++e) {
-            const std::size_t i = e % probability.size();
-            const auto limit = std::uint64_t(probability[i] * 0x1p32);
-            const bool is_uniform = value[i] == FeatureValue::uniform || value[i] == FeatureValue::signed_uniform;
-            const bool is_signed = value[i] == FeatureValue::sign || value[i] == FeatureValue::signed_uniform;
+    // probability, value: of each of n features, or one for all.
+    IndependentFeatures(std::int64_t n, const std::vector<double>& probability, const std::vector<FeatureValue>& value,
+                        std::uint64_t enough)
+        : n_(n) {
+        for (std::int64_t e = 0; e < n + run; ++e) {  // runs begin at any feature
+            const auto i = std::size_t(e % n);
+            const double p = probability[probability.size() == 1 ? 0 : i];
+            const FeatureValue kind = value[value.size() == 1 ? 0 : i];
+            const auto limit = std::uint64_t(p * 0x1p32);
+            const bool is_uniform = kind == FeatureValue::uniform || kind == FeatureValue::signed_uniform;
+            const bool is_signed = kind == FeatureValue::sign || kind == FeatureValue::signed_uniform;
             feature_.push_back(std::int32_t(i));
             last_on_.push_back(std::int32_t(std::uint32_t(limit - 1) ^ top));
-            second_.push_back(limit < enough && value[i] != FeatureValue::one ? -1 : 0);
+            second_.push_back(limit < enough && kind != FeatureValue::one ? -1 : 0);
             factor_.push_back(limit < enough ? 1.0f : float(0x1p32 / double(limit)));
             uniform_.push_back(is_uniform ? -1 : 0);
             sign_.push_back(is_signed ? 1u << 31 : 0);
-            plain_ &= value[i] == FeatureValue::one;
+            plain_ &= kind == FeatureValue::one;
             any_second_ |= second_.back() != 0;
+            if (e < n) on_per_row_ += p;
         }
     }
-    double bytes() const { return double(feature_.size()) * 24; }
+    static double bytes(std::int64_t n) { return double(n + run) * 24; }
 
-    // Fills row_start, feature and value of sparse rows; vectors keep what room they have.
+    // Numbers set aside for rows in which so many are on in expectation: six standard deviations more at the most, and
+    // what is written at a time.
+    static double room(double on) { return on + 6 * std::sqrt(on) + double(run * (runs + 1)); }
+
+    // Fills row_start, feature and value of sparse rows; the latter two may be longer than what is on.
     template <class Rows>
     void draw(const random::StreamPosition& from, const random::StreamPosition& second, std::int64_t rows,
               Rows& out) const {
-        using T = typename std::decay_t<decltype(out.value)>::value_type;
         const std::int64_t count = rows * n_;
-        std::array<std::array<Word, 4>, 8> drawn;  // together, since a block's multiplications wait for each other
-        std::size_t used = 0;
+        std::array<std::array<Word, 4>, runs> drawn;  // together, since a block's multiplications wait for each other
+        std::size_t used = 0, at = 0;                 // at: the feature that a run begins with
         std::int64_t row_end = n_;
         out.row_start.assign(1, 0);
-        for (std::int64_t begin = 0; begin < count; begin += run * std::int64_t(drawn.size())) {
+        make_room(std::size_t(room(double(rows) * on_per_row_)), out);
+        for (std::int64_t begin = 0; begin < count; begin += run * runs) {
             if (from.given_up(begin)) break;
             for (std::size_t i = 0; i < drawn.size(); ++i)
                 drawn[i] = random::in_order(from.blocks(std::uint32_t((begin + std::int64_t(i) * run) / 4)));
-            const std::size_t most = used + std::size_t(run) * (drawn.size() + 1);
-            if (out.feature.size() < most) {
-                out.feature.resize(most + most / 4);
-                out.value.resize(most + most / 4, T(1));
-            }
+            make_room(used + std::size_t(run * (runs + 1)), out);
             for (std::size_t i = 0; i < drawn.size(); ++i) {
                 const std::int64_t first = begin + std::int64_t(i) * run;
                 if (first >= count) break;
-                std::array<Word, 4> others{};
-                if (any_second_) others = random::in_order(second.blocks(std::uint32_t(first / 4)));
-                std::size_t at = std::size_t(first % n_);
-                for (std::size_t part = 0; part < 4; ++part, at += Word::width) {
-                    const std::int64_t element = first + std::int64_t(part) * Word::width;
-                    const Word words = drawn[i][part];
-                    unsigned on = on_at(words, at);
-                    if (count - element < Word::width) on &= (1u << std::max<std::int64_t>(count - element, 0)) - 1;
-                    if (on) {
-                        simd::compress(on, Int::load(&feature_[at]), &out.feature[used]);
-                        if (!plain_) put(on, value_at(words, others[part], at), &out.value[used]);
-                    }
-                    for (; row_end <= element + Word::width && row_end <= count; row_end += n_)
-                        out.row_start.push_back(
-                            std::int64_t(used) +
-                            __builtin_popcount(on & unsigned((std::uint64_t(1) << (row_end - element)) - 1)));
-                    used += std::size_t(__builtin_popcount(on));
-                }
+                const std::uint64_t on = on_at(drawn[i], at) & lowest_bits(count - first);
+                for (; row_end <= first + run && row_end <= count; row_end += n_)
+                    out.row_start.push_back(std::int64_t(used) +
+                                            __builtin_popcountll(on & lowest_bits(row_end - first)));
+                if (!plain_ && on) put_values(on, drawn[i], second, first, at, &out.value[used]);
+                // Whether something is on is a branch that nobody can foresee.
+                for (std::size_t part = 0; part < 4; ++part)
+                    used += std::size_t(simd::compress(part_of(on, part), Int::load(&feature_[at + part * Word::width]),
+                                                       &out.feature[used]));
+                at = (at + std::size_t(run)) % std::size_t(n_);
             }
         }
         out.row_start.resize(std::size_t(rows) + 1, std::int64_t(used));
@@ -122,13 +120,33 @@ class IndependentFeatures {
     FASTPOLYSEM_INLINE static Int signed_order(Word words) {
         return simd::bits_as<std::int32_t>(words ^ Word::all(top));
     }
-    FASTPOLYSEM_INLINE unsigned on_at(Word words, std::size_t at) const {
-        const unsigned off = simd::lanes_set<std::int32_t>(signed_order(words) > Int::load(&last_on_[at]));
-        return ~off & unsigned((std::uint64_t(1) << Word::width) - 1);
+    // Which of a run's elements are on, a bit each.
+    FASTPOLYSEM_INLINE std::uint64_t on_at(const std::array<Word, 4>& words, std::size_t at) const {
+        std::uint64_t off = 0;
+        for (std::size_t part = 0; part < 4; ++part) {
+            const auto above = signed_order(words[part]) > Int::load(&last_on_[at + part * Word::width]);
+            off |= std::uint64_t(simd::lanes_set<std::int32_t>(above)) << (part * Word::width);
+        }
+        return ~off & lowest_bits(run);
     }
-    FASTPOLYSEM_INLINE Real value_at(Word words, Word others, std::size_t at) const {
-        return made(words, others, Int::load(&second_[at]), Real::load(&factor_[at]), Int::load(&uniform_[at]),
-                    Word::load(&sign_[at]));
+    static std::uint64_t lowest_bits(std::int64_t count) {
+        return count < 64 ? (std::uint64_t(1) << count) - 1 : ~std::uint64_t(0);
+    }
+    static unsigned part_of(std::uint64_t on, std::size_t part) {
+        return unsigned(on >> (part * Word::width)) & unsigned(lowest_bits(Word::width));
+    }
+    // Of those of a run that are on, side by side; writes whole vectors.
+    template <class T>
+    void put_values(std::uint64_t on, const std::array<Word, 4>& words, const random::StreamPosition& second,
+                    std::int64_t first, std::size_t at, T* to) const {
+        std::array<Word, 4> others{};
+        if (any_second_) others = random::in_order(second.blocks(std::uint32_t(first / 4)));
+        for (std::size_t part = 0; part < 4; ++part) {
+            const std::size_t e = at + part * Word::width;
+            const Real values = made(words[part], others[part], Int::load(&second_[e]), Real::load(&factor_[e]),
+                                     Int::load(&uniform_[e]), Word::load(&sign_[e]));
+            to += put(part_of(on, part), values, to);
+        }
     }
     FASTPOLYSEM_INLINE static Real made(Word words, Word others, Int second, Real factor, Int uniform, Word sign) {
         const Real one = Real::all(1.0f);
@@ -137,11 +155,20 @@ class IndependentFeatures {
         const Real size = simd::select<float>(uniform, simd::select<float>(u > one, one, u), one);
         return simd::bits_as<float>(simd::bits_as<std::uint32_t>(size) | ((words << 31) & sign));
     }
-    static void put(unsigned on, Real values, float* to) { simd::compress(on, values, to); }
-    static void put(unsigned on, Real values, double* to) {
+    // Vectors keep what room they have.
+    template <class Rows>
+    static void make_room(std::size_t count, Rows& out) {
+        using T = typename std::decay_t<decltype(out.value)>::value_type;
+        if (out.feature.size() >= count) return;
+        out.feature.resize(count);
+        out.value.resize(count, T(1));
+    }
+    static int put(unsigned on, Real values, float* to) { return simd::compress(on, values, to); }
+    static int put(unsigned on, Real values, double* to) {
         float side_by_side[2 * Word::width];
         const int count = simd::compress(on, values, side_by_side);
-        for (int i = 0; i < count; ++i) to[i] = double(side_by_side[i]);
+        for (int i = 0; i < Word::width; ++i) to[i] = double(side_by_side[i]);
+        return count;
     }
 
     std::int64_t n_ = 0;
@@ -149,6 +176,7 @@ class IndependentFeatures {
     std::vector<std::int32_t> feature_, last_on_, second_, uniform_;
     std::vector<float> factor_;
     std::vector<std::uint32_t> sign_;
+    double on_per_row_ = 0;  // in expectation
     bool plain_ = true, any_second_ = false;
 };
 

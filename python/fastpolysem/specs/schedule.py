@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from fastpolysem import _checks
 
 Points = tuple[tuple[int, float], ...]
+Rates = Literal["cosine"] | Points
 
 
 def checked_points(label: str, value: Any, steps: int, what: str = "factor") -> Points:
@@ -50,3 +51,11 @@ def checked_schedule(label: str, value: Any, steps: int, field: str) -> Points |
             f"a constant factor belongs in {field}"
         )
     return kept
+
+
+def checked_rates(label: str, value: Any, steps: int) -> Rates | None:
+    """A schedule of the learning rate: "cosine", or points as of any other."""
+    if isinstance(value, str):
+        cosine: Rates = _checks.choice(label, value, ("cosine",))  # type: ignore[assignment]
+        return cosine
+    return checked_schedule(label, value, steps, "learning_rate")

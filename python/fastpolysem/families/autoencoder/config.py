@@ -14,7 +14,7 @@ from fastpolysem.specs.importance import checked_importance
 from fastpolysem.specs.inputs import Basis, Inputs
 from fastpolysem.specs.noise import Noise, Sharing
 from fastpolysem.specs.optimizer import Optimizer
-from fastpolysem.specs.schedule import checked_schedule
+from fastpolysem.specs.schedule import checked_rates, checked_schedule
 from fastpolysem.specs.settings import Settings, defaults_of
 
 L1Target = Literal["weights", "activations"]
@@ -85,7 +85,7 @@ class Config(Settings):
     with ``n_hidden`` m neurons; tied models have W_dec = W_enc = W, of shape (n, m). The loss is
     ``scale * sum over rows and features of importance * (output - x)^2`` plus l1 and repulsion. The
     scale makes each feature appear once per step in expectation: it is 1 for :class:`Basis` and
-    :class:`FixedBatch`, otherwise 1 / (batch_size * probability that a feature is on).
+    :class:`FixedBatch`, otherwise n / (batch_size * expected number of active features).
 
     Values are checked and converted to plain Python types; instances are immutable and hashable.
     ``np.float32(0.001)`` is 0.00100000004749…, not 0.001; this value is kept, with a warning.
@@ -134,8 +134,12 @@ class Config(Settings):
         "sgd", "adam" or "adamw", with PyTorch's update formulas.
     learning_rate
         Step size of the optimizer, > 0.
+    learning_rate_schedule
+        None, "cosine" for the factor (1 + cos(pi t / steps)) / 2 at step t = 0 ... steps - 1, or
+        points (step, factor on the learning rate) as in ``l1_schedule``.
     weight_decay
-        None means 0.01 with adamw (where it is decoupled) and 0 otherwise. Not with sgd.
+        None means 0.01 with adamw (where it is decoupled and follows the scheduled learning rate)
+        and 0 otherwise. Not with sgd.
     momentum
         For sgd only, 0 <= momentum < 1.
     betas
@@ -195,6 +199,7 @@ class Config(Settings):
     dropout_sharing: Sharing = "input"
     optimizer: Optimizer = "adamw"
     learning_rate: float = 1e-3
+    learning_rate_schedule: Literal["cosine"] | Sequence[tuple[int, float]] | None = None
     weight_decay: float | None = None
     momentum: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
@@ -215,6 +220,9 @@ class Config(Settings):
         self._check_plain(_INTEGERS, _REALS, choices, ("tied", "bias"))
         schedule = checked_schedule(self._label("l1_schedule"), self.l1_schedule, self.steps, "l1")
         self._set("l1_schedule", schedule)
+        label = self._label("learning_rate_schedule")
+        rates = checked_rates(label, self.learning_rate_schedule, self.steps)
+        self._set("learning_rate_schedule", rates)
         label, n = self._label("importance"), self.n_features
         weights = checked_importance(label, self.importance, n, "n_features", "feature")
         self._set("importance", weights)
@@ -251,13 +259,6 @@ class Config(Settings):
             allowed = "Basis(), Independent(...), CorrelatedBlocks(...) or FixedBatch(...)"
             raise _checks.refused("Config: inputs", allowed, self.inputs, kind=TypeError)
         self.inputs._check(self._label("inputs"), "n_features", self.n_features)
-        if isinstance(self.inputs, _inputs.Independent):
-            if isinstance(self.inputs.probability, tuple):
-                allowed = "inputs with one probability for all features"
-                raise _checks.refused("Config: inputs", allowed, self.inputs)
-            if self.inputs.magnitude not in ("one", "uniform"):
-                allowed = "inputs of magnitude 'one' or 'uniform'"
-                raise _checks.refused("Config: inputs", allowed, self.inputs)
         rows = self._rows
         sizes = {"n_features * n_hidden": self.n_features * self.n_hidden}
         if self.inputs.kind in ("independent", "correlated_blocks"):
@@ -337,7 +338,7 @@ def check_config(where: str, config: object) -> None:
 
 
 # Fields that have a different form in the core.
-_CONVERTED = ("l1_schedule", "betas", "inputs", "importance", "weight_decay", "noise_shape")
+_CONVERTED = ("betas", "inputs", "importance", "weight_decay", "noise_shape")
 
 
 @functools.lru_cache(maxsize=4)  # a call of `train` asks for it several times
@@ -350,8 +351,6 @@ def core_settings(config: Config) -> Any:
     settings.beta1, settings.beta2 = config.betas
     settings.weight_decay = config._effective_weight_decay
     settings.noise_shape = config.noise_shape or 0.0
-    if config.l1_schedule is not None:
-        settings.l1_schedule = list(config.l1_schedule)
     if config.importance is not None:
         settings.importance = list(config.importance)
     settings.inputs = config.inputs.kind
@@ -359,5 +358,7 @@ def core_settings(config: Config) -> Any:
         settings.set_fixed_batch(config.inputs.indptr, config.inputs.indices, config.inputs.values)
     else:
         for item in fields(config.inputs):
-            setattr(settings, item.name, getattr(config.inputs, item.name))
+            value = getattr(config.inputs, item.name)
+            one_for_all = item.name in ("probability", "magnitude") and not isinstance(value, tuple)
+            setattr(settings, item.name, (value,) if one_for_all else value)
     return settings

@@ -55,7 +55,7 @@ def gradient_flow(config: Config, /, time: float, step: float = 0.01) -> Config:
             f"got {config!r}"
         )
     steps = math.ceil(time / step)
-    names = ("optimizer", "weight_decay", "momentum", "betas", "epsilon")
+    names = "optimizer", "learning_rate_schedule", "weight_decay", "momentum", "betas", "epsilon"
     changes = {name: DEFAULTS[name] for name in names} | {"optimizer": "sgd"}
     if config.l1 and config.l1_target == "weights":
         changes["l1_update"] = "orthant"

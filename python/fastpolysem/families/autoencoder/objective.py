@@ -199,7 +199,7 @@ def loss_and_gradient(
     The loss is ``scale * sum over rows and features of importance * (output - x)^2``, plus the
     config's l1 term (at full strength, with subgradient 0 at 0) and its repulsion. The scale is 1
     for :class:`Basis` and :class:`FixedBatch`; for sampled inputs it is
-    1 / (B * probability that a feature is on), with B the number of rows of the given batch.
+    n / (B * expected number of active features), with B the number of rows of the given batch.
 
     Parameters
     ----------

@@ -16,7 +16,12 @@ from fastpolysem.specs.importance import checked_importance
 from fastpolysem.specs.inputs import Basis, CorrelatedBlocks, FixedBatch, Independent
 from fastpolysem.specs.noise import Noise, Sharing
 from fastpolysem.specs.optimizer import Optimizer
-from fastpolysem.specs.schedule import checked_points, checked_schedule, essential
+from fastpolysem.specs.schedule import (
+    checked_points,
+    checked_rates,
+    checked_schedule,
+    essential,
+)
 from fastpolysem.specs.settings import Settings, defaults_of
 
 __all__ = ["NetworkConfig"]
@@ -144,11 +149,8 @@ class NetworkConfig(Settings):
         multiplied by 1 / (1 - dropout). One for all or one per hidden layer.
     dropout_sharing
         "input": each row drops its own units; "step": all rows of a step drop the same ones.
-    optimizer, learning_rate, weight_decay, momentum, betas, epsilon
-        As in :class:`Config`. Decoupled weight decay follows the scheduled learning rate.
-    learning_rate_schedule
-        None, "cosine" for the factor (1 + cos(pi t / steps)) / 2 at step t = 0 ... steps - 1, or
-        points (step, factor on the learning rate).
+    optimizer, learning_rate, learning_rate_schedule, weight_decay, momentum, betas, epsilon
+        As in :class:`Config`.
     steps
         Number of updates.
     init
@@ -449,12 +451,9 @@ class NetworkConfig(Settings):
     def _check_schedules(self) -> None:
         label = self._label("l1_schedule")
         self._set("l1_schedule", checked_schedule(label, self.l1_schedule, self.steps, "l1"))
-        label, given = self._label("learning_rate_schedule"), self.learning_rate_schedule
-        if isinstance(given, str):
-            self._set("learning_rate_schedule", _checks.choice(label, given, ("cosine",)))
-        else:
-            schedule = checked_schedule(label, given, self.steps, "learning_rate")
-            self._set("learning_rate_schedule", schedule)
+        label = self._label("learning_rate_schedule")
+        rates = checked_rates(label, self.learning_rate_schedule, self.steps)
+        self._set("learning_rate_schedule", rates)
         if self.bias_decay is not None:
             self._check_bias_decay()
 

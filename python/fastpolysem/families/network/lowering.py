@@ -46,12 +46,8 @@ def core_settings(config: NetworkConfig) -> Any:
     settings.weight_decay = config._effective_weight_decay
     settings.noise_shape = config.noise_shape or 0.0
     settings.importance = list(config.importance or ())
-    for name in ("l1_schedule", "bias_decay"):
-        setattr(settings, name, list(getattr(config, name) or ()))
-    if config.learning_rate_schedule == "cosine":
-        settings.cosine = True
-    else:
-        settings.learning_rate_schedule = list(config.learning_rate_schedule or ())
+    for name in ("l1_schedule", "learning_rate_schedule", "bias_decay"):
+        setattr(settings, name, getattr(config, name) or ())
     settings.loss = config.loss.kind
     settings.power = getattr(config.loss, "q", 2.0)
     _set_target(settings, config)

@@ -94,7 +94,7 @@ class DenseKernel {
 
     void step(const StepData<T>& step, StopToken& stop) {
         prepare(step, stop);
-        const StepConstants<T> c = counter_.next(s_.weight_l1(step.l1));
+        const StepConstants<T> c = counter_.next(s_.weight_l1(step.l1), step.learning_rate);
         with_update(s_, [&](auto update) {
             using U = decltype(update);
             step_bias<U>(c);

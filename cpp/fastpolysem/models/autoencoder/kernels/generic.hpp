@@ -40,7 +40,7 @@ class GenericKernel {
 
     void step(const StepData<T>& step, StopToken& stop) {
         pass_(weights_, step, stop);
-        const StepConstants<T> c = counter_.next(s_.weight_l1(step.l1));
+        const StepConstants<T> c = counter_.next(s_.weight_l1(step.l1), step.learning_rate);
         with_update(s_, [&](auto update) {
             update_all<decltype(update)>(weights_list_, gradient_list_, first_list_, second_list_, c);
         });

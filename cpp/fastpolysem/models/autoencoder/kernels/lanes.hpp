@@ -88,7 +88,7 @@ class LanesKernel {
             if (noise_) multiply_rows(noise_, weights_.reader(), noise_rows_, offset_);
             output_gradient();
         }
-        const StepConstants<T> c = counter_.next(s_.weight_l1(step.l1));
+        const StepConstants<T> c = counter_.next(s_.weight_l1(step.l1), step.learning_rate);
         const P *shared = own_noise ? nullptr : noise_, *own = own_noise ? noise_ : nullptr;
         with_update(s_, [&](auto update) {
             using U = decltype(update);

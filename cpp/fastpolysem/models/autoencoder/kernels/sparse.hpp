@@ -87,7 +87,7 @@ class SparseKernel {
         if (!sparse_) return dense_.step(step, stop);
         const Matrix<T>* noise = step.noise;
         prepare(step, stop);
-        const StepConstants<T> c = dense_.counter_.next(s_.weight_l1(step.l1));
+        const StepConstants<T> c = dense_.counter_.next(s_.weight_l1(step.l1), step.learning_rate);
         with_update(s_, [&](auto update) {
             using U = decltype(update);
             dense_.template step_bias<U>(c);

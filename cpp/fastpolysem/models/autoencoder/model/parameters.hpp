@@ -51,7 +51,7 @@ struct StepData {
     const Matrix<E>* noise = nullptr;
     const Matrix<E>* next_noise = nullptr;  // of the step after, for kernels that already prepare it
     const Matrix<E>* dropout = nullptr;
-    double l1 = 0;
+    double l1 = 0, learning_rate = 0;
 };
 
 }  // namespace fastpolysem::autoencoder

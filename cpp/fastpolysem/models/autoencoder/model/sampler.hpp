@@ -21,7 +21,7 @@ class Sampler {
   public:
     // ahead: whether the noise of the step after is wanted too.
     Sampler(const Settings& s, const GivenNoise<T>& given, bool ahead, StopToken& stop)
-        : s_(s), given_(given), ahead_(ahead), stop_(stop), shape_(s.noise) {
+        : s_(s), given_(given), ahead_(ahead), stop_(stop), features_(features_of(s)), shape_(s.noise) {
         const std::int64_t m = s.n_hidden;
         if (s.noise.kind != Noise::none || given.data) {
             noise_ = Matrix<E>(s.rows(s.noise_sharing), m);
@@ -54,8 +54,9 @@ class Sampler {
     // Steps are taken in order.
     void take(std::int64_t step) {
         step_ = step;
+        learning_rate_ = s_.learning_rate_at(step);
         if (s_.sampled())
-            draw_batch(s_, stream(s_, seed_, inputs_kind, step, &stop_),
+            draw_batch(s_, features_, stream(s_, seed_, inputs_kind, step, &stop_),
                        stream(s_, seed_, magnitudes_kind, step, &stop_), batch_);
         if constexpr (one_seed) {
             if (!dropout_.empty())
@@ -74,6 +75,7 @@ class Sampler {
         StepData<E> step;
         step.batch = s_.sampled() ? &batch_ : s_.fixed_batch.get();
         step.l1 = s_.l1_at(step_);
+        step.learning_rate = learning_rate_;
         if (!noise_.empty()) step.noise = &noise_;
         if (!next_noise_.empty()) step.next_noise = &next_noise_;
         if (!dropout_.empty()) step.dropout = &dropout_;
@@ -122,10 +124,12 @@ class Sampler {
     const GivenNoise<T> given_;
     bool ahead_;
     StopToken& stop_;
+    IndependentFeatures features_;
     NoiseShape shape_;
     std::uint64_t seed_ = 0;
     random::Word key_low_{}, key_high_{};  // of the seeds
     std::int64_t first_ = 0, count_ = 0, step_ = 0;
+    double learning_rate_ = 0;
     SparseBatch batch_;
     Matrix<E> noise_, next_noise_, dropout_;
     Matrix<T> lane_noise_;

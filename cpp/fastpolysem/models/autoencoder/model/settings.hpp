@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "fastpolysem/infra/dtype.hpp"
-#include "fastpolysem/optimizers/schedule.hpp"
 #include "fastpolysem/optimizers/step_constants.hpp"
 #include "fastpolysem/sampling/dropout.hpp"
 #include "fastpolysem/sampling/inputs.hpp"
@@ -32,7 +31,6 @@ struct Settings : OptimizerSettings, InputSettings {
     Sharing noise_sharing = Sharing::step;
     double dropout = 0;  // probability
     Sharing dropout_sharing = Sharing::input;
-    std::int64_t steps = 7500;
     Stop stop = Stop::steps;
     Init init = Init::normal;
     double init_scale = 1;
@@ -55,9 +53,10 @@ struct Settings : OptimizerSettings, InputSettings {
     std::int64_t rows(Sharing sharing) const { return sharing == Sharing::step ? 1 : rows(); }
     // The factor that lets each feature appear once a step in expectation.
     double scale() const {
-        if (inputs == Inputs::independent) return 1.0 / (double(batch_size) * probability);
-        if (inputs == Inputs::correlated_blocks) return double(n_features) / (double(batch_size) * double(active));
-        return 1.0;
+        if (!sampled()) return 1.0;
+        const bool alike = inputs == Inputs::independent && probability.size() == 1;
+        if (alike) return 1.0 / (double(batch_size) * probability[0]);  // rounds otherwise than what follows
+        return double(n_features) / (double(batch_size) * active_per_row());
     }
 };
 

@@ -7,11 +7,12 @@ bool computes_targets(const Settings& s) {
     return s.sampled() && (s.target == Target::clauses || s.target == Target::parity);
 }
 
-// Sparse rows of a step; vectors have a fifth to spare, and grow by a quarter.
+// Sparse rows of a step; those of blocks are in vectors that grow by doubling.
 template <class T>
 double sampled_bytes(const Settings& s) {
     if (!s.sampled()) return 0;
-    const double numbers = 1.25 * (1.25 * double(s.rows()) * s.active_per_row() + 1024);
+    const double on = double(s.rows()) * s.active_per_row();
+    const double numbers = s.inputs == Inputs::independent ? IndependentFeatures::room(on) : 1.25 * on;
     return double(s.rows()) * sizeof(std::int64_t) + numbers * (sizeof(std::int32_t) + sizeof(T));
 }
 

@@ -10,7 +10,6 @@
 #include "fastpolysem/infra/dtype.hpp"
 #include "fastpolysem/math/elementary.hpp"
 #include "fastpolysem/models/network/model/rows.hpp"
-#include "fastpolysem/optimizers/schedule.hpp"
 #include "fastpolysem/optimizers/step_constants.hpp"
 #include "fastpolysem/sampling/dropout.hpp"
 #include "fastpolysem/sampling/features.hpp"
@@ -67,13 +66,11 @@ struct Settings : OptimizerSettings {
     Shared<double> in_double;
 
     L1Target l1_target = L1Target::weights;
-    Schedule l1_schedule, learning_rate_schedule;  // factors
-    bool cosine = false;                           // instead of the latter
-    Schedule bias_decay;                           // without points: none
+    Schedule l1_schedule;  // factor
+    Schedule bias_decay;   // without points: none
     Noise noise = Noise::none;
     double noise_shape = 0;
     Sharing noise_sharing = Sharing::input, dropout_sharing = Sharing::input;
-    std::int64_t steps = 7500;
     Readout readout = Readout::dense;
     std::vector<std::uint8_t> reads;  // given: 1 where output j reads neuron k, row-major
     Init init = Init::normal;
@@ -117,10 +114,6 @@ struct Settings : OptimizerSettings {
         return sum;
     }
 
-    double learning_rate_at(std::int64_t step) const {
-        if (cosine) return learning_rate * ((1 + math::cos_pi(double(step) / double(steps))) / 2);
-        return learning_rate * learning_rate_schedule.at(step);
-    }
     double bias_decay_at(std::int64_t step) const { return bias_decay.points().empty() ? 0 : bias_decay.at(step); }
 
     template <class T>

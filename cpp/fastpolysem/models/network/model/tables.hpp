@@ -41,7 +41,8 @@ class FormulaTargets {
 };
 
 inline IndependentFeatures features_of(const Settings& s) {
-    return s.inputs == Inputs::independent ? IndependentFeatures(s.probability, s.magnitude) : IndependentFeatures();
+    if (s.inputs != Inputs::independent) return {};
+    return {s.n_inputs(), s.probability, s.magnitude, IndependentFeatures::few_words};
 }
 
 // Rows of sampled inputs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
@@ -45,7 +46,7 @@ def weights_over_time(
     ----------
     config
         The settings. The model is retrained up to each of the steps, which gives the same bits as
-        the weights at that step of a single run (up to rounding within an ``l1_schedule``).
+        the weights at that step of a single run (up to rounding within a schedule).
     seed
         Seed of the model, in [0, 2**64).
     steps
@@ -106,15 +107,30 @@ def weights_over_time(
 
 def _until(config: Config, step: int) -> Config:
     """The settings for the first steps of training."""
-    schedule = config.l1_schedule
-    if schedule is None or step == 0 or schedule[-1][0] <= step:
-        return config.replace(steps=step, l1_schedule=schedule if step else None)
+    if step == config.steps:
+        return config
+    rates: Any = config.learning_rate_schedule
+    if rates == "cosine":
+        rates = [(t, (1 + math.cos(math.pi * t / config.steps)) / 2) for t in range(step + 2)]
+    return config.replace(
+        steps=step,
+        l1_schedule=_beginning(config.l1_schedule, step),
+        learning_rate_schedule=_beginning(rates, step),
+    )
+
+
+def _beginning(schedule: Any, step: int) -> Any:
+    """The part of a schedule that matters to the first steps."""
+    if schedule is None or step == 0:
+        return None
+    if schedule[-1][0] <= step:
+        return schedule
     ends, factors = zip(*schedule, strict=True)
     last = float(np.interp(step - 1, ends, factors))
     # A factor for the step that is not taken, as a schedule must change something.
     after = factors[-1] if factors[-1] != last else last / 2 or 1.0
     kept = [point for point in schedule if point[0] < step - 1]
-    return config.replace(steps=step, l1_schedule=[*kept, (step - 1, last), (step, after)])
+    return [*kept, (step - 1, last), (step, after)]
 
 
 def collision_map(
