@@ -25,7 +25,7 @@ def lowest(session: nox.Session) -> None:
 @nox.session
 def portability(session: nox.Session) -> None:
     """The same bits by other compilers and processors: `-- gcc`, `clang` or `arm64`."""
-    session.install("numpy", "pybind11>=3", "cmake", "ninja")
+    session.install("numpy", "scipy", "pybind11>=3", "cmake", "ninja")
     for kind in session.posargs or ["gcc", "clang"]:
         session.run("tests/portability.sh", kind, external=True, env={"PYTHON": "python"})
 

@@ -1,22 +1,20 @@
 """Runs of every kind, and the bits of their weights on every machine.
 
-As a program it trains them with every kernel that can, prints the digests, and fails if any is
-another than it should be. It needs the package and NumPy only, for machines that have no more:
-`portability.sh` runs it there.
+As a program it trains them, and those of networks, with every kernel that can, prints the digests,
+and fails if any is another than it should be. It needs the package, NumPy and SciPy only, for
+machines that have no more: `portability.sh` runs it there.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sys
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import fastpolysem as fp
-from fastpolysem._native import core
-from fastpolysem.families.autoencoder.config import core_settings
+from fastpolysem import families
 from helpers.random_models import unpack
-
-KERNELS = ("generic", "dense", "sparse", "lanes")
 
 SAME_BITS = [
     # the paper's two experiments, small
@@ -203,32 +201,63 @@ KNOWN_RUNS = [
 ]
 
 
+class Run(NamedTuple):
+    """A configuration, and the digest of its weights."""
+
+    name: str
+    config: Any
+    known: str
+    digest: Callable[..., str]
+    """Takes the configuration and arguments of `train`."""
+
+
+def autoencoders() -> list[Run]:
+    return [
+        Run(f"autoencoder {index}", fp.Config(**options), known, digest)
+        for index, (options, known) in enumerate(zip(SAME_BITS, KNOWN_RUNS, strict=True))
+    ]
+
+
 def digest(config: fp.Config, **options: Any) -> str:
-    """The first 16 digits of the SHA-256 of three seeds' weights, little endian."""
+    """Of three seeds' weights."""
+    return digest_of(unpack(fp.train(config, 3, return_weights=True, **options).weights))
+
+
+def digest_of(arrays: Iterable[Any]) -> str:
+    """The first 16 digits of the SHA-256 of arrays, little endian; None counts for nothing."""
     result = hashlib.sha256()
-    for array in unpack(fp.train(config, 3, return_weights=True, **options).weights):
+    for array in arrays:
         if array is not None:
             result.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
     return result.hexdigest()[:16]
 
 
-def main() -> int:
+def serves(kernel: str, config: Any) -> bool:
+    try:
+        families.family_of(config).check(config, families.Options(kernel=kernel), 1)
+    except ValueError:
+        return False
+    return True
+
+
+def main(runs: list[Run]) -> int:
     info = fp.build_info()
     print(f"{info['compiler']}, {info['isa']}")
     told = wrong = 0
-    for index, (options, known) in enumerate(zip(SAME_BITS, KNOWN_RUNS, strict=True)):
-        config = fp.Config(**options)
-        for kernel in KERNELS:
-            if core.kernel_refusal(core_settings(config), kernel):
+    for run in runs:
+        for kernel in families.family_of(run.config).kernels:
+            if kernel == "auto" or not serves(kernel, run.config):
                 continue
-            found = digest(config, kernel=kernel)
+            found = run.digest(run.config, kernel=kernel)
             told += 1
-            wrong += found != known
-            verdict = "" if found == known else f"  instead of {known}"
-            print(f"run {index:2} {kernel:8} {found}{verdict}", flush=True)
+            wrong += found != run.known
+            verdict = "" if found == run.known else f"  instead of {run.known}"
+            print(f"{run.name:14} {kernel:8} {found}{verdict}", flush=True)
     print(f"{told - wrong} of {told} have the known bits")
     return int(wrong > 0 or not told)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from network import known_networks
+
+    sys.exit(main([*autoencoders(), *known_networks.runs()]))

@@ -4,7 +4,7 @@
 #     tests/portability.sh gcc | clang        a build for this machine; each of its instruction sets is run
 #     tests/portability.sh arm64              cross-compiled, and run on this machine by emulation
 #
-# PYTHON (default: python3) is an interpreter with numpy and pybind11; cmake and ninja must be there. GCC and CLANG (default: g++, clang++) are the
+# PYTHON (default: python3) is an interpreter with numpy, scipy and pybind11; cmake and ninja must be there. GCC and CLANG (default: g++, clang++) are the
 # compilers; LEVEL is the only instruction set to build, all of this machine's if it is empty. For arm64 there must be besides
 #
 #     ARM64_CXX       a cross-compiler (default: aarch64-linux-gnu-g++)
@@ -15,9 +15,9 @@
 #                         apt-get download {python3.11-minimal,libpython3.11-{minimal,stdlib,dev}}:arm64 \
 #                             {libc6,libgcc-s1,libstdc++6,libgomp1,zlib1g,libexpat1,libffi8,libssl3}:arm64
 #                         for file in *.deb; do dpkg -x "$file" "$ARM64_ROOT"; done
-#     ARM64_PACKAGES  a folder with numpy for it:
+#     ARM64_PACKAGES  a folder with numpy and scipy for it:
 #                         pip install --target "$ARM64_PACKAGES" --only-binary=:all: --no-deps \
-#                             --platform manylinux_2_17_aarch64 --python-version 3.11 numpy==2.1.3
+#                             --platform manylinux_2_17_aarch64 --python-version 3.11 numpy==2.1.3 scipy==1.15.3
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

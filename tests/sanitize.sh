@@ -58,5 +58,6 @@ folder=$PWD/build/sanitize-$kind
 # Threads that wait must not spin where everything takes long; reports must not be captured with what tests print.
 export OMP_WAIT_POLICY=passive
 export PYTHONPATH="$folder/package${PYTHONPATH:+:$PYTHONPATH}" FASTPOLYSEM_ISA=$level PYTHONMALLOC=malloc
-[ $# -gt 0 ] || set -- tests/test_{training,training_terms,same_bits,properties,objective,inputs,encoding,random,bad_config,bad_input,interrupt}.py
+[ $# -gt 0 ] || set -- tests/test_{training,training_terms,same_bits,properties,objective,inputs,encoding,random,bad_config,bad_input,interrupt}.py \
+  tests/network/test_{pass,engine,public,dataset}.py
 LD_PRELOAD=${preload// /:} exec "$python" -m pytest -q -p no:cacheprovider --capture=sys "$@"

@@ -10,22 +10,29 @@ import pytest
 SCRIPT = """
 import resource, sys
 import fastpolysem as fp
-fp.train(fp.Config(n_features=4, n_hidden=6, l1=1e-2, steps=3), int(sys.argv[1]), num_threads=2)
+fp.train(eval(sys.argv[1]), int(sys.argv[2]), num_threads=2)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
-def peak(seeds: int) -> float:
+def peak(config: str, seeds: int) -> float:
     """Largest resident size of a process that trains so many seeds, in MiB."""
-    words = [sys.executable, "-c", SCRIPT, str(seeds)]
+    words = [sys.executable, "-c", SCRIPT, config, str(seeds)]
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return int(subprocess.run(words, capture_output=True, text=True, check=True).stdout) / unit
 
 
 def test_fifty_times_the_seeds_take_no_more_than_their_results() -> None:
     # 105 bytes of results a seed are 5 MiB; a model kept for each would take 7 KiB a seed, 350 MiB.
-    few, many = peak(1000), peak(50_000)
-    assert many - few < 50
+    config = "fp.Config(n_features=4, n_hidden=6, l1=1e-2, steps=3)"
+    assert peak(config, 50_000) - peak(config, 1000) < 50
+
+
+@pytest.mark.slow
+def test_a_hundred_times_the_networks_take_no_more_than_their_results() -> None:
+    # A network kept for each seed, and its moments, would take 3 KiB: 300 MiB.
+    config = "fp.NetworkConfig(widths=(8, 16, 8), inputs=fp.Independent(0.1, 32), steps=20)"
+    assert peak(config, 100_000) - peak(config, 1000) < 50
 
 
 ESTIMATED = """

@@ -26,6 +26,7 @@ from helpers.training_checks import (
     configure,
 )
 from known_runs import KNOWN_RUNS, SAME_BITS, digest
+from network import known_networks
 
 PLAIN = fp.Config(n_features=8, n_hidden=16, l1=0.01, l1_update="orthant")
 
@@ -93,14 +94,14 @@ def test_known_runs():
     assert [digest(fp.Config(**options)) for options in SAME_BITS] == KNOWN_RUNS
 
 
-def test_the_program_fails_on_other_bits(monkeypatch, capsys):
+@pytest.mark.parametrize("runs", [known_runs.autoencoders, known_networks.runs])
+def test_the_program_fails_on_other_bits(runs, capsys):
     """`portability.sh` goes by its exit code."""
-    monkeypatch.setattr(known_runs, "SAME_BITS", SAME_BITS[:1])
-    monkeypatch.setattr(known_runs, "KNOWN_RUNS", KNOWN_RUNS[:1])
-    assert known_runs.main() == 0
-    monkeypatch.setattr(known_runs, "KNOWN_RUNS", KNOWN_RUNS[1:2])
-    assert known_runs.main() == 1
-    assert f"instead of {KNOWN_RUNS[1]}" in capsys.readouterr().out
+    first, second = runs()[:2]
+    assert known_runs.main([first]) == 0
+    assert known_runs.main([first._replace(known=second.known)]) == 1
+    assert f"instead of {second.known}" in capsys.readouterr().out
+    assert known_runs.main([]) == 1
 
 
 @pytest.mark.parametrize("kernel", ["dense", "sparse", "lanes"])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
+from typing import Any
 
 import fastpolysem as fp
 from fastpolysem.families.network import lowering
 from fastpolysem.families.network.config import NetworkConfig
+from known_runs import Run, digest_of
 from network import settings
 from specifications import combinations
 
@@ -24,14 +25,17 @@ def configs() -> list[NetworkConfig]:
     return found
 
 
-def digest(config: NetworkConfig) -> str:
-    """The first 16 digits of the SHA-256 of three seeds' weights, little endian."""
-    result = hashlib.sha256()
-    weights = fp.train(config, 3, return_weights=True).weights
-    for array in (*weights.weights, *(weights.biases or ())):
-        if array is not None:
-            result.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
-    return result.hexdigest()[:16]
+def runs() -> list[Run]:
+    return [
+        Run(f"network {index}", config, known, digest)
+        for index, (config, known) in enumerate(zip(configs(), KNOWN, strict=True))
+    ]
+
+
+def digest(config: NetworkConfig, **options: Any) -> str:
+    """Of three seeds' weights."""
+    weights = fp.train(config, 3, return_weights=True, **options).weights
+    return digest_of((*weights.weights, *(weights.biases or ())))
 
 
 def forget() -> None:
