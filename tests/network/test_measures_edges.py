@@ -121,6 +121,31 @@ def test_formulas_leave_out_concepts_without_rows() -> None:
         np.testing.assert_allclose(formula(np.hstack([rises, never])), formula(rises))
 
 
+def test_equal_uses_stay_within_their_bounds() -> None:
+    """Sums of 0.3 are rounded, and studies refuse values outside of a column's bounds."""
+    for count in range(2, 60):
+        rises = np.full((count, count), 0.3)
+        assert (measures.effective_concepts(rises) <= count).all()
+        assert (measures.effective_neurons(rises) <= count).all()
+        assert measures.shared_use(rises) <= 1
+        # One neuron that all features use alike, and neurons that one feature uses alike.
+        given = fp.NetworkParameters([np.full((count, 1), 0.3), np.full((1, count), 0.3)])
+        rows = np.vstack([np.eye(count), np.zeros((1, count))])
+        config = fp.NetworkConfig(
+            widths=(count, 1, count), inputs=fp.Dataset(rows, rows), dtype="float64", steps=0
+        )
+        found = fp.train(config, 1, initial_weights=given).effective_concepts[0]
+        assert found <= count
+        assert found == pytest.approx(count)
+        given = fp.NetworkParameters([np.full((1, count), 1 / count), np.ones((count, 1))])
+        config = config.replace(
+            widths=(1, count, 1), inputs=fp.Independent(0.5, 8, magnitude="uniform")
+        )
+        found = fp.train(config, 1, initial_weights=given).neurons_per_concept[0]
+        assert found <= count
+        assert found == pytest.approx(count)
+
+
 def test_records_of_diverged_networks_are_nan() -> None:
     steep = CONFIG.replace(optimizer="sgd", learning_rate=1e12, steps=20)
     names = ["shared_use", "serving", "effective_concepts", "not_learned", "dead", "loss"]

@@ -24,6 +24,7 @@ void Sharing::add(const double* rises, const Concepts& concepts, const std::vect
         const double gained = concepts.constant_loss[i] - loss[i];
         served += gained > 0 && v >= serves * gained;
     }
+    ++neurons_;
     total_ += sum;
     if (second > 0 && second >= shared_from * first) shared_ += sum;
     if (squares > 0) weighted_concepts_ += sum * (sum * sum / squares);
@@ -33,13 +34,16 @@ void Sharing::add(const double* rises, const Concepts& concepts, const std::vect
 
 double Sharing::shared_use() const { return total_ > 0 ? shared_ / total_ : 0; }
 
-double Sharing::effective_concepts() const { return total_ > 0 ? weighted_concepts_ / total_ : 0; }
+// Rounding may bring a mean above its largest value.
+double Sharing::effective_concepts() const {
+    return total_ > 0 ? std::min(weighted_concepts_ / total_, double(of_concept_.size())) : 0;
+}
 
 double Sharing::neurons_per_concept() const {
     double weighted = 0;
     for (std::size_t i = 0; i < of_concept_.size(); ++i)
         if (squares_[i] > 0) weighted += of_concept_[i] * (of_concept_[i] * of_concept_[i] / squares_[i]);
-    return total_ > 0 ? weighted / total_ : 0;
+    return total_ > 0 ? std::min(weighted / total_, double(neurons_)) : 0;
 }
 
 }  // namespace fastpolysem::network

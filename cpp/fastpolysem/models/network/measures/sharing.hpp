@@ -37,6 +37,7 @@ class Sharing {
     std::int64_t polysemantic = 0;       // neurons that serve two or more
 
   private:
+    std::int64_t neurons_ = 0;
     double total_ = 0, shared_ = 0, weighted_concepts_ = 0;
     std::vector<double> of_concept_, squares_;  // sums over neurons of v and v^2
 };

@@ -103,8 +103,8 @@ def effective_concepts(rises: ArrayLike) -> Floats:
 
 
 def _effective(v: Floats) -> Floats:
-    """Over the last axis."""
-    return _ratio(v.sum(axis=-1) ** 2, (v**2).sum(axis=-1))
+    """Over the last axis; rounding does not bring it above the number of entries."""
+    return np.minimum(_ratio(v.sum(axis=-1) ** 2, (v**2).sum(axis=-1)), v.shape[-1])
 
 
 def effective_neurons(rises: ArrayLike) -> Floats:
