@@ -165,6 +165,14 @@ def test_tables_show_what_each_config_has(tmp_path: Path) -> None:
 
 
 @pytest.mark.extra
+def test_an_opened_study_is_ordered_by_size(tmp_path: Path) -> None:
+    """Not by text, where 8-16-8 and 0.001 come before 8-8-8 and 0."""
+    base = fp.NetworkConfig(widths=(8, 8, 8), steps=1)
+    configs = fp.grid(base, widths=[(8, 8, 8), (8, 16, 8)], l1=[0.0, 0.001, 0.01, 0.1])
+    fp.collect(configs[::-1], seeds=1, path=tmp_path / "s", progress=False)
+    assert list(Study.open(tmp_path / "s").configs) == configs
+
+
 def test_xarray_holds_networks() -> None:
     pytest.importorskip("xarray")
     assert fp.collect(CONFIGS, seeds=6).to_xarray()["loss"].shape == (3, 6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,10 +70,19 @@ def read_folder(
             holding.add_rows(union([frame(tables, config)], config))
             family = families.family_of(config)
             settings = family.settings(config)
-            sizes = tuple(settings[name] for name in family.sizes)
-            holdings.append(((family.kind, sizes, repr(config)), holding))
+            ordered = dict.fromkeys((*family.sizes, *settings))
+            values = tuple(_natural(settings[name]) for name in ordered)
+            holdings.append(((family.kind, values, digest), holding))
             _list_besides(store, holding, unread, damages)
     return [holding for _, holding in sorted(holdings, key=lambda pair: pair[0])], damages
+
+
+def _natural(value: object) -> tuple[tuple[int, float, str], ...]:
+    """A key that sorts numbers by size, also within texts: 8-8-8 before 8-16-8."""
+    if isinstance(value, (int, float)):
+        return ((0, float(value), ""),)
+    parts = enumerate(re.split(r"(\d+(?:\.\d*)?(?:e[+-]?\d+)?)", str(value)))
+    return tuple((0, float(part), "") if i % 2 else (1, 0.0, part) for i, part in parts)
 
 
 def _row_tables(
