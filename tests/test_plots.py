@@ -797,6 +797,15 @@ def test_superposition_shows_overlaps_norms_and_dimensionality(ax: Axes) -> None
         plots.superposition([1.0])
 
 
+@pytest.mark.parametrize("figure", [plots.collision_map, plots.superposition])
+def test_transposed_weights_are_questioned(figure: Callable[..., Axes]) -> None:
+    weights = np.eye(6, 10)
+    weights[4, [1, 4]] = -1.0, 0.0
+    drawn(figure(weights))  # warnings are errors here
+    with pytest.warns(UserWarning, match=r"is it transposed\?"):
+        figure(weights.T)
+
+
 def test_a_model_without_represented_features_says_so(ax: Axes) -> None:
     plots.collision_map(np.full((2, 2), 0.5), ax)
     drawn(ax)

@@ -429,11 +429,11 @@ def _read(where: str, weights: Any, name: str = "weights") -> tuple[NDArray[Any]
         result = _checks.array(label, given[0] if given[0].ndim else parts[0], kept, (2, 3))
         if 0 in result.shape[-2:]:
             raise ValueError(f"{label} must have features and neurons, got shape {result.shape}")
-    _question_layout(label, result)
+    question_layout(label, result)
     return result, came_in
 
 
-def _question_layout(label: str, weights: NDArray[Any]) -> None:
+def question_layout(label: str, weights: NDArray[Any]) -> None:
     """Warn if the columns look like features and the rows do not: the weights may be transposed.
 
     A trained feature has a norm of about 1 however many neurons it uses. A neuron has as many

@@ -168,6 +168,7 @@ def collision_map(
     lower = _checks.real(f"{where}: low", low, (">", 0))
     upper = _checks.real(f"{where}: high", high, (">=", lower), finite=False)
     matrix = effective(where, weights, 2)
+    metrics.question_layout(f"{where}: weights", matrix)
     found = _collisions(matrix, lower, upper)
     features, neurons, kinds = found.features, found.neurons, found.kinds
     if shared_only:
