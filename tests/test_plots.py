@@ -797,6 +797,20 @@ def test_superposition_shows_overlaps_norms_and_dimensionality(ax: Axes) -> None
         plots.superposition([1.0])
 
 
+def test_every_feature_and_neuron_of_a_small_model_is_numbered() -> None:
+    pairs = np.eye(16, 20)
+    pairs[9, [9, 3]] = 0, -1
+    ax = plots.collision_map(pairs)
+    drawn(ax)
+    neurons = [text.get_text() for text in ax.get_xticklabels()]
+    features = [text.get_text() for text in ax.get_yticklabels()]
+    assert (neurons[0], features[:2]) == ("3", ["3", "9"])
+    assert (len(neurons), len(features)) == (15, 16)
+    many = plots.collision_map(np.eye(200))
+    drawn(many)
+    assert len(many.get_xticklabels()) < 20
+
+
 @pytest.mark.parametrize("figure", [plots.collision_map, plots.superposition])
 def test_transposed_weights_are_questioned(figure: Callable[..., Axes]) -> None:
     weights = np.eye(6, 10)

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
@@ -20,12 +21,14 @@ from fastpolysem.families.autoencoder.objective import Parameters, WeightsLike
 from fastpolysem.plots._axes import COLORS, axes_or_new, panels
 from fastpolysem.plots._legends import legend_over
 from fastpolysem.plots._matrix import image as image_of
-from fastpolysem.plots._scales import fitted
+from fastpolysem.plots._scales import fitted, size_of
 from fastpolysem.training import train
 
 _KINDS = ("malign", "benign", "one feature")
 _KIND_COLORS = (COLORS[1], COLORS[0], "#8C8C8C")
 _PANELS_IN_ROW = 3
+_LABEL = 12
+"""Points along an axis that a number of two digits needs."""
 
 
 def weights_over_time(
@@ -162,7 +165,7 @@ def collision_map(
         those pointing down negative; a line joins the features of a shared neuron. Orange: two
         features of the same sign (malign); blue: one of each sign (benign); grey: a single feature.
         Neurons without features are only counted in the label. Ticks are the numbers of features
-        and neurons.
+        and neurons, all of them where there is room.
     """
     where = "plots.collision_map"
     lower = _checks.real(f"{where}: low", low, (">", 0))
@@ -177,8 +180,9 @@ def collision_map(
     ax = axes_or_new(ax)
     rows, columns = len(features), len(neurons)
     cells = found.represented[np.ix_(features, neurons)]
-    # Marker areas are in points; a cell of the default figure has about this size.
-    size = float(np.clip((260 / max(rows, columns, 1)) ** 2 * 0.5, 4, 60))
+    width, height = size_of(ax)
+    cell = min(width / max(columns, 1), height / max(rows, 1))
+    size = float(np.clip(0.5 * cell**2, 4, 60))  # an area
     for kind, color in enumerate(_KIND_COLORS):
         of_kind = np.flatnonzero(kinds == kind)
         for column in of_kind if kind < 2 else ():
@@ -197,17 +201,25 @@ def collision_map(
         what = "two features" if shared_only else "a feature"
         said = f"no neuron has {what}\nwith a |weight| of {lower:g} to {upper:g}"
         ax.text(0.5, 0.5, said, ha="center", va="center", transform=ax.transAxes)
-    for axis, numbers in ((ax.xaxis, neurons), (ax.yaxis, features)):
-        axis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
-        axis.set_major_formatter(FuncFormatter(_numbered(numbers)))
+    for axis, numbers, room in ((ax.xaxis, neurons, width), (ax.yaxis, features, height)):
+        _label(axis, numbers, room)
     hidden = f"{matrix.shape[1] - columns} {'others' if shared_only else 'dead ones'} not shown"
     ax.set_xlabel(fitted(ax, f"neurons ({hidden}), shared ones first"))
     lost = int((~found.represented.any(axis=1)).sum())
-    ax.set_ylabel(
-        "features" + (f" ({lost} unrepresented, last)" if lost and not shared_only else "")
-    )
+    last = f" ({lost} unrepresented, last)" if lost and not shared_only else ""
+    ax.set_ylabel(fitted(ax, f"features{last}", vertical=True))
     _explain(ax, found.kinds)
     return ax
+
+
+def _label(axis: Axis, numbers: NDArray[np.intp], room: float) -> None:
+    """Number all features or neurons if an axis of this many points has room, else some."""
+    if len(numbers) * _LABEL <= room:
+        axis.set_major_locator(FixedLocator(range(len(numbers))))
+        axis.set_tick_params(labelsize="small")
+    else:
+        axis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+    axis.set_major_formatter(FuncFormatter(_numbered(numbers)))
 
 
 def _numbered(numbers: NDArray[np.intp]) -> Callable[[float, Any], str]:
