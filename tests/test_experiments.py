@@ -60,6 +60,7 @@ TINY: dict[str, dict[str, Any]] = {
     "necessary": {"n_features": 8, "n_hidden": [6, 8, 16], "steps": 800},
     "noise": {"n_features": 4, "n_hidden": 6, "steps": 400, "noise_std": [0.1, 0.2]},
     "optimizers": {"n_features": 8, "n_hidden": [8, 16], "steps": 500},
+    "power": {"features": 6, "neurons": [3, 6], "steps": 200},
     "sparsity": {"n_hidden": 200, "l1": 5e-3},
     "tradeoff": {"n_features": 4, "n_hidden": 8, "steps": 200},
     "winners": {"n_features": 8, "n_hidden": [8, 16], "steps": 800},

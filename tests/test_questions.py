@@ -112,6 +112,7 @@ NULLS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] = 
     "hidden": _shuffled(["arm"]),
     "kurtosis": _shuffled(["noise", "kurtosis"]),
     "optimizers": _shuffled(["way"]),
+    "power": _shuffled(["power"]),
     "tradeoff": _shuffled(["remedy"]),
     "winners": _sides,
 }
@@ -127,7 +128,7 @@ def null_alarms(name: str, repeats: int, monkeypatch: pytest.MonkeyPatch) -> int
     experiment: Any = experiments.get(name)
     monkeypatch.setattr(experiment, "say", lambda *_: "")  # the outcome is all that is asked for
     rows = page_rows(name)
-    held = {"n_features", "n_hidden", "l1", "sharing", "noise_std"}
+    held = {"n_features", "n_hidden", "neurons", "l1", "sharing", "noise_std"}
     all_seeds = rows["seed"].unique()
     settings = [one for one in experiment.LABELS if one in held]
     rng = np.random.default_rng(1)

@@ -3,8 +3,7 @@
 The task is that of a published study of "compressed computation" (github.com/FranciscoHS/
 toy-model-cis-code): F sparse features x, uniform on [-1, 1], whose ReLU is wanted, one layer of N
 ReLU neurons without biases, and the loss |e|^q. A neuron that reads one feature computes its ReLU
-exactly, so that N neurons without sharing do F features at best: with N < F, no network whose
-neurons read one feature each has a loss below (1 - N/F) of what the output 0 has, for any q.
+exactly. `least_alone` is what networks of such neurons can reach.
 
 Plan, written before the run and after eight seeds of each setting had been looked at.
 *Primary outcome*: the share of use that lies on shared neurons (`measures.shared_use`), of positive
@@ -41,7 +40,14 @@ from fastpolysem.experiments._networks import (
     controls,
     trained_network,
 )
-from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, NO_EFFECT, Comparison, text
+from fastpolysem.experiments._verdicts import (
+    EFFECT,
+    INCONCLUSIVE,
+    NO_EFFECT,
+    Comparison,
+    change,
+    text,
+)
 from fastpolysem.families.network import losses, targets
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.measures import formulas
@@ -62,6 +68,7 @@ USUAL, STEEP = 2.0, 4.0
 """The exponents that losses are compared between, and between which networks are trained on."""
 _ACTIVE_ROWS = 2048
 """Rows in which each feature is positive, on average, when errors are measured (as published)."""
+_SIZES = ("features", "neurons", "second", "density")
 _POWERS = [1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0]
 _SMALL: dict[str, Any] = {"features": 20, "neurons": [10, 20], "density": 0.1, "batch_size": 512}
 
@@ -73,6 +80,24 @@ def raised(a: NDArray[np.float32], power: float) -> NDArray[np.float32]:
     for _ in range(whole):
         result *= a
     return result
+
+
+def least_alone(features: int, neurons: int, density: float, power: float) -> float:
+    """A bound below the loss of networks whose neurons read one feature each.
+
+    At most N features are read. The output of any other is independent of its target, so that its
+    loss is at least that of the best constant; c^q, and |x - c|^q for x uniform on [0, 1].
+
+    Returns
+    -------
+    float
+        As a share of the loss of the output 0, whose expected value is density / (2 (q + 1)) per
+        feature.
+    """
+    c = np.linspace(0, 1, 10_001)
+    off, on = 1 - density / 2, density / 2
+    constant = off * c**power + on * (c ** (power + 1) + (1 - c) ** (power + 1)) / (power + 1)
+    return max(0.0, 1 - neurons / features) * float(constant.min()) * (power + 1) / on
 
 
 def _rows(config: NetworkConfig) -> Iterator[NDArray[np.float32]]:
@@ -229,8 +254,19 @@ class Power(NetworkQuestion):
         "quick": {**_SMALL, "neurons": 10, "power": [USUAL, STEEP], "steps": 4000, "seeds": 20},
         # The page of findings.
         "paper": {**_SMALL, "power": _POWERS, "steps": 4000, "seeds": 200},
+        # Two hidden layers; part of an hour.
+        "deep": {
+            **_SMALL,
+            "neurons": 10,
+            "second": [0, 10, 20],
+            "power": [USUAL, STEEP],
+            "steps": 4000,
+            "seeds": 64,
+        },
+        # Hours.
+        "large": {**_SMALL, "power": _POWERS, "steps": 4000, "seeds": 1000},
         # The published setting: ten minutes per seed of each exponent.
-        "large": {
+        "published": {
             "features": 100,
             "neurons": 50,
             "density": 0.02,
@@ -243,13 +279,14 @@ class Power(NetworkQuestion):
     OPTIONS: ClassVar = {
         "features": "Number of features.",
         "neurons": "Number of hidden neurons.",
+        "second": "Number of neurons of a second hidden layer; 0 for none.",
         "density": "Probability that a feature is active.",
         "batch_size": "Rows of inputs per step.",
         "power": "Exponent of the loss, a multiple of 1/2.",
         "steps": "Number of updates.",
     }
     PROBE = Powers()
-    LABELS = ("features", "neurons", "power")
+    LABELS = ("features", "neurons", "second", "density", "power")
     METRICS = tuple(Powers.columns)
     METHOD = (
         "Paired t tests at the same seeds: each exponent against 2 by the share of use on shared "
@@ -263,63 +300,79 @@ class Power(NetworkQuestion):
         and epsilon with it. Start weights are uniform, within ±0.1 and ±0.15 at F = 100, N = 50;
         here with the same share of variance at other sizes.
         """
+        settings = {"second": 0, **settings}
         features, density = settings["features"], settings["density"]
+        hidden = [settings["neurons"], settings["second"]][: 2 if settings["second"] else 1]
         config = NetworkConfig(
-            widths=(features, settings["neurons"], features),
+            widths=(features, *hidden, features),
             inputs=Independent(density, settings["batch_size"], "signed_uniform"),
             target=targets.Relu(),
             loss=losses.Power(settings["power"]),
             optimizer="adam",
             learning_rate=0.01,
             learning_rate_schedule="cosine",
-            epsilon=1e-8 * features / density,
+            epsilon=1e-8 * (features / density),
             steps=settings["steps"],
             init="uniform",
             init_scale=0.6,
         )
         return Case(settings, config)
 
+    def table(self, data: Answers) -> pd.DataFrame:
+        """Means with 95 % intervals, one row per setting; `Powers` describes the columns.
+
+        ``alone`` is the bound `least_alone` for ``own``.
+        """
+        means = super().table(data)
+        names = ["features", "neurons", "density", "power"]
+        means["alone"] = [least_alone(*row) for row in means[names].itertuples(index=False)]
+        return means
+
     def tests(self, data: Answers) -> list[Comparison]:
         """Each exponent against 2, and the losses that 4 and 2 have."""
         tests = []
-        for setting, group in self.settings(data.valid, ("features", "neurons")):
-            where = f"N = {setting['neurons']}: q = {{:g}} against 2".format
+        for setting, group in self.settings(data.valid, _SIZES):
             usual = group[group["power"] == USUAL]
             for power in sorted(set(group["power"]) - {USUAL}):
                 steep = group[group["power"] == power]
-                name = f"{where(power)}, shared use"
+                name = f"{_network(setting)}: q = {power:g} against 2, shared use"
                 tests.append(compared_by_seed(name, steep, usual, "shared", MARGIN, relative=False))
             if setting["neurons"] < setting["features"]:
                 steep = group[group["power"] == STEEP]
                 for column, what in (("squared", "squared error"), ("fourth", "fourth power")):
-                    name = f"{where(STEEP)}, {what}"
+                    name = f"{_network(setting)}: q = {STEEP:g} against 2, {what}"
                     tests.append(compared_by_seed(name, steep, usual, column, LOSS_MARGIN))
         return tests
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
-        """Shares at q = 2 and 4, what these cost, and which exponents differ from 2."""
+        """Shares and what they cost, and where sharing is necessary, for each size."""
         if outcome == INCONCLUSIVE:
             return f"Whether the exponent alone makes neurons polysemantic is {outcome}."
-        means = self.table(data)
-        parts = []
-        for setting, group in self.settings(means, ("features", "neurons")):
+        sentences = []
+        for setting, means in self.settings(self.table(data), _SIZES):
+            mine = judged[judged["test"].str.startswith(f"{_network(setting)}:")]
+            shared = mine["test"].str.endswith("shared use")
             shares = [
                 f"{text(estimate_of(row, 'shared'))} at q = {row['power']:g}"
-                for _, row in group.iterrows()
-                if row["power"] in (USUAL, STEEP, max(group["power"]))
+                for _, row in means.iterrows()
+                if row["power"] in (USUAL, STEEP, max(means["power"]))
             ]
-            where = f"{setting['neurons']} neurons for {setting['features']} features"
-            parts.append(f"with {where} the share of use on shared neurons is {', '.join(shares)}")
-            mine = judged[judged["test"].str.startswith(f"N = {setting['neurons']}:")]
-            parts.append(_kinds(mine[mine["test"].str.endswith("shared use")]))
-            prices = mine[~mine["test"].str.endswith("shared use")]
+            parts = [
+                f"With {_network(setting)} for F = {setting['features']}, the share of use on "
+                f"shared neurons is {', '.join(shares)} ({_kinds(mine[shared])})"
+            ]
             parts += [
-                f"q = 4 changes the {row.test.split(', ')[1]} by {row.difference:+.1%} "
-                f"[{row.ci_low:+.1%}, {row.ci_high:+.1%}]"
-                for row in prices.itertuples()
+                f"q = {STEEP:g} changes the {row.test.split(', ')[1]} by {change(row)}"
+                for row in mine[~shared].itertuples()
             ]
-        sentence = "; ".join(parts)
-        return f"{sentence[0].upper()}{sentence[1:]}."
+            below = means.loc[means["own_high"] < means["alone"], "power"]
+            if len(below):
+                powers = ", ".join(f"{power:g}" for power in below)
+                parts.append(
+                    f"at q = {powers} the loss is below any that is reached without sharing"
+                )
+            sentences.append("; ".join(parts) + ".")
+        return " ".join(sentences)
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Shared use against the exponent, and the losses of the least neurons."""
@@ -329,45 +382,47 @@ class Power(NetworkQuestion):
         left, right = plots.panels(ax, 1, 2, self.FIGURE_SIZE)[0]
         features = int(means["features"].iloc[0])
         style: dict[str, Any] = {"lw": 1.3, "ms": 4, "capsize": 2}
-        for i, (setting, part) in enumerate(self.settings(means, ("neurons",))):
+        for i, (setting, part) in enumerate(self.settings(means, _SIZES)):
             look = {**style, "color": plots.COLORS[i], "marker": plots.MARKERS[i]}
             look["ls"] = plots.DASHES[i]
-            points(left, part["power"], part, "shared", label=f"N = {setting['neurons']}", **look)
-        part = means[means["neurons"] == means["neurons"].min()]
+            points(left, part["power"], part, "shared", label=_network(setting), **look)
+        part = means[(means[list(_SIZES)] == means[list(_SIZES)].min()).all(axis=1)]
         start = part["shared_untrained"].mean()
         left.axhline(start, color="#777777", lw=0.9, ls=":", label="untrained")
-        for i, (name, what) in enumerate({"squared": "|e|²", "fourth": "|e|⁴"}.items()):
-            look = {**style, "color": plots.COLORS[i + 2], "marker": plots.MARKERS[i + 2]}
-            points(right, part["power"], part, name, label=what, ls=plots.DASHES[i], **look)
-        neurons = int(part["neurons"].iloc[0])
-        if neurons < features:
-            least = 1 - neurons / features
-            label = "least without sharing"
-            right.axhline(least, color="#777777", lw=0.9, ls=":", label=label)
+        neurons, density = int(part["neurons"].iloc[0]), float(part["density"].iloc[0])
+        for i, (name, q) in enumerate({"squared": USUAL, "fourth": STEEP}.items()):
+            color = plots.COLORS[i + 2]
+            look = {**style, "color": color, "marker": plots.MARKERS[i + 2]}
+            points(right, part["power"], part, name, label=f"$|e|^{q:g}$", **look)
+            least = least_alone(features, neurons, density, q)
+            label = f"bound without sharing, $|e|^{q:g}$"
+            right.axhline(least, color=color, lw=1, ls=plots.DASHES[2 + i], label=label)
         left.set(xlabel="exponent q of the loss", ylabel="share of use on shared neurons")
         right.set(xlabel="exponent q of the loss", ylabel="error, as a share of output 0")
         left.set_title(f"F = {features} features", fontsize="medium")
         right.set_title(f"N = {neurons}", fontsize="medium")
         left.set_ylim(-0.03, 1.03)
-        right.set_yscale("log")
-        for each in (left, right):
-            each.legend(frameon=False, fontsize="small")
+        right.set_ylim(0, 1.3)
+        left.legend(frameon=False, fontsize="small")
+        right.legend(frameon=False, fontsize="small", loc="upper center", ncols=2)
         return ax or left
+
+
+def _network(setting: dict[str, Any]) -> str:
+    """How sentences call a setting."""
+    second = f" and {setting['second']}" if setting["second"] else ""
+    return f"N = {setting['neurons']}{second}"
 
 
 def _kinds(tests: pd.DataFrame) -> str:
     """Which exponents differ from 2."""
     said = []
-    for outcome, words in (
-        (EFFECT, "it differs from q = 2 at q = {}"),
-        (NO_EFFECT, "not by more than the margin at q = {}"),
-        (INCONCLUSIVE, "inconclusive at q = {}"),
-    ):
+    for outcome in (EFFECT, NO_EFFECT, INCONCLUSIVE):
         names = tests.loc[tests["outcome"] == outcome, "test"]
-        powers = [name.split("q = ")[1].split(" ")[0] for name in names]
-        if powers:
-            said.append(words.format(", ".join(powers)))
-    return ", ".join(said)
+        if len(names):
+            powers = [name.split("q = ")[1].split(" ")[0] for name in names]
+            said.append(f"{outcome} for q = {', '.join(powers)}")
+    return "; ".join(said)
 
 
 EXPERIMENT = Power()
