@@ -260,7 +260,7 @@ def test_damaged_files_of_a_probe_are_named(tmp_path: Path) -> None:
     assert len(study.values(CONFIG, "above")) == 4
     first.rename(first.with_name(first.name.replace("largest", "another")))
     (damage,) = Study.check(tmp_path)
-    assert "holds what the probe largest-1-" in damage.reason
+    assert "contains values of the probe largest-1-" in damage.reason
 
 
 def test_the_key_tells_probes_apart() -> None:
