@@ -17,6 +17,32 @@ from fastpolysem._output import print_line, print_table
 if TYPE_CHECKING:
     from fastpolysem.families import AnyConfig
 
+_HELP = """Train seeds of one or several configurations of {models} and print means.
+
+Seeds that the folder already holds are not trained again: re-running an interrupted command
+resumes it.
+
+Parameters
+----------
+path
+    Folder of the study; created if missing.
+seeds
+    How many seeds of each configuration, or which: FIRST:STOP, FIRST:STOP:STEP or a list such
+    as 3,5,8.
+precision
+    Instead of seeds: train until the 95 % interval is this wide, as its half-width relative to
+    the mean (``target`` in Python).
+metric
+    Result column that the precision and the means are about. Default: {primary}.
+max_seeds
+    The most seeds of a configuration with a precision.
+num_threads
+    Default: all cores.
+keep_weights
+    Keep the final weights as well.
+estimate
+    Only say about how long it would take and how much it would store.
+"""
 _GROUP = "Configuration (several values: all combinations)"
 
 
@@ -65,32 +91,7 @@ def collecting(kind: str, models: str) -> Callable[..., int]:
         fields_of, Parameter(name="*"), Parameter(group=_GROUP)
     ]
     command.__kwdefaults__ = {**(command.__kwdefaults__ or {}), "fields": fields_of()}
-    command.__doc__ = f"""Train seeds of one or several configurations of {models} and print means.
-
-    Seeds that the folder already holds are not trained again: re-running an interrupted command
-    resumes it.
-
-    Parameters
-    ----------
-    path
-        Folder of the study; created if missing.
-    seeds
-        How many seeds of each configuration, or which: FIRST:STOP, FIRST:STOP:STEP or a list such
-        as 3,5,8.
-    precision
-        Instead of seeds: train until the 95 % interval is this wide, as its half-width relative to
-        the mean (``target`` in Python).
-    metric
-        Result column that the precision and the means are about. Default: {family.primary}.
-    max_seeds
-        The most seeds of a configuration with a precision.
-    num_threads
-        Default: all cores.
-    keep_weights
-        Keep the final weights as well.
-    estimate
-        Only say about how long it would take and how much it would store.
-    """
+    command.__doc__ = _HELP.format(models=models, primary=family.primary)
     return command
 
 

@@ -68,13 +68,10 @@ def plot(
     """
     given = {"x": x, "y": y, "hue": hue, "yscale": yscale, "digest": digest}
     named = [name for name, value in given.items() if value is not None]
-    if kind is None and digest is not None:
-        kind = "counts"
-    elif kind is None and named:
-        kind = "curve"
-    used = _USED.get(kind, ())
+    if kind is None and named:
+        kind = "curve" if digest is None else "counts"
     for name in named:
-        if name not in used:
+        if name not in _USED.get(kind, ()):
             raise ValueError(f"--{name} must be left out with --kind {kind}, got {given[name]!r}")
     drawing = plots()
     study = open_study(path, skip_damaged).select(**selection(select or []))
