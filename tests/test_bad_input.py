@@ -512,7 +512,7 @@ def test_what_a_family_cannot_record():
         (
             lambda: metrics.count_dead(fp.Parameters(None, W)),
             TypeError,
-            "weights must be an array or Parameters(...) with an encoder, got Parameters(",
+            "weights must be an array or Parameters(...) with an encoder, got <Parameters of",
         ),
         (
             lambda: metrics.count_pairs((W, W)),

@@ -78,6 +78,17 @@ def build(rng, *, inputs, noise, l1_target, dtype, tied, bias, activation, impor
     )
 
 
+def test_parameters_are_shown_by_their_shapes() -> None:
+    one = np.zeros((20, 40))
+    assert repr(fp.Parameters(one, bias=np.zeros(20))) == (
+        "<Parameters of shapes encoder: (20, 40), decoder: None, bias: (20,)>"
+    )
+    assert repr(fp.Parameters([[1, 2]])).startswith("<Parameters of shapes encoder: [[1, 2]]")
+    assert repr(fp.NetworkParameters([one, one.T], [None, one[:, 0]])) == (
+        "<NetworkParameters of shapes weights: [(20, 40), (40, 20)], biases: [None, (20,)]>"
+    )
+
+
 @pytest.mark.parametrize("options", OPTIONS, ids=label)
 def test_against_the_specification(options):
     rng = np.random.default_rng(100 + OPTIONS.index(options))

@@ -101,6 +101,20 @@ def shown(value: object) -> str:
     return short.repr(value)
 
 
+def shapes_shown(value: Any) -> str:
+    """A named tuple of arrays, or of lists of arrays, by their shapes."""
+
+    def of(part: Any) -> str:
+        if hasattr(part, "shape"):
+            return str(tuple(part.shape))
+        if isinstance(part, (list, tuple)) and any(hasattr(one, "shape") for one in part):
+            return f"[{', '.join(map(of, part))}]"
+        return shown(part)
+
+    parts = (f"{name}: {of(part)}" for name, part in zip(value._fields, value, strict=True))
+    return f"<{type(value).__name__} of shapes {', '.join(parts)}>"
+
+
 def refused(
     label: str, allowed: str, value: object, hint: str = "", kind: type[Exception] = ValueError
 ) -> Exception:

@@ -26,6 +26,10 @@ class Parameters(NamedTuple):
     bias: NDArray[Any] | None = None
     """(n,) or (S, n); None for models without a bias. As an argument, None also means zeros."""
 
+    def __repr__(self) -> str:
+        """The shapes, as the entries would fill a screen."""
+        return _checks.shapes_shown(self)
+
 
 Weights: TypeAlias = NDArray[Any] | Parameters
 WeightsLike: TypeAlias = ArrayLike | Parameters | tuple[ArrayLike, ArrayLike]

@@ -28,6 +28,10 @@ class NetworkParameters(NamedTuple):
     """``biases[l]`` is (d_{l+1},) or (S, d_{l+1}), or None for a layer without a bias; None if no
     layer has one."""
 
+    def __repr__(self) -> str:
+        """The shapes, as the entries would fill a screen."""
+        return _checks.shapes_shown(self)
+
 
 class Draws(NamedTuple):
     """What a seed is trained on in one step, exactly as used in training."""
