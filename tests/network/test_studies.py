@@ -210,3 +210,6 @@ def test_a_study_of_networks_as_a_page(tmp_path: Path) -> None:
     assert "number of inputs, of neurons per hidden layer, of outputs" in page
     for mean in study.summary("loss")["mean"]:
         assert f"{mean:.4g}" in page
+    assert (
+        "In 2 of 2 configurations</strong> more than 5 % of the concepts were not learned" in page
+    )

@@ -147,7 +147,8 @@ class Family(Protocol):
     glossary: Mapping[str, str]
     """One line of documentation for each of `sizes` and each reference."""
     caveat: str
-    """A caution to readers about configurations whose models fail to learn (`unlearned`)."""
+    """A caution to readers about configurations whose models fail to learn (`unlearned`). It
+    completes "In 2 of 3 configurations ..."."""
 
     def columns(self, config: Any) -> tuple[Column, ...]:
         """What is measured for each seed."""

@@ -34,7 +34,10 @@ class Network:
     glossary: Mapping[str, str] = {
         "widths": "number of inputs, of neurons per hidden layer, of outputs"
     }
-    caveat = "a network that has not learned a concept cannot share neurons between it and others"
+    caveat = (
+        "more than 5 % of the concepts were not learned, or seeds diverged (hollow markers): a "
+        "network shares no neurons between concepts that it has not learned"
+    )
 
     def columns(self, config: NetworkConfig) -> tuple[Column, ...]:
         real: dict[str, Any] = {"dtype": "float64", "diverged": np.nan, "bounds": (0, None)}
