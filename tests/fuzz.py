@@ -1,5 +1,7 @@
 """Hostile input, made by the number of a case: python tests/fuzz.py boundary|store --cases 1000000
 
+One file, so that it can be run by itself for millions of cases.
+
 "boundary" hands nonsense to the functions of the package: each call must give a result or raise
 ValueError, TypeError or MemoryError, and nothing may warn. "store" damages files of a study: each
 must be named as unusable, or say what it said before. A crash, a hang (--limit seconds a case) and

@@ -1,5 +1,7 @@
 """What fastpolysem computes, written down as plainly as possible: the oracle of the tests.
 
+One file, so that the oracle can be read from top to bottom.
+
 Everything here is one model (one seed) at a time, NumPy float64, in hidden space: no Gram matrix,
 no batching over seeds, nothing fast. An array holds what the formula on paper says, and a count is
 a loop over its definition. ``config`` is anything with the fields of ``fastpolysem.Config``;

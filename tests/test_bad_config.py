@@ -1,4 +1,7 @@
-"""Settings that are refused, by messages that name the field, the value and what is allowed."""
+"""Settings that are refused, by messages that name the field, the value and what is allowed.
+
+One long table of settings and messages.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Arrays and arguments that are refused, by messages that name them and what is allowed."""
+"""Arrays and arguments that are refused, by messages that name them and what is allowed.
+
+One long table of calls and messages.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The command line, mostly as a user runs it."""
+"""The command line, mostly as a user runs it.
+
+One file: most of it is one small test per option or message.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The experiments: their settings, their data, and figures that can be read as they stand."""
+"""The experiments: their settings, their data, and figures that can be read as they stand.
+
+One file: every experiment goes through the same tests, with expectations of its own.
+"""
 
 from __future__ import annotations
 

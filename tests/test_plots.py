@@ -1,4 +1,7 @@
-"""Figures: what is drawn, where, and with which words."""
+"""Figures: what is drawn, where, and with which words.
+
+One file: one small test per figure and per defect that a figure once had.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Intervals, tests and fits, against known values, scipy and simulations."""
+"""Intervals, tests and fits, against known values, scipy and simulations.
+
+One file: one test per estimate, most of them tables of known values.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Whatever goes wrong, no finished block is lost and none is half."""
+"""Whatever goes wrong, no finished block is lost and none is half.
+
+One file: one test per fault, which share their set-up.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The folder of a study: what is in its files, and what is wrong with them."""
+"""The folder of a study: what is in its files, and what is wrong with them.
+
+One file: one test per kind of file in a study and of damage to it.
+"""
 
 from __future__ import annotations
 

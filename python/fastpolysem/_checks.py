@@ -1,5 +1,7 @@
 """The checks behind all error messages, which name the argument, its value and what is allowed.
 
+One file, although it is long: every message of the package is worded here.
+
 A ``label`` identifies an argument, such as ``"Config: l1"`` or ``"train: seeds"``. Wrong types
 raise TypeError, wrong values ValueError, and sizes that exceed the memory MemoryError. They are all
 in one file so that messages are uniform.

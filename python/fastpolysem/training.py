@@ -1,4 +1,7 @@
-"""Training one model per seed, and the results."""
+"""Training one model per seed, and the results.
+
+Half of the file documents `train`, `Record` and `TrainingResult`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""NetworkConfig: what it refuses, what makes two settings equal, and its forms on disk."""
+"""NetworkConfig: what it refuses, what makes two settings equal, and its forms on disk.
+
+One long table of settings and messages, and the tests that read it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The specification of networks against mathematics, PyTorch and the autoencoder."""
+"""The specification of networks against mathematics, PyTorch and the autoencoder.
+
+One file: each option has its own hand-computed example.
+"""
 
 from __future__ import annotations
 

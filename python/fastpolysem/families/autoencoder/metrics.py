@@ -1,3 +1,4 @@
+# Half of the file is docstrings, with the formula and source of each measure.
 """Counts and measures of trained weights.
 
 Every function accepts the weights of one model, (n, m), where row i is feature i and column k is

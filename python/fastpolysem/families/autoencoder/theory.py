@@ -1,3 +1,4 @@
+# The file is long because each law stands beside its derivation.
 """Theoretical predictions to compare with trained autoencoders, with their derivations.
 
 **Polysemantic neurons by chance.** In two models of initialisation, each of the ``n`` features

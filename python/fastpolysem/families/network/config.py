@@ -1,4 +1,7 @@
-"""The settings of a network and its training, checked on creation."""
+"""The settings of a network and its training, checked on creation.
+
+One class: a third of the file documents the fields, the rest checks them.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Formulas over arrays: what rises, responses, activations and weights say about neurons.
 
+Two thirds of the file are docstrings, with formulas, sources and examples.
+
 Arrays may have any number of leading axes, such as one for seeds. *Rises* are Delta_ki, (..., K
 neurons, C concepts): by how much the loss of concept i rises when neuron k is set to its mean.
 v = max(Delta, 0) is how much concept i uses neuron k. In rises and responses, nan stands for a
