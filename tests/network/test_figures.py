@@ -36,6 +36,7 @@ def test_sharing_draws_the_means_of_the_study(study: Any) -> None:
     hollow = "hollow: diverged or > 5 % not learned"  # after 40 steps
     assert labels == ["by chance (dotted)", hollow, "activation relu", "activation tanh"]
     assert ax.get_xlabel() == "hidden neurons per layer"
+    assert ax.get_xticks().tolist() == [4, 8]
     assert sharing(study, metric="effective_concepts").get_ylabel() == "effective concepts"
 
 

@@ -12,6 +12,7 @@ from fastpolysem import _checks
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.plots._axes import COLORS, GREY, MARKERS, axes_or_new, plain
 from fastpolysem.plots._held import chosen, settings_of, summary_of, suspect, warning_of
+from fastpolysem.plots._scales import Scale, label_numbers
 from fastpolysem.studies import Study
 from fastpolysem.training import TrainingResult
 
@@ -84,8 +85,8 @@ def sharing(
             ax.plot(widths, chance, color=GREY if len(groups) == 1 else colour, ls=":", label=label)
     if hollow:
         ax.plot([], [], "o", mec=GREY, label=warning_of(own), **_HOLLOW)
-    ax.set_xscale("log", base=2)
-    ax.xaxis.set_major_formatter("{x:g}")
+    widest = np.array([_width(config) for config in own.configs], dtype=np.float64)
+    label_numbers(ax, widest, Scale(log=True), 1.0)
     ax.set(xlabel="hidden neurons per layer", ylabel=_title(own, metric), ylim=(0, None))
     ax.legend(title=_INTERVAL if len(groups) > 1 else None, alignment="left", frameon=False)
     return ax
