@@ -55,7 +55,8 @@ def _rows(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
 def _read(target: Path) -> dict[str, dict[str, Any]]:
     """The rows of the table that is there; none if it is not one of this kind."""
     try:
-        found = pq.read_table(target).to_pandas()
+        with open(target, "rb") as file:  # Arrow cannot open all names
+            found = pq.read_table(file).to_pandas()
     except (OSError, pa.ArrowException):
         return {}
     return _rows(found) if "digest" in found else {}
