@@ -1,11 +1,12 @@
 """What arrays of rises, responses, activations and weights say about the neurons of a layer.
 
 `fastpolysem.measure` computes rises of trained networks; the functions here also take arrays of
-any other origin. They are those of `fastpolysem.families.network.measures.formulas`.
+any other origin.
 """
 
-from fastpolysem.families.network.measures import formulas
+from fastpolysem.families.network.measures import formulas, selectivity
 from fastpolysem.families.network.measures.controls import Controls
 from fastpolysem.families.network.measures.formulas import *  # noqa: F403
+from fastpolysem.families.network.measures.selectivity import *  # noqa: F403
 
-__all__ = ["Controls", *formulas.__all__]
+__all__ = ["Controls", *formulas.__all__, *selectivity.__all__]

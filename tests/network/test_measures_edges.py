@@ -107,6 +107,9 @@ def test_responses_of_many_networks_come_in_parts(monkeypatch: pytest.MonkeyPatc
         (lambda: measures.class_selectivity(np.ones((2, 2)), [0, 0]), "two or more values"),
         (lambda: measures.class_selectivity(np.ones((2, 2)), [0]), "one entry per row, 2"),
         (lambda: measures.semantic_consistency([[1.0]], [0], np.nan), "threshold"),
+        (lambda: measures.permuted([[1.0]], 3), "permuted: generator .* numpy.random.Generator"),
+        (lambda: measures.served([[1.0, 2.0]], [0], [1, 1]), r"served: loss .* shape \(2,\)"),
+        (lambda: measures.served([[1.0, 2.0]], [0, 0], None), "served: constant_loss"),
         (lambda: measures.mixed_selectivity(np.ones((2, 1)), [0, 1], [0, 1]), "two rows or more"),
     ],
 )

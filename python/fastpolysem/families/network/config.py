@@ -167,8 +167,9 @@ class NetworkConfig(Settings):
         Which neurons of the last hidden layer an output reads. The other weights of the last matrix
         are 0 and stay 0. "dense": all. "private": neuron k is read by output k mod d_L alone.
         "random": each output reads as many neurons as under "private", chosen at random for each
-        seed, so that the two differ in privacy but not in density. Or a (d_{L-1}, d_L) matrix of
-        zeros and ones, kept as nested tuples. Not with tied or a frozen last layer.
+        seed, so that the two differ in privacy but not in density. With fewer neurons than outputs,
+        the last outputs read none under either. Or a (d_{L-1}, d_L) matrix of zeros and ones, kept
+        as nested tuples. Not with tied or a frozen last layer.
     dtype
         "float32" or "float64".
 

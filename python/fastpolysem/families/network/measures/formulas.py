@@ -1,4 +1,4 @@
-"""Formulas over arrays: what rises, responses, activations and weights say about neurons.
+"""Formulas over arrays: what rises, responses and weights say about neurons.
 
 Two thirds of the file are docstrings, with formulas, sources and examples.
 
@@ -20,15 +20,11 @@ from fastpolysem import _checks
 __all__ = [
     "alignment",
     "capacity",
-    "class_means",
-    "class_selectivity",
     "concentration",
     "effective_concepts",
     "effective_neurons",
-    "mixed_selectivity",
     "neuron_weights",
     "permuted",
-    "semantic_consistency",
     "served",
     "shared",
     "shared_use",
@@ -204,7 +200,8 @@ def shared_use(rises: ArrayLike, ratio: float = SHARED_FROM) -> Floats:
 def served(rises: ArrayLike, loss: ArrayLike, constant_loss: ArrayLike) -> NDArray[np.bool_]:
     """Whether each neuron serves each concept.
 
-    It does if the rise is at least a tenth of what the network has over the best constant output.
+    It does if the rise is at least a tenth of what the network has over the best constant output,
+    and the network has something over it.
     How many concepts a neuron serves depends on the width: r copies of a neuron with a readout
     divided by r are the same function, and each serves less.
 
@@ -221,10 +218,25 @@ def served(rises: ArrayLike, loss: ArrayLike, constant_loss: ArrayLike) -> NDArr
     -------
     (..., K, C) bool
     """
-    gained = (np.asarray(constant_loss) - np.asarray(loss))[..., None, :]
-    with np.errstate(invalid="ignore"):
-        found: NDArray[np.bool_] = (_use("served", rises) >= SERVES * gained) & (gained > 0)
+    v = _use("served", rises)
+    own, constant = (
+        _losses(f"served: {name}", value, shape)
+        for name, value, shape in (
+            ("loss", loss, (*v.shape[:-2], v.shape[-1])),
+            ("constant_loss", constant_loss, v.shape[-1:]),
+        )
+    )
+    with np.errstate(invalid="ignore"):  # infinite losses less infinite ones
+        gained = (constant - own)[..., None, :]
+        found: NDArray[np.bool_] = (v >= SERVES * gained) & (gained > 0)
     return found
+
+
+def _losses(label: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
+    array = _checks.as_array(label, value)
+    if array.dtype.kind not in "biuf" or array.shape != shape:
+        raise _checks.refused(label, f"numbers of shape {shape}", value)
+    return array.astype(np.float64)
 
 
 def permuted(rises: ArrayLike, generator: np.random.Generator) -> Floats:
@@ -243,6 +255,9 @@ def permuted(rises: ArrayLike, generator: np.random.Generator) -> Floats:
     -------
     (..., K, C) float64
     """
+    if not isinstance(generator, np.random.Generator):
+        allowed = "a numpy.random.Generator"
+        raise _checks.refused("permuted: generator", allowed, generator, kind=TypeError)
     return generator.permuted(_table("permuted: rises", rises, "neurons", "concepts"), axis=-2)
 
 
@@ -307,156 +322,3 @@ def capacity(weights: ArrayLike) -> Floats:
     w = _table("capacity: weights", weights, "features", "neurons")
     squares = (w @ np.swapaxes(w, -1, -2)) ** 2
     return _ratio(np.diagonal(squares, axis1=-2, axis2=-1), squares.sum(axis=-1))
-
-
-def class_selectivity(activations: ArrayLike, classes: ArrayLike) -> Floats:
-    """(mu_max - mu_rest) / (mu_max + mu_rest) of each neuron's class means (Morcos et al. 2018).
-
-    mu_max is the largest mean activation of a class, mu_rest the mean of the others' means. It is
-    meant for activations that are not negative.
-
-    Parameters
-    ----------
-    activations
-        (..., B, K)
-    classes
-        (B,) integers.
-
-    Returns
-    -------
-    (..., K) float64, from 0 to 1 for activations that are not negative; 0 for neurons that are
-    always 0, or whose two means have a sum below 0.
-    """
-    means = _class_means("class_selectivity", activations, classes)
-    if means.shape[-2] < 2:
-        raise ValueError("class_selectivity: classes must have two or more values, got one")
-    most = means.max(axis=-2)
-    rest = (means.sum(axis=-2) - most) / (means.shape[-2] - 1)
-    return _ratio(most - rest, most + rest)
-
-
-def class_means(activations: ArrayLike, classes: ArrayLike) -> Floats:
-    """Mean activation of each neuron over the rows of each class that occurs.
-
-    Parameters
-    ----------
-    activations
-        (..., B, K)
-    classes
-        (B,) integers.
-
-    Returns
-    -------
-    (..., classes, K) float64
-    """
-    return _class_means("class_means", activations, classes)
-
-
-def _class_means(where: str, activations: ArrayLike, classes: ArrayLike) -> Floats:
-    a = _table(f"{where}: activations", activations, "rows", "neurons")
-    labels = _labels(f"{where}: classes", classes, a.shape[-2])
-    return np.stack([a[..., labels == c, :].mean(axis=-2) for c in np.unique(labels)], axis=-2)
-
-
-def _labels(label: str, value: ArrayLike, rows: int) -> NDArray[np.int64]:
-    labels = np.array(_checks.integers(label, value), dtype=np.int64)
-    if len(labels) != rows:
-        raise ValueError(f"{label} must have one entry per row, {rows}, got {len(labels)}")
-    return labels
-
-
-def semantic_consistency(
-    activations: ArrayLike, classes: ArrayLike, threshold: float = 0.1
-) -> Floats:
-    """How far the rows that a neuron answers to are of one class (Zhang et al. 2024).
-
-    Of the rows in which the neuron's activation, divided by the Euclidean norm of the row's
-    activations, is above the threshold, the share of the most frequent class.
-
-    Parameters
-    ----------
-    activations
-        (..., B, K)
-    classes
-        (B,) integers.
-    threshold
-        Of the normalised activation.
-
-    Returns
-    -------
-    (..., K) float64; nan for neurons that answer to no row.
-    """
-    a = _table("semantic_consistency: activations", activations, "rows", "neurons")
-    labels = _labels("semantic_consistency: classes", classes, a.shape[-2])
-    least = _checks.real("semantic_consistency: threshold", threshold)
-    active = _ratio(a, np.linalg.norm(a, axis=-1, keepdims=True)) > least
-    counts = np.stack([active[..., labels == c, :].sum(axis=-2) for c in np.unique(labels)], -2)
-    total = counts.sum(axis=-2)
-    return np.where(total > 0, _ratio(counts.max(axis=-2), total), np.nan)
-
-
-def mixed_selectivity(
-    activations: ArrayLike, first: ArrayLike, second: ArrayLike
-) -> dict[str, Floats]:
-    """How a neuron's variance over the conditions of a factorial task splits (Rigotti et al. 2013).
-
-    Of the means of the cells of two factors, every cell weighted alike: the shares of the main
-    effects and of their interaction, in which mixed selectivity is nonlinear. The variances are
-    estimated without bias from noise: every other row of each cell makes one half, and the effects
-    of one half are multiplied by those of the other, so that a share may lie outside [0, 1].
-
-    Parameters
-    ----------
-    activations
-        (..., B, K)
-    first, second
-        (B,) integers, the levels of the factors; every combination in two rows or more.
-
-    Returns
-    -------
-    dict
-        "first", "second", "interaction": (..., K) float64, whose sum is 1; nan for neurons whose
-        estimated variance over the cells is not positive.
-
-    Raises
-    ------
-    ValueError
-        If a combination has fewer than two rows.
-    """
-    a = _table("mixed_selectivity: activations", activations, "rows", "neurons")
-    levels = [
-        np.unique(_labels(f"mixed_selectivity: {name}", value, a.shape[-2]), return_inverse=True)
-        for name, value in (("first", first), ("second", second))
-    ]
-    shape = tuple(len(values) for values, _ in levels)
-    cell = levels[0][1] * shape[1] + levels[1][1]
-    if (fewest := np.bincount(cell, minlength=shape[0] * shape[1]).min()) < 2:
-        raise ValueError(
-            f"mixed_selectivity: every combination must have two rows or more, got {fewest}"
-        )
-    halves = []
-    for part in range(2):
-        rows = [np.flatnonzero(cell == c)[part::2] for c in range(shape[0] * shape[1])]
-        means = np.stack([a[..., r, :].mean(axis=-2) for r in rows], axis=-2)
-        halves.append(means.reshape(*means.shape[:-2], *shape, means.shape[-1]))
-    products = [x * y for x, y in zip(_effects(halves[0]), _effects(halves[1]), strict=True)]
-    variances = [product.mean(axis=(-3, -2)) for product in products]
-    total = np.sum(variances, axis=0)
-    names = ("first", "second", "interaction")
-    return {
-        name: np.where(total > 0, _ratio(variance, total), np.nan)
-        for name, variance in zip(names, variances, strict=True)
-    }
-
-
-def _effects(means: Floats) -> tuple[Floats, Floats, Floats]:
-    """Main effects and interaction of (..., a, b, K) cell means."""
-    centred = means - means.mean(axis=(-3, -2), keepdims=True)
-    rows = centred.mean(axis=-2, keepdims=True)
-    columns = centred.mean(axis=-3, keepdims=True)
-    both = centred - rows - columns
-    return (
-        np.broadcast_to(rows, centred.shape),
-        np.broadcast_to(columns, centred.shape),
-        both,
-    )
