@@ -297,10 +297,11 @@ def alignment(weights: ArrayLike) -> Floats:
 def capacity(weights: ArrayLike) -> Floats:
     """``(w_i . w_i)^2 / sum_j (w_i . w_j)^2``: the share of a dimension that each feature has.
 
-    It is 1 for a feature orthogonal to all others. The sum over features is at most K, however the
-    basis of the neurons is rotated, so that it tells how features share the layer, not whether they
-    share neurons. Scherlis et al. (2022), "Polysemanticity and Capacity in Neural Networks"; equal
-    to the dimensionality of Elhage et al. (2022), `fastpolysem.metrics.feature_dimensionality`.
+    It is 1 for a feature orthogonal to all others. The sum over features is at most K. Rotating the
+    neurons changes nothing, so that it tells how features share the layer, not whether they share
+    neurons; rescaling a neuron does, so that it means little in ReLU layers.
+    Scherlis et al. (2022), "Polysemanticity and Capacity in Neural Networks"; equal to the
+    dimensionality of Elhage et al. (2022), `fastpolysem.metrics.feature_dimensionality`.
 
     Parameters
     ----------
