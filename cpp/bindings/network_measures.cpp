@@ -109,7 +109,7 @@ py::dict use(const Settings& given, const py::dict& parameters, const py::tuple&
             StopToken stop(source, true);
             Step<T> step;
             step.show(table);
-            complete(s, step, found);
+            complete(s, step, found, stop);
             Use<T> measure(s);
             for (std::int64_t i = 0; i < models.count && !stop.stopped(); ++i) {
                 models.read(i);

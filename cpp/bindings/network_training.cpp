@@ -19,7 +19,7 @@ py::dict train_as(const Settings& s, const TrainingCall& call) {
         [&](StopSource& source) {
             StopToken stop(source, true);
             make_shared_tables<T>(task.settings, stop);
-            if (!stop.stopped()) share_concepts<T>(task.settings);
+            if (!stop.stopped()) share_concepts<T>(task.settings, stop);
         });
 }
 

@@ -91,7 +91,6 @@ Concepts own_concepts(const Settings& s, const Step<T>& step) {
         }
         found.row_start.push_back(std::int64_t(found.index.size()));
     }
-    complete(s, step, found);
     return found;
 }
 
@@ -101,7 +100,7 @@ namespace {
 template <class T>
 class ConstantOutputs {
   public:
-    ConstantOutputs(const Settings& s, const Step<T>& step) : s_(s), loss_(s) {
+    ConstantOutputs(const Settings& s, const Step<T>& step, StopToken& stop) : s_(s), loss_(s) {
         const auto outputs = std::size_t(s.n_outputs());
         if (s.loss == Loss::cross_entropy) {
             std::vector<double> rows(outputs);
@@ -117,7 +116,7 @@ class ConstantOutputs {
         }
         const bool power = s.loss == Loss::power;
         for (std::size_t j = 0; j < outputs; ++j)
-            constant_.push_back(best_constant(targets[j], power ? int(2 * s.power) : 4));
+            constant_.push_back(stop.stopped() ? 0.0 : best_constant(targets[j], power ? int(2 * s.power) : 4));
     }
     double operator()(std::int32_t output, const double* target, std::int32_t label) const {
         if (s_.loss == Loss::cross_entropy) return constant_[std::size_t(label)];
@@ -145,8 +144,8 @@ class ConstantOutputs {
 }  // namespace
 
 template <class T>
-void complete(const Settings& s, const Step<T>& step, Concepts& concepts) {
-    const ConstantOutputs<T> constant(s, step);
+void complete(const Settings& s, const Step<T>& step, Concepts& concepts, StopToken& stop) {
+    const ConstantOutputs<T> constant(s, step, stop);
     const auto count = std::size_t(concepts.count());
     concepts.rows.assign(count, 0);
     concepts.constant_loss.assign(count, 0);
@@ -164,21 +163,23 @@ void complete(const Settings& s, const Step<T>& step, Concepts& concepts) {
 }
 
 template <class T>
-void share_concepts(Settings& s) {
+void share_concepts(Settings& s, StopToken& stop) {
     Shared<T>& shared = s.shared<T>();
     shared.measured = std::make_shared<std::vector<std::int32_t>>(measured_order(s, shared.evaluation->rows));
     Step<T> step;
     step.show(*shared.evaluation);
     step.rows = std::ptrdiff_t(shared.measured->size());
     step.order = shared.measured->data();
-    shared.concepts = std::make_shared<Concepts>(own_concepts(s, step));
+    const auto concepts = std::make_shared<Concepts>(own_concepts(s, step));
+    complete(s, step, *concepts, stop);
+    shared.concepts = concepts;
 }
 
-template void share_concepts<float>(Settings&);
-template void share_concepts<double>(Settings&);
+template void share_concepts<float>(Settings&, StopToken&);
+template void share_concepts<double>(Settings&, StopToken&);
 template Concepts own_concepts(const Settings&, const Step<float>&);
 template Concepts own_concepts(const Settings&, const Step<double>&);
-template void complete(const Settings&, const Step<float>&, Concepts&);
-template void complete(const Settings&, const Step<double>&, Concepts&);
+template void complete(const Settings&, const Step<float>&, Concepts&, StopToken&);
+template void complete(const Settings&, const Step<double>&, Concepts&, StopToken&);
 
 }  // namespace fastpolysem::network

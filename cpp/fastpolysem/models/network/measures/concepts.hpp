@@ -20,7 +20,7 @@ struct Concepts {
 };
 
 // Those of the task: features of elementwise targets (with signed inputs +i, then -i), classes, clauses, the outputs
-// of parity (which hold in every row) and of given targets (which hold where the target is positive).
+// of parity (which hold in every row) and of given targets (which hold where the target is positive). Not completed.
 template <class T>
 Concepts own_concepts(const Settings& s, const Step<T>& step);
 
@@ -29,7 +29,7 @@ std::ptrdiff_t own_concept_count(const Settings& s);
 
 // Fills in `rows` and `constant_loss`.
 template <class T>
-void complete(const Settings& s, const Step<T>& step, Concepts& concepts);
+void complete(const Settings& s, const Step<T>& step, Concepts& concepts, StopToken& stop);
 
 // The rows of a table that measures look at: all, or of a data set at most so many, evenly spaced.
 inline constexpr std::int64_t measured_rows = 1024;
@@ -37,7 +37,7 @@ std::vector<std::int32_t> measured_order(const Settings& s, std::int64_t rows);
 
 // What training measures: completes `shared`, after the tables are there.
 template <class T>
-void share_concepts(Settings& s);
+void share_concepts(Settings& s, StopToken& stop);
 
 // Targets of one shown row, in double; of no use to the cross-entropy.
 template <class T>
