@@ -77,6 +77,29 @@ def test_an_interrupt_ends_training(kernel, config, threads):
     assert float(printed.split()[-1]) < 10  # it takes 0.1; a machine may be busy
 
 
+def test_an_interrupt_ends_measuring():
+    code = (
+        "import os, signal, threading, time\n"
+        "import numpy as np\n"
+        "import fastpolysem as fp\n"
+        "config = fp.NetworkConfig(widths=(1500,) * 5, inputs=fp.Independent(0.01, 8))\n"
+        "shapes = zip(config.widths, config.widths[1:])\n"
+        "weights = fp.NetworkParameters([np.ones(shape, np.float32) / 40 for shape in shapes])\n"
+        "sent = []\n"
+        "def interrupt():\n"
+        "    sent.append(time.perf_counter())\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "threading.Timer(2, interrupt).start()\n"
+        "try:\n"
+        "    fp.measure(weights, config)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('stopped after', time.perf_counter() - sent[0])\n"
+    )
+    printed = run(code)
+    assert printed.startswith("stopped after")
+    assert float(printed.split()[-1]) < 10
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_the_child_of_a_fork_trains_and_does_not_hang():
     assert "child 0" in run(FORKED)
