@@ -59,7 +59,7 @@ STRENGTH = 0.06
 """λ√m: what decides when l1 acts on weights that start at 1/√m."""
 LINEAR, RELU = "linear", "ReLU"
 FEWER = 256
-"""Seeds of the arms that no primary test is about."""
+"""Seeds of the arms that no primary test is about; the more costly have half or a quarter."""
 _ADAM: dict[str, Any] = {
     "output": "relu",
     "tied": True,
@@ -235,7 +235,9 @@ class HiddenLayers(NetworkQuestion):
         else:
             fields["l1"] = strength / math.sqrt(m)
         fields["widths"] = (n, *[m] * fields.pop("hidden", 1), n)
-        most = FEWER // 4 if n > FEATURES else None if main else FEWER
+        most = None if main else FEWER if arm in ARMS else FEWER // 2
+        if n > FEATURES or arm in LONGER:
+            most = FEWER // 4
         labels = {"n_features": n, "n_hidden": m, "strength": float(strength), "arm": arm}
         return Case(labels, NetworkConfig(**fields), most)
 
