@@ -227,14 +227,16 @@ def test_sizes_at_which_arms_are_trained() -> None:
             assert product == pytest.approx(labels["strength"], rel=1e-6)
         else:
             assert case.config.l1 == 0
-    arms = {
-        n: {c.labels["arm"] for c in cases if c.labels["n_features"] == n} for n in (16, 32, 64)
-    }
+    assert {case.labels["arm"] for case in cases} == {
+        *hidden.ARMS, *hidden.BY_SGD, *hidden.LONGER, *hidden.TREATED,
+    }  # fmt: skip
+    main = [case.most for case in cases if case.labels["arm"] == hidden.RELU]
+    assert main == [None] * len(hidden.WIDTHS)
+    sizes = EXPERIMENT.configs("paper", n_features=[16, 64])
+    arms = {n: {c.labels["arm"] for c in sizes if c.labels["n_features"] == n} for n in (16, 64)}
     assert arms[64] == {hidden.LINEAR, hidden.RELU}
-    assert arms[32] == {*arms[16], *hidden.LONGER, *hidden.TREATED}
     assert arms[16] == {*hidden.ARMS, *hidden.BY_SGD}
-    main = [c.most for c in cases if c.labels["arm"] == hidden.RELU]
-    assert main == [None] * 12 + [64] * 6
+    assert {case.most for case in sizes if case.labels["n_features"] == 64} == {64}
     with pytest.raises(ValueError, match="did you mean 'ReLU'"):
         EXPERIMENT.configs("quick", arm="RelU")
     (one,) = EXPERIMENT.configs("quick", arm="ReLU", ratio=1.0, strength=0.1)

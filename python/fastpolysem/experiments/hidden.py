@@ -55,11 +55,13 @@ FEATURES = 32
 """n of the primary tests."""
 RATIOS = (1.0, 2.0)
 """m/n of the primary tests."""
+WIDTHS = [0.75, 1.0, 1.25, 1.5, 2.0, 4.0]
+"""m/n of the two main arms."""
 STRENGTH = 0.06
 """λ√m: what decides when l1 acts on weights that start at 1/√m."""
 LINEAR, RELU = "linear", "ReLU"
 FEWER = 256
-"""Seeds of the arms that no primary test is about; the more costly have half or a quarter."""
+"""Seeds of the arms that no primary test is about; the more costly have fewer."""
 _ADAM: dict[str, Any] = {
     "output": "relu",
     "tied": True,
@@ -183,15 +185,15 @@ class HiddenLayers(NetworkQuestion):
         "default": {**_PRIMARY, "ratio": [1.0, 1.5, 2.0], "arm": list(ARMS), "seeds": 200},
         # Some seconds.
         "quick": {**_PRIMARY, "seeds": 60},
-        # The page of findings, under an hour.
+        # The page of findings, half an hour.
         "paper": {
-            "n_features": [32, 16, 64],
-            "ratio": [0.75, 1.0, 1.25, 1.5, 2.0, 4.0],
+            "n_features": FEATURES,
+            "ratio": WIDTHS,
             "arm": list(_EVERY),
             "seeds": 1000,
         },
         # Hours.
-        "large": {**_PRIMARY, "n_features": [32, 64, 128], "seeds": 1000},
+        "large": {**_PRIMARY, "ratio": WIDTHS, "n_features": [16, 32, 64], "seeds": 1000},
     }
     OPTIONS: ClassVar = {
         "n_features": "Number of features n.",
@@ -236,6 +238,8 @@ class HiddenLayers(NetworkQuestion):
             fields["l1"] = strength / math.sqrt(m)
         fields["widths"] = (n, *[m] * fields.pop("hidden", 1), n)
         most = None if main else FEWER if arm in ARMS else FEWER // 2
+        if arm in TREATED:
+            most = 96
         if n > FEATURES or arm in LONGER:
             most = FEWER // 4
         labels = {"n_features": n, "n_hidden": m, "strength": float(strength), "arm": arm}
