@@ -185,7 +185,7 @@ class HiddenLayers(NetworkQuestion):
         "default": {**_PRIMARY, "ratio": [1.0, 1.5, 2.0], "arm": list(ARMS), "seeds": 200},
         # Some seconds.
         "quick": {**_PRIMARY, "seeds": 60},
-        # The page of findings, half an hour.
+        # The page of findings, some minutes.
         "paper": {
             "n_features": FEATURES,
             "ratio": WIDTHS,
