@@ -9,8 +9,10 @@ namespace {
 template <class T>
 class LanesKernel {
     // Entries of the largest matrix beyond which a vector of models no longer fits the caches, and up to which, with
-    // enough seeds to fill the lanes, it is the fastest.
-    static constexpr std::int64_t limit = 1 << 12, best = 1 << 10, enough_seeds = 4;
+    // enough seeds to fill the lanes, it is the fastest; of tiny matrices half as many are enough.
+    static constexpr std::int64_t limit = 1 << 12, best = 1 << 10, tiny = 1 << 7;
+    // Inputs of a row beyond which every lane's gathering of its own rows of a data set takes longer.
+    static constexpr std::int64_t gathered = 32;
     static std::int64_t largest(const Settings& s) {
         std::int64_t most = 0;
         for (const Layer& layer : s.layers) most = std::max<std::int64_t>(most, layer.inputs * layer.outputs);
@@ -29,7 +31,11 @@ class LanesKernel {
             return "it is for small networks, matrices of up to " + std::to_string(limit) + " entries; use 'rows'";
         return "";
     }
-    static bool suits(const Settings& s, std::int64_t seeds) { return largest(s) <= best && seeds >= enough_seeds; }
+    static bool suits(const Settings& s, std::int64_t seeds) {
+        if (s.inputs == Inputs::dataset && !s.full_batch && s.n_inputs() > gathered) return false;
+        const std::int64_t filled = Entry::width * (largest(s) <= tiny ? 2 : 3) / 4;
+        return largest(s) <= best && seeds >= filled;
+    }
     static double bytes(const Settings& s) {
         Settings wide = s;
         for (Layer& layer : wide.layers) layer.outputs *= simd::Pack<T>::width;
