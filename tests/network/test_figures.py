@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 import fastpolysem as fp
 from fastpolysem import measures
 from fastpolysem.families.network.plots.studies import pareto
-from fastpolysem.plots import front, neuron_map, sharing, training_curves
+from fastpolysem.plots import front, neuron_map, response_map, sharing, training_curves
 
 BASE = fp.NetworkConfig(widths=(4, 4, 4), l1=0.02, steps=40)
 
@@ -120,6 +120,19 @@ def test_neurons_are_coloured_by_what_they_serve() -> None:
 def test_neuron_map_refuses_weights() -> None:
     with pytest.raises(TypeError, match=r"plots\.neuron_map: measures must be the result of"):
         neuron_map(np.eye(3))
+
+
+def test_a_response_map_marks_what_is_negative() -> None:
+    config = fp.NetworkConfig(widths=(2, 3, 2), activation="linear")
+    found = fp.measure(
+        fp.NetworkParameters([[[1.0, -1.0, 0.0], [0.0, 0.1, 2.0]], np.ones((3, 2))]), config
+    )
+    ax = response_map(found)
+    shown = ax.images[0].get_array()
+    np.testing.assert_allclose(np.sort(shown, axis=None), [0, 0, 0.05, 0.5, 0.5, 1], atol=1e-6)
+    marks = [tuple(map(int, xy)) for line in ax.lines for xy in line.get_xydata()]
+    assert len(marks) == 1
+    assert shown[marks[0][1], marks[0][0]] == 0.5
 
 
 def test_figures_of_networks_refuse_other_studies() -> None:

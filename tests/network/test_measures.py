@@ -168,26 +168,30 @@ def test_pairs_and_triangles_are_found() -> None:
     assert measures.shared_use(found.rises[0][:3]) == pytest.approx(1)
 
 
-def test_a_shared_neuron_that_class_selectivity_calls_pure() -> None:
-    """Classes 0 and 1 are told apart by how strongly the first neuron is on, 10 and 1."""
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_shared_neuron_that_class_selectivity_calls_pure(depth: int) -> None:
+    """Classes 0 and 1 are told apart by how strongly the first neuron of every layer is on, 10 and
+    1."""
     inputs = np.vstack([np.eye(4)] * 6)
     inputs[:, 0] *= 10
     classes = np.arange(24) % 4
     first = np.array([[1.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
-    second = np.array([[4.0, 0, 0, 0], [0, 0, 9, 0], [0, 0, 0, 9]])
+    last = np.array([[4.0, 0, 0, 0], [0, 0, 9, 0], [0, 0, 0, 9]])
     config = fp.NetworkConfig(
-        widths=(4, 3, 4),
-        bias=(False, True),
+        widths=(4, *(3,) * depth, 4),
+        bias=(*(False,) * depth, True),
         inputs=fp.Dataset(inputs, classes),
         loss=losses.CrossEntropy(),
     )
-    weights = fp.NetworkParameters([first, second], [None, np.array([-8.0, 2, 0, 0])])
-    found = fp.measure(weights, config)
-    activations = fp.forward(weights, config, inputs, layers=True)[0]
-    assert (measures.class_selectivity(activations, classes) > 0.9).all()
+    weights = [first, *[np.eye(3)] * (depth - 1), last]
+    parameters = fp.NetworkParameters(weights, [*[None] * depth, np.array([-8.0, 2, 0, 0])])
+    found = fp.measure(parameters, config)
     assert found.not_learned == 0
-    assert found.served(1)[0].tolist() == [True, True, False, False]
-    assert measures.effective_concepts(found.rises[0])[0] > 1.4
+    for layer in range(1, depth + 1):
+        activations = fp.forward(parameters, config, inputs, layers=True)[layer - 1]
+        assert (measures.class_selectivity(activations, classes) > 0.9).all()
+        assert found.served(layer)[0].tolist() == [True, True, False, False]
+        assert measures.effective_concepts(found.rises[layer - 1])[0] > 1.4
 
 
 @pytest.mark.parametrize("copies", range(1, 9))

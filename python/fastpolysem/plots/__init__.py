@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fastpolysem.families.network.plots import (
         front,
         neuron_map,
+        response_map,
         sharing,
         training_curves,
         use_map,
@@ -43,6 +44,7 @@ __all__ = [
     "heat_map",
     "neuron_map",
     "panels",
+    "response_map",
     "save",
     "sharing",
     "superposition",
@@ -52,7 +54,7 @@ __all__ = [
     "weights_over_time",
 ]
 
-_OF_NETWORKS = ("front", "neuron_map", "sharing", "training_curves", "use_map")
+_OF_NETWORKS = ("front", "neuron_map", "response_map", "sharing", "training_curves", "use_map")
 
 
 def __getattr__(name: str) -> Any:

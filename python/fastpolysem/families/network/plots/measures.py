@@ -44,22 +44,67 @@ def use_map(measures: Any, layer: int = 1, *, ax: Axes | None = None) -> Axes:
     rises = measures.rises[measures._index("plot", layer)]
     rises = rises[0] if rises.ndim == 3 else rises
     use = formulas.use(rises)
-    weights = formulas.neuron_weights(rises)
-    main = use.argmax(axis=1)
-    strongest = [use[:, i].max() for i in range(use.shape[1])]
-    concepts = sorted(range(use.shape[1]), key=lambda i: (strongest[i] <= 0, i))
-    place = {concept: rank for rank, concept in enumerate(concepts)}
-    neurons = sorted(range(len(use)), key=lambda k: (weights[k] <= 0, place[main[k]], -weights[k]))
-    shares = use[neurons][:, concepts] / max(float(use.max()), np.finfo(float).tiny)
+    neurons, concepts = _sorted(use)
     ax = axes_or_new(ax)
-    shown = ax.imshow(
-        shares.T, cmap="Greys", vmin=0, vmax=1, interpolation="nearest", aspect="auto"
-    )
-    ax.figure.colorbar(shown, ax=ax, label="use, relative to the largest")
+    _image(ax, use[neurons][:, concepts], "use, relative to the largest")
     shared = np.flatnonzero(formulas.shared(rises[neurons]))
     ax.plot(shared, np.full(len(shared), -0.5), "v", color="#D55E00", clip_on=False, label="shared")
     if len(shared):
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1.01), frameon=False, fontsize="small")
+    return _label(ax, measures, layer, neurons, concepts)
+
+
+def response_map(measures: Any, layer: int = 1, *, ax: Axes | None = None) -> Axes:
+    """How strongly the neurons of a hidden layer answer to each concept.
+
+    The sizes of `Measures.responses`, ordered like `use_map`; a bar marks the larger ones that are
+    negative.
+
+    Parameters
+    ----------
+    measures
+        `fastpolysem.Measures`, of one network or of several, of which the first is drawn.
+    layer
+        Number of the hidden layer, from 1.
+    ax
+        Axes to draw on; None makes a figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    responses = measures.responses(layer)
+    responses = np.nan_to_num(responses[0] if responses.ndim == 3 else responses)
+    size = np.abs(responses)
+    neurons, concepts = _sorted(size)
+    ax = axes_or_new(ax)
+    _image(ax, size[neurons][:, concepts], "|response| / largest")
+    shown = responses[neurons][:, concepts]
+    below = np.argwhere(shown < -0.2 * size.max())
+    dark = shown[tuple(below.T)] < -0.6 * size.max()
+    for colour, places in (("white", below[dark]), ("black", below[~dark])):
+        ax.plot(*places.T, "_", color=colour, ms=5, mew=1.2)
+    return _label(ax, measures, layer, neurons, concepts)
+
+
+def _sorted(use: Any) -> tuple[list[int], list[int]]:
+    """Orders of neurons and concepts that put main concepts on the diagonal."""
+    weights, main, strongest = use.sum(axis=1), use.argmax(axis=1), use.max(axis=0)
+    concepts = sorted(range(use.shape[1]), key=lambda i: (strongest[i] <= 0, i))
+    place = {concept: rank for rank, concept in enumerate(concepts)}
+    neurons = sorted(range(len(use)), key=lambda k: (weights[k] <= 0, place[main[k]], -weights[k]))
+    return neurons, concepts
+
+
+def _image(ax: Axes, sizes: Any, label: str) -> None:
+    shares = sizes / max(float(sizes.max()), np.finfo(float).tiny)
+    shown = ax.imshow(
+        shares.T, cmap="Greys", vmin=0, vmax=1, interpolation="nearest", aspect="auto"
+    )
+    ax.figure.colorbar(shown, ax=ax, label=label)
+
+
+def _label(ax: Axes, measures: Any, layer: int, neurons: list[int], concepts: list[int]) -> Axes:
     ax.set(xlabel=f"neuron of hidden layer {layer}, sorted", ylabel="")
     if len(neurons) <= _MOST_NUMBERS:
         ax.set_xticks(range(len(neurons)), map(str, neurons), fontsize="x-small", rotation=90)
