@@ -508,9 +508,32 @@ def test_every_experiment_has_what_the_command_line_needs() -> None:
         for function in ("configs", "run", "table", "rows", "draw"):
             assert callable(getattr(experiment, function))
         for preset in experiment.PRESETS:
-            assert experiment.configs(preset)
+            lacking = ""
+            try:
+                assert experiment.configs(preset)
+            except ImportError as error:  # of an extra
+                lacking = str(error)
+            assert not lacking or "pip install 'fastpolysem[" in lacking
     with pytest.raises(ValueError, match="did you mean 'collisions'"):
         experiments.get("collision")
+
+
+def test_all_leaves_out_what_lacks_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lacking, other = experiments.get("classify"), experiments.get("sparsity")
+
+    def configs(*_: object, **__: object) -> None:
+        raise ImportError("digits needs the package scikit-learn")
+
+    ran: list[str] = []
+    monkeypatch.setattr(lacking, "configs", configs, raising=False)
+    monkeypatch.setattr(experiments, "names", lambda: ["classify", "sparsity"])
+    monkeypatch.setattr(cli, "_reproduce", lambda experiment, *_: ran.append(experiment.NAME) or 0)
+    command = ["reproduce", "all", "--preset", "quick", "--output", str(tmp_path / "all")]
+    assert cli.main(command) == 0
+    assert ran == [other.NAME]
+    assert "left out: digits needs the package scikit-learn" in capsys.readouterr().out
 
 
 def test_an_experiment_is_added_by_adding_a_file(

@@ -330,6 +330,8 @@ def _all(
 ) -> int:
     """Run all experiments, one after the other, into one folder.
 
+    Those that need a package which is not installed are left out.
+
     Parameters
     ----------
     preset
@@ -344,11 +346,18 @@ def _all(
         Train in processes of their own: "processes", or "dask" for a local cluster of Dask.
     """
     listed = [experiments.get(name) for name in experiments.names()]
+    missing = {}
     for experiment in listed:
-        experiment.configs(preset)  # a wrong preset is refused before anything is run
+        try:
+            experiment.configs(preset)  # a wrong preset is refused before anything is run
+        except ImportError as error:
+            missing[experiment.NAME] = str(error)
     folder, number = output or Path(f"all-{preset}"), count("seeds", seeds)
     for experiment in listed:
         print_line(f"\n{experiment.NAME}: {experiment.SUMMARY}\n")
+        if experiment.NAME in missing:
+            print_line(f"left out: {missing[experiment.NAME]}")
+            continue
         if code := _reproduce(experiment, preset, number, folder, num_threads, executor, {}):
             return code
     return 0
