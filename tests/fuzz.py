@@ -152,7 +152,8 @@ def settings(rng: random.Random) -> dict[str, Any]:
             chosen[name] = rng.choice(REALS[:8])
         else:
             chosen[name] = anything(rng)
-    if chosen.get("noise", "none") != "none":
+    noise = chosen.get("noise", "none")
+    if not isinstance(noise, str) or noise != "none":  # an array may be neither
         chosen.setdefault("noise_std", 0.1)
     return chosen
 
@@ -301,7 +302,8 @@ def network_settings(rng: random.Random) -> dict[str, Any]:
             chosen[name] = rng.choice(get_args(allowed))
         else:
             chosen[name] = usual[name]() if name in usual else rng.choice(REALS[2:6])
-    if chosen.get("noise", "none") != "none":
+    noise = chosen.get("noise", "none")
+    if not isinstance(noise, str) or noise != "none":  # an array may be neither
         chosen.setdefault("noise_std", 0.1)
     elif rng.random() < 0.8:
         for name in ("noise_std", "noise_shape", "noise_sharing"):
