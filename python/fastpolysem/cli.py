@@ -14,7 +14,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 
@@ -36,9 +36,6 @@ from fastpolysem._output import (
     write_csv,
 )
 from fastpolysem._plotting import plot
-
-if TYPE_CHECKING:
-    pass
 
 ExecutorName = Literal["processes", "dask"]
 

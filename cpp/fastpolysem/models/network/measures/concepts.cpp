@@ -166,10 +166,7 @@ template <class T>
 void share_concepts(Settings& s, StopToken& stop) {
     Shared<T>& shared = s.shared<T>();
     shared.measured = std::make_shared<std::vector<std::int32_t>>(measured_order(s, shared.evaluation->rows));
-    Step<T> step;
-    step.show(*shared.evaluation);
-    step.rows = std::ptrdiff_t(shared.measured->size());
-    step.order = shared.measured->data();
+    const Step<T> step = measured_step(shared);
     const auto concepts = std::make_shared<Concepts>(own_concepts(s, step));
     complete(s, step, *concepts, stop);
     shared.concepts = concepts;

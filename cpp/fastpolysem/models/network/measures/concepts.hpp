@@ -35,6 +35,16 @@ void complete(const Settings& s, const Step<T>& step, Concepts& concepts, StopTo
 inline constexpr std::int64_t measured_rows = 1024;
 std::vector<std::int32_t> measured_order(const Settings& s, std::int64_t rows);
 
+// Those rows of the evaluation.
+template <class T>
+Step<T> measured_step(const Shared<T>& shared) {
+    Step<T> step;
+    step.show(*shared.evaluation);
+    step.order = shared.measured->data();
+    step.rows = std::ptrdiff_t(shared.measured->size());
+    return step;
+}
+
 // What training measures: completes `shared`, after the tables are there.
 template <class T>
 void share_concepts(Settings& s, StopToken& stop);

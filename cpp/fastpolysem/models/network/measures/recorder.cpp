@@ -100,10 +100,7 @@ template <class T>
 void Recorder<T>::measure_use(const Parameters<T>& w, Outcome& o) {
     const Shared<T>& shared = s_.template shared<T>();
     const Concepts& concepts = *shared.concepts;
-    Step<T> step;
-    step.show(*shared.evaluation);
-    step.order = shared.measured->data();
-    step.rows = std::ptrdiff_t(shared.measured->size());
+    const Step<T> step = measured_step(shared);
     std::vector<Sharing> layers(s_.hidden(), Sharing(concepts.count()));
     use_(w, step, concepts, {}, stop_,
          [&](std::size_t l, std::ptrdiff_t, const double* rises) { layers[l].add(rises, concepts, use_.loss); });
@@ -135,13 +132,8 @@ void Recorder<T>::count_right(const Step<T>& step, std::ptrdiff_t first, std::pt
             ++decisions_;
             continue;
         }
-        const T* target = target_.data();
-        if (!s_.elementwise()) target = step.targets->row(step.table_row(first + b));
-        else {
-            std::fill(target_.begin(), target_.end(), T(0));
-            step.each_input(first + b, [&](std::int32_t i, T x) { target_[std::size_t(i)] = target_of(s_.target, x); });
-        }
-        for (std::ptrdiff_t j = 0; j < y.features; ++j) right_ += (y.line(j)[b] > 0) == (target[j] > T(0.5));
+        targets_of(s_, step, first + b, target_.data());
+        for (std::ptrdiff_t j = 0; j < y.features; ++j) right_ += (y.line(j)[b] > 0) == (target_[std::size_t(j)] > 0.5);
         decisions_ += y.features;
     }
 }

@@ -52,7 +52,7 @@ class Recorder {
     std::vector<std::vector<T>> first_row_;  // act(Z) of each hidden layer
     std::vector<std::vector<char>> alive_;
     std::int64_t right_ = 0, decisions_ = 0;
-    std::vector<T> target_;
+    std::vector<double> target_;
 };
 
 extern template class Recorder<float>;

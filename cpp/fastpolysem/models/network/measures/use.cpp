@@ -3,12 +3,6 @@
 namespace fastpolysem::network {
 namespace {
 
-std::ptrdiff_t widest(const Settings& s) {
-    std::ptrdiff_t most = s.n_inputs();
-    for (const Layer& layer : s.layers) most = std::max(most, layer.outputs);
-    return most;
-}
-
 template <class T>
 std::size_t panel_size(std::ptrdiff_t features) {
     return std::size_t(Matrix<T>::padded(features) * panel_rows);
@@ -29,7 +23,7 @@ template <class T>
 Use<T>::Use(const Settings& s)
     : s_(s),
       loss_of_(s),
-      rows_(panel_rows, widest(s)),
+      rows_(panel_rows, s.widest()),
       inputs_(panel_size<T>(s.n_inputs())),
       delta_(panel_rows),
       targets_(std::size_t(panel_rows * s.n_outputs())),
@@ -41,7 +35,7 @@ Use<T>::Use(const Settings& s)
 
 template <class T>
 double Use<T>::bytes(const Settings& s, std::ptrdiff_t concepts) {
-    double sum = Matrix<T>::bytes(panel_rows, widest(s)) + Matrix<T>::bytes(s.n_inputs(), panel_rows);
+    double sum = Matrix<T>::bytes(panel_rows, s.widest()) + Matrix<T>::bytes(s.n_inputs(), panel_rows);
     for (const Layer& layer : s.layers)
         sum += (double(layer.inputs * layer.outputs) + 64) * sizeof(T) +
                5 * Matrix<T>::bytes(layer.outputs, panel_rows) + double(layer.outputs) * sizeof(double);

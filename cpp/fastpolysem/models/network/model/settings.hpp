@@ -81,6 +81,11 @@ struct Settings : OptimizerSettings {
 
     std::ptrdiff_t n_inputs() const { return layers.front().inputs; }
     std::ptrdiff_t n_outputs() const { return layers.back().outputs; }
+    std::ptrdiff_t widest() const {  // of all layers, the inputs among them
+        std::ptrdiff_t most = n_inputs();
+        for (const Layer& layer : layers) most = std::max(most, layer.outputs);
+        return most;
+    }
     std::size_t matrices() const { return tied ? 1 : layers.size(); }
     std::size_t hidden() const { return layers.size() - 1; }  // layers
     bool sampled() const { return inputs == Inputs::independent || inputs == Inputs::correlated_blocks; }

@@ -30,10 +30,10 @@ class RowsPass {
           s_(s),
           loss_(s),
           by_layers_(order == Order::layers || (order == Order::automatic && working_set(s) > streamed)),
-          d_rows_(panel_rows, widest(s)),
-          loose_(panel_rows, widest(s)),
+          d_rows_(panel_rows, s.widest()),
+          loose_(panel_rows, s.widest()),
           target_(std::size_t(Matrix<T>::padded(s.n_outputs()) * panel_rows)),
-          extra_(std::size_t(Matrix<T>::padded(widest(s)) * panel_rows)),
+          extra_(std::size_t(Matrix<T>::padded(s.widest()) * panel_rows)),
           input_row_(std::size_t(s.n_inputs())),
           lowest_(0) {
         for (const Layer& layer : s.layers) layers_.emplace_back(layer);
@@ -73,7 +73,7 @@ class RowsPass {
     static double bytes(const Settings& s, std::int64_t rows, bool dense, Order order = Order::automatic) {
         const bool by_layers = order == Order::layers || (order == Order::automatic && working_set(s) > streamed);
         const double stored = by_layers ? std::ceil(double(rows) / panel_rows) : 1;
-        double sum = Parameters<T>::bytes(s) + 2 * Matrix<T>::bytes(panel_rows, widest(s)), widest_matrix = 0;
+        double sum = Parameters<T>::bytes(s) + 2 * Matrix<T>::bytes(panel_rows, s.widest()), widest_matrix = 0;
         for (const Layer& layer : s.layers) {
             const double panel = Matrix<T>::bytes(layer.outputs, panel_rows);
             sum += 2 * (double(layer.inputs * layer.outputs) + 64) * sizeof(T) +
@@ -83,7 +83,7 @@ class RowsPass {
         if (dense) sum += stored * Matrix<T>::bytes(s.n_inputs(), panel_rows);
         if (s.tied) sum += Matrix<T>::bytes(s.layers[1].inputs, s.layers[1].outputs);
         return sum + widest_matrix + Matrix<T>::bytes(s.n_outputs(), panel_rows) +
-               Matrix<T>::bytes(widest(s), panel_rows) + double(s.n_inputs()) * sizeof(T);
+               Matrix<T>::bytes(s.widest(), panel_rows) + double(s.n_inputs()) * sizeof(T);
     }
 
     Parameters<T> gradient;
@@ -104,11 +104,6 @@ class RowsPass {
               outputs(layer.outputs) {}
     };
 
-    static std::ptrdiff_t widest(const Settings& s) {
-        std::ptrdiff_t most = s.n_inputs();
-        for (const Layer& layer : s.layers) most = std::max(most, layer.outputs);
-        return most;
-    }
     // Bytes that every panel passes over: weights packed twice and their gradients, and its own numbers.
     static std::ptrdiff_t working_set(const Settings& s) {
         std::ptrdiff_t numbers = 0;

@@ -32,7 +32,6 @@ class Concepts(NamedTuple):
     indices: NDArray[np.int32]
     output: NDArray[np.int32]
     """(C,) number of the output, or -1 for the loss of the whole row."""
-
     features: tuple[int, ...]
     """(C,) number of the feature that a concept is, which can be switched off; -1 for none."""
 
@@ -43,6 +42,16 @@ class Concepts(NamedTuple):
         table = np.zeros((rows, len(self.names)), dtype=bool)
         table[np.repeat(np.arange(rows), np.diff(self.indptr)), self.indices] = True
         return table
+
+
+def _are_features(config: NetworkConfig) -> bool:
+    """Whether the task's concepts are features of its inputs, which can be switched off."""
+    given = isinstance(config.inputs, Dataset) or config.loss.kind == "cross_entropy"
+    return not given and config.target.elementwise
+
+
+def _are_signed(config: NetworkConfig) -> bool:
+    return isinstance(config.inputs, Independent) and config.inputs._is_signed
 
 
 def names_of(config: NetworkConfig) -> tuple[str, ...]:
@@ -63,7 +72,7 @@ def names_of(config: NetworkConfig) -> tuple[str, ...]:
         return tuple(f"output {j} clause {c}" for j, f in formulas for c in range(len(f)))
     if not config.target.elementwise:
         return tuple(f"parity {j}" for j in outputs)
-    if isinstance(config.inputs, Independent) and config.inputs._is_signed:
+    if _are_signed(config):
         return tuple(f"{sign}{j}" for sign in "+-" for j in outputs)
     return tuple(f"feature {j}" for j in outputs)
 
@@ -84,12 +93,12 @@ def own(config: NetworkConfig, batch: Batch, targets: NDArray[Any] | None) -> Co
     """The concepts of the task in these rows."""
     names = names_of(config)
     features = (-1,) * len(names)
-    if names[0].startswith("feature ") and (batch[2] < 0).any():
+    if _are_features(config) and not _are_signed(config) and (batch[2] < 0).any():
         raise ValueError(
             "measure: data must be >= 0 for the features of a config without signed inputs, got "
             f"{batch[2].min():g}; pass concepts of your own"
         )
-    if names[0].startswith(("feature ", "+")):
+    if _are_features(config):
         features = tuple(i % config.widths[0] for i in range(len(names)))
     indptr, indices, output = core.network_concepts(core_settings(config), batch, targets)
     return Concepts(names, indptr, indices, output, features)

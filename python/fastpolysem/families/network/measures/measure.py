@@ -32,6 +32,12 @@ _AT_ONCE = 2**23
 """Numbers that responses take at once."""
 
 
+def _weighted_number(rises: Floats) -> Floats:
+    """(...) effective concepts per neuron of (..., K, C) rises, weighted by use."""
+    number = formulas.effective_concepts(rises)
+    return np.asarray((formulas.neuron_weights(rises) * number).sum(axis=-1))
+
+
 class _Rows(NamedTuple):
     """What is measured: rows and networks as the core takes them."""
 
@@ -130,23 +136,16 @@ class Measures:
     @property
     def effective_concepts(self) -> Floats:
         """(S,) effective concepts per neuron, weighted by use; mean over layers."""
-
-        def weighted(rises: Floats) -> Floats:
-            number = formulas.effective_concepts(rises)
-            return np.asarray((formulas.neuron_weights(rises) * number).sum(axis=-1))
-
-        return np.asarray(self._over_layers(weighted).mean(axis=0))
+        return np.asarray(self._over_layers(_weighted_number).mean(axis=0))
 
     @property
     def neurons_per_concept(self) -> Floats:
         """(S,) effective neurons per concept, weighted by use; mean over layers."""
 
-        def weighted(rises: Floats) -> Floats:
-            swapped = np.swapaxes(rises, -1, -2)
-            number = formulas.effective_concepts(swapped)
-            return np.asarray((formulas.neuron_weights(swapped) * number).sum(axis=-1))
+        def of_concepts(rises: Floats) -> Floats:
+            return _weighted_number(np.swapaxes(rises, -1, -2))
 
-        return np.asarray(self._over_layers(weighted).mean(axis=0))
+        return np.asarray(self._over_layers(of_concepts).mean(axis=0))
 
     def served(self, layer: int) -> NDArray[np.bool_]:
         """(S, K, C) whether neurons of a hidden layer, counted from 1, serve concepts."""
@@ -283,15 +282,13 @@ class Measures:
         """One row per hidden layer, with means over networks."""
         rows = []
         for layer, rises in enumerate(self.rises, 1):
-            number = formulas.effective_concepts(rises)
-            weights = formulas.neuron_weights(rises)
             served = self.served(layer).sum(axis=-1)
             rows.append(
                 {
                     "layer": layer,
                     "neurons": rises.shape[-2],
                     "shared use": float(formulas.shared_use(rises).mean()),
-                    "effective concepts": float((weights * number).sum(axis=-1).mean()),
+                    "effective concepts": float(_weighted_number(rises).mean()),
                     "polysemantic": float((served >= 2).sum(axis=-1).mean()),
                     "serving none": float((served == 0).sum(axis=-1).mean()),
                 }

@@ -31,7 +31,7 @@ def use_map(measures: Any, layer: int = 1, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     measures
-        `fastpolysem.Measures`, of one network or of several, of which the first is drawn.
+        `fastpolysem.Measures` of one network or of several; the first one is drawn.
     layer
         Number of the hidden layer, from 1.
     ax
@@ -63,7 +63,7 @@ def response_map(measures: Any, layer: int = 1, *, ax: Axes | None = None) -> Ax
     Parameters
     ----------
     measures
-        `fastpolysem.Measures`, of one network or of several, of which the first is drawn.
+        `fastpolysem.Measures` of one network or of several; the first one is drawn.
     layer
         Number of the hidden layer, from 1.
     ax
@@ -128,7 +128,7 @@ def neuron_map(measures: Any, *, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     measures
-        `fastpolysem.Measures`, of one network or of several, of which the first is drawn.
+        `fastpolysem.Measures` of one network or of several; the first one is drawn.
     ax
         Axes to draw on; None makes a figure.
 

@@ -11,7 +11,15 @@ from matplotlib.axes import Axes
 from fastpolysem import _checks
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.plots._axes import COLORS, GREY, MARKERS, axes_or_new, plain
-from fastpolysem.plots._held import chosen, settings_of, summary_of, suspect, warning_of
+from fastpolysem.plots._held import (
+    chosen,
+    columns_of_each,
+    settings_of,
+    summary_of,
+    suspect,
+    title_of,
+    warning_of,
+)
 from fastpolysem.plots._scales import Scale, label_numbers
 from fastpolysem.studies import Study
 from fastpolysem.training import TrainingResult
@@ -87,7 +95,7 @@ def sharing(
         ax.plot([], [], "o", mec=GREY, label=warning_of(own), **_HOLLOW)
     widest = np.array([_width(config) for config in own.configs], dtype=np.float64)
     label_numbers(ax, widest, Scale(log=True), 1.0)
-    ax.set(xlabel="hidden neurons per layer", ylabel=_title(own, metric), ylim=(0, None))
+    ax.set(xlabel="hidden neurons per layer", ylabel=title_of(own, metric), ylim=(0, None))
     ax.legend(title=_INTERVAL if len(groups) > 1 else None, alignment="left", frameon=False)
     return ax
 
@@ -147,7 +155,7 @@ def front(
     best = means[:, pareto(means.T)]
     best = best[:, np.argsort(best[0])]
     ax.step(*best, where="post", color=GREY, lw=1, zorder=0, label="front")
-    ax.set(xlabel=_title(own, x), ylabel=_title(own, y))
+    ax.set(xlabel=title_of(own, x), ylabel=title_of(own, y))
     ax.legend(frameon=False)
     return ax
 
@@ -231,15 +239,6 @@ def _groups(where: str, study: Study, hue: str | None) -> dict[str, list[Network
 
 def _controls(study: Study, column: str | None) -> Any:
     """The summary of a probe's column, or None without it."""
-    if column is None or column not in study.seeds().columns:
+    if not any(column in names for names in columns_of_each(study).values()):
         return None
     return study.summary(column).set_index("digest")
-
-
-def _title(study: Study, metric: str) -> str:
-    from fastpolysem.families import family_of
-
-    for column in family_of(study.configs[0]).columns(study.configs[0]):
-        if column.name == metric:
-            return column.title
-    return metric.replace("_", " ")
