@@ -5,8 +5,8 @@ any other origin.
 """
 
 from fastpolysem.families.network.measures import formulas, selectivity
-from fastpolysem.families.network.measures.controls import Controls
+from fastpolysem.families.network.measures.controls import Controls, shuffled, untrained
 from fastpolysem.families.network.measures.formulas import *  # noqa: F403
 from fastpolysem.families.network.measures.selectivity import *  # noqa: F403
 
-__all__ = ["Controls", *formulas.__all__, *selectivity.__all__]
+__all__ = ["Controls", "shuffled", "untrained", *formulas.__all__, *selectivity.__all__]

@@ -131,6 +131,8 @@ def of(weights: list[Any], **changes: Any) -> fp.Measures:
     """Without biases, on one-hot inputs unless told otherwise."""
     matrices = [np.asarray(w, dtype=float) for w in weights]
     widths = (len(matrices[0]), *(w.shape[1] for w in matrices))
+    if changes.get("tied"):
+        widths = (*widths, widths[0])
     config = fp.NetworkConfig(widths=widths, dtype="float64", **changes)
     return fp.measure(fp.NetworkParameters(matrices), config)
 
@@ -157,6 +159,7 @@ def test_pairs_and_triangles_are_found() -> None:
     assert found.shared_use == pytest.approx(1)
     assert found.effective_concepts == pytest.approx(2)
     assert found.serving == 2
+    assert found.polysemantic == 2
     # Rows (1, 1, -1) / sqrt(2), permuted: exact, and each neuron serves two features.
     triangle = np.array([[1, 1, -1], [1, -1, 1], [-1, 1, 1]]) / np.sqrt(2)
     both = np.block([[triangle, np.zeros((3, 4))], [np.zeros((4, 3)), np.eye(4)]])
@@ -223,10 +226,12 @@ def test_copies_change_neurons_per_concept_only(copies: int) -> None:
         ("square", lambda c: (c, c**-2.0)),
         ("tanh", lambda c: (np.sign(c - 1), np.sign(c - 1))),
         ("linear", lambda c: (-c, -1 / c)),
+        ("gelu", lambda c: (np.ones_like(c), np.ones_like(c))),
     ],
 )
-def test_symmetries_of_a_layer(activation: str, factors: Any) -> None:
-    rng = np.random.default_rng(3)
+@pytest.mark.parametrize("seed", range(5))
+def test_symmetries_of_a_layer(activation: str, factors: Any, seed: int) -> None:
+    rng = np.random.default_rng(seed)
     first, second = rng.normal(size=(4, 6)), rng.normal(size=(6, 4))
     c = rng.uniform(0.2, 5, 6)
     before, after = factors(c)
@@ -240,6 +245,23 @@ def test_symmetries_of_a_layer(activation: str, factors: Any) -> None:
     )
     np.testing.assert_allclose(values(base), values(other), rtol=1e-9)
     np.testing.assert_allclose(base.rises[0][order], other.rises[0], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_symmetries_of_tied_and_residual_networks(seed: int) -> None:
+    """A tied linear neuron may change its sign; units of a residual stream move together."""
+    rng = np.random.default_rng(seed)
+    tied = rng.normal(size=(4, 6))
+    signs, order = rng.choice([-1.0, 1.0], 6), rng.permutation(6)
+    base, other = (
+        of([w], tied=True, activation="linear") for w in (tied, (tied * signs)[:, order])
+    )
+    np.testing.assert_allclose(base.rises[0][order], other.rises[0], rtol=1e-9, atol=1e-12)
+    first, middle, last = (rng.normal(size=shape) for shape in ((4, 6), (6, 6), (6, 4)))
+    base = of([first, middle, last], residual=(2,))
+    other = of([first[:, order], middle[order][:, order], last[order]], residual=(2,))
+    for a, b in zip(base.rises, other.rises, strict=True):
+        np.testing.assert_allclose(a[order], b, rtol=1e-9, atol=1e-12)
 
 
 def test_a_perfect_backup_is_found_by_halves() -> None:

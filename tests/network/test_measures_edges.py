@@ -156,3 +156,54 @@ def test_records_of_diverged_networks_are_nan() -> None:
     for name in names:
         assert np.isfinite(history[name][:, 0]).all(), name
         assert np.isnan(history[name][:, 1]).all(), name
+
+
+# Controls and studies -----------------------------------------------------------------------------
+
+
+def test_untrained_networks_are_those_before_the_first_step() -> None:
+    config = CONFIG.replace(
+        bias=True,
+        l1=0.1,
+        steps=20,
+        l1_schedule=[(0, 0.0), (20, 1.0)],
+        learning_rate_schedule="cosine",
+        bias_decay=[(0, 1.0), (20, 2.0)],
+    )
+    recorded = fp.train(config, 3, record=("shared_use", [0])).history["shared_use"][:, 0]
+    before = fp.train(measures.untrained(config), 3)
+    np.testing.assert_array_equal(before.shared_use, recorded)
+
+
+def test_shuffled_targets_are_those_of_other_rows() -> None:
+    rows, classes = RNG.normal(size=(60, 3)), RNG.integers(0, 3, 60)
+    data = fp.Dataset(
+        rows, classes, batch_size=10, label_noise=0.1, held_out=(rows[:5], classes[:5])
+    )
+    config = CONFIG.replace(inputs=data, loss=fp.losses.CrossEntropy())
+    other = measures.shuffled(config, seed=3).inputs
+    assert (other.targets != data.targets).any()
+    np.testing.assert_array_equal(np.sort(other.targets), np.sort(data.targets))
+    np.testing.assert_array_equal(other.inputs.to_dense(), data.inputs.to_dense())
+    np.testing.assert_array_equal(other.held_out[1], data.held_out[1])
+    assert (other.batch_size, other.label_noise) == (10, 0.1)
+    assert measures.shuffled(config, seed=3) == measures.shuffled(config, seed=3)
+    with pytest.raises(ValueError, match="a config with a Dataset"):
+        measures.shuffled(CONFIG)
+
+
+def test_intervals_of_shares_and_counts_stay_within_their_bounds() -> None:
+    """Where all networks share everything, or one of many something."""
+    config = fp.NetworkConfig(widths=(6, 12, 6), tied=True, l1=0.05, steps=400, learning_rate=0.01)
+    study = fp.collect(config.replace(optimizer="adam"), seeds=40)
+    for metric, most in (("shared_use", 1), ("polysemantic", 12), ("not_learned", 6)):
+        row = study.summary(metric).iloc[0]
+        assert 0 <= row["ci_low"] <= row["mean"] <= row["ci_high"] <= most, metric
+
+
+def test_a_target_on_shared_use() -> None:
+    config = fp.NetworkConfig(widths=(4, 4, 4), l1=0.02, steps=50)
+    study = fp.collect(config, target=0.2, metric="shared_use", max_seeds=1024)
+    row = study.summary("shared_use").iloc[0]
+    assert (row["ci_high"] - row["ci_low"]) / 2 <= 0.2 * row["mean"] or row["seeds"] == 1024
+    assert row["seeds"] >= 64

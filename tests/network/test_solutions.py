@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import fastpolysem as fp
-from fastpolysem import losses, targets
-from fastpolysem.families.network.price import STARTS, _penalty
+from fastpolysem import losses, measures, targets
+from fastpolysem.families.network.price import STARTS, _penalty, _verdict
 from fastpolysem.families.network.solutions import polysemantic
 
 SIGNED = fp.Independent(probability=0.3, batch_size=64, magnitude="signed_uniform")
@@ -80,6 +80,13 @@ def test_a_neuron_per_concept_solves_the_task(name: str) -> None:
     found = fp.measure(solution.parameters, config.replace(dtype="float64"))
     assert found.shared_use < 1e-9
     assert found.not_learned == 0
+    # With the neuron of +i at its mean, -i is as badly off as under a constant output, which is
+    # little where its target is 0: the count is secondary.
+    assert found.polysemantic == (neurons if name == "relu" else 0)
+    # For the same reason N is 1.042 in theory for ReLUs and `SIGNED`; GELUs answer to both signs.
+    number = measures.effective_concepts(found.rises[0])
+    assert ((number == 0) | ((number >= 1) & (number < (1.4 if name == "gelu" else 1.06)))).all()
+    assert (number > 0).sum() == neurons
     copied = name in ("two layers", "linear and relu", "gelu and relu")
     in_second = neurons if copied else 0  # a residual layer adds nothing
     assert found.serving == neurons + in_second
@@ -172,6 +179,27 @@ def test_accidents_cost_something() -> None:
 def test_without_l1_the_basis_is_undetermined() -> None:
     config = fp.NetworkConfig(widths=(8, 16, 8), **TRAINED)
     assert fp.price(config, 8).verdict == "basis undetermined"
+
+
+@pytest.mark.parametrize(
+    ("shared", "objective", "l1", "finished", "verdict"),
+    [
+        ((0.3, 0.0), (2.0, 1.0), 0.1, False, "unfinished"),
+        ((0.04, 0.0), (2.0, 1.0), 0.1, True, "monosemantic"),
+        ((0.3, 0.0), (0.9, 1.0), 0.1, True, "necessary"),
+        ((0.3, 0.3), (1.0, 1.0), 0.1, True, "necessary"),
+        ((0.3, 0.0), (1.2, 1.0), 0.1, True, "accidental and costly"),
+        ((0.3, 0.0), (1.01, 1.0), 0.1, True, "accidental and free"),
+        ((0.3, 0.0), (1.01, 1.0), 0.0, True, "basis undetermined"),
+    ],
+)
+def test_verdicts(shared: Any, objective: Any, l1: float, finished: bool, verdict: str) -> None:
+    config = fp.NetworkConfig(widths=(3, 4, 3), l1=l1)
+    each = [
+        {start: np.full(3, value) for start, value in zip(STARTS, values, strict=False)}
+        for values in (shared, objective)
+    ]
+    assert _verdict(config, *each, 0.05, finished) == verdict
 
 
 def test_too_few_steps_are_said() -> None:

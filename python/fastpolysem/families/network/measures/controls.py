@@ -1,4 +1,4 @@
-"""Measures of a study beside the columns that all networks have."""
+"""What measures of networks are to be compared with."""
 
 from __future__ import annotations
 
@@ -9,11 +9,58 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastpolysem import _checks
+from fastpolysem.families.network.config import NetworkConfig
+from fastpolysem.families.network.dataset import Dataset
 from fastpolysem.families.network.measures import formulas
 from fastpolysem.families.network.measures.measure import measure
 from fastpolysem.families.network.objective import pack, unpack
 from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult
+
+
+def untrained(config: NetworkConfig) -> NetworkConfig:
+    """The same networks before their first step.
+
+    Parameters
+    ----------
+    config
+        Any.
+
+    Returns
+    -------
+    NetworkConfig
+        Without steps and what is scheduled over them.
+    """
+    return config.replace(steps=0, l1_schedule=None, learning_rate_schedule=None, bias_decay=None)
+
+
+def shuffled(config: NetworkConfig, seed: int = 0) -> NetworkConfig:
+    """The same networks, trained on the same rows with the targets of other rows.
+
+    Parameters
+    ----------
+    config
+        With a `Dataset`. Its held-out rows keep their targets.
+    seed
+        Of the permutation of the training rows' targets.
+
+    Returns
+    -------
+    NetworkConfig
+
+    Raises
+    ------
+    ValueError
+        Without a data set.
+    """
+    data = config.inputs
+    if not isinstance(data, Dataset):
+        raise _checks.refused("shuffled: config", "a config with a Dataset", config)
+    number = _checks.integer("shuffled: seed", seed, (">=", 0))
+    order = np.random.default_rng(number).permutation(len(data.targets))
+    targets = data.targets[order]
+    other = Dataset(data.inputs, targets, data.batch_size, data.label_noise, data.held_out)
+    return config.replace(inputs=other)
 
 
 @dataclass(frozen=True)

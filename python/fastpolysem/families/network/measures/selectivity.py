@@ -31,6 +31,13 @@ def class_selectivity(activations: ArrayLike, classes: ArrayLike) -> Floats:
     -------
     (..., K) float64, from 0 to 1 for activations that are not negative; 0 for neurons that are
     always 0, or whose two means have a sum below 0.
+
+    Examples
+    --------
+    Means of 3 and 1:
+
+    >>> class_selectivity([[4.0], [2.0], [1.0]], [0, 0, 1]).tolist()
+    [0.5]
     """
     means = _class_means("class_selectivity", activations, classes)
     if means.shape[-2] < 2:
@@ -53,6 +60,11 @@ def class_means(activations: ArrayLike, classes: ArrayLike) -> Floats:
     Returns
     -------
     (..., classes, K) float64
+
+    Examples
+    --------
+    >>> class_means([[4.0], [2.0], [1.0]], [0, 0, 1]).tolist()
+    [[3.0], [1.0]]
     """
     return _class_means("class_means", activations, classes)
 
@@ -90,6 +102,13 @@ def semantic_consistency(
     Returns
     -------
     (..., K) float64; nan for neurons that answer to no row.
+
+    Examples
+    --------
+    Of four rows that the neuron answers to, three are of class 0:
+
+    >>> semantic_consistency([[1.0], [2.0], [1.0], [3.0], [0.0]], [0, 0, 0, 1, 1]).tolist()
+    [0.75]
     """
     a = _table("semantic_consistency: activations", activations, "rows", "neurons")
     labels = _labels("semantic_consistency: classes", classes, a.shape[-2])
@@ -127,6 +146,15 @@ def mixed_selectivity(
     ------
     ValueError
         If a combination has fewer than two rows.
+
+    Examples
+    --------
+    A sum of both factors, and a neuron that is on for one combination only:
+
+    >>> first, second = [0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 0, 0, 1, 1]
+    >>> activations = [[a + b, a * b] for a, b in zip(first, second)]
+    >>> mixed_selectivity(activations, first, second)["interaction"].round(3).tolist()
+    [0.0, 0.333]
     """
     a = _table("mixed_selectivity: activations", activations, "rows", "neurons")
     levels = [
