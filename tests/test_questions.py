@@ -437,3 +437,19 @@ def test_every_way_of_optimizers_has_its_name() -> None:
         baseline.EXPERIMENT.labels(one)["optimizer"] for one in baseline.EXPERIMENT.configs("paper")
     ]
     assert list(dict.fromkeys(names)) == list(baseline.WAYS)
+
+
+def test_the_sizes_of_optimizers_are_those_of_the_data() -> None:
+    page = (FINDINGS / "optimizers.md").read_text(encoding="utf-8")
+    rows = pd.read_parquet(FINDINGS / "optimizers_sizes.parquet")
+    for (n, m), size in rows.groupby(["n_features", "n_hidden"]):
+        law = n**2 / 4 / m
+        cells = [str(n), str(m), str(size.seed.nunique())]
+        for name in ("adamw", "sgd"):
+            counts = size.polysemantic[size.optimizer == name].to_numpy() / law
+            mean = fp.statistics.mean(counts)
+            cells.append(f"{mean.value:.3f} [{mean.low:.3f}, {mean.high:.3f}]")
+        sgd = size[size.optimizer == "sgd"]
+        cells.append(str(int((sgd.steps_taken == 200_000).sum())))
+        assert f"| {' | '.join(cells)} |" in page
+    assert not rows.diverged.any()

@@ -18,13 +18,13 @@ Planned before the runs on the page of findings:
 * The learning rate is chosen per split, data set, width and readout, by the mean accuracy of the
   split's seeds on validation rows; test rows are used once. Losses are compared at the rate that
   is best by the validation loss.
-* Digits: 16 splits with 4 seeds each, tested by the corrected resampled t-test. MNIST-1D: 32 data
-  sets drawn anew with one seed each, tested by Student's t. In a pilot at h = 40 and 320 on six
-  other splits of the digits, the difference dense minus private varied by about 0.5 points between
-  splits (on 540 test rows), and between seeds by 0.4 (h = 320) and 1.9 (h = 40, where some networks
-  lose a class). With the corrected variance the interval of a price will therefore extend about
-  0.7 points to either side, and more splits would hardly shorten it: so few images can show a price
-  of a point, but hardly its absence.
+* Digits: 16 splits with 4 seeds each, tested by the corrected resampled t-test. MNIST-1D: 32 newly
+  generated data sets with one seed each, tested by Student's t-test. In a pilot at h = 40 and 320
+  on six other splits of the digits, the difference dense minus private varied by about 0.5 points
+  between splits (on 540 test rows), and between seeds by 0.4 (h = 320) and 1.9 (h = 40, where some
+  networks lose a class). With the corrected variance the interval of a price will therefore extend
+  about 0.7 points to either side, and more splits would hardly shorten it: so few images can show a
+  price of a point, but hardly its absence.
 * Secondary: random minus dense (density alone), losses, networks that lost no class, and shared use
   and effective concepts of the last hidden layer beside chance and the untrained network.
 """
