@@ -5,7 +5,6 @@ One file: one small test per figure and per defect that a figure once had.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,13 +14,13 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 import fastpolysem as fp
 from fastpolysem import plots, theory
 from fastpolysem.families.autoencoder.plots import weights
 from helpers import probes, synthetic
+from helpers.figure_checks import bars, check_layout
 
 matplotlib.use("Agg")
 
@@ -56,10 +55,6 @@ def labels(ax: Axes) -> list[str]:
     legend = ax.get_legend()
     assert legend is not None
     return [text.get_text() for text in legend.get_texts()]
-
-
-def bars(ax: Axes) -> list[ErrorbarContainer]:
-    return [one for one in ax.containers if isinstance(one, ErrorbarContainer)]
 
 
 def drawn(ax: Axes) -> None:
@@ -725,35 +720,7 @@ def test_nothing_is_cropped_and_legends_cover_no_data(width: float, what: str) -
         plots.superposition(np.vstack([np.eye(8), -np.eye(8)]), ax)
     else:
         plots.collision_map(MODEL, ax)
-    canvas = FigureCanvasAgg(figure)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # a layout that does not fit
-        canvas.draw()
-    renderer = canvas.get_renderer()
-    edge = figure.bbox.padded(1)
-    for text in figure.findobj(matplotlib.text.Text):
-        if text.get_text().strip() and text.get_visible() and visible_tick(text):
-            box = text.get_window_extent(renderer)
-            assert edge.x0 <= box.x0, text
-            assert box.x1 <= edge.x1, text
-            assert edge.y0 <= box.y0, text
-            assert box.y1 <= edge.y1, text
-    for one in figure.axes:
-        if one.get_legend() and one.axison:
-            box = one.get_legend().get_window_extent(renderer)
-            for bar in bars(one):
-                points = one.transData.transform(bar.lines[0].get_xydata())
-                assert not [p for p in points if box.contains(*p)]
-
-
-def visible_tick(text: matplotlib.text.Text) -> bool:
-    """Whether a text is no label of a tick that is beyond the limits, which is not drawn."""
-    for ax in text.figure.axes if text.figure else ():
-        for axis, at in ((ax.xaxis, 0), (ax.yaxis, 1)):
-            if text in axis.get_ticklabels():
-                low, high = sorted(axis.get_view_interval())
-                return ax.axison and low <= text.get_position()[at] <= high
-    return True
+    check_layout(figure)
 
 
 def test_what_is_0_on_a_logarithmic_horizontal_axis(ax: Axes) -> None:

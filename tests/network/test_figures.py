@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 import fastpolysem as fp
 from fastpolysem import measures
 from fastpolysem.families.network.plots.studies import pareto
-from fastpolysem.plots import front, neuron_map, response_map, sharing, training_curves
+from fastpolysem.plots import (
+    front,
+    neuron_map,
+    response_map,
+    sharing,
+    training_curves,
+    use_map,
+)
+from helpers.figure_checks import check_layout
 
 BASE = fp.NetworkConfig(widths=(4, 4, 4), l1=0.02, steps=40)
 
@@ -115,6 +126,32 @@ def test_neurons_are_coloured_by_what_they_serve() -> None:
     ]
     assert [line[:, 0].tolist() for line in lines] == [[0, 1]] * 3 + [[1, 2]] * 3
     assert all(line[0, 1] == line[1, 1] for line in lines)  # an identity
+
+
+@pytest.mark.parametrize("width", [3.4, 6.75])
+def test_nothing_is_cropped_and_legends_cover_no_data(study: Any, width: float) -> None:
+    result = fp.train(BASE, 3, record=(["loss"], [0, 40]), return_weights=True)
+    measured = fp.measure(result.weights, BASE)
+    draw: list[Callable[[Axes], Axes]] = [
+        lambda ax: sharing(study, ax, hue="activation"),
+        lambda ax: front(study, ax=ax, hue="activation"),
+        lambda ax: training_curves(result, "loss", ax),
+        lambda ax: neuron_map(measured, ax=ax),
+        lambda ax: use_map(measured, ax=ax),
+        lambda ax: response_map(measured, ax=ax),
+    ]
+    for each in draw:
+        figure, ax = plt.subplots(figsize=(width, 2.6), layout="constrained")
+        each(ax)
+        check_layout(figure)
+        if ax.get_legend() and ax.axison:
+            box = ax.get_legend().get_window_extent()
+            assert not any(
+                box.contains(*point)
+                for line in ax.lines
+                for point in line.get_transform().transform(line.get_xydata())
+            ), each
+        plt.close(figure)
 
 
 def test_neuron_map_refuses_weights() -> None:

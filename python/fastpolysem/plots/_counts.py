@@ -13,7 +13,7 @@ from fastpolysem import _checks, statistics
 from fastpolysem.families import AnyConfig, Column, family_of
 from fastpolysem.plots._axes import COLORS, axes_or_new, plain
 from fastpolysem.plots._held import checked_study
-from fastpolysem.plots._legends import legend
+from fastpolysem.plots._legends import labelled, legend
 from fastpolysem.plots._scales import fitted
 from fastpolysem.studies import Study
 
@@ -91,8 +91,7 @@ def counts(
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel(fitted(ax, plain(f"{column.title} ({family.describe(chosen)})")))
     ax.set_ylabel("share of seeds")
-    handles, labels = ax.get_legend_handles_labels()
-    legend(ax, dict(zip(labels, handles, strict=True)))
+    legend(ax, labelled(ax))
     return ax
 
 

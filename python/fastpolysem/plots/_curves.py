@@ -30,7 +30,7 @@ from fastpolysem.plots._held import (
     title_of,
     warning_of,
 )
-from fastpolysem.plots._legends import legend, legend_above
+from fastpolysem.plots._legends import labelled, legend, legend_above
 from fastpolysem.plots._scales import Scale
 from fastpolysem.plots._series import Arrangement, ColourScale, Look, Panel, Series, arrange
 from fastpolysem.studies import Study
@@ -183,7 +183,7 @@ def draw(study: Study, drawing: Drawing, ax: Axes | None) -> Axes:
         shown = shown._replace(share=_BESIDE_SCALE)
     if len(arranged.panels) == 1:
         ax = axes_or_new(ax)
-        handles, labels = ax.get_legend_handles_labels()
+        before = labelled(ax)
         series, others = _draw_panel(ax, arranged.panels[0], shown)
         _label(ax, shown)
         if arranged.scale is not None:
@@ -192,7 +192,6 @@ def draw(study: Study, drawing: Drawing, ax: Axes | None) -> Axes:
         if not keyed and arranged.scale is None:
             keyed = series
         single = list(series) == [_ALONE]
-        before = dict(zip(labels, handles, strict=True))
         title = None if single else _INTERVAL
         taken = legend(ax, keyed | before | others, title, shown.share)
         _scales.label_counts(ax.yaxis, shown.scale, _scales.size_of(ax)[1] - taken)

@@ -74,6 +74,12 @@ def legend(
     return legend_over(ax, entries, title, share)
 
 
+def labelled(ax: Axes) -> dict[str, Any]:
+    """Entries for what has been drawn with a label."""
+    handles, labels = ax.get_legend_handles_labels()
+    return dict(zip(labels, handles, strict=True))
+
+
 def legend_over(
     ax: Axes,
     entries: Mapping[str, Any],
@@ -148,6 +154,7 @@ def _make_room(ax: Axes, top: float, height: float) -> None:
 
 def _covered(ax: Axes) -> NDArray[np.float64]:
     """Points (N, 2), in shares of the axes, close to each other on everything that is drawn."""
+    ax.autoscale_view()  # Otherwise limits are only found when the figure is drawn.
     found = [_dense(part) for part in _outlines(ax)]
     points = np.concatenate([np.empty((0, 2)), *found])
     with np.errstate(invalid="ignore"):

@@ -12,6 +12,7 @@ from fastpolysem import _checks
 from fastpolysem.families.network.measures import formulas
 from fastpolysem.families.network.measures.measure import Measures
 from fastpolysem.plots._axes import axes_or_new
+from fastpolysem.plots._legends import labelled, legend_over
 
 _MOST_LABELS = 24
 _MOST_NUMBERS = 40
@@ -50,7 +51,7 @@ def use_map(measures: Any, layer: int = 1, *, ax: Axes | None = None) -> Axes:
     shared = np.flatnonzero(formulas.shared(rises[neurons]))
     ax.plot(shared, np.full(len(shared), -0.5), "v", color="#D55E00", clip_on=False, label="shared")
     if len(shared):
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.01), frameon=False, fontsize="small")
+        legend_over(ax, labelled(ax))
     return _label(ax, measures, layer, neurons, concepts)
 
 
@@ -188,13 +189,7 @@ def neuron_map(measures: Any, *, ax: Axes | None = None) -> Axes:
     for side in ("top", "right", "left"):
         ax.spines[side].set_visible(False)
     ax.margins(x=0.08, y=0.04)
-    ax.legend(
-        frameon=False,
-        ncols=min(3, len(shown)),
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-        fontsize="small",
-    )
+    legend_over(ax, labelled(ax))
     return ax
 
 

@@ -20,6 +20,7 @@ from fastpolysem.plots._held import (
     title_of,
     warning_of,
 )
+from fastpolysem.plots._legends import labelled, legend
 from fastpolysem.plots._scales import Scale, label_numbers
 from fastpolysem.studies import Study
 from fastpolysem.training import TrainingResult
@@ -96,7 +97,7 @@ def sharing(
     widest = np.array([_width(config) for config in own.configs], dtype=np.float64)
     label_numbers(ax, widest, Scale(log=True), 1.0)
     ax.set(xlabel="hidden neurons per layer", ylabel=title_of(own, metric), ylim=(0, None))
-    ax.legend(title=_INTERVAL if len(groups) > 1 else None, alignment="left", frameon=False)
+    legend(ax, labelled(ax), _INTERVAL if len(groups) > 1 else None)
     return ax
 
 
@@ -156,7 +157,7 @@ def front(
     best = best[:, np.argsort(best[0])]
     ax.step(*best, where="post", color=GREY, lw=1, zorder=0, label="front")
     ax.set(xlabel=title_of(own, x), ylabel=title_of(own, y))
-    ax.legend(frameon=False)
+    legend(ax, labelled(ax))
     return ax
 
 
@@ -211,7 +212,7 @@ def training_curves(
         low, high = np.percentile(values, (15, 85), axis=0)
         ax.fill_between(steps, low, high, color=colour, alpha=0.15, lw=0)
     ax.set(xlabel="steps", ylabel=metric.replace("_", " "))
-    ax.legend(title=None if alone else _SPREAD, alignment="left", frameon=False)
+    legend(ax, labelled(ax), None if alone else _SPREAD)
     return ax
 
 
