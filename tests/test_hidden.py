@@ -230,13 +230,21 @@ def test_sizes_at_which_arms_are_trained() -> None:
     assert {case.labels["arm"] for case in cases} == {
         *hidden.ARMS, *hidden.BY_SGD, *hidden.LONGER, *hidden.TREATED,
     }  # fmt: skip
-    main = [case.most for case in cases if case.labels["arm"] == hidden.RELU]
-    assert main == [None] * len(hidden.WIDTHS)
-    sizes = EXPERIMENT.configs("paper", n_features=[16, 64])
-    arms = {n: {c.labels["arm"] for c in sizes if c.labels["n_features"] == n} for n in (16, 64)}
-    assert arms[64] == {hidden.LINEAR, hidden.RELU}
-    assert arms[16] == {*hidden.ARMS, *hidden.BY_SGD}
-    assert {case.most for case in sizes if case.labels["n_features"] == 64} == {64}
+    arms = {
+        n: {c.labels["arm"] for c in cases if c.labels["n_features"] == n} for n in hidden.SIZES
+    }
+    untreated = {*hidden.ARMS, *hidden.BY_SGD, *hidden.LONGER}
+    assert arms == {16: {*untreated, *hidden.TREATED}, 32: arms[16], 64: untreated}
+    most = {
+        (case.labels["n_features"], case.most)
+        for case in cases
+        if case.labels["arm"] == hidden.RELU
+    }
+    assert most == {(16, None), (32, None), (64, 256)}
+    gelu = [case.labels for case in cases if case.labels["arm"] == "GELU"]
+    ratios = [(one["n_features"], one["n_hidden"] / one["n_features"]) for one in gelu]
+    few = [(n, ratio) for n in (32, 64) for ratio in (1.0, 1.5, 2.0)]
+    assert ratios == [*((16, ratio) for ratio in hidden.WIDTHS), *few]
     with pytest.raises(ValueError, match="did you mean 'ReLU'"):
         EXPERIMENT.configs("quick", arm="RelU")
     (one,) = EXPERIMENT.configs("quick", arm="ReLU", ratio=1.0, strength=0.1)
@@ -276,7 +284,7 @@ def test_shares_of_features() -> None:
 
 
 def test_verdicts_on_data_made_up() -> None:
-    data = EXPERIMENT.run("quick", seeds=3, n_features=8, progress=False)
+    data = EXPERIMENT.run("quick", seeds=3, n_features=[6, 8], progress=False)
     rng = np.random.default_rng(5)
     import pandas as pd
 
@@ -289,7 +297,25 @@ def test_verdicts_on_data_made_up() -> None:
     found = EXPERIMENT.verdict(other)
     assert found.outcome == EFFECT
     assert (found.tests["difference"] < -0.09).all()
-    assert "0.4 [0.4, 0.4] with ReLU" in found.sentence
+    assert [name.split(",")[0] for name in found.tests["test"]] == ["n = 6"] * 2 + ["n = 8"] * 2
+    for n in (6, 8):
+        assert f"With n = {n} features, at m = {n}, shared use is 0.4 [0.4, 0.4]" in found.sentence
+
+
+def test_seeds_at_which_one_layer_lost_a_feature_are_left_out_of_both() -> None:
+    import pandas as pd
+
+    lost = {(hidden.LINEAR, 0): 1, (hidden.RELU, 2): 3}
+    rows = pd.DataFrame(
+        {"n_features": 8, "n_hidden": m, "strength": 0.06, "arm": arm, "seed": seed,
+         "not_learned": lost.get((arm, seed), 0) if m == 8 else 0}
+        for m in (8, 16) for arm in (hidden.LINEAR, hidden.RELU, "GELU") for seed in range(4)
+    )  # fmt: skip
+    found = hidden.none_lost(Answers(rows)).rows
+    assert found.groupby(["n_hidden", "arm"])["seed"].apply(list).to_dict() == {
+        (m, arm): [1, 3] if m == 8 else [0, 1, 2, 3]
+        for m in (8, 16) for arm in (hidden.LINEAR, hidden.RELU)
+    }  # fmt: skip
 
 
 def test_laws_tell_a_power_from_an_exponential() -> None:
