@@ -12,7 +12,7 @@ import pytest
 import fastpolysem as fp
 from fastpolysem.experiments import _census, _triangles, hidden
 from fastpolysem.experiments._answers import Answers
-from fastpolysem.experiments._verdicts import EFFECT, NO_EFFECT
+from fastpolysem.experiments._verdicts import EFFECT, WITHIN
 
 EXPERIMENT = hidden.EXPERIMENT
 ROOT = 1 / np.sqrt(2)
@@ -292,7 +292,7 @@ def test_verdicts_on_data_made_up() -> None:
     noise = rng.normal(0, 0.01, len(rows))
     linear = rows["arm"] == hidden.LINEAR
     same = Answers(rows.assign(shared_use=0.4 + noise))
-    assert EXPERIMENT.verdict(same).outcome == NO_EFFECT
+    assert EXPERIMENT.verdict(same).outcome == WITHIN
     other = Answers(rows.assign(shared_use=0.4 + noise + 0.1 * linear))
     found = EXPERIMENT.verdict(other)
     assert found.outcome == EFFECT

@@ -13,12 +13,13 @@ from fastpolysem.experiments._answers import Answers, name_of, pairs, summary
 from fastpolysem.experiments._verdicts import (
     EFFECT,
     INCONCLUSIVE,
-    NO_EFFECT,
+    WITHIN,
     Comparison,
     compared,
     holm,
     judged,
     overall,
+    p_text,
     verdict_of,
 )
 from fastpolysem.experiments.diagnose import logistic, roc
@@ -38,6 +39,14 @@ def test_holm_keeps_the_chance_of_any_false_alarm() -> None:
     assert stats.binomtest(alarms, 2000, 0.05).pvalue > 1e-3
 
 
+def test_p_values_are_never_printed_as_zero() -> None:
+    assert p_text(0.0) == p_text(9e-11) == "< 1e-10"
+    assert (p_text(1e-10), p_text(0.0123), p_text(math.nan)) == ("1e-10", "0.012", "-")
+    zero = Comparison("far", Estimate(2.0, 1.5, 2.5), 0.0, 0.5)
+    verdict = verdict_of([zero], "Some tests", lambda *_: "")
+    assert str(verdict).count("< 1e-10") == 2
+
+
 def test_outcomes() -> None:
     tests = [
         Comparison("far", Estimate(2.0, 1.5, 2.5), 1e-9, 0.5),
@@ -49,18 +58,21 @@ def test_outcomes() -> None:
     table = judged(tests)
     assert table["outcome"].tolist() == [
         EFFECT,
-        NO_EFFECT,
+        WITHIN,
         INCONCLUSIVE,
-        NO_EFFECT,
+        WITHIN,
         INCONCLUSIVE,
     ]
     assert table["p_holm"].tolist()[0] == pytest.approx(5e-9)
     assert overall(table) == EFFECT
-    assert overall(table.iloc[[1]]) == NO_EFFECT
+    assert overall(table.iloc[[1]]) == WITHIN
     assert overall(table.iloc[[1, 2]]) == INCONCLUSIVE
-    found = verdict_of(tests[1:2], "Some tests", lambda outcome, _: f"There is {outcome}.")
-    assert found.outcome_of("near") == NO_EFFECT
-    assert str(found).endswith("Verdict (no effect): There is no effect.")
+    found = verdict_of(tests[1:2], "Some tests", lambda outcome, _: f"It is {outcome}.")
+    assert found.outcome_of("near") == WITHIN
+    rows = verdict_of(tests, "Some tests", lambda *_: "").markdown().splitlines()
+    assert rows[2] == "| far | +2 | +1.5 … +2.5 | 5e-09 | effect |"
+    assert len(rows) == 7
+    assert str(found).endswith("Verdict (within the margin): It is within the margin.")
 
 
 @pytest.mark.parametrize("paired", [False, True])

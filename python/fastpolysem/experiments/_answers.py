@@ -108,6 +108,10 @@ class Question(Experiment[Setting, Answers]):
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """The outcome of all tests in ``judged``, as a sentence."""
 
+    def tables(self, data: Answers) -> dict[str, str]:
+        """Markdown tables of the experiment's page, by the name of their place on it."""
+        return {}
+
     def write(self, data: Answers, folder: str | os.PathLike[str]) -> str:
         """Write table, rows, figure and verdict to a folder, and return the verdict."""
         super().write(data, folder)

@@ -1,9 +1,10 @@
-"""From tests to a verdict: an effect, no effect, or inconclusive.
+"""From tests to a verdict: an effect, a difference within the margin, or inconclusive.
 
 An experiment states a few *primary* tests. Their p-values are corrected together by Holm's method,
-so that the probability of any false alarm among them is at most `ALPHA`. A test finds "no effect"
-only if its 95 % interval lies within a margin that is fixed beforehand, even if the difference is
-significant. Tests that find neither are inconclusive: more seeds would be needed.
+so that the probability of any false alarm among them is at most `ALPHA`. A difference is "within
+the margin" if its 95 % interval lies within a margin that is fixed beforehand. This says that it is
+too small to matter, not that it is 0: its p-value may be small. Tests that find neither are
+inconclusive: more seeds would be needed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 ALPHA = 0.05
 """Probability of a false alarm among all primary tests of a verdict."""
 
-EFFECT, NO_EFFECT, INCONCLUSIVE = "effect", "no effect", "inconclusive"
+LEAST_P = 1e-10
+"""Smaller p-values are shown as below this bound: they depend on tails that no sample shows."""
+
+EFFECT, WITHIN, INCONCLUSIVE = "effect", "within the margin", "inconclusive"
+NO_EFFECT = WITHIN
 
 
 class Comparison(NamedTuple):
@@ -45,8 +50,8 @@ class Verdict:
     """The answer of an experiment."""
 
     outcome: str
-    """`EFFECT` if a primary test found one, `NO_EFFECT` if all are within their margins, otherwise
-    `INCONCLUSIVE`."""
+    """`EFFECT` if a primary test found one, `WITHIN` if all differences are within their margins,
+    otherwise `INCONCLUSIVE`."""
     sentence: str
     """The answer in words."""
     tests: pd.DataFrame
@@ -57,9 +62,24 @@ class Verdict:
 
     def __str__(self) -> str:
         shown = self.tests.rename(columns={"ci_low": "from", "ci_high": "to"})
+        for name in ("p_value", "p_holm"):
+            shown[name] = [p_text(p) for p in shown[name]]
         lines = shown.to_string(index=False, float_format=lambda value: f"{value:.3g}", na_rep="-")
         corrected = f"{self.method}; p-values corrected by Holm's method, 95 % intervals."
         return f"{lines}\n{corrected}\n\nVerdict ({self.outcome}): {self.sentence}"
+
+    def markdown(self) -> str:
+        """The tests as a table for a page."""
+        rows = [
+            f"| {row.test} | {row.difference:+.3g} | {row.ci_low:+.3g} … {row.ci_high:+.3g} | "
+            f"{p_text(row.p_holm)} | {row.outcome} |"
+            for row in self.tests.itertuples()
+        ]
+        head = [
+            "| test | difference | 95 % interval | p (Holm) | outcome |",
+            "|---|---|---|---|---|",
+        ]
+        return "\n".join([*head, *rows])
 
     def outcome_of(self, name: str) -> str:
         """The outcome of one test."""
@@ -87,7 +107,7 @@ def judged(tests: Iterable[Comparison], alpha: float = ALPHA) -> pd.DataFrame:
     for test, p in zip(comparisons, corrected, strict=True):
         value, low, high = test.difference
         if -test.margin <= low and high <= test.margin:
-            outcome = NO_EFFECT
+            outcome = WITHIN
         else:  # also if the interval is unknown
             outcome = EFFECT if p <= alpha else INCONCLUSIVE
         rows.append((test.name, value, low, high, test.margin, test.p_value, p, outcome))
@@ -100,7 +120,7 @@ def overall(tests: pd.DataFrame) -> str:
     outcomes = set(tests["outcome"])
     if EFFECT in outcomes:
         return EFFECT
-    return NO_EFFECT if outcomes == {NO_EFFECT} else INCONCLUSIVE
+    return WITHIN if outcomes == {WITHIN} else INCONCLUSIVE
 
 
 def verdict_of(
@@ -110,6 +130,13 @@ def verdict_of(
     table = judged(tests)
     outcome = overall(table)
     return Verdict(outcome, say(outcome, table), table, method)
+
+
+def p_text(p: float) -> str:
+    """A p-value for tables, "< 1e-10" below `LEAST_P`, "-" if unknown."""
+    if math.isnan(p):
+        return "-"
+    return f"{p:.2g}" if p >= LEAST_P else f"< {LEAST_P:.0e}"
 
 
 def left_open(count: int) -> float:

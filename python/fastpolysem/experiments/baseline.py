@@ -21,7 +21,7 @@ from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._verdicts import (
     EFFECT,
     INCONCLUSIVE,
-    NO_EFFECT,
+    WITHIN,
     Comparison,
     change,
     compared,
@@ -166,14 +166,14 @@ class Baseline(AutoencoderQuestion):
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """Which optimisers favour the neuron basis."""
-        if outcome == NO_EFFECT:
+        if outcome == WITHIN:
             return f"No optimiser singles out the neurons' basis by more than {MARGIN:.0%}."
         if outcome == INCONCLUSIVE:
             return f"Whether an optimiser singles out the neurons' basis is {outcome}."
         parts = []
         for kind, what in (
             (EFFECT, "concentration on neurons differs from that of random rotations for"),
-            (NO_EFFECT, f"no difference beyond {MARGIN:.0%} for"),
+            (WITHIN, f"no difference beyond {MARGIN:.0%} for"),
             (INCONCLUSIVE, "inconclusive for"),
         ):
             tests = judged[judged["outcome"] == kind].itertuples()

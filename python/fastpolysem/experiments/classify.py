@@ -50,7 +50,7 @@ from fastpolysem.experiments._networks import (
     use_of,
 )
 from fastpolysem.experiments._splits import SOURCES, compared_over_splits, over_splits, split_of
-from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, NO_EFFECT, Comparison, text
+from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, WITHIN, Comparison, text
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.losses import CrossEntropy
 from fastpolysem.families.network.measures import formulas
@@ -359,7 +359,7 @@ def _privacy(widths: list[int], rows: list[Any]) -> str:
     words = {
         "costs": "costs accuracy",
         "gains": "gains accuracy",
-        NO_EFFECT: f"makes no difference beyond {MARGIN:g} points",
+        WITHIN: f"makes no difference beyond {MARGIN:g} points",
         INCONCLUSIVE: "is inconclusive",
     }
     said = [

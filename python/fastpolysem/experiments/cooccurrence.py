@@ -23,7 +23,7 @@ from fastpolysem.experiments._meetings import LOSS_MIXED, loss_on_mixed, paired_
 from fastpolysem.experiments._verdicts import (
     EFFECT,
     INCONCLUSIVE,
-    NO_EFFECT,
+    WITHIN,
     Comparison,
     compared,
 )
@@ -202,7 +202,7 @@ class Cooccurrence(AutoencoderQuestion):
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """In how many settings fewer neurons are shared, and from which point on none is."""
-        if outcome == NO_EFFECT:
+        if outcome == WITHIN:
             return f"Features that co-occur share as many neurons as others, within {MARGIN:.0%}."
         if outcome == INCONCLUSIVE:
             return f"Whether features that co-occur share fewer neurons is {outcome}."

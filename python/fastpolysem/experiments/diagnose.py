@@ -22,7 +22,7 @@ from fastpolysem.experiments._base import Fields, Presets, with_interval
 from fastpolysem.experiments._verdicts import (
     EFFECT,
     INCONCLUSIVE,
-    NO_EFFECT,
+    WITHIN,
     Comparison,
     left_open,
     text,
@@ -311,13 +311,13 @@ class Diagnose(AutoencoderQuestion):
         """Which views distinguish the two, and how well."""
         if outcome == INCONCLUSIVE:
             return f"Whether weights tell incidental from necessary polysemanticity is {outcome}."
-        if outcome == NO_EFFECT:
+        if outcome == WITHIN:
             return "Weights do not tell incidental from necessary polysemanticity."
         parts = []
         settings, views = judged["test"].str.split(": ", n=1, expand=True).to_numpy().T
         for setting in dict.fromkeys(settings):
             here = judged[settings == setting].assign(view=views[settings == setting])
-            told, not_told = here[here["outcome"] == EFFECT], here[here["outcome"] == NO_EFFECT]
+            told, not_told = here[here["outcome"] == EFFECT], here[here["outcome"] == WITHIN]
             areas = told[["difference", "ci_low", "ci_high"]] + 0.5
             told_by = [
                 f"{text(area, 2)} ({view})"

@@ -50,7 +50,7 @@ from fastpolysem.experiments import _census, _networks
 from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of
 from fastpolysem.experiments._base import Presets
 from fastpolysem.experiments._networks import CONTROLS, USE, Case, NetworkQuestion
-from fastpolysem.experiments._verdicts import INCONCLUSIVE, NO_EFFECT, Comparison, text
+from fastpolysem.experiments._verdicts import INCONCLUSIVE, WITHIN, Comparison, text
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.measures.measure import measure as measure_use
 from fastpolysem.families.network.objective import NetworkParameters
@@ -284,7 +284,7 @@ class HiddenLayers(NetworkQuestion):
         """What shares, by how much, and in which shape."""
         if outcome == INCONCLUSIVE:
             return f"Whether rectifying the hidden layer changes shared use is {outcome}."
-        if outcome == NO_EFFECT:
+        if outcome == WITHIN:
             return f"Rectifying the hidden layer changes shared use by less than {MARGIN}."
         means = self.table(data)
         return " ".join(self._said(data, means, n) for n in _sizes(data))

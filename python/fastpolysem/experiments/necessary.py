@@ -19,7 +19,7 @@ from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._verdicts import (
     EFFECT,
     INCONCLUSIVE,
-    NO_EFFECT,
+    WITHIN,
     Comparison,
     compared,
     text,
@@ -164,7 +164,7 @@ class Necessary(AutoencoderQuestion):
                 f", even with fewer neurons than features (n = {top['n_features']:.0f}, "
                 f"m = {top['n_hidden']:.0f}: {extra} beyond the necessary {top['necessary']:.3g})"
             )
-        for what, said in ((NO_EFFECT, "no excess"), (INCONCLUSIVE, "inconclusive")):
+        for what, said in ((WITHIN, "no excess"), (INCONCLUSIVE, "inconclusive")):
             others = means[(judged["outcome"] == what).to_numpy()]
             if len(others):
                 sentence += f"; {said} at m = {_listed(others['n_hidden'])}"

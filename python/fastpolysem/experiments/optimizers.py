@@ -24,7 +24,7 @@ from fastpolysem.experiments._answers import (
 )
 from fastpolysem.experiments._base import Fields, Presets
 from fastpolysem.experiments._drawing import bars
-from fastpolysem.experiments._verdicts import EFFECT, NO_EFFECT, Comparison, change, text
+from fastpolysem.experiments._verdicts import EFFECT, WITHIN, Comparison, change, text
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult
@@ -141,7 +141,7 @@ class Optimizers(AutoencoderQuestion):
         flow = means[means["way"] == REFERENCE].iloc[-1]
         constant = text(estimate_of(flow, "constant"))
         first = f"Under gradient flow the count is {constant} times n²/4m (m = {flow['n_hidden']})"
-        if outcome == NO_EFFECT:
+        if outcome == WITHIN:
             return f"{first}, and no optimiser changes it by more than {MARGIN:.0%}."
         these = judged[judged["outcome"] == outcome]
         changes = "; ".join(f"{row.test} {change(row)}" for row in these.itertuples())

@@ -43,7 +43,7 @@ from fastpolysem.experiments._networks import (
 from fastpolysem.experiments._verdicts import (
     EFFECT,
     INCONCLUSIVE,
-    NO_EFFECT,
+    WITHIN,
     Comparison,
     change,
     text,
@@ -417,7 +417,7 @@ def _network(setting: dict[str, Any]) -> str:
 def _kinds(tests: pd.DataFrame) -> str:
     """Which exponents differ from 2."""
     said = []
-    for outcome in (EFFECT, NO_EFFECT, INCONCLUSIVE):
+    for outcome in (EFFECT, WITHIN, INCONCLUSIVE):
         names = tests.loc[tests["outcome"] == outcome, "test"]
         if len(names):
             powers = [name.split("q = ")[1].split(" ")[0] for name in names]

@@ -20,7 +20,7 @@ from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, compa
 from fastpolysem.experiments._base import Fields, Presets, values_of
 from fastpolysem.experiments._drawing import bars
 from fastpolysem.experiments._meetings import LOSS_MIXED, loss_on_mixed, paired_inputs
-from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, NO_EFFECT, Comparison
+from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, WITHIN, Comparison
 from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.probes import Column, Probe
@@ -225,7 +225,7 @@ class Tradeoff(AutoencoderQuestion):
         """Which remedies help, and what they cost."""
         if outcome == INCONCLUSIVE:
             return f"Whether a remedy gives more features a neuron of their own is {outcome}."
-        found: dict[str, list[str]] = {"more": [], "fewer": [], NO_EFFECT: [], INCONCLUSIVE: []}
+        found: dict[str, list[str]] = {"more": [], "fewer": [], WITHIN: [], INCONCLUSIVE: []}
         shares = []
         for (remedy, treated, without), row in zip(
             self._treated(data), judged.itertuples(), strict=True
@@ -244,7 +244,7 @@ class Tradeoff(AutoencoderQuestion):
             for kind, said in (
                 ("more", "more do with"),
                 ("fewer", "fewer with"),
-                (NO_EFFECT, f"no difference beyond {100 * MARGIN:g} points with"),
+                (WITHIN, f"no difference beyond {100 * MARGIN:g} points with"),
                 (INCONCLUSIVE, "inconclusive with"),
             )
             if found[kind]
