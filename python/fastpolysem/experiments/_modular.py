@@ -1,0 +1,384 @@
+"""Do the magnitudes and phases at the start pick each neuron's frequency in modular addition?
+
+The task is that of a published study (He et al. 2026, arXiv 2602.16849): a + b mod p, with the sum
+of two one-hot vectors as input, one layer of m ReLU neurons without biases, the cross-entropy and
+all p^2 rows at every step. After training, the weights into and out of a neuron are nearly cosines
+of one frequency k = 1 ... (p - 1)/2. The study explains which: the frequencies of a neuron do not
+interact, each grows from its own magnitudes and phases, and the first to grow wins. Its evidence
+are single runs and a proof for square activations under gradient flow.
+
+Plan, written before the run and after at most 32 seeds of each setting had been looked at.
+*Primary outcome*: the share of neurons whose frequency a predictor names from the start. The
+frequency of a neuron is that of its largest input amplitude at the end. *Predictors*: see
+`PREDICTORS`. *Tests*, paired within seeds, for each of eight settings (p = 11 and 23, m = 64 and
+512, AdamW and gradient descent): magnitude against another neuron's prediction, phase against the
+same, both (the study's theory) against magnitude, and the neuron trained alone, in which
+frequencies do interact, against the theory. Margin 0.02; Holm over all. *Seeds*: 1000 at p = 11,
+m = 64; 200 at p = 23, m = 64; 100 at p = 11, m = 512; 64 of the published size. With a standard
+deviation of 0.1 between seeds, larger than any seen, 64 seeds find a difference of 0.05 with a
+probability of 0.97. *Beside it*: accuracy, the inverse participation ratio of spectra, frequencies
+learned, frequencies per neuron and neurons per frequency, the share of use on shared neurons, by
+chance and untrained. Published numbers are compared with ours; they take no part in the tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastpolysem import _checks
+from fastpolysem.experiments._answers import Answers
+from fastpolysem.experiments._base import Presets
+from fastpolysem.experiments._networks import Case, NetworkQuestion, trained_network
+from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, compared
+from fastpolysem.families.network import losses
+from fastpolysem.families.network.config import NetworkConfig
+from fastpolysem.families.network.datasets import modular_addition
+from fastpolysem.families.network.measures import formulas
+from fastpolysem.families.network.measures.controls import untrained
+from fastpolysem.families.network.objective import NetworkParameters
+from fastpolysem.probes import Column, Probe
+from fastpolysem.training import TrainingResult, train
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+Complex = NDArray[np.complex128]
+
+MARGIN = 0.02
+"""Largest negligible difference of shares of neurons."""
+PREDICTORS = {
+    "other": "another neuron's",
+    "phase": "smallest phase difference",
+    "magnitude": "largest magnitude",
+    "both": "magnitudes and phases",
+    "alone": "neuron trained alone",
+}
+"""Columns of the shares that predictors name, and what sentences call them."""
+_TESTS = (
+    ("magnitude", "other"),
+    ("phase", "other"),
+    ("both", "magnitude"),
+    ("alone", "both"),
+)
+_OPTIMIZERS: dict[str, dict[str, Any]] = {
+    # As published, with their warm-up.
+    "adamw": {
+        "betas": (0.9, 0.98),
+        "weight_decay": 0.0,
+        "learning_rate_schedule": [(0, 0.0), (10, 1.0)],
+    },
+    "sgd": {"learning_rate": 5.0},
+}
+_SMALL: dict[str, Any] = {"p": 11, "neurons": 64, "optimizer": list(_OPTIMIZERS), "steps": 5000}
+
+
+def spectra(weights: NetworkParameters) -> tuple[Complex, Complex]:
+    """Amplitudes a with w_j = Re sum_k a_k e^(2 pi i k j / p), without the constant.
+
+    Returns
+    -------
+    two (S, m, (p - 1)/2) complex128
+        Of the input and of the output weights of each neuron.
+    """
+    first, last = weights.weights
+    p = first.shape[1]
+    frequencies = slice(1, (p - 1) // 2 + 1)
+    inputs = np.fft.rfft(np.asarray(first, np.float64), axis=1)[:, frequencies].swapaxes(1, 2)
+    outputs = np.fft.rfft(np.asarray(last, np.float64), axis=2)[:, :, frequencies]
+    return inputs * 2 / p, outputs * 2 / p
+
+
+def participation(amplitudes: Complex) -> NDArray[np.float64]:
+    """Inverse participation ratio ``sum_k |a|^4 / (sum_k |a|^2)^2``, mean over neurons, (S,)."""
+    power = np.abs(amplitudes) ** 2
+    total = np.maximum(power.sum(axis=-1) ** 2, np.finfo(float).tiny)
+    found: NDArray[np.float64] = ((power**2).sum(axis=-1) / total).mean(axis=-1)
+    return found
+
+
+def race(inputs: Complex, outputs: Complex, steps: int = 400) -> NDArray[np.int64]:
+    """The frequency of each neuron that grows first if frequencies do not interact, (S, m).
+
+    For square activations and an output that is still nearly uniform, the gradient flow of a
+    neuron is, up to the unit of time, a' = 2 conj(a) b and b' = a^2 for each frequency.
+    """
+    a, b = inputs.copy(), outputs.copy()
+    for _ in range(steps):
+        largest = np.maximum(np.abs(a), np.abs(b)).max(axis=-1, keepdims=True)
+        step = 0.03 / np.maximum(largest, np.finfo(float).tiny)
+        a, b = a + step * 2 * np.conj(a) * b, b + step * a * a
+    return np.asarray(np.abs(a).argmax(axis=-1))
+
+
+def alone(first: NDArray[Any], last: NDArray[Any], steps: int = 60) -> NDArray[np.int64]:
+    """The frequency of each neuron of one network after it was trained alone, (m,).
+
+    Gradient flow of a ReLU neuron if the output stays uniform, (p, m) and (m, p) weights. A step
+    changes them by a twentieth of their norm.
+    """
+    w, out = first.T.astype(np.float32), last.astype(np.float32)
+    p = w.shape[1]
+    second = (np.arange(p) - np.arange(p)[:, np.newaxis]) % p  # of a pair with first a and sum c
+    for _ in range(steps):
+        z = w[:, :, np.newaxis] + w[:, second]
+        to_out = np.maximum(z, 0).sum(axis=1)
+        to_out -= to_out.mean(axis=1, keepdims=True)
+        centred = out - out.mean(axis=1, keepdims=True)
+        to_in = 2 * np.where(z > 0, centred[:, np.newaxis], 0).sum(axis=2)
+        squares = [(one**2).sum(axis=1, keepdims=True) for one in (w, out, to_in, to_out)]
+        size = np.sqrt(squares[0] + squares[1])
+        step = 0.05 * size / np.maximum(np.sqrt(squares[2] + squares[3]), np.float32(1e-30))
+        w, out = w + step * to_in, out + step * to_out
+    return np.asarray(np.abs(np.fft.rfft(w, axis=1)[:, 1 : (p - 1) // 2 + 1]).argmax(axis=1))
+
+
+def contributions(first: NDArray[Any], last: NDArray[Any]) -> NDArray[np.float64]:
+    """By how much the right answer's mean logit falls, per neuron and frequency, (m, (p - 1)/2).
+
+    The fall of the part of the logits with this frequency when the neuron of one network is set to
+    its mean. The parts of all neurons and frequencies sum to the mean logit of the right answer
+    less that of all answers.
+    """
+    w = np.asarray(first, np.float64)
+    p = len(w)
+    mean = np.zeros_like(w)  # over the rows of each sum
+    for a in range(p):
+        mean += np.maximum(w[a] + w[(np.arange(p) - a) % p], 0) / p
+    frequencies = slice(1, (p - 1) // 2 + 1)
+    ours = np.fft.rfft(mean, axis=0)[frequencies].T
+    read = np.fft.rfft(np.asarray(last, np.float64), axis=1)[:, frequencies]
+    found: NDArray[np.float64] = 2 / p**2 * (np.conj(ours) * read).real
+    return found
+
+
+def _share(doc: str) -> Column:
+    return Column("float32", doc, (0, 1))
+
+
+@dataclass(frozen=True)
+class Frequencies(Probe):
+    """Which frequency each neuron ends with, who predicts it, and how frequencies use neurons."""
+
+    name = "modular"
+    columns: ClassVar = {
+        "other": _share("neurons whose frequency the theory names for the next neuron"),
+        "phase": _share("those named by the smallest phase difference at the start"),
+        "magnitude": _share("those named by the largest input amplitude at the start"),
+        "both": _share("those named by `race`"),
+        "alone": _share("those named by `alone`"),
+        "agree": _share("those whose largest output amplitude has the same frequency"),
+        "participation_start": _share("inverse participation ratio at the start"),
+        "participation": _share("inverse participation ratio, mean of inputs and outputs"),
+        "alignment": Column("float32", "cosine of the phase difference of the frequency", (-1, 1)),
+        "shared": _share("share of use on shared neurons, of frequencies"),
+        "shared_10": _share("the same, second largest at least 0.1"),
+        "shared_50": _share("the same, second largest at least 0.5"),
+        "chance": _share("the same, if frequencies chose their neurons at random"),
+        "shared_untrained": _share("the same at the start"),
+        "learned": Column("int64", "frequencies with half of an equal part of the logit", None),
+        "frequencies_per_neuron": Column("float32", "effective frequencies per neuron", (0, None)),
+        "neurons_per_frequency": Column("float32", "effective neurons per frequency", (0, None)),
+    }
+
+    def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
+        """The columns of a block."""
+        seeds, config = result.seeds, untrained(result.config)
+        begun: Any = train(config, seeds, return_weights=True, num_threads=1).weights
+        ended = trained_network(result)
+        start, end = spectra(begun), spectra(ended)
+        winner = np.abs(end[0]).argmax(axis=-1)
+        theory = race(*start)
+        single = [alone(*(w[s] for w in begun.weights)) for s in range(len(seeds))]
+        named = {
+            "other": np.roll(theory, 1, axis=1),
+            "phase": _misalignment(*start).argmin(axis=-1),
+            "magnitude": np.abs(start[0]).argmax(axis=-1),
+            "both": theory,
+            "alone": np.array(single).reshape(winner.shape),
+            "agree": np.abs(end[1]).argmax(axis=-1),
+        }
+        found: dict[str, Any] = {k: (v == winner).mean(axis=1) for k, v in named.items()}
+        for name, (inputs, outputs) in (("participation_start", start), ("participation", end)):
+            found[name] = (participation(inputs) + participation(outputs)) / 2
+        chosen = np.take_along_axis(_misalignment(*end), winner[..., np.newaxis], axis=-1)
+        found["alignment"] = np.cos(chosen).mean(axis=(1, 2))
+        return found | self._use(ended, begun, seeds)
+
+    @staticmethod
+    def _use(ended: Any, begun: Any, seeds: NDArray[Any]) -> dict[str, Any]:
+        shape = (len(seeds), ended.weights[0].shape[2], (ended.weights[0].shape[1] - 1) // 2)
+
+        def rises(weights: Any) -> NDArray[np.float64]:
+            each = [contributions(*(w[s] for w in weights.weights)) for s in range(len(seeds))]
+            return np.array(each).reshape(shape)
+
+        own = rises(ended)
+        chance = [
+            formulas.permuted(one, np.random.default_rng(int(seed)))
+            for one, seed in zip(own, seeds, strict=True)
+        ]
+        parts = own.sum(axis=1)
+        equal = parts.sum(axis=1, keepdims=True) / parts.shape[1]
+        several = formulas.effective_concepts(own)
+        weights = formulas.neuron_weights(own)
+        return {
+            "shared": formulas.shared_use(own),
+            "shared_10": formulas.shared_use(own, 0.1),
+            "shared_50": formulas.shared_use(own, 0.5),
+            "chance": formulas.shared_use(np.array(chance).reshape(shape)),
+            "shared_untrained": formulas.shared_use(rises(begun)),
+            "learned": ((parts >= equal / 2) & (parts > 0)).sum(axis=1),
+            "frequencies_per_neuron": (several * weights).sum(axis=1),
+            "neurons_per_frequency": formulas.effective_neurons(own).mean(axis=1),
+        }
+
+
+def _misalignment(inputs: Complex, outputs: Complex) -> NDArray[np.float64]:
+    """|2 phi - psi| in [0, pi], of the phases phi of inputs and psi of outputs."""
+    return np.abs(np.angle(inputs**2 * np.conj(outputs)))
+
+
+class Modular(NetworkQuestion):
+    """Predictors of frequencies."""
+
+    NAME = "modular"
+    SUMMARY = "Train modular addition and predict each neuron's frequency from its start."
+    FIGURE_SIZE = (7.4, 3.4)
+    PRESETS: ClassVar[Presets] = {
+        # A few minutes on two cores.
+        "default": {**_SMALL, "p": [11, 23], "seeds": 100},
+        # Less than a minute.
+        "quick": {**_SMALL, "seeds": 40},
+        # The page of findings.
+        "paper": {**_SMALL, "p": [11, 23], "neurons": [64, 512], "seeds": 1000},
+        # An hour.
+        "large": {**_SMALL, "p": [11, 23, 31], "neurons": [64, 128, 256, 512], "seeds": 1000},
+    }
+    OPTIONS: ClassVar = {
+        "p": "Modulus, odd.",
+        "neurons": "Number of hidden neurons.",
+        "optimizer": "adamw or sgd.",
+        "steps": "Number of updates.",
+    }
+    PROBE = Frequencies()
+    COLUMNS = ("accuracy",)
+    LABELS = ("p", "neurons", "optimizer")
+    METRICS = (*Frequencies.columns, "loss", "accuracy")
+    METHOD = (
+        "Paired t tests of the share of neurons whose frequency a predictor names, relative to a "
+        "lesser predictor at the same seeds"
+    )
+
+    def case(self, **settings: Any) -> Case:
+        """The published recipe.
+
+        All start weights have a standard deviation of 0.1 / sqrt(p). The published rate of AdamW,
+        5e-5 for 512 neurons, is scaled so that other widths reach the same logits.
+        """
+        p, neurons, optimizer = settings["p"], settings["neurons"], settings["optimizer"]
+        way = _OPTIMIZERS[_checks.choice("modular: optimizer", optimizer, _OPTIMIZERS)]
+        config = NetworkConfig(
+            widths=(p, neurons, p),
+            inputs=modular_addition(p, encoding="sum"),
+            loss=losses.CrossEntropy(),
+            optimizer=optimizer,
+            steps=settings["steps"],
+            init="xavier",
+            init_scale=0.1 * ((p + neurons) / (2 * p)) ** 0.5,
+            **{"learning_rate": 5e-5 * (512 / neurons) ** 0.5, **way},
+        )
+        weights = p * neurons
+        most = None if weights <= 1000 else 200 if weights <= 2000 else 100 if p < 23 else 64
+        return Case(settings, config, most)
+
+    def tests(self, data: Answers) -> list[Comparison]:
+        """Each predictor against a lesser one."""
+        return [
+            compared(
+                f"{_network(setting)}: {PREDICTORS[better]} against {PREDICTORS[lesser]}",
+                group[better],
+                group[lesser],
+                MARGIN,
+                paired=True,
+            )
+            for setting, group in self.settings(data.valid)
+            for better, lesser in _TESTS
+        ]
+
+    def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
+        """What each predictor names, and in how many settings it is better than a lesser one."""
+        if outcome == INCONCLUSIVE:
+            return f"Whether the start picks the frequency of a neuron is {outcome}."
+        means = self.table(data)
+
+        def named(predictor: str) -> str:
+            low, high = means[predictor].min(), means[predictor].max()
+            return f"{low:.2g} to {high:.2g}"
+
+        better = judged[(judged["outcome"] == EFFECT) & (judged["difference"] > 0)]["test"]
+
+        def wins(predictor: str) -> str:
+            count = better.str.contains(f": {PREDICTORS[predictor]} against").sum()
+            return f"{count} of {len(means)} settings"
+
+        return (
+            f"Magnitudes and phases at the start, if frequencies did not interact, name the "
+            f"frequency of {named('both')} of the neurons, more than the largest magnitude alone "
+            f"({named('magnitude')}) in {wins('both')}; another neuron's prediction names "
+            f"{named('other')}, the smallest phase difference {named('phase')} (more in "
+            f"{wins('phase')}), and training the neuron alone {named('alone')}, more than without "
+            f"interaction in {wins('alone')}."
+        )
+
+    def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
+        """Shares that predictors name, and shares of use on shared neurons."""
+        from fastpolysem import plots
+
+        means = self.table(data)
+        left, right = plots.panels(ax, 1, 2, self.FIGURE_SIZE)[0]
+        sizes = list(dict.fromkeys(zip(means["p"], means["neurons"], strict=True)))
+        shown = {"shared_untrained": "untrained", "chance": "by chance", "shared": "trained"}
+        for axes, names in ((left, PREDICTORS), (right, shown)):
+            for setting, row in self.settings(means):
+                i = sizes.index((setting["p"], setting["neurons"]))
+                filled = setting["optimizer"] == "adamw"
+                place = np.arange(len(names)) + 0.12 * (i - (len(sizes) - 1) / 2) - 0.03 * filled
+                part = row.iloc[0]
+                value = np.array([part[name] for name in names])
+                ends = [[part[f"{name}{end}"] for name in names] for end in ("_low", "_high")]
+                axes.errorbar(
+                    place,
+                    value,
+                    np.maximum([value - ends[0], ends[1] - value], 0),
+                    color=plots.COLORS[i],
+                    marker=plots.MARKERS[i],
+                    mfc=plots.COLORS[i] if filled else "white",
+                    ms=4,
+                    lw=0,
+                    elinewidth=1,
+                    label=_network(setting),
+                )
+            axes.set_xticks(range(len(names)), [_broken(name) for name in names.values()])
+            axes.tick_params(axis="x", labelsize="small")
+            axes.set_ylim(-0.03, 1.03)
+        left.set_ylabel("share of neurons whose\nfrequency is predicted")
+        right.set_ylabel("share of use on shared neurons")
+        left.legend(frameon=False, fontsize="x-small", loc="upper left")
+        return ax or left
+
+
+def _broken(name: str) -> str:
+    return name.replace(" ", "\n")
+
+
+def _network(setting: dict[str, Any]) -> str:
+    """How sentences call a setting."""
+    return f"p = {setting['p']}, m = {setting['neurons']}, {setting['optimizer']}"
+
+
+EXPERIMENT = Modular()
