@@ -1,7 +1,7 @@
 """Networks trained with what people would otherwise use, each as well as we can.
 
 A peer trains a stack of networks from given parameters with Adam, all at once, for the steps of a
-config, and returns the trained parameters in float32. It serves what the benchmarks use: ReLU
+config, and returns the trained parameters in the type of its start. It serves what the benchmarks use: ReLU
 hidden layers with biases, squared error or cross-entropy. It draws its own batches, a different one
 for each network, as its users do; a check gives it the batches instead.
 """
@@ -226,7 +226,7 @@ def _jax_trainer(config: fp.NetworkConfig, is_given: bool) -> Any:
 
     def train_one(layers: Any, source: Any) -> Any:
         zeros = jax.tree.map(jnp.zeros_like, layers)
-        times = jnp.arange(1, steps + 1, dtype=jnp.float32)
+        times = jnp.arange(1, steps + 1, dtype=float)
         inputs = (times, source if is_given else jax.random.split(source, steps))
         (layers, _, _), _ = jax.lax.scan(step, (layers, zeros, zeros), inputs)
         return layers
@@ -240,6 +240,7 @@ def jax_scan(
     """A jitted scan over an autodiff step, vmapped over the networks."""
     import jax
 
+    jax.config.update("jax_enable_x64", start[0][0].dtype == np.float64)
     seeds = len(start[0][0])
     source: Any = jax.random.split(jax.random.key(0), seeds)
     if given is not None:
@@ -272,7 +273,7 @@ def numpy_batches(config: fp.NetworkConfig, seeds: int) -> Iterator[Batch]:
 
 def _error(y: Array, targets: Array, config: fp.NetworkConfig) -> Array:
     """Gradient of the loss by the outputs."""
-    scale = np.float32(scale_of(config))
+    scale = y.dtype.type(scale_of(config))
     if config.loss.kind == "power":
         return 2 * scale * (y - targets)
     share = np.exp(y - y.max(-1, keepdims=True))
@@ -286,7 +287,7 @@ def numpy_stacked(
     start: Layers, config: fp.NetworkConfig, given: Sequence[Batch] | None = None
 ) -> Layers:
     """Both passes by hand, with batched products."""
-    f = np.float32
+    f = start[0][0].dtype.type  # constants must not widen arrays
     layers = [(w.copy(), b[:, None].copy()) for w, b in start]
     moments = [tuple((np.zeros_like(p), np.zeros_like(p)) for p in layer) for layer in layers]
     batches = numpy_batches(config, len(start[0][0])) if given is None else iter(given)
