@@ -15,10 +15,10 @@ what it adds to the next layer. It is active in a context if an object brings it
 largest activation. *Tests*, for C = 3, 4 and 5, Adam and gradient descent, 64 neurons per layer:
 with one hidden layer, both outcomes, trained minus untrained; the interaction in the first of two
 layers minus that in a single one; with two layers, the first outcome in the last layer minus that
-in the first. Margin 0.02; Holm over all. *Replicates* are 32 tables of properties, over which four
+in the first. Margin 0.02; Holm over all. *Replicates* are 16 tables of properties, over which four
 seeds each are averaged; a seed is on one table only. With a standard deviation of 0.05 between
-tables, larger than any seen between seeds, a difference of 0.05 is found with a probability above
-0.99. *Beside it*: the loss, pathways found, effective neurons, the other kinds of selectivity,
+tables, larger than any seen between seeds, a difference of 0.05 is found with a probability of
+0.96. *Beside it*: the loss, pathways found, effective neurons, the other kinds of selectivity,
 chance (each context's activity permuted over neurons) and other thresholds.
 """
 
@@ -227,7 +227,7 @@ class Contexts(NetworkQuestion):
         # Less than a minute.
         "quick": {**_USUAL, "contexts": 3, "optimizer": "sgd", "seeds": 32},
         # The page of findings.
-        "paper": {**_USUAL, "seeds": 128},
+        "paper": {**_USUAL, "seeds": 64},
         # Hours.
         "large": {**_USUAL, "objects": [8, 16], "neurons": [32, 64, 128], "seeds": 512},
     }
