@@ -48,7 +48,10 @@ on_real_data = pytest.mark.skipif(
     not all(importlib.util.find_spec(one) for one in ("sklearn", "mnist1d")),
     reason="needs scikit-learn and mnist1d",
 )
-RUNNABLE = [pytest.param(one, marks=on_real_data if one == "classify" else ()) for one in QUESTIONS]
+RUNNABLE = [
+    pytest.param(one, marks=on_real_data if one in ("classify", "front") else ())
+    for one in QUESTIONS
+]
 
 # What each page finds without its effect: the labels or the sides of each comparison are shuffled
 # seed by seed, which leaves everything else in place.

@@ -11,12 +11,16 @@ import pytest
 
 import fastpolysem as fp
 from fastpolysem import datasets
+from fastpolysem.families.network import mnist1d as generator
 from helpers.refusal_checks import check
+
+_MNIST1D = generator._mnist1d
 
 # Of the same data sets on any machine.
 KNOWN = {
     "digits": "168fa9d81fc8b57868bac745140cb7f6cf36ae7d947657f57412a94f5f822aab",
     "mnist1d": "d3b065f79dd166f3a1e9297fee441fb3735fd9fd4cab44428df427f74537f260",
+    "mnist1d_sums": "74b45021faf532c42175f7e9c4c8b922c2a4720aef724a5a6c5104d058de08d8",
     "modular": "ac656dea8b3a8dcf928b703dd90dca10d1b1a42ad00a3fd6ab2b0e596710f59f",
     "modular_sum": "5669b3e61fbdcedbc1c7398128746bde25da6a06274d39d657578fd1811b69f7",
     "contexts": "e88f071a524c3b9d1df4ee5aa7861c8fe0563560d162ecdfeb40d41cc385f794",
@@ -26,13 +30,14 @@ KNOWN = {
 MADE = {
     "digits": lambda: datasets.digits(),
     "mnist1d": lambda: datasets.mnist1d(),
+    "mnist1d_sums": lambda: datasets.mnist1d_sums(samples=500),
     "modular": lambda: datasets.modular_addition(7, held_out=0.3, seed=1),
     "modular_sum": lambda: datasets.modular_addition(7, encoding="sum", held_out=0.3),
     "contexts": lambda: datasets.contexts(),
     "parity": lambda: datasets.parity(3, 2, held_out=0.25, seed=2),
     "parity_at_once": lambda: datasets.parity(2, 3, control=False),
 }
-PACKAGES = {"digits": "sklearn", "mnist1d": "mnist1d"}
+PACKAGES = {"digits": "sklearn", "mnist1d": "mnist1d", "mnist1d_sums": "mnist1d"}
 NAMES = [pytest.param(one, marks=pytest.mark.extra if one in PACKAGES else ()) for one in KNOWN]
 
 
@@ -130,7 +135,41 @@ def test_mnist1d_is_the_published_one_and_leaves_random_numbers_alone():
     assert small != datasets.mnist1d(10, samples=50, seed=2)
 
 
-@pytest.mark.parametrize(("name", "module"), [("digits", "sklearn"), ("mnist1d", "mnist1d")])
+@pytest.mark.extra
+def test_sums_add_up_rows_of_their_own_half(monkeypatch):
+    """With rows that tell their class and half, each sum is that of the classes present."""
+
+    def told(label, samples, seed, **changes):
+        found = _MNIST1D(label, samples, seed, **changes)
+        for end, half in (("", 1.0), ("_test", 100.0)):
+            found[f"x{end}"] = half * np.eye(40)[found[f"y{end}"]]
+        return found
+
+    monkeypatch.setattr(generator, "_mnist1d", told)
+    data = datasets.mnist1d_sums(probability=0.3, samples=5000, seed=1)
+    for half, (rows, targets) in (
+        (1, dense(data)),
+        (100, (data.held_out[0].to_dense(), data.held_out[1])),
+    ):
+        np.testing.assert_array_equal(rows[:, :10], half * targets)
+        assert not rows[:, 10:].any()
+    assert data.targets.mean() == pytest.approx(0.3, abs=4 * np.sqrt(0.21 / data.targets.size))
+    together = np.corrcoef(data.targets.T)[~np.eye(10, dtype=bool)]
+    assert np.abs(together).max() < 4.5 / np.sqrt(len(data.targets))
+
+
+@pytest.mark.extra
+def test_templates_of_sums_are_not_shifted():
+    """Rows of one class are its template but for scale, shear and noise, and so are alike."""
+    rows, targets = dense(datasets.mnist1d_sums(probability=0.1, samples=5000, seed=3))
+    shifted, classes = dense(datasets.mnist1d(seed=3))
+    for one in range(10):
+        own = rows[(targets[:, one] == 1) & (targets.sum(axis=1) == 1)]
+        assert np.median(np.corrcoef(own)) > 0.25
+        assert np.median(np.corrcoef(shifted[classes == one])) < 0.05
+
+
+@pytest.mark.parametrize(("name", "module"), list(PACKAGES.items()))
 def test_what_is_missing_is_named(name, module, monkeypatch):
     for loaded in [one for one in sys.modules if one.partition(".")[0] == module]:
         monkeypatch.delitem(sys.modules, loaded)
@@ -352,6 +391,16 @@ def test_all_clauses_that_there_are():
             "dnf: clauses must be <= 3, all clauses that there are, got 4",
         ),
         (
+            lambda: datasets.mnist1d_sums(samples=55),
+            ValueError,
+            "mnist1d_sums: samples must be a multiple of 10, got 55",
+        ),
+        (
+            lambda: datasets.mnist1d_sums(probability=1.0),
+            ValueError,
+            "mnist1d_sums: probability must be a finite number > 0 and < 1, got 1.0",
+        ),
+        (
             lambda: datasets.mnist1d(samples=55),
             ValueError,
             "mnist1d: samples must be a multiple of 10, got 55",
@@ -362,7 +411,7 @@ def test_all_clauses_that_there_are():
             "mnist1d: seed must be an integer >= 0 and < 4294967296, got 4294967296",
         ),
     ],
-    ids=range(16),
+    ids=range(18),
 )
 def test_bad_arguments(function, kind, message):
     check(kind, message, function)

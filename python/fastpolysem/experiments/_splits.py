@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,6 +39,7 @@ class Source(NamedTuple):
 SOURCES = {
     "digits": Source("digits", 4, 269 / 1258),
     "mnist1d": Source("MNIST-1D", 1, 0.0),
+    "mnist1d_sums": Source("sums of templates", 1, 0.0),
 }
 
 
@@ -47,7 +48,7 @@ def split_of(data: str, number: int) -> Dataset:
     """The rows of a split, in batches of 100.
 
     The first half of the held-out rows is for validation, the second for testing: 15 % each of the
-    digits, and for MNIST-1D 3125 newly drawn rows each, in addition to 4000 training rows.
+    digits, and for the generated data sets 3125 newly drawn rows each.
     """
     seed = FIRST + number
     if _checks.choice("data", data, SOURCES) == "digits":
@@ -57,14 +58,14 @@ def split_of(data: str, number: int) -> Dataset:
         # Neighbours in this order have the same class, so both halves have equal class shares.
         order = np.argsort(classes, kind="stable")
         order = np.concatenate([order[::2], order[1::2]])
-    else:
-        given = datasets.mnist1d(seed=seed)
-        fresh = datasets.mnist1d(samples=6250, seed=10**6 + seed)
-        assert fresh.held_out is not None
-        inputs = np.vstack([fresh.inputs.to_dense(), fresh.held_out[0].to_dense()])
-        held = inputs, np.concatenate([fresh.targets, fresh.held_out[1]])
+        held = rows.to_dense()[order], classes[order]
         return Dataset(given.inputs, given.targets, 100, held_out=held)
-    held = rows.to_dense()[order], classes[order]
+    generate: Any = getattr(datasets, data)
+    given = generate(seed=seed)
+    fresh = generate(samples=6250, seed=10**6 + seed)
+    assert fresh.held_out is not None
+    inputs = np.vstack([fresh.inputs.to_dense(), fresh.held_out[0].to_dense()])
+    held = inputs, np.concatenate([fresh.targets, fresh.held_out[1]])
     return Dataset(given.inputs, given.targets, 100, held_out=held)
 
 

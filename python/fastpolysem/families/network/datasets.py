@@ -6,10 +6,7 @@ sort raw words of NumPy's Philox generator with the seed as key, which are the s
 
 from __future__ import annotations
 
-import importlib
 import math
-import random
-import warnings
 from typing import Any
 
 import numpy as np
@@ -18,10 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from fastpolysem import _checks
 from fastpolysem.families.network.dataset import Dataset
 from fastpolysem.families.network.losses import BinaryCrossEntropy
+from fastpolysem.families.network.mnist1d import checked_seed, extra, mnist1d, mnist1d_sums
 from fastpolysem.families.network.targets import Clauses
 from fastpolysem.specs.inputs import Independent
 
-__all__ = ["contexts", "digits", "dnf", "mnist1d", "modular_addition", "parity"]
+__all__ = ["contexts", "digits", "dnf", "mnist1d", "mnist1d_sums", "modular_addition", "parity"]
 
 _MAX_BITS = 20  # a million rows
 
@@ -57,60 +55,10 @@ def digits(
     UCI Machine Learning Repository, as scikit-learn ships it. Licence: CC BY 4.0; scikit-learn
     itself BSD-3-Clause.
     """
-    given = _extra("sklearn.datasets", "digits", "scikit-learn").load_digits()
+    given = extra("sklearn.datasets", "digits", "scikit-learn").load_digits()
     classes = np.asarray(given.target, dtype=np.int64)
     kept_out = _split("digits", classes, held_out, seed)
     return _dataset(np.asarray(given.data) / 16, classes, kept_out, batch_size, label_noise)
-
-
-def mnist1d(
-    batch_size: int | None = 100,
-    *,
-    label_noise: float = 0.0,
-    samples: int = 5000,
-    seed: int = 42,
-) -> Dataset:
-    """MNIST-1D: noisy, shifted and sheared templates of 40 points, 10 classes.
-
-    The defaults give the published data set: 4000 rows to train on and 1000 held out. The package
-    mnist1d generates it; values are rounded to float32.
-
-    Parameters
-    ----------
-    batch_size, label_noise
-        As in `Dataset`.
-    samples
-        Number of rows, a multiple of 10; the last fifth is held out.
-    seed
-        Seed of the rows, 0 <= seed < 2**32.
-
-    Raises
-    ------
-    ImportError
-        Without the package mnist1d: ``pip install 'fastpolysem[datasets]'``.
-
-    Notes
-    -----
-    Source: Greydanus and Kobak (2024), "Scaling Down Deep Learning with MNIST-1D". Licence:
-    Apache-2.0. Generating the rows uses the global random generators of Python and NumPy; their
-    states are restored.
-    """
-    label = "mnist1d: samples"
-    rows = _checks.integer(label, samples, (">=", 10))
-    if rows % 10:
-        raise _checks.refused(label, "a multiple of 10", samples)
-    number = _checks.integer("mnist1d: seed", seed, (">=", 0), ("<", 2**32))
-    module = _extra("mnist1d.data", "mnist1d", "mnist1d")
-    arguments = module.get_dataset_args()
-    arguments.num_samples, arguments.seed = rows, number
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002
-    try:
-        made = module.make_dataset(arguments)
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
-    shown, held = ((made[f"x{end}"].astype(np.float32), made[f"y{end}"]) for end in ("", "_test"))
-    return Dataset(*shown, batch_size, label_noise, held)
 
 
 def modular_addition(
@@ -353,7 +301,7 @@ def dnf(
         raise _checks.refused(
             f"{label}: clauses", f"<= {math.comb(n, size)}, all clauses that there are", count
         )
-    generator = np.random.Philox(key=_checked_seed(f"{label}: seed", seed))
+    generator = np.random.Philox(key=checked_seed(f"{label}: seed", seed))
     chosen: list[tuple[int, ...]] = []
     while len(chosen) < count:
         order = np.argsort(generator.random_raw(n), kind="stable").tolist()
@@ -369,25 +317,9 @@ def dnf(
     }
 
 
-def _extra(module: str, function: str, package: str) -> Any:
-    """A module of a package that only some data sets need."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about names within the other package
-            return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            f"{function} needs the package {package}: pip install 'fastpolysem[datasets]' ({error})"
-        ) from error
-
-
-def _checked_seed(label: str, seed: object) -> int:
-    return _checks.integer(label, seed, (">=", 0), ("<", 2**64))
-
-
 def _words(label: str, seed: object, count: int) -> NDArray[np.uint64]:
     """Random words of 64 bits, to order something by."""
-    words: NDArray[np.uint64] = np.random.Philox(key=_checked_seed(label, seed)).random_raw(count)
+    words: NDArray[np.uint64] = np.random.Philox(key=checked_seed(label, seed)).random_raw(count)
     return words
 
 

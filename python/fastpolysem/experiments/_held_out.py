@@ -1,0 +1,92 @@
+"""Networks on the data sets of `_splits`, and how they do on rows that they were not trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastpolysem.experiments._networks import trained_network, use_of
+from fastpolysem.experiments._splits import split_of
+from fastpolysem.families.network.config import NetworkConfig
+from fastpolysem.families.network.losses import BinaryCrossEntropy, CrossEntropy
+from fastpolysem.families.network.measures import formulas
+from fastpolysem.families.network.objective import forward
+from fastpolysem.probes import Column, Probe
+from fastpolysem.training import TrainingResult, train
+
+
+def network_on(data: str, h: int, **fields: Any) -> NetworkConfig:
+    """A network of the width h on the first split: one hidden layer for the digits, else two, the
+    second residual."""
+    digits = data == "digits"
+    settings: dict[str, Any] = {
+        "widths": (64, h, 10) if digits else (40, h, h, 10),
+        "residual": () if digits else (2,),
+        "bias": True,
+        "inputs": split_of(data, 0),
+        "loss": BinaryCrossEntropy() if data == "mnist1d_sums" else CrossEntropy(),
+        "init": "pytorch",
+        "optimizer": "adam",
+        "learning_rate_schedule": "cosine",
+        "steps": 1000 if digits else 2000,
+    }
+    return NetworkConfig(**{**settings, **fields})
+
+
+@dataclass(frozen=True)
+class HeldOut(Probe):
+    """How networks do on validation and test rows, and who uses the last hidden layer."""
+
+    name = "classify"
+    columns: ClassVar = {
+        "validation_accuracy": Column("float32", "share of validation rows", (0, 1)),
+        "validation_loss": Column("float32", "cross-entropy of validation rows", (0, None)),
+        "test_accuracy": Column("float32", "share of test rows", (0, 1)),
+        "test_loss": Column("float32", "cross-entropy of test rows", (0, None)),
+        "shared_last": Column("float32", "shared use of the last hidden layer", (0, 1)),
+        "shared_last_chance": Column("float32", "the same by chance", (0, 1)),
+        "shared_last_start": Column("float32", "the same before training", (0, 1)),
+        "concepts_last": Column("float32", "effective concepts of its neurons", (0, None)),
+    }
+
+    def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
+        """The columns of a block."""
+        found = scores(result)
+        rises = use_of(result).rises[-1]
+        weights = formulas.neuron_weights(rises)
+        shared_by_chance = np.zeros(len(rises))
+        for i, seed in enumerate(result.seeds):
+            generator = np.random.default_rng(int(seed))
+            shared_by_chance[i] = formulas.shared_use(formulas.permuted(rises[i], generator))
+        start = train(result.config.replace(steps=0), result.seeds, return_weights=True)
+        return found | {
+            "shared_last": np.asarray(formulas.shared_use(rises)),
+            "shared_last_chance": shared_by_chance,
+            "shared_last_start": np.asarray(formulas.shared_use(use_of(start).rises[-1])),
+            "concepts_last": (weights * formulas.effective_concepts(rises)).sum(axis=-1),
+        }
+
+
+def scores(result: TrainingResult) -> dict[str, NDArray[np.float64]]:
+    """Accuracy and loss on the two halves of the held-out rows. With several labels per row, the
+    accuracy is the share of labels, and the loss the sum over labels."""
+    inputs, targets = result.config.inputs.held_out
+    logits = forward(trained_network(result), result.config, inputs.to_dense()).astype(np.float64)
+    if targets.ndim == 2:
+        # log(1 + exp(z)) - t z, which does not overflow
+        losses = (np.logaddexp(0, logits) - targets * logits).sum(axis=-1)
+        right = ((logits > 0) == (targets > 0)).mean(axis=-1)
+    else:
+        logits -= logits.max(axis=-1, keepdims=True)
+        own = np.take_along_axis(logits, targets[np.newaxis, :, np.newaxis], axis=-1)[..., 0]
+        losses = np.log(np.exp(logits).sum(axis=-1)) - own
+        right = logits.argmax(axis=-1) == targets
+    half = (len(targets) + 1) // 2
+    found = {}
+    for name, rows in (("validation", slice(half)), ("test", slice(half, None))):
+        found[f"{name}_accuracy"] = right[:, rows].mean(axis=1)
+        found[f"{name}_loss"] = losses[:, rows].mean(axis=1)
+    return found

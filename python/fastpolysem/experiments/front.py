@@ -1,0 +1,325 @@
+"""Which treatments of a classifier make its last hidden layer share less, and at what price?
+
+Networks of `classify` with a dense readout are trained with one treatment each, at three strengths:
+l1 on weights, Gaussian noise or dropout on hidden activations, another learning rate, noisy labels.
+The untreated network has the learning rate 0.01, and so have all others but those of that
+treatment. A private readout, which removes sharing by construction, is beside them.
+
+Planned before the runs on the page of findings, after two seeds of each had been looked at on
+another split (h = 40), in which only the largest learning rate and a private readout shared less:
+
+* Primary: for each data set, width (h = 40 and 80) and treatment, shared use of the last hidden
+  layer (classes as concepts, training rows), treated minus untreated, over splits. The margin is
+  0.05. P-values are corrected together by Holm's method: 64 tests.
+* The price: test accuracy, untreated minus treated, in points, with 95 % intervals. A treatment
+  *reduces sharing at no price* if its test finds less sharing and the upper end of its price is
+  below half a point, the margin of `classify`.
+* The front: settings that no other setting beats both in mean test loss and in mean shared use. It
+  is a description; means are not separated by tests.
+* Digits: 16 splits with 4 seeds each, tested by the corrected resampled t-test. MNIST-1D: 16 newly
+  generated data sets with one seed each. All are the first splits of `classify`.
+* Beside it: shared use by chance and before training, classes not learned, dead neurons, effective
+  neurons per class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from fastpolysem import _checks
+from fastpolysem.experiments._answers import Answers, joined, rows_of
+from fastpolysem.experiments._base import Presets, measure, with_interval
+from fastpolysem.experiments._held_out import HeldOut, network_on
+from fastpolysem.experiments._networks import USE, Case, NetworkQuestion
+from fastpolysem.experiments._splits import SOURCES, compared_over_splits, over_splits, split_of
+from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, text
+from fastpolysem.families.network.dataset import Dataset
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+MARGIN = 0.05
+"""Difference of shared use that would not matter."""
+PRICE = 0.5
+"""Points of accuracy that would not matter."""
+NONE, PRIVATE = "none", "private readout"
+RATE = 0.01
+STRENGTHS: dict[str, tuple[float, ...]] = {
+    "l1": (1e-4, 1e-3, 3e-3),
+    "noise": (0.1, 0.3, 1.0),
+    "dropout": (0.1, 0.3, 0.5),
+    "learning rate": (0.003, 0.03, 0.1),
+    "label noise": (0.02, 0.05, 0.1),
+}
+"""Treatments with a strength, and the strengths that are tried."""
+TREATMENTS = {
+    NONE: (NONE, 0.0),
+    **{
+        f"{name} {strength:g}": (name, strength)
+        for name in STRENGTHS
+        for strength in STRENGTHS[name]
+    },
+    PRIVATE: (PRIVATE, 0.0),
+}
+"""Treatment and strength by the name of the arm."""
+_MOST = {"mnist1d": 16}
+_SETTINGS: dict[str, Any] = {
+    "data": ["digits", "mnist1d"],
+    "n_hidden": [40, 80],
+    "treatment": list(TREATMENTS),
+}
+_CELL = ["data", "n_hidden", "treatment"]
+
+
+class Trade(HeldOut):
+    """What `HeldOut` measures."""
+
+    name = "front"
+
+
+class Front(NetworkQuestion):
+    """Shared use and loss of classifiers under treatments."""
+
+    NAME = "front"
+    SUMMARY = "Trade the loss of classifiers against shared use by l1, noise, dropout and others."
+    FIGURE_SIZE = (7.2, 6.4)
+    PRESETS: ClassVar[Presets] = {
+        # Minutes on two cores.
+        "default": {**_SETTINGS, "data": "digits", "seeds": 64},
+        # Less than a minute.
+        "quick": {
+            **_SETTINGS,
+            "data": "digits",
+            "n_hidden": 40,
+            "treatment": [NONE, "dropout 0.3", "learning rate 0.1", PRIVATE],
+            "seeds": 32,
+        },
+        # The page of findings.
+        "paper": {**_SETTINGS, "seeds": 64},
+        # Hours.
+        "large": {**_SETTINGS, "data": "digits", "seeds": 1000},
+    }
+    OPTIONS: ClassVar[Mapping[str, str]] = {
+        "data": "Data sets: digits, mnist1d.",
+        "n_hidden": "Width of each hidden layer: one for the digits, else two.",
+        "treatment": f"Treatments: {', '.join(TREATMENTS)}.",
+        "steps": "Number of updates. Default: 1000 for the digits, else 2000.",
+    }
+    PROBE = Trade()
+    COLUMNS = ("accuracy",)
+    LABELS = ("data", "n_hidden", "treatment")
+    METRICS = ("test_accuracy", "test_loss", "accuracy", "shared_last", "not_learned")
+    METHOD = (
+        "T tests of the difference in shared use of the last hidden layer between treated and "
+        "untreated networks, over splits; those of the digits share rows, for which the variance "
+        "is corrected"
+    )
+
+    def case(self, **settings: Any) -> Case:
+        """The network of one combination of settings, on the first split."""
+        data = _checks.choice("front: data", settings["data"], ("digits", "mnist1d"))
+        name = _checks.choice("front: treatment", settings["treatment"], TREATMENTS)
+        kind, strength = TREATMENTS[name]
+        treated: dict[str, dict[str, Any]] = {
+            "l1": {"l1": strength},
+            "noise": {"noise": "gaussian", "noise_std": strength},
+            "dropout": {"dropout": strength},
+            "learning rate": {"learning_rate": strength},
+            PRIVATE: {"readout": "private"},
+        }
+        fields = {"learning_rate": RATE, **treated.get(kind, {})}
+        if "steps" in settings:
+            fields["steps"] = settings["steps"]
+        return Case(settings, network_on(data, settings["n_hidden"], **fields), _MOST.get(data))
+
+    def _collected(self, configs: list[Case], seeds: int, **options: Any) -> Answers:
+        """Each split has seeds of its own, so that no start is on several splits."""
+        frames, interrupted = [], False
+        for data in dict.fromkeys(case.labels["data"] for case in configs):
+            cases = [case for case in configs if case.labels["data"] == data]
+            count = min(seeds, _MOST.get(data, seeds))
+            each = SOURCES[data].seeds_per_split
+            for first in range(0, count, each):
+                split = first // each
+                here = [case.config.replace(inputs=_rows(case.labels, split)) for case in cases]
+                chosen = range(first, min(first + each, count))
+                study = measure(here, chosen, probe=self.PROBE, **options)
+                for case, config in zip(cases, here, strict=True):
+                    labels = {name: case.labels[name] for name in self.LABELS}
+                    found = rows_of(study, config, labels, (*USE, *self.COLUMNS), self.PROBE)
+                    frames.append(found.assign(split=split))
+                interrupted = interrupted or study.interrupted
+                if interrupted:
+                    break
+        return Answers(joined(frames, self.LABELS), interrupted)
+
+    def table(self, data: Answers) -> pd.DataFrame:
+        """One row per data set, width and treatment.
+
+        ``shared_last``, ``test_loss`` and ``test_accuracy`` are means over splits with 95 %
+        intervals. ``less`` is the shared use of the untreated network minus this one's, ``price``
+        its accuracy minus this one's in points, ``price_loss`` this one's loss minus the untreated
+        network's. ``front`` tells which settings no other beats in both loss and shared use.
+        """
+        import pandas as pd
+
+        means = by_split(data)
+        shown = ["accuracy", "not_learned", "dead", "neurons_per_concept", "concepts_last"]
+        shown += ["shared_last_chance", "shared_last_start"]
+        made = []
+        for cell, group in means.groupby(_CELL, sort=False):
+            overlap = SOURCES[cell[0]].overlap
+            row: dict[str, Any] = dict(zip(_CELL, cell, strict=True)) | {"splits": len(group)}
+            row["seeds"] = int(group["seeds"].sum())
+            for name in ("shared_last", "test_loss", "test_accuracy"):
+                row |= with_interval(name, over_splits(group[name], overlap)[0])
+            for name, column, unit in (
+                ("less", "shared_last", -1),
+                ("price", "test_accuracy", -100),
+                ("price_loss", "test_loss", 1),
+            ):
+                gap = unit * differences(means, cell[0], cell[1], cell[2], column)
+                row |= with_interval(name, over_splits(gap, overlap)[0])
+            made.append(row | {one: float(group[one].mean()) for one in shown})
+        found = pd.DataFrame(made)
+        return found.assign(front=_on_front(found))
+
+    def tests(self, data: Answers) -> list[Comparison]:
+        """Does each treatment change the shared use?"""
+        means = by_split(data)
+        found = []
+        for (name, h, treatment), _ in means.groupby(_CELL, sort=False):
+            if treatment != NONE:
+                gap = differences(means, name, h, treatment, "shared_last")
+                title = f"{SOURCES[name].title}, h = {h}: {treatment}"
+                overlap = SOURCES[name].overlap
+                found.append(compared_over_splits(title, gap, overlap, MARGIN, unit=1.0))
+        return found
+
+    def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
+        """Which treatments reduce sharing, with their prices."""
+        if outcome == INCONCLUSIVE:
+            return f"Whether any treatment changes shared use is {outcome}."
+        outcomes = {row.test: row for row in judged.itertuples()}
+        said = []
+        for (name, h), means in self.table(data).groupby(["data", "n_hidden"], sort=False):
+            title = f"{SOURCES[name].title}, h = {h}"
+            less = []
+            for _, row in means[means["treatment"] != NONE].iterrows():
+                test = outcomes[f"{title}: {row['treatment']}"]
+                if test.outcome == EFFECT and test.difference < 0:
+                    price = text((row["price"], row["price_low"], row["price_high"]), 2)
+                    free = "at no price" if row["price_high"] < PRICE else "not shown to be free"
+                    used = f"{row['shared_last']:.2f}"
+                    less.append(f"{row['treatment']} ({used}; price {price} points, {free})")
+            start = float(means.loc[means["treatment"] == NONE, "shared_last"].iloc[0])
+            what = f"is less with {', '.join(less)}" if less else "is shown to be less by nothing"
+            said.append(f"On {title}, shared use is {start:.2f} untreated and {what}.")
+        return " ".join(said)
+
+    def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
+        """Shared use against test loss, a panel per data set and width."""
+        from fastpolysem import plots
+
+        means = self.table(data)
+        cells = list(means.groupby(["data", "n_hidden"], sort=False))
+        rows = len({h for (_, h), _ in cells})
+        axes = plots.panels(ax, rows, len(cells) // rows, self.FIGURE_SIZE)
+        for one, ((name, h), part) in zip(axes.T.flat, cells, strict=True):
+            _draw(one, part)
+            one.set_title(f"{SOURCES[name].title}, h = {h}", fontsize="medium")
+        for one in axes[-1]:
+            one.set_xlabel("test loss")
+        for one in axes[:, 0]:
+            one.set_ylabel("shared use, last hidden layer")
+        axes[0, 0].legend(frameon=False, fontsize="small")
+        return ax or axes[0, 0]
+
+
+def _rows(labels: Mapping[str, Any], split: int) -> Dataset:
+    """The rows of a split, with the label noise of the treatment."""
+    data = split_of(labels["data"], split)
+    kind, strength = TREATMENTS[labels["treatment"]]
+    if kind != "label noise":
+        return data
+    noisy = Dataset.known(data.sha256, data.batch_size, strength)
+    assert noisy is not None
+    return noisy
+
+
+def by_split(data: Answers) -> pd.DataFrame:
+    """Means over the seeds of a split, one row per split, data set, width and treatment, without
+    those of which a seed diverged."""
+    rows = data.rows
+    keys = [*_CELL, "split"]
+    numbers = [one for one in rows.columns if one not in (*keys, "seed")]
+    means = rows.groupby(keys, sort=False)[numbers].mean().reset_index()
+    means["seeds"] = rows.groupby(keys, sort=False).size().to_numpy()
+    return means[means["diverged"] == 0]
+
+
+def differences(
+    means: pd.DataFrame, data: str, h: int, treatment: str, column: str
+) -> NDArray[np.float64]:
+    """Treated minus untreated, of the splits that have both."""
+    here = means[(means["data"] == data) & (means["n_hidden"] == h)].set_index("split")
+    a, b = (here.loc[here["treatment"] == one, column] for one in (treatment, NONE))
+    both = a.index.intersection(b.index)
+    result: NDArray[np.float64] = a.loc[both].to_numpy(float) - b.loc[both].to_numpy(float)
+    return result
+
+
+def _on_front(means: pd.DataFrame) -> list[bool]:
+    """Which settings no other setting of the same network beats both in loss and shared use."""
+    found = []
+    for _, row in means.iterrows():
+        others = means[(means["data"] == row["data"]) & (means["n_hidden"] == row["n_hidden"])]
+        loss, use = others["test_loss"], others["shared_last"]
+        least, less = row["test_loss"], row["shared_last"]
+        beaten = (loss <= least) & (use <= less) & ((loss < least) | (use < less))
+        found.append(not beaten.any())
+    return found
+
+
+def _arms(part: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each treatment by rising strength, with the untreated ones among them."""
+    kinds = part["treatment"].map(lambda name: TREATMENTS[name][0])
+    strengths = part["treatment"].map(lambda name: TREATMENTS[name][1])
+    part = part.assign(kind=kinds, strength=strengths)
+    none = part[part["kind"] == NONE]
+    for kind in dict.fromkeys(kinds):
+        rows = part[part["kind"] == kind]
+        if kind in STRENGTHS:
+            import pandas as pd
+
+            start = none.assign(strength=RATE if kind == "learning rate" else 0.0)
+            rows = pd.concat([start, rows]).sort_values("strength")
+        yield kind, rows
+
+
+def _draw(ax: Axes, part: pd.DataFrame) -> None:
+    from fastpolysem import plots
+
+    for index, (kind, rows) in enumerate(_arms(part)):
+        style: dict[str, Any] = {"color": plots.COLORS[index], "marker": plots.MARKERS[index]}
+        if kind == NONE:
+            style = {"color": "#222222", "marker": "*", "ms": 11, "zorder": 4}
+        bars: dict[str, Any] = {
+            f"{axis}err": [
+                rows[name] - rows[f"{name}_low"],
+                rows[f"{name}_high"] - rows[name],
+            ]
+            for axis, name in (("x", "test_loss"), ("y", "shared_last"))
+        }
+        style = {"ms": 4, "lw": 1.2, "elinewidth": 0.6, "ls": plots.DASHES[index], **style}
+        label = "untreated" if kind == NONE else kind
+        ax.errorbar(rows["test_loss"], rows["shared_last"], **bars, **style, label=label)
+    ax.set_ylim(-0.05, 1.05)
+    ax.set_xscale("log")
+
+
+EXPERIMENT = Front()
