@@ -25,6 +25,7 @@ another split (h = 40), in which only the largest learning rate and a private re
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastpolysem import _checks
@@ -75,6 +76,7 @@ _SETTINGS: dict[str, Any] = {
 _CELL = ["data", "n_hidden", "treatment"]
 
 
+@dataclass(frozen=True)
 class Trade(HeldOut):
     """What `HeldOut` measures."""
 
