@@ -132,12 +132,30 @@ class AutoencoderQuestion(Question[Config], TrainingExperiment[Answers]):
     """A question about autoencoders."""
 
     COLUMNS: ClassVar[tuple[str, ...]] = ()
-    """Result columns of a study to include besides `COUNTS`."""
+    """Result columns of a study to include besides `COUNTS`; with ``steps_taken`` comes
+    ``finished``, whether training stopped before its last step (certified stop)."""
+    MOST: ClassVar[Mapping[int, int]] = {}
+    """Largest number of seeds of costly sizes, by number of features."""
+
+    def most(self, config: Config, seeds: int) -> int:
+        """Of this many seeds, the number that a configuration gets."""
+        return min(seeds, self.MOST.get(config.n_features, seeds))
 
     def labels(self, config: Config) -> dict[str, Any]:
         """The values of the columns `LABELS`: fields of `Config`, or whatever an experiment uses
         instead."""
         return {name: getattr(config, name) for name in self.LABELS if hasattr(config, name)}
+
+    def _collected(self, configs: list[Config], seeds: int, **options: Any) -> Answers:
+        counts = [self.most(config, seeds) for config in configs]
+        parts = []
+        for count in dict.fromkeys(counts):
+            chosen = [one for one, own in zip(configs, counts, strict=True) if own == count]
+            parts.append(super()._collected(chosen, count, **options))
+            if parts[-1].interrupted:
+                break
+        rows = joined([part.rows for part in parts], self.LABELS)
+        return Answers(rows, parts[-1].interrupted)
 
     def _data(self, study: Study) -> Answers:
         frames = []
@@ -146,6 +164,8 @@ class AutoencoderQuestion(Question[Config], TrainingExperiment[Answers]):
             labels = {name: said[name] for name in self.LABELS}
             columns = (*COUNTS, *self.COLUMNS)
             frames.append(rows_of(study, config, labels, columns, self.PROBE))
+            if "steps_taken" in columns:
+                frames[-1]["finished"] = frames[-1]["steps_taken"] < config.steps
         return Answers(joined(frames, self.LABELS), study.interrupted)
 
 
@@ -202,6 +222,16 @@ def summary(data: Answers, labels: Sequence[str], metrics: Sequence[str]) -> pd.
     return pd.DataFrame(means)
 
 
+def with_scales(means: pd.DataFrame) -> pd.DataFrame:
+    """A table of autoencoders with λ√m as ``strength`` and, where the learning rate is a label, its
+    product with √m as ``pace``: the scales of initial weights."""
+    root = np.sqrt(means["n_hidden"])
+    scales = {"strength": means["l1"] * root}
+    if "learning_rate" in means:
+        scales["pace"] = means["learning_rate"] * root
+    return means.assign(**scales)
+
+
 def name_of(
     config: Config, ways: Mapping[str, Mapping[str, Any]], usual: Mapping[str, Any]
 ) -> str | None:
@@ -247,6 +277,19 @@ def named_ways(
     if "optimizer" in changes:
         return [{}]
     return [ways[_checks.choice("ways", name, ways)] for name in values_of(names)]
+
+
+def sized(
+    ways: Sequence[Mapping[str, Any]], settings: dict[str, Any], changes: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Each way to train at each size ``(n_features, n_hidden)`` in the setting ``sizes``; if the
+    changes give a size, each way alone."""
+    sizes = {"sizes": (), **settings, **changes}["sizes"]
+    for given in (settings, changes):
+        given.pop("sizes", None)
+    if changes.keys() & {"n_features", "n_hidden"}:
+        return [dict(way) for way in ways]
+    return [{**way, "n_features": n, "n_hidden": m} for n, m in sizes for way in ways]
 
 
 def compared_by_seed(

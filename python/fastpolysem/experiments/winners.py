@@ -1,13 +1,15 @@
 """How often does a feature end up on the neuron of its largest initial weight, and what decides it?
 
 In theory the weights of a feature compete, and the largest initial weight wins. Here the rank of
-the winner among the initial weights is measured for various n/m, l1 and optimisers. Predictors that
-use more than the initial weights are tested: the interference of other features, and training
-without l1.
+the winner among the initial weights is measured for several n and m with AdamW and with gradient
+descent, at fixed λ and at fixed λ√m. One predictor uses more of the initial weights: a step against
+the interference of other features. How early the winner is decided is measured by a look at the
+early phase of the same training, which is no prediction from the start.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,10 +17,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, estimate_of, summary
+from fastpolysem.experiments._answers import (
+    Answers,
+    AutoencoderQuestion,
+    estimate_of,
+    pairs,
+    sized,
+    summary,
+    with_scales,
+)
 from fastpolysem.experiments._base import Fields, Presets
 from fastpolysem.experiments._drawing import points
-from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, compared, text
+from fastpolysem.experiments._tables import markdown
+from fastpolysem.experiments._verdicts import EFFECT, Comparison, compared, text
 from fastpolysem.experiments._weights import start_encoders, trained_weights
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.probes import Column, Probe
@@ -33,32 +44,41 @@ LOW = 0.8
 """Smallest |weight| that represents a feature, as in `metrics.count_unrepresented`."""
 MARGIN = 0.02
 """Largest negligible difference of shares of features."""
-_ADAMW: dict[str, Any] = {"optimizer": "adamw", "steps": 10_000}
-_SGD: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 0.06, "steps": 10_000}
+STRENGTH = 0.32
+"""λ√m of the settings that keep it fixed; it is that of λ = 0.01 at m = 1024."""
+EARLY = {"adamw": 100, "sgd": 30}
+"""Steps of the early look, by optimiser. Longer looks, up to 1000 steps, name as many winners."""
+_ADAMW: dict[str, Any] = {"optimizer": "adamw", "learning_rate": 1e-3}
+_SGD: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 0.06}
+_SIZES = (
+    *((16, m) for m in (16, 64, 256, 1024)),
+    *((64, m) for m in (64, 256, 1024)),
+    *((256, m) for m in (256, 1024)),
+)
 _SETTINGS: dict[str, Any] = {
     "n_features": 16,
-    "n_hidden": [8, 16, 32, 64],
-    "l1": [0.01, 0.1],
+    "n_hidden": 64,
+    "l1": 0.01,
     "l1_update": "orthant",
     "stop": "certified",
+    "steps": 50_000,
+    "sizes": _SIZES,
 }
 RANKS = (1, 2, 4, 8)
 PUSHES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Candidate lengths of the step against interference."""
 PREDICTORS = {
-    "favourite": "largest start weight",
+    "favourite": "largest initial weight",
     "push": "one step against interference",
-    "without_l1": "training without l1",
-    "exclusive": "training without l1, no slot twice",
+    "early": "early look, without l1",
+    "exclusive": "early look, no slot twice",
 }
 
 
-def without_l1(config: Config, seeds: NDArray[Any]) -> NDArray[np.float64]:
-    """Weights after a tenth of the steps without l1, same initial weights and optimiser, (S, n, m).
-
-    By then features have a norm of about 1 and hardly interfere; the rest is decided by l1.
-    """
-    steps = config.steps // 10
+def early(config: Config, seeds: NDArray[Any]) -> NDArray[np.float64]:
+    """Weights after the first `EARLY` steps of the same training without l1, (S, n, m): a look at
+    the training itself, taken when features hardly interfere any more."""
+    steps = EARLY.get(config.optimizer, 100)
     bare = config.replace(l1=0.0, l1_update="subgradient", stop="steps", steps=steps)
     return np.asarray(train(bare, seeds, return_weights=True).weights, dtype=np.float64)
 
@@ -95,8 +115,10 @@ def exclusive(weights: NDArray[Any]) -> NDArray[np.int64]:
     return chosen
 
 
-def _line(ax: Axes, means: pd.DataFrame, name: str, color: str, line: str, what: str) -> None:
-    style: dict[str, Any] = {"ls": line, "marker": "o", "ms": 3.5, "lw": 1.3, "capsize": 2}
+def _line(
+    ax: Axes, means: pd.DataFrame, name: str, color: str, line: Any, what: str, mark: str = "o"
+) -> None:
+    style: dict[str, Any] = {"ls": line, "marker": mark, "ms": 3.5, "lw": 1.3, "capsize": 2}
     points(ax, means["n_hidden"], means, name, color=color, label=what, **style)
 
 
@@ -105,6 +127,7 @@ class Races(Probe):
     """Number of features per seed by rank of the winner, and by correct predictor."""
 
     name = "winners"
+    version = 2
     columns: ClassVar = {
         "features": Column("int64", "features represented at the end"),
         **{
@@ -116,8 +139,8 @@ class Races(Probe):
             f"push_{length:g}": Column("int64", f"those predicted by a step of length {length:g}")
             for length in PUSHES
         },
-        "without_l1": Column("int64", "those predicted by training without l1"),
-        "exclusive": Column("int64", "those predicted by the same, no slot twice"),
+        "early": Column("int64", "those that lead in the early look"),
+        "exclusive": Column("int64", "those that lead in it, no slot twice"),
     }
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
@@ -138,8 +161,8 @@ class Races(Probe):
         against = push(start)
         for length in PUSHES:
             counts[f"push_{length:g}"] = right(np.abs(start - length * against).argmax(axis=-1))
-        bare = without_l1(result.config, result.seeds)
-        counts["without_l1"] = right(np.abs(bare).argmax(axis=-1))
+        bare = early(result.config, result.seeds)
+        counts["early"] = right(np.abs(bare).argmax(axis=-1))
         counts["exclusive"] = right(exclusive(bare))
         return counts
 
@@ -149,38 +172,57 @@ class Winners(AutoencoderQuestion):
 
     NAME = "winners"
     SUMMARY = "Count how often the largest initial weight wins, and look for better predictors."
-    FIGURE_SIZE = (11.0, 7.6)
+    FIGURE_SIZE = (10.0, 7.0)
     PRESETS: ClassVar[Presets] = {
-        # A few minutes on two cores.
-        "default": {**_SETTINGS, "seeds": 200},
-        # Half a minute.
-        "quick": {**_SETTINGS, "seeds": 60, "n_hidden": [16, 64], "l1": 0.1},
+        # A minute on two cores.
+        "default": {**_SETTINGS, "seeds": 40, "sizes": _SIZES[:7]},
+        # Seconds.
+        "quick": {**_SETTINGS, "seeds": 60, "sizes": [_SIZES[1], _SIZES[3], _SIZES[4]]},
         # The page of findings.
-        "paper": {**_SETTINGS, "seeds": 1000},
-        # About an hour.
-        "large": {**_SETTINGS, "seeds": 2000, "n_features": 32, "n_hidden": [16, 32, 64, 128]},
+        "paper": {**_SETTINGS, "seeds": 200},
+        # Hours.
+        "large": {**_SETTINGS, "seeds": 200, "sizes": [*_SIZES, (256, 4096)]},
     }
     PROBE = Races()
-    LABELS = ("n_features", "n_hidden", "l1", "optimizer")
-    METRICS = (*PREDICTORS, *(f"rank_{r}" for r in RANKS[1:]), "kept_sign", "unrepresented")
+    MOST: ClassVar[dict[int, int]] = {64: 40, 256: 6}
+    LABELS = ("n_features", "n_hidden", "l1", "optimizer", "learning_rate")
+    COLUMNS = ("steps_taken",)
+    METRICS = (
+        *(*PREDICTORS, *(f"rank_{r}" for r in RANKS[1:]), "kept_sign", "unrepresented"),
+        *("steps_taken", "finished"),
+    )
     METHOD = (
-        "Paired t tests of the share of represented features whose winner a predictor names, "
-        "relative to the largest initial weight, on the odd seeds"
+        "Paired t tests of the share of represented features that end on the neuron of their "
+        "largest initial weight, with AdamW against SGD; and of the share that a step against "
+        "interference names, against that of the largest initial weight, on the odd seeds"
     )
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
-        """AdamW and gradient descent, unless one is given."""
-        given = changes.keys() & {"optimizer", "learning_rate", "steps"}
-        return [{}] if given else [_ADAMW, _SGD]
+        """AdamW and gradient descent at each size with fixed λ and fixed λ√m, unless given."""
+        given = changes.keys() & {"optimizer", "learning_rate"}
+        ways = sized([{}] if given else [_ADAMW, _SGD], settings, changes)
+        if "l1" in changes:
+            return ways
+        base = settings["l1"]
+        return (
+            [
+                {**way, "l1": l1}
+                for way in ways
+                for l1 in dict.fromkeys((base, round(STRENGTH / math.sqrt(way["n_hidden"]), 6)))
+            ]
+            if all("n_hidden" in way for way in ways)
+            else ways
+        )
 
     def table(self, data: Answers) -> pd.DataFrame:
         """Shares of represented features with 95 % intervals, one row per setting.
 
-        ``favourite`` is the share won by the neuron of the largest initial weight, ``rank_2`` …
-        ``rank_8`` the share won by one of the largest 2 to 8, and ``kept_sign`` the share whose
-        winner keeps its sign. ``push``, ``without_l1`` and ``exclusive`` are the shares that these
-        predictors get right; ``push`` is evaluated on the odd seeds, with a length chosen on the
-        even ones. ``unrepresented`` features are excluded from all shares.
+        ``strength`` is λ√m, ``pace`` the learning rate times √m and ``ratio`` n/√m. ``favourite``
+        is the share won by the neuron of the largest initial weight, ``rank_2`` … ``rank_8`` the
+        share won by one of the largest 2 to 8, and ``kept_sign`` the share whose winner keeps its
+        sign. ``push``, ``early`` and ``exclusive`` are the shares that `PREDICTORS` get right;
+        ``push`` is evaluated on the odd seeds, with a length chosen on the even ones.
+        ``unrepresented`` features are excluded from all shares.
         """
         shares = self._shares(data)
         left_out = data.rows[~data.rows.index.isin(shares.index)]
@@ -188,7 +230,11 @@ class Winners(AutoencoderQuestion):
             import pandas as pd
 
             shares = pd.concat([shares, left_out.assign(diverged=True)])
-        return summary(Answers(shares), self.LABELS, self.METRICS)
+        means = with_scales(summary(Answers(shares), self.LABELS, self.METRICS))
+        for name in (*PREDICTORS, *(f"rank_{r}" for r in RANKS[1:])):  # shares
+            ends = [f"{name}_low", f"{name}_high"]
+            means[ends] = means[ends].clip(0, 1)
+        return means.assign(ratio=means["n_features"] / np.sqrt(means["n_hidden"]))
 
     def _shares(self, data: Answers) -> pd.DataFrame:
         """Shares of each seed's represented features; the length of `push` is chosen on the even
@@ -208,76 +254,117 @@ class Winners(AutoencoderQuestion):
         return shares
 
     def tests(self, data: Answers) -> list[Comparison]:
-        """Is there a better predictor than the largest initial weight?"""
+        """Does the optimiser change who wins, and is there a better predictor?"""
+        shares = self._shares(data)
         tests = []
-        for setting, group in self.settings(self._shares(data)):
+        for same, group in self.settings(shares, ("n_features", "n_hidden", "l1")):
+            parts = [group[group["optimizer"] == name] for name in ("adamw", "sgd")]
+            if all(len(part) for part in parts):
+                name = f"{_where(same)}: adamw against sgd"
+                adamw, sgd = pairs(parts[0], parts[1], "favourite")
+                tests.append(compared(name, adamw, sgd, MARGIN, paired=True))
+        for setting, group in self.settings(shares):
             odd = group[group["seed"] % 2 == 1]
-            where = "m = {n_hidden}, λ = {l1:g}, {optimizer}".format(**setting)
-            for predictor, what in list(PREDICTORS.items())[1:]:
-                right, favourite = odd[predictor], odd["favourite"]
-                name = f"{where}: {what}"
-                tests.append(compared(name, right, favourite, MARGIN, paired=True))
+            name = f"{_where(setting)}, {setting['optimizer']}: {PREDICTORS['push']}"
+            tests.append(compared(name, odd["push"], odd["favourite"], MARGIN, paired=True))
         return tests
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
-        """How often the largest initial weight wins, and which predictor does better."""
+        """How often the largest initial weight wins with each optimiser."""
         means = self.table(data)
-        low, high = means.loc[means["favourite"].idxmin()], means.loc[means["favourite"].idxmax()]
-        first = (
-            f"The largest initial weight wins for {text(estimate_of(low, 'favourite'))} "
-            f"(m = {low['n_hidden']}, λ = {low['l1']:g}, {low['optimizer']}) to "
-            f"{text(estimate_of(high, 'favourite'))} "
-            f"(m = {high['n_hidden']}, λ = {high['l1']:g}, {high['optimizer']}) of the features"
-        )
-        if outcome == INCONCLUSIVE:
-            return f"{first}; whether another predictor does better is {outcome}."
-        better = judged[(judged["outcome"] == EFFECT) & (judged["difference"] > 0)]
-        best = max(list(PREDICTORS)[1:], key=lambda name: float(means[name].mean()))
-        wins = better["test"].str.endswith(f": {PREDICTORS[best]}").sum()
-        if not wins:
-            return f"{first}; none of the other predictors does better."
+        parts = []
+        for optimizer, part in means.groupby("optimizer", sort=False):
+            low, high = part.loc[part["favourite"].idxmin()], part.loc[part["favourite"].idxmax()]
+            parts.append(
+                f"with {optimizer} for {text(estimate_of(low, 'favourite'))} ({_where(low)}) to "
+                f"{text(estimate_of(high, 'favourite'))} ({_where(high)})"
+            )
+        first = f"The largest initial weight wins {' and '.join(parts)} of the features"
+        against = judged[judged["test"].str.endswith("adamw against sgd")]
+        less = ((against["outcome"] == EFFECT) & (against["difference"] < 0)).sum()
+        ahead = judged[judged["test"].str.endswith(PREDICTORS["push"])]
+        better = ((ahead["outcome"] == EFFECT) & (ahead["difference"] > 0)).sum()
         return (
-            f"{first}; the best other predictor ({PREDICTORS[best]}) names "
-            f"{means[best].min():.2g} to {means[best].max():.2g} of the winners, more than the "
-            f"largest initial weight does in {wins} of {len(means)} settings."
+            f"{first}; less often with adamw than with sgd in {less} of {len(against)} settings. "
+            f"One step against interference names more winners in {better} of {len(ahead)}."
         )
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
-        """Shares against the number of neurons for each optimiser, l1 and predictor."""
+        """Shares against the number of neurons: above at fixed λ and fixed λ√m for each n and
+        optimiser, below what names the winner at one n."""
         from fastpolysem import plots
 
         means = self.table(data)
-        optimizers = list(means["optimizer"].unique())
-        axes = plots.panels(ax, 2, len(optimizers), self.FIGURE_SIZE, sharex=True, sharey="row")
-        strengths = sorted(means["l1"].unique())
-        middle = strengths[len(strengths) // 2]
-        for column, optimizer in zip(axes.T, optimizers, strict=True):
-            here = means[means["optimizer"] == optimizer]
-            for index, l1 in enumerate(strengths):
-                part = here[here["l1"] == l1]
-                _line(column[0], part, "favourite", plots.COLORS[index], "-", f"λ = {l1:g}")
-                if l1 == middle:
-                    for r, line in zip(RANKS[1:], ("--", "-.", ":"), strict=True):
-                        name = f"λ = {l1:g}, among the {r} largest"
-                        _line(column[0], part, f"rank_{r}", plots.COLORS[index], line, name)
+        axes = plots.panels(ax, 2, 2, self.FIGURE_SIZE, sharex=True, sharey=True)
+        fixed = means["l1"] == means["l1"].min()
+        scaled = np.isclose(means["strength"], STRENGTH, rtol=0.01)
+        sizes = sorted(means["n_features"].unique())
+        titles = (f"fixed λ = {means['l1'].min():g}", f"fixed λ√m = {STRENGTH:g}")
+        for each, which, title in zip(axes[0], (fixed, scaled), titles, strict=True):
+            for (n, optimizer), part in means[which].groupby(["n_features", "optimizer"]):
+                line = "-" if optimizer == "sgd" else "--"
+                color = plots.COLORS[sizes.index(n)]
+                mark = plots.MARKERS[sizes.index(n)]
+                _line(each, part, "favourite", color, line, f"n = {n}, {optimizer}", mark)
+            each.set_title(f"largest initial weight, {title}", fontsize="medium")
+        middle = sizes[len(sizes) // 2]
+        for each, optimizer in zip(axes[1], ("sgd", "adamw"), strict=True):
+            part = means[
+                scaled & (means["n_features"] == middle) & (means["optimizer"] == optimizer)
+            ]
             for index, (name, what) in enumerate(PREDICTORS.items()):
-                part = here[here["l1"] == middle]
-                _line(column[1], part, name, plots.COLORS[index], "-", what)
-            column[0].set_title(
-                f"{optimizer}, n = {means['n_features'].iloc[0]}", fontsize="medium"
-            )
-            column[1].set_title(f"{optimizer}, λ = {middle:g}", fontsize="medium")
-            column[1].set(xscale="log", xlabel="neurons m")
+                _line(each, part, name, plots.COLORS[index], plots.DASHES[index], what)
+            _line(each, part, "rank_8", "#777777", ":", "one of the 8 largest initial weights")
+            each.set_title(f"{optimizer}, n = {middle}, {titles[1]}", fontsize="medium")
+            each.set(xscale="log", xlabel="neurons m")
             widths = sorted(means["n_hidden"].unique())
-            column[1].set_xticks(widths, [str(width) for width in widths])
-            column[1].minorticks_off()
-        axes[0, 0].set_ylabel("share of features won by\ntheir largest initial weight")
-        axes[1, 0].set_ylabel("share of winners that the\npredictor identifies")
-        axes[0, 0].set_ylim(0, 1.02)
-        axes[1, 0].set_ylim(0, 1.02)
-        for each in axes[:, 0]:
-            each.legend(frameon=False, fontsize="small")
+            each.set_xticks(widths, [str(width) for width in widths])
+            each.minorticks_off()
+        axes[0, 0].set_ylabel("share of features won")
+        axes[1, 0].set_ylabel("share of winners named")
+        axes[0, 0].set_ylim(-0.02, 1.02)
+        axes[0, 0].legend(frameon=False, fontsize="small", ncols=3, loc="upper left")
+        axes[1, 0].legend(frameon=False, fontsize="small", loc="lower right")
         return ax or axes[0, 0]
+
+    def tables(self, data: Answers) -> dict[str, str]:
+        """What holds at which size, and all shares."""
+        means = self.table(data)
+        shown = {
+            "n": "n_features", "m": "n_hidden", "n/√m": "ratio", "λ": "l1", "λ√m": "strength",
+            "optimiser": "optimizer", "lr·√m": "pace",
+        }  # fmt: skip
+        shares = {
+            "largest initial weight wins": "favourite", "among 8 largest": "rank_8",
+            "one step against interference": "push", "early look": "early",
+            "no slot twice": "exclusive",
+        }  # fmt: skip
+        rest = {
+            "keeps its sign": "kept_sign", "unrepresented": "unrepresented",
+            "steps": "steps_taken", "certified": "finished", "seeds": "seeds",
+        }  # fmt: skip
+        return {"numbers": markdown(means, shown, shares, rest), "sizes": self._sizes(means)}
+
+    def _sizes(self, means: pd.DataFrame) -> str:
+        """Largest initial weight by n, at fixed λ√m."""
+        here = means[np.isclose(means["strength"], STRENGTH, rtol=0.01)]
+        lines = ["| n | optimiser | " + " | ".join(f"m = {m}" for m in _WIDTHS) + " |"]
+        lines.append("|---" * (2 + len(_WIDTHS)) + "|")
+        for (n, optimizer), part in here.groupby(["n_features", "optimizer"]):
+            cells = part.set_index("n_hidden")
+            found = [
+                text(estimate_of(cells.loc[m], "favourite"), 2) if m in cells.index else ""
+                for m in _WIDTHS
+            ]
+            lines.append(f"| {n} | {optimizer} | " + " | ".join(found) + " |")
+        return "\n".join(lines)
+
+
+_WIDTHS = (16, 64, 256, 1024)
+
+
+def _where(setting: Any) -> str:
+    return "n = {n_features}, m = {n_hidden}, λ = {l1:g}".format(**dict(setting))
 
 
 EXPERIMENT = Winners()
