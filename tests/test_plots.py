@@ -5,6 +5,7 @@ One file: one small test per figure and per defect that a figure once had.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -595,6 +596,19 @@ def test_more_than_eight_numbers_get_a_colour_scale(ax: Axes) -> None:
     colors = [matplotlib.colors.to_rgb(one.lines[0].get_color()) for one in bars(ax)]
     lightness = np.array(colors) @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(lightness) > 0).all()
+
+
+def test_panels_with_a_colour_scale_say_what_they_show() -> None:
+    made = study(l1=[0.001 * 2**k for k in range(10)], dropout=[0.0, 0.1])
+    ax = plots.unrepresented(made)  # no law, nothing collapsed: without an entry, no layout
+    ax.figure.canvas.figure.savefig(io.BytesIO())
+    entries = [
+        text.get_text()
+        for one in ax.figure.axes
+        if (legend := one.get_legend())
+        for text in legend.get_texts()
+    ]
+    assert entries == ["trained"]
 
 
 def test_more_than_eight_series_get_panels() -> None:

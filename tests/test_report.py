@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import html
+import io
 import re
 import shlex
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import fastpolysem as fp
@@ -74,11 +78,14 @@ def test_the_page_stands_alone() -> None:
     links = page.of("href", "xlink:href", "src")
     assert links
     assert {link.removeprefix("#") for link in links if link.startswith("#")} <= set(names)
-    assert all(link.startswith("#") for link in links)
+    assert all(link.startswith(("#", "data:text/csv")) for link in links)
     for place in re.findall(r"url\(([^)]*)\)", text):
         assert place.removeprefix("#") in names
     assert "@import" not in text
-    assert not {"script", "link", "img", "iframe"} & set(page.tags)
+    assert not {"link", "img", "iframe"} & set(page.tags)
+    assert page.tags.count("script") == 1  # sorts tables
+    assert not page.of("src")
+    assert not re.search(r"https?://(?!www\.w3\.org|purl\.org|creativecommons)", text)
 
 
 def test_the_page_says_what_came_out() -> None:
@@ -90,6 +97,98 @@ def test_the_page_says_what_came_out() -> None:
     assert "Mean counts are 0.812 to 0.875 times the collision law" in page.text
     assert "In 1 of 2 configurations" in page.text  # of which seeds diverged
     assert fp.__version__ in page.text
+
+
+def test_the_contents_lead_to_every_section() -> None:
+    text = report.page(study([12, 14, 13], [6, 8, 7]))
+    sections = re.findall(r'<section id="(\w+)"><h2>(.*?)</h2>', text)
+    assert len(sections) == text.count("<h2>") == 6
+    contents = re.search(r"<nav.*?</nav>", text, re.DOTALL)
+    assert contents is not None
+    assert re.findall(r'<a href="#(\w+)">(.*?)</a>', contents[0]) == sections
+
+
+def tables(text: str) -> dict[str, pd.DataFrame]:
+    """The files that a page offers for download, by their names."""
+    found = re.findall(r'<a download="([^"]*)" href="data:text/csv;charset=utf-8,([^"]*)"', text)
+    return {name: pd.read_csv(io.StringIO(unquote(data))) for name, data in found}
+
+
+def test_figures_and_tables_come_with_their_data() -> None:
+    made = study([12, 14, 13, -1], [6, 8, 7])
+    text = report.page(made)
+    assert text.count("<figure>") == text.count("<figcaption>") == 4
+    files = tables(text)
+    assert len(files) == 5
+    for name in ("polysemantic.csv", "polysemantic-means.csv"):
+        pd.testing.assert_frame_equal(files[name], made.summary(), check_dtype=False)
+    lost = made.summary("unrepresented")
+    pd.testing.assert_frame_equal(files["unrepresented-means.csv"], lost, check_dtype=False)
+    counted = files[f"polysemantic-{made.configs[0].digest[:8]}.csv"]
+    assert counted.to_numpy().tolist() == [[12, 1], [13, 1], [14, 1]]
+
+
+def test_settings_stay_in_sight_and_every_column_sorts() -> None:
+    text = report.page(study([12, 14, 13], [6, 8, 7]))
+    assert "In all rows: n = 64." in text
+    (table,) = re.findall(r'<table class="sortable">.*?</table>', text, re.DOTALL)
+    head, *rows = re.findall(r"<tr>.*?</tr>", table, re.DOTALL)
+    assert [re.findall(r"<span[^>]*>(\w+)</span>", row) for row in rows] == [["64"], ["128"]]
+    buttons = re.findall(r'<button type="button">(.*?)</button>', head)
+    assert buttons[:3] == ["m", "mean", "95 % interval"]
+    assert all(row.count("<td>") == len(buttons) - 1 for row in rows)
+    sticky = re.search(r"th\.key \{([^}]*)\}", text)
+    assert sticky is not None
+    assert "position: sticky; left: 0" in sticky[1]
+
+
+def sweep(**settings: list[Any]) -> fp.Study:
+    return synthetic.study(
+        *(synthetic.result(one, [3, 4], seconds=0.1) for one in fp.grid(CONFIG, **settings))
+    )
+
+
+def test_many_settings_have_an_overview_and_folded_tables() -> None:
+    l1 = [1e-4 * 1.2**k for k in range(10)]
+    made = sweep(n_hidden=[64, 128], l1=l1, dropout=[0.0, 0.1, 0.2], optimizer=["sgd", "adam"])
+    text = report.page(made)
+    assert not Page(text).open
+    files = tables(text)
+    overview = files["overview.csv"]
+    assert len(files["polysemantic.csv"]) == len(made.configs) == 120
+    assert (
+        overview["setting"].tolist()
+        == ["m"] * 2 + ["l1"] * 10 + ["dropout"] * 3 + ["optimizer"] * 2
+    )
+    assert overview["configurations"].tolist() == [60] * 2 + [12] * 10 + [40] * 3 + [60] * 2
+    assert np.allclose(overview["mean"], 3.5)
+    assert text.index("Overview") < text.index("<details><summary>All 120 configurations</summary>")
+    assert "<details><summary>The first 12 configurations</summary>" in text
+    assert len(text) < 1.5e6
+
+
+def test_the_size_of_a_page_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastpolysem.report import _figures, _tables
+
+    monkeypatch.setattr(_tables, "_MOST_ROWS", 2)
+    monkeypatch.setattr(_figures, "_MOST_BYTES", 1000)
+    text = report.page(study([12, 14], [6, 8], [3, 4]))
+    assert "… and 1 more rows, which the file contains." in text
+    assert len(tables(text)["polysemantic.csv"]) == 3
+    assert "<svg" not in text
+    assert text.count('src="data:image/png;base64,') == 5
+
+
+def test_what_cannot_be_drawn_is_said_and_comes_as_data() -> None:
+    made = sweep(
+        l1=[0.001 * 2**k for k in range(4)],
+        dropout=[0, 0.1, 0.2],
+        optimizer=["sgd", "adam", "adamw"],
+        init_scale=[0.5, 1.0, 2.0],
+    )
+    text = report.page(made)
+    assert "not drawn (plots.collisions: select must leave settings for at most 24 panels" in text
+    assert len(tables(text)["polysemantic-means.csv"]) == len(made.configs)
 
 
 def test_equal_studies_give_equal_pages() -> None:

@@ -227,6 +227,8 @@ class Figure(NamedTuple):
     caption: str
     draw: Callable[[Any, Any], Any]
     """Draws the study on axes; takes both."""
+    metric: str | None = None
+    """The column that it shows, if not the family's `Family.primary`."""
 
 
 COLLAPSED = 0.05

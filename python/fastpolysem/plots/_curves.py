@@ -265,7 +265,7 @@ def _draw_panels(ax: Axes | None, arranged: Arrangement, shown: _Shown) -> Axes:
         others |= _draw_panel(each, panel, shown)[1]
         room = shown.share * _scales.size_of(each)[0]
         title = _scales.wrapped(panel.title, room, FontProperties(size=small))
-        each.set_title(title, fontsize=small, pad=2)
+        each.set_title(title, fontsize=small, pad=3)
         _label(each, shown, small)
         _scales.label_counts(each.yaxis, shown.scale, _scales.size_of(each)[1])
         each.set(xlabel="", ylabel="")
@@ -280,7 +280,8 @@ def _draw_panels(ax: Axes | None, arranged: Arrangement, shown: _Shown) -> Axes:
     if arranged.scale is not None:
         _colour_scale(used, arranged.scale, down * _scales.size_of(used[0])[1])
     keyed = {name: _proxy(look) for name, look in arranged.key.items()}
-    taken = (legend_above(outer[0], keyed | others, _INTERVAL) + 4) / 72
+    entries = keyed | others or {"trained": _proxy(Look(GREY))}
+    taken = (legend_above(outer[0], entries, _INTERVAL) + 4) / 72
     outer[0].get_gridspec().set_height_ratios([taken, max(size[1] - taken, taken)])
     first: Axes = used[0]
     return first if ax is None else ax

@@ -205,8 +205,16 @@ class Autoencoder:
         from fastpolysem.families.autoencoder import plots
 
         return (
-            Figure("polysemantic neurons against hidden neurons", plots.collisions),
-            Figure("share of features unrepresented against hidden neurons", plots.unrepresented),
+            Figure(
+                "Mean number of polysemantic neurons against the number of hidden neurons, with "
+                "95 % confidence intervals",
+                plots.collisions,
+            ),
+            Figure(
+                "Mean share of features that no neuron represents",
+                plots.unrepresented,
+                "unrepresented",
+            ),
         )
 
 
