@@ -42,6 +42,7 @@ from helpers import synthetic
 matplotlib.use("Agg")
 
 TINY: dict[str, dict[str, Any]] = {
+    "absolute": {"steps": 100},
     "amount": {"n_features": 8, "n_hidden": [8, 12, 16], "steps": 1500, "l1": 4e-3},
     "baseline": {"n_features": 4, "n_hidden": [4, 8], "steps": 200},
     "classify": {"n_hidden": [20, 24], "learning_rate": 0.01, "steps": 50},

@@ -1,0 +1,458 @@
+"""When do trained networks share neurons that could stay apart, and can a start bias keep them so?
+
+Three published tasks. |x| (Elhage et al. 2022): y = ReLU(W2 ReLU(W1 x) + b) computes the absolute
+values of signed sparse features, the importance of feature i being 0.8^i; two neurons per feature,
+ReLU(x) and ReLU(-x), do it exactly. The hidden-ReLU autoencoder, y = ReLU(W^T ReLU(W x) + b), with
+importance 0.75^i. And the feature decoder of Jermyn et al. (2022), shrunk: features are projected
+on fewer dimensions at random, and a wide ReLU layer recovers them; its biases start at 0, or at -1
+and decay over the first half of training.
+
+Plan, written before the run and after three to twelve seeds of similar settings had been looked at
+(batches of 512 and 1024 rows for densities, twice the rows and steps for biases). *Primary
+outcome*: the share of use that lies on shared neurons (`measures.shared_use`), with one concept per
+feature, whatever its sign. *Tests*, paired by seed and corrected together by Holm's method: density
+0.03 against 1, for |x| (n = 20, m = 8) and for the autoencoder (n = 10, m = 5), margin 0.02; and,
+at each of two learning rates, a start bias of -1 against 0 after 16 000 steps, by the share, margin
+0.02, and by the loss, relative, margin 5 %. *Seeds*: 32 for densities and 16 for biases.
+Differences of shares had a standard deviation of at most 0.2 for densities and 0.05 for biases, so
+that differences of 0.15 and 0.05 are found with a probability above 0.95. *Beside it*: features
+learned, features per neuron and neurons per feature, chance, the untrained network, the other
+thresholds. *Convergence*: four times the steps at densities 1 and 0.03, a quarter of the steps for
+biases, and |x| with room for every feature (n = 12, m = 24) after 3000, 12 000 and 30 000 steps.
+Networks of the published size and the smallest case, two features and two neurons, take no part in
+the tests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastpolysem import _checks
+from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of
+from fastpolysem.experiments._base import Fields, Presets
+from fastpolysem.experiments._drawing import bars, points
+from fastpolysem.experiments._networks import (
+    CONTROLS,
+    Case,
+    NetworkQuestion,
+    controls,
+    trained_network,
+)
+from fastpolysem.experiments._verdicts import INCONCLUSIVE, Comparison, change, text
+from fastpolysem.families.network import targets
+from fastpolysem.families.network.config import NetworkConfig
+from fastpolysem.families.network.measures import formulas
+from fastpolysem.families.network.measures.measure import Measures, measure
+from fastpolysem.families.network.objective import NetworkParameters, forward
+from fastpolysem.probes import Column, Probe
+from fastpolysem.specs.inputs import Basis, Independent
+from fastpolysem.training import TrainingResult, train
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+MARGIN = 0.02
+"""Difference of shares of use that would not matter."""
+LOSS_MARGIN = 0.05
+"""Relative difference of losses that would not matter."""
+DENSITIES = [1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001]
+DENSE, SPARSE = 1.0, 0.03
+"""The densities of the primary tests."""
+ABSOLUTE, AUTOENCODER, PUBLISHED = "absolute", "autoencoder", "absolute, published"
+_ACTIVE_ROWS = 128
+"""Rows in which each feature is active, on average, when use is measured; at least 4096 in all."""
+_OUTPUT_BIAS: dict[str, Any] = {"output": "relu", "bias": (False, True), "init": "xavier"}
+_SMALL: dict[str, Any] = {
+    "batch_size": 256,
+    "learning_rate": 3e-3,
+    "learning_rate_schedule": "cosine",
+}
+_PUBLISHED = {"batch_size": 1024, "learning_rate": 1e-3, "learning_rate_schedule": None}
+_LONGER: dict[str, Any] = {"steps": 40_000}
+
+
+def _task(n: int, m: int, **changes: Any) -> dict[str, Any]:
+    """|x|, as published but for the size."""
+    importance = [0.8**i for i in range(n)]
+    usual = {"values": "signed_uniform", "target": targets.Absolute(), "importance": importance}
+    fields = {**_OUTPUT_BIAS, **_SMALL, "widths": (n, m, n), "steps": 10_000}
+    return {**fields, **usual, **changes}
+
+
+_AUTOENCODER = _task(
+    10,
+    5,
+    tied=True,
+    values="uniform",
+    target=targets.Identity(),
+    importance=[0.75**i for i in range(10)],
+)
+BY_DENSITY: dict[str, dict[str, Any]] = {
+    ABSOLUTE: _task(20, 8),
+    AUTOENCODER: _AUTOENCODER,
+    "absolute, longer": {**_task(20, 8, **_LONGER), "densities": (DENSE, SPARSE)},
+    "autoencoder, longer": {**_AUTOENCODER, **_LONGER, "densities": (DENSE, SPARSE)},
+    PUBLISHED: _task(100, 40, **_PUBLISHED),
+}
+"""Networks trained at several densities, by the fields in which they differ from each other."""
+ROOM: dict[str, dict[str, Any]] = {
+    f"absolute, room, {steps} steps": {
+        **_task(12, 24, importance=None, steps=steps, learning_rate_schedule=None),
+        "density": 0.1,
+    }
+    for steps in (3000, 12_000, 30_000)
+}
+"""|x| with two neurons for each of equally important features."""
+RATES, LENGTHS, STARTS = (0.003, 0.01), (4000, 16_000), (0.0, -1.0)
+
+
+def bias_arm(start: float, rate: float, steps: int) -> str:
+    """The name of a network of `BIASES`."""
+    return f"bias {start:g}, rate {rate:g}, {steps} steps"
+
+
+def _biased(start: float, rate: float, steps: int) -> dict[str, Any]:
+    half = steps // 2
+    fields: dict[str, Any] = {
+        "widths": (64, 16, 128, 64),
+        "activation": ("linear", "relu"),
+        "frozen": (True, False, False),  # the random projection
+        "bias": (False, True, False),
+        "optimizer": "adam",
+        "learning_rate": rate,
+        "learning_rate_schedule": "cosine",
+        "steps": steps,
+        "values": "uniform",
+        "batch_size": 128,
+        "density": 1 / 32,
+    }
+    if start:  # at a constant rate, a bias would decay to exp(-5) of its start
+        kappa = 5 / (rate * half)
+        fields |= {"bias_start": (0.0, start, 0.0)}
+        fields |= {"bias_decay": [(0, kappa), (half, kappa), (half + 1, 0.0)]}
+    return fields
+
+
+BIASES = {
+    bias_arm(start, rate, steps): _biased(start, rate, steps)
+    for rate in RATES
+    for steps in LENGTHS
+    for start in STARTS
+}
+"""The feature decoder."""
+TWO: dict[str, dict[str, Any]] = {
+    f"two by two, {output} output": {
+        "widths": (2, 2, 2),
+        "output": output,
+        "optimizer": "adam",
+        "learning_rate": 0.01,
+        "steps": 5000,
+        "init_scale": 2**-0.5,  # a standard deviation of 0.5
+        "density": 0.0,
+    }
+    for output in ("relu", "linear")
+}
+"""The smallest case: two features, one at a time, and two neurons."""
+ARMS = {**BY_DENSITY, **ROOM, **BIASES, **TWO}
+_MOST = {"absolute, longer": 6, "autoencoder, longer": 6}
+_MOST |= dict.fromkeys(BIASES, 16)
+
+
+def _rows(config: NetworkConfig) -> NDArray[np.float64]:
+    """Rows of inputs to measure use on, the same for all seeds."""
+    n = config.widths[0]
+    if isinstance(config.inputs, Basis):
+        return np.eye(n)
+    inputs: Any = config.inputs
+    rng = np.random.default_rng(0)
+    shape = (max(4096, round(_ACTIVE_ROWS / inputs.probability)), n)
+    low = -1.0 if inputs.magnitude == "signed_uniform" else 0.0
+    return np.where(rng.random(shape) < inputs.probability, rng.uniform(low, 1, shape), 0)
+
+
+def use_of_features(weights: Any, config: NetworkConfig) -> Measures:
+    """Which neurons of the last hidden layer features use, whatever their sign."""
+    rows = _rows(config)
+    outputs = list(range(rows.shape[1]))
+    found = measure(weights, config, data=rows, concepts=rows != 0, outputs=outputs)
+    return dataclasses.replace(found, rises=found.rises[-1:])
+
+
+def both_kinds(rises: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether networks have shared neurons and others, of those with at least a tenth of an equal
+    share of all use; of (S, K, C) rises."""
+    carries = formulas.neuron_weights(rises) >= 0.1 / rises.shape[-2]
+    shared = formulas.shared(rises)
+    return np.asarray((carries & shared).any(axis=-1) & (carries & ~shared).any(axis=-1))
+
+
+def _share(doc: str) -> Column:
+    return Column("float32", doc, (0, 1))
+
+
+@dataclass(frozen=True)
+class Apart(Probe):
+    """Use of the neurons of the last hidden layer by features, and what tells it apart."""
+
+    name = "absolute"
+    columns: ClassVar = {
+        "shared": _share("share of use on shared neurons, by features whatever their sign"),
+        "shared_untrained": _share("the same at the start"),
+        **CONTROLS,
+        "both": _share("1 for networks with shared neurons and others"),
+        "features_per_neuron": Column("float32", "effective features per neuron", (0, None)),
+        "neurons_per_feature": Column("float32", "effective neurons per feature", (0, None)),
+        "learned": Column("int64", "features with half of the best constant's loss", None),
+        "lost_share": Column("float32", "loss over the best constant's, mean of features", None),
+        "pure": _share("share of neurons whose responses to single features are concentrated"),
+        "silent": _share("share of neurons that respond to no single feature"),
+        "median_bias": Column("float32", "median of the hidden biases; 0 without", None),
+        "alignment": _share("smallest alignment of a neuron with a feature"),
+        "positive_alignment": _share("the same by the positive parts of weights"),
+    }
+
+    def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
+        """The columns of a block."""
+        config, seeds = result.config, result.seeds
+        weights = trained_network(result)
+        found = use_of_features(weights, config)
+        untrained = config.replace(steps=0, bias_decay=None)
+        start = train(untrained, seeds, return_weights=True, num_threads=1).weights
+        last = len(config.widths) - 3
+        first = weights.weights[last]
+        lost = found.loss / np.maximum(found.constant_loss, np.finfo(float).tiny)
+        hidden = None if weights.biases is None else weights.biases[last]
+        responses = self._responses(weights, config)
+        concentrated = formulas.concentration(responses)
+        return {
+            "shared": found.shared_use,
+            "shared_untrained": use_of_features(start, config).shared_use,
+            **controls(found, seeds),
+            "both": both_kinds(found.rises[0]).astype(float),
+            "features_per_neuron": found.effective_concepts,
+            "neurons_per_feature": found.neurons_per_concept,
+            "learned": found.learned.sum(axis=1),
+            "lost_share": lost.mean(axis=1),
+            "pure": (concentrated > 0.999).mean(axis=-1),
+            "silent": (concentrated == 0).mean(axis=-1),
+            "median_bias": np.zeros(len(seeds)) if hidden is None else np.median(hidden, axis=-1),
+            "alignment": formulas.alignment(first).min(axis=-1),
+            "positive_alignment": formulas.alignment(np.maximum(first, 0)).min(axis=-1),
+        }
+
+    @staticmethod
+    def _responses(weights: NetworkParameters, config: NetworkConfig) -> NDArray[np.float64]:
+        """(S, K, features) activations to one feature less those to none, as Jermyn et al. take
+        them."""
+        n = config.widths[0]
+        rows = np.concatenate([np.eye(n), np.zeros((1, n))])
+        each = forward(weights, config, rows, layers=True)[len(config.widths) - 3]
+        return np.asarray(np.swapaxes(each[:, :-1] - each[:, -1:], 1, 2), dtype=float)
+
+
+class Absolute(NetworkQuestion):
+    """Use of neurons against density, and with a negative start bias."""
+
+    NAME = "absolute"
+    SUMMARY = "Train |x|, the hidden-ReLU autoencoder and a feature decoder: who shares neurons?"
+    FIGURE_SIZE = (7.4, 3.4)
+    PRESETS: ClassVar[Presets] = {
+        # Some minutes.
+        "default": {
+            "arm": [ABSOLUTE, AUTOENCODER, *BIASES],
+            "density": [1.0, 0.1, 0.03, 0.001],
+            "seeds": 24,
+        },
+        # A minute.
+        "quick": {
+            "arm": [ABSOLUTE, AUTOENCODER, *(bias_arm(start, 0.003, 4000) for start in STARTS)],
+            "density": [DENSE, SPARSE],
+            "seeds": 12,
+        },
+        # The page of findings; two minutes on two cores.
+        "paper": {
+            "arm": [arm for arm in (*BY_DENSITY, *ROOM, *BIASES) if arm != PUBLISHED],
+            "density": DENSITIES,
+            "seeds": 32,
+        },
+        # |x| at the published size; a minute.
+        "published": {"arm": PUBLISHED, "density": DENSITIES, "seeds": 2},
+        # Two features and two neurons; half a minute.
+        "starts": {"arm": list(TWO), "density": DENSE, "seeds": 100_000},
+        # Hours.
+        "large": {"arm": [ABSOLUTE, AUTOENCODER], "density": DENSITIES, "seeds": 1000},
+    }
+    OPTIONS: ClassVar = {
+        "arm": f"The network: {'; '.join(ARMS)}.",
+        "density": f"Probability that a feature is active, for {', '.join(BY_DENSITY)}.",
+        "steps": "Number of updates in place of the network's own.",
+    }
+    PROBE = Apart()
+    LABELS = ("arm", "density")
+    METRICS = (*Apart.columns, "loss", "largest_gradient")
+    METHOD = (
+        "Paired t tests at the same seeds: the share of use on shared neurons at density "
+        f"{SPARSE:g} against {DENSE:g}, and with a start bias of -1 against 0, and there the "
+        "relative loss"
+    )
+
+    def case(self, **settings: Any) -> Case | None:
+        """A network; ``None`` for densities at which it is not trained.
+
+        In the published recipe of |x| the loss is the mean over rows and outputs, here it is
+        features / density times that, and epsilon with it.
+        """
+        arm = _checks.choice("absolute: arm", settings["arm"], ARMS)
+        fields = dict(ARMS[arm])
+        density = fields.pop("density", settings["density"])
+        if density not in fields.pop("densities", (density,)):
+            return None
+        n = fields["widths"][0]
+        values, rows = fields.pop("values", None), fields.pop("batch_size", None)
+        if values is not None:
+            fields["inputs"] = Independent(density, rows, values)
+        if arm not in TWO:
+            fields["epsilon"] = 1e-8 * n / density
+        if "steps" in settings:
+            fields["steps"] = settings["steps"]
+            fields.pop("bias_decay", None)
+        labels = {"arm": arm, "density": float(density)}
+        return Case(labels, NetworkConfig(**fields), _MOST.get(arm))
+
+    def _expanded(self, settings: Fields, changes: Fields) -> list[Case]:
+        """Each network once, also those that have one density."""
+        cases = super()._expanded(settings, changes)
+        return list({tuple(case.labels.values()): case for case in cases}.values())
+
+    def tests(self, data: Answers) -> list[Comparison]:
+        """Sparse against dense, and biases."""
+        tests = []
+        for arm in (ABSOLUTE, AUTOENCODER):
+            sparse, dense = (data.where(arm=arm, density=one) for one in (SPARSE, DENSE))
+            if len(sparse) and len(dense):
+                name = f"{arm}: density {SPARSE:g} against {DENSE:g}, shared use"
+                test = compared_by_seed(name, sparse, dense, "shared", MARGIN, relative=False)
+                tests.append(test)
+        for rate, steps in _lengths(data):
+            zero, negative = (data.where(arm=bias_arm(one, rate, steps)) for one in STARTS)
+            where = f"rate {rate:g}, {steps} steps: bias -1 against 0"
+            test = compared_by_seed(
+                f"{where}, shared use", negative, zero, "shared", MARGIN, relative=False
+            )
+            tests.append(test)
+            tests.append(compared_by_seed(f"{where}, loss", negative, zero, "loss", LOSS_MARGIN))
+        return tests
+
+    def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
+        """Shares with what was learned, and what a start bias changes."""
+        if outcome == INCONCLUSIVE:
+            return f"Whether density or a start bias changes the share of use is {outcome}."
+        means = self.table(data).set_index(["arm", "density"])
+        rows = judged.set_index("test")
+        sentences = []
+        for arm in (ABSOLUTE, AUTOENCODER):
+            test = f"{arm}: density {SPARSE:g} against {DENSE:g}, shared use"
+            if test not in rows.index:
+                continue
+            n, m, _ = ARMS[arm]["widths"]
+            shares = " and ".join(
+                f"{text(estimate_of(means.loc[(arm, density)], 'shared'))} at density {density:g} "
+                f"({means.loc[(arm, density), 'learned']:.3g} features learned)"
+                for density in (DENSE, SPARSE)
+            )
+            sentences.append(
+                f"{_CALLED[arm]} with n = {n} and m = {m} has a share of use on shared neurons of "
+                f"{shares}: {rows.loc[test, 'outcome']}."
+            )
+        for rate, steps in _lengths(data):
+            where = f"rate {rate:g}, {steps} steps: bias -1 against 0"
+            share, loss = (rows.loc[f"{where}, {what}"] for what in ("shared use", "loss"))
+            zero, negative = (
+                text(estimate_of(means.loc[bias_arm(one, rate, steps)].iloc[0], "shared"))
+                for one in STARTS
+            )
+            sentences.append(
+                f"At learning rate {rate:g}, a start bias of -1 takes the decoder's share from "
+                f"{zero} to {negative} ({share['outcome']}) and changes its loss by "
+                f"{change(loss)} ({loss['outcome']})."
+            )
+        return " ".join(sentences)
+
+    def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
+        """Shared use against density, and against the loss of decoders."""
+        from fastpolysem import plots
+
+        means = self.table(data)
+        left, right = plots.panels(ax, 1, 2, self.FIGURE_SIZE)[0]
+        style: dict[str, Any] = {"lw": 1.3, "ms": 4, "capsize": 2}
+        names = {ABSOLUTE: "|x|", PUBLISHED: "|x|, published size"}
+        names |= {AUTOENCODER: "autoencoder"}
+        for i, (arm, label) in enumerate(names.items()):
+            part = means[means["arm"] == arm].sort_values("density")
+            if len(part):
+                look = {**style, "color": plots.COLORS[i], "marker": plots.MARKERS[i]}
+                points(left, part["density"], part, "shared", label=label, ls="-", **look)
+                chance = {"color": plots.COLORS[i], "lw": 0.9, "ls": ":"}
+                left.plot(part["density"], part["chance"], **chance)
+        left.plot([], [], color="#777777", lw=0.9, ls=":", label="chance")
+        self._draw_decoders(means, right)
+        left.set(xscale="log", xlabel="density", ylabel="share of use on shared neurons")
+        left.set_ylim(-0.03, 1.03)
+        right.set_ylim(-0.03, 1.03)
+        right.set(
+            xlabel="loss per appearance of a feature", ylabel="share of use on shared neurons"
+        )
+        for axes, title in ((left, "density"), (right, "start bias")):
+            axes.set_title(title, fontsize="medium")
+            axes.legend(frameon=False, fontsize="small")
+        return ax or left
+
+    @staticmethod
+    def _draw_decoders(means: pd.DataFrame, ax: Axes) -> None:
+        """A mark for each start bias, rate and length, filled where training was longest."""
+        from fastpolysem import plots
+
+        for i, rate in enumerate(RATES):
+            for j, start in enumerate(STARTS):
+                for steps in LENGTHS:
+                    part = means[means["arm"] == bias_arm(start, rate, steps)]
+                    if not len(part):
+                        continue
+                    color = plots.COLORS[2 * j + 3]
+                    face = color if steps == max(LENGTHS) else "white"
+                    label = f"bias {start:g}, rate {rate:g}, {steps} steps"
+                    ax.errorbar(
+                        part["loss"] / ARMS[bias_arm(start, rate, steps)]["widths"][0],
+                        part["shared"],
+                        yerr=bars(part, "shared"),
+                        color=color,
+                        mfc=face,
+                        marker=plots.MARKERS[i],
+                        ls="none",
+                        capsize=2,
+                        ms=5,
+                        label=label,
+                    )
+
+
+_CALLED = {ABSOLUTE: "|x|", AUTOENCODER: "The autoencoder"}
+
+
+def _lengths(data: Answers) -> list[tuple[float, int]]:
+    """The longest training with both start biases, for each learning rate."""
+    arms = set(data.rows["arm"])
+    found = {}
+    for rate in RATES:
+        for steps in sorted(LENGTHS):
+            if all(bias_arm(start, rate, steps) in arms for start in STARTS):
+                found[rate] = steps
+    return list(found.items())
+
+
+EXPERIMENT = Absolute()
