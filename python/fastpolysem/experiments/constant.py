@@ -5,13 +5,14 @@ the mean count to its mean (`theory.null_mean`) is measured under gradient desce
 l1. It is a function of n, m and λ. The grid varies n and m at fixed strengths λ√m, because the
 initial weights are of size 1/√m, so that λ√m is the initial ratio of the force of l1 to all others.
 
-Fixed before the grid was run: its cells and numbers of seeds (`CELLS`, `planned`), and the test
-whether R depends on one variable only (`collapses`), a weighted least-squares fit of a cubic in the
-logarithm of n/√m, of n/m, of n and of m at the same λ√m, judged by its χ².
+Fixed before results were seen: the cells and their numbers of seeds (`CELLS`, `planned`), and the
+test whether R depends on one variable only (`collapses`), a weighted least-squares fit of a cubic
+in the logarithm of n/√m, of n/m, of n and of m at the same λ√m, judged by its χ².
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -40,28 +41,38 @@ if TYPE_CHECKING:
 RATE = 0.06
 """Learning rate; a third of it changes no conclusion (`SLOW`)."""
 SLOW = 0.02
+STRENGTH = 0.24
+"""λ√m of the whole grid; it is varied on part of it."""
 EVENTS = 6000
 """Number of polysemantic neurons that a cell is to contain, if it can be afforded: the relative
 standard error is then about 1 %."""
-WORK = 4.5e8
+WORK = 2.5e8
 """Largest n m^1.5 / (λ√m) times seeds of a cell, which is proportional to its time."""
 MOST = 100_000
 """Largest number of seeds of a cell."""
-_PAIRS = [(2, 2), (2, 4), (2, 16), (2, 64)]
+_SMALL = [(4, 16), (8, 16), (16, 16), (8, 32), (16, 32), (32, 32)]
+_MIDDLE = [(4, 64), (8, 64), (16, 64), (32, 64), (64, 64), (64, 128), (128, 128)]
+_LARGE = [(16, 128), (32, 128), (16, 256), (32, 256), (64, 256), (128, 256), (256, 256)]
+_LARGE += [(128, 512), (256, 512)]
+
+
+def _cells(pairs: list[tuple[int, int]], strength: float, rate: float = RATE) -> list[Any]:
+    return [(n, m, strength, rate) for n, m in pairs]
+
+
 CELLS = [
-    *[(4, 16), (8, 16), (16, 16), (8, 32), (16, 32), (32, 32)],
-    *[(4, 64), (8, 64), (16, 64), (32, 64), (64, 64), (16, 128), (32, 128), (64, 128), (128, 128)],
-    *[(16, 256), (32, 256), (64, 256), (128, 256), (256, 256), (128, 512), (256, 512)],
+    *_cells([(2, 2), (2, 4), (2, 16), (2, 64), *_SMALL, *_MIDDLE, *_LARGE], STRENGTH),
+    *_cells([(2, 2), (2, 4), *_SMALL, *_MIDDLE], 0.08),
+    *_cells([(2, 2), (2, 4), *_SMALL, *_MIDDLE], 0.72),
+    *_cells([(16, 64), (32, 64), (64, 64)], STRENGTH, SLOW),
 ]
-"""(n, m), the same for all strengths: n/√m = 0.5 … 16 in powers of √2, n ≤ m."""
-_SLOWLY = [(16, 64), (32, 64), (64, 64), (64, 256)]
+"""(n, m, λ√m, learning rate): n/√m = 0.5 … 16 in powers of √2, n ≤ m, and pairs of features."""
 _LABELS = ["n_features", "n_hidden", "strength", "learning_rate"]
 _RESULTS = ["polysemantic", "signed_slots", "malign", "unrepresented", "certified", "diverged"]
 _SETTINGS: dict[str, Any] = {
     "optimizer": "sgd",
     "l1_update": "orthant",
     "stop": "certified",
-    "strength": [0.24, 0.08, 0.72],
 }
 
 
@@ -89,57 +100,37 @@ class Constant(TrainingExperiment[Answers]):
     SUMMARY = "Measure the count under gradient descent over that of the null model."
     FIGURE_SIZE = (10.0, 4.4)
     PRESETS: ClassVar[Presets] = {
-        # Two minutes on two cores.
-        "default": {**_SETTINGS, "seeds": 2000, "cells": CELLS[:13], "slowly": []},
+        # A minute on two cores.
+        "default": {**_SETTINGS, "seeds": 2000, "cells": _cells(_SMALL + _MIDDLE, STRENGTH)},
         # Ten seconds.
         "quick": {
             **_SETTINGS,
             "seeds": 400,
-            "cells": [(8, 16), (16, 16), (8, 64), (16, 64), (32, 64)],
-            "strength": 0.24,
-            "slowly": [],
+            "cells": _cells([(8, 16), (16, 16), (8, 64), (16, 64), (32, 64)], STRENGTH),
         },
-        # The page of findings.
-        "paper": {**_SETTINGS, "seeds": MOST, "cells": [*_PAIRS, *CELLS], "slowly": _SLOWLY},
+        # The page of findings: some five minutes.
+        "paper": {**_SETTINGS, "seeds": MOST, "cells": CELLS},
         "large": {
             **_SETTINGS,
             "seeds": MOST,
-            "cells": [*_PAIRS, *CELLS, (64, 1024), (128, 1024), (256, 1024)],
-            "strength": [0.24, 0.08, 0.72, 0.027],
-            "slowly": _SLOWLY,
+            "cells": [*CELLS, *_cells(_LARGE, 0.08), *_cells(_LARGE, 0.72)],
         },
     }
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
-        """Cells and strengths; those given by fields of `Config` instead, if there are any."""
+        """Cells, or all combinations of the fields given instead of them."""
         cells = settings.pop("cells")
-        slowly = settings.pop("slowly")
-        strengths = values_of(settings.pop("strength"))
-        given = {
-            name: values_of(changes.pop(name))
-            for name in ("n_features", "n_hidden", "l1", "learning_rate", "steps")
-            if name in changes
-        }
-        if given.keys() & {"n_features", "n_hidden"}:
-            wide = given.get("n_hidden", [64])
-            cells, slowly = [(n, m) for m in wide for n in given.get("n_features", [16])], []
-        rates = [*[(cell, RATE) for cell in cells], *[(cell, SLOW) for cell in slowly]]
-        if "learning_rate" in given:
-            rates = [(cell, rate) for cell in cells for rate in given["learning_rate"]]
+        names = ("n_features", "n_hidden", "l1", "learning_rate")
+        given = {name: values_of(changes.pop(name)) for name in names if name in changes}
+        if given:
+            rates = given.get("learning_rate", [RATE])
+            sizes = itertools.product(given.get("n_features", [16]), given.get("n_hidden", [64]))
+            cells = [(n, m, STRENGTH, rate) for n, m in sizes for rate in rates]
         return [
-            self._way(n, m, l1, rate, given.get("steps"))
-            for index, strength in enumerate(strengths)
-            if "l1" not in given or index == 0
-            for (n, m), rate in rates
-            if rate != SLOW or index == 0 or "learning_rate" in given
+            _way(n, m, l1, rate)
+            for n, m, strength, rate in cells
             for l1 in given.get("l1", [strength / math.sqrt(m)])
         ]
-
-    def _way(self, n: int, m: int, l1: float, rate: float, steps: list[int] | None) -> Fields:
-        # Some twenty times what a typical seed needs; the rest is stuck and reported.
-        enough = 40 / max(l1 * rate, 1e-9) if steps is None else steps[0]
-        fields: Fields = {"n_features": n, "n_hidden": m, "l1": l1}
-        return fields | {"learning_rate": rate, "steps": int(min(enough, 2_000_000))}
 
     def _collected(self, configs: list[Config], seeds: int, **options: Any) -> Answers:
         import pandas as pd
@@ -210,6 +201,12 @@ class Constant(TrainingExperiment[Answers]):
         right.set_title(f"m = {width}", fontsize="medium")
         left.set_ylabel("polysemantic neurons over\nthe null model's mean, R")
         return ax or left
+
+
+def _way(n: int, m: int, l1: float, rate: float) -> Fields:
+    # Some ten times what a typical seed needs.
+    steps = int(min(40 / max(l1 * rate, 1e-9), 2_000_000))
+    return {"n_features": n, "n_hidden": m, "l1": l1, "learning_rate": rate, "steps": steps}
 
 
 def _lines(ax: Axes, table: pd.DataFrame, by: str, label: str) -> None:
