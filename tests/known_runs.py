@@ -178,6 +178,29 @@ SAME_BITS = [
         "steps": 80,
         "dtype": "float64",
     },
+    # one second moment for all weights, which the generic kernel has
+    {
+        "n_features": 12,
+        "n_hidden": 21,
+        "l1": 0.05,
+        "l1_update": "orthant",
+        "second_moment": "scalar",
+        "learning_rate": 0.01,
+        "steps": 150,
+    },
+    {
+        "n_features": 10,
+        "n_hidden": 33,
+        "l1": 0.1,
+        "tied": False,
+        "bias": True,
+        "optimizer": "adam",
+        "weight_decay": 0.1,
+        "second_moment": "scalar",
+        "steps": 60,
+        "inputs": fp.Independent(0.2, batch_size=17),
+        "dtype": "float64",
+    },
 ]
 
 # The bits of numerics version 1, one digest for each of SAME_BITS.
@@ -198,6 +221,8 @@ KNOWN_RUNS = [
     "e98633adb9732426",
     "445226ec902871a0",
     "4b7e7b16f1a88f1f",
+    "9d4854c1bbed3f71",
+    "94e4efbb1474302a",
 ]
 
 

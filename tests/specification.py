@@ -48,6 +48,7 @@ class Settings:
     momentum: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
+    second_moment: str = "coordinate"
     steps: int = 7500
     stop: str = "steps"
     init: str = "normal"
@@ -320,9 +321,12 @@ def weight_decay(config: Config) -> float:
 
 
 def optimizer_step(
-    config: Config, w: Array, g: Array, state: State, step: int
+    config: Config, w: Array, g: Array, state: State, step: int, square: float | None = None
 ) -> tuple[Array, State]:
-    """One update of the array ``w``; ``step`` counts from 1 and is the same for all of a model."""
+    """One update of the array ``w``; ``step`` counts from 1 and is the same for all of a model.
+
+    ``square`` stands in for each g^2 in a scalar second moment.
+    """
     lr, decay = config.learning_rate, weight_decay(config)
     first, second = state
     if config.optimizer == "sgd":
@@ -334,7 +338,7 @@ def optimizer_step(
         g = g + decay * w
     beta1, beta2 = config.betas
     first = beta1 * first + (1 - beta1) * g
-    second = beta2 * second + (1 - beta2) * g**2
+    second = beta2 * second + (1 - beta2) * (g**2 if square is None else square)
     first_unbiased = first / (1 - beta1**step)
     second_unbiased = second / (1 - beta2**step)
     return w - lr * first_unbiased / (np.sqrt(second_unbiased) + config.epsilon), State(
@@ -342,21 +346,46 @@ def optimizer_step(
     )
 
 
+def pull(config: Config, w: Array, g: Array) -> Array:
+    """The pseudo-gradient of a smooth part with slope ``g`` plus l1; 0 for zeros that l1 holds."""
+    free = (w != 0) | (np.abs(g) > config.l1)
+    out = np.where(w != 0, g + config.l1 * np.sign(w), np.sign(g) * (np.abs(g) - config.l1))
+    return np.where(free, out, 0.0)
+
+
+def mean_square(config: Config, model: Weights, slopes: Weights) -> float:
+    """What a scalar second moment averages: the mean square of what moves the parameters.
+
+    That is the gradient with l1 (orthant-wise: the pseudo-gradient), plus the decay of "adam", over
+    all entries of all arrays: weights held at zero count as 0, and the bias counts without l1.
+    """
+    total, count = 0.0, 0
+    for k, (w, g) in enumerate(zip(model, slopes, strict=True)):
+        if w is None or g is None:
+            continue
+        orthant = config.l1_update == "orthant" and k != 2  # not the bias
+        moving = pull(config, w, g) if orthant else g
+        if config.optimizer == "adam":
+            moving = moving + weight_decay(config) * w
+        total += float(np.sum(moving**2))
+        count += w.size
+    return total / count
+
+
 def orthant_step(
-    config: Config, w: Array, g: Array, state: State, step: int
+    config: Config, w: Array, g: Array, state: State, step: int, square: float | None = None
 ) -> tuple[Array, State]:
     """The l1 update with exact zeros; ``g`` is the gradient without the l1 term.
 
     Within an orthant the l1 term is linear. A weight that would leave its orthant stops at 0, where
     its momentum ends; it leaves 0 again only if the rest of the objective pulls harder than l1.
     """
-    l1 = config.l1
-    free = (w != 0) | (np.abs(g) > l1)
-    pull = np.where(w != 0, g + l1 * np.sign(w), np.sign(g) * (np.abs(g) - l1))
-    moved, (first, second) = optimizer_step(config, w, pull, state, step)
+    free = (w != 0) | (np.abs(g) > config.l1)
+    moved, (first, second) = optimizer_step(config, w, pull(config, w, g), state, step, square)
     w_new = np.where(free, moved, w)
     first = np.where(free, first, state.first)
-    second = np.where(free, second, state.second)
+    if square is None:  # a scalar is updated whatever moves
+        second = np.where(free, second, state.second)
     clamp = (w != 0) & (w_new * np.sign(w) <= 0)  # nan is no crossing: it must end as diverged
     return np.where(clamp, 0.0, w_new), State(np.where(clamp, 0.0, first), second)
 
@@ -421,6 +450,8 @@ def run(
         orthant = config.l1_update == "orthant"
         slope_of = smooth_gradient if orthant else gradient
         slopes = slope_of(now, model, rows, xi, scale, units)
+        scalar = config.second_moment == "scalar"
+        square = mean_square(now, model, slopes) if scalar else None
         arrays: list[Array | None] = []
         for k, (w, g, state) in enumerate(zip(model, slopes, states, strict=True)):
             if w is None or g is None or state is None:
@@ -428,7 +459,7 @@ def run(
                 continue
             is_bias = k == 2  # never under l1
             update = orthant_step if orthant and not is_bias else optimizer_step
-            w, states[k] = update(now, w, g, state, step + 1)
+            w, states[k] = update(now, w, g, state, step + 1, square)
             arrays.append(w)
         model = Weights(*arrays)
         trajectory.weights.append(model)

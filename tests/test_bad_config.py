@@ -243,6 +243,7 @@ CONFIG_VALUES = [
     ({"noise_sharing": "inputs"}, ValueError, "got 'inputs'; did you mean 'input'?"),
     ({"dropout_sharing": "steps"}, ValueError, "got 'steps'; did you mean 'step'?"),
     ({"optimizer": "AdamW"}, ValueError, "got 'AdamW'; did you mean 'adamw'?"),
+    ({"second_moment": "scalars"}, ValueError, "got 'scalars'; did you mean 'scalar'?"),
     ({"stop": "certify"}, ValueError, "stop must be one of 'steps', 'certified', got 'certify'"),
     ({"init": "xaver"}, ValueError, "got 'xaver'; did you mean 'xavier'?"),
     ({"activation": "ReLU"}, ValueError, "got 'ReLU'; did you mean 'relu'?"),
@@ -329,6 +330,10 @@ COMBINATIONS = [
     (
         {"dropout_sharing": "step"},
         "dropout_sharing must be left at 'input' with dropout=0, got 'step'",
+    ),
+    (
+        {"optimizer": "sgd", "second_moment": "scalar"},
+        "second_moment must be left at 'coordinate' with optimizer='sgd', got 'scalar'",
     ),
     ({"noise": "gaussian"}, "noise_std must be > 0 with noise='gaussian', got 0.0"),
     (

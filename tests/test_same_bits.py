@@ -180,7 +180,9 @@ def test_zeros_that_come_back_are_the_same_bits_in_every_kernel(optimizer, dtype
     nonzeros = plain.history["nonzeros"].mean(axis=0)
     assert nonzeros[1] < 0.5 * nonzeros[0]
     assert nonzeros[2] > 1.5 * nonzeros[1]
-    for kernel in ("dense", "sparse", "lanes"):
+    others = [one for one in ("dense", "sparse", "lanes") if can_serve(one, config)]
+    assert others or optimizer == "adam-scalar"
+    for kernel in others:
         assert_same(plain, fp.train(config, 5, kernel=kernel, **arguments))
 
 

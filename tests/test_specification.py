@@ -276,6 +276,22 @@ def test_orthant_step_keeps_the_second_moment_and_decays_first():
     assert after[0, 1] == pytest.approx(0.95 - 0.1, rel=1e-6)
 
 
+def test_a_scalar_second_moment_averages_what_moves_the_parameters():
+    config = spec.Settings(n_features=2, n_hidden=2, l1=0.5, l1_update="orthant", bias=True)
+    # Moves by 0.2 + 0.5, held at zero, released by 0.7 - 0.5, moves by 0.5 - 0.4; bias without l1.
+    model = spec.weights([[1.0, 0.0], [0.0, -1.0]], bias=[0.0, 1.0])
+    slopes = spec.weights([[0.2, 0.5], [0.7, 0.4]], bias=[0.3, 0.0])
+    squares = [0.7**2, 0, 0.2**2, 0.1**2, 0.3**2, 0]
+    assert spec.mean_square(config, model, slopes) == pytest.approx(sum(squares) / 6)
+    coupled = replace(config, optimizer="adam", weight_decay=0.1)
+    squares = [0.8**2, 0, 0.2**2, 0.2**2, 0.3**2, 0.1**2]
+    assert spec.mean_square(coupled, model, slopes) == pytest.approx(sum(squares) / 6)
+    # A second moment that all weights share is updated where a zero is held, too.
+    state = spec.State(np.zeros((2, 2)), np.ones((2, 2)))
+    _, (_, second) = spec.orthant_step(config, model.encoder, slopes.encoder, state, 1, 3.0)
+    np.testing.assert_allclose(second, np.full((2, 2), 0.999 + 0.003))
+
+
 def test_without_zeros_nearby_orthant_and_subgradient_agree():
     rng = np.random.default_rng(8)
     config = spec.Settings(n_features=4, n_hidden=5, l1=0.1)

@@ -193,6 +193,40 @@ def test_other_kernels_refuse_repulsion_and_dropout(extra):
             fp.train(config, 5, kernel=kernel)
 
 
+# A scalar second moment --------------------------------------------------------------------------
+
+
+def test_other_kernels_refuse_a_scalar_second_moment():
+    config = configure("adamw", "none", "orthant", second_moment="scalar")
+    assert fp.train(config, 5).kernel == "generic"
+    for kernel in ("dense", "sparse", "lanes"):
+        with pytest.raises(ValueError, match=f"kernel '{kernel}' .*: second_moment='scalar' needs"):
+            fp.train(config, 5, kernel=kernel)
+
+
+@pytest.mark.parametrize("l1", ["subgradient", "orthant"])
+def test_the_second_moment_of_a_single_weight_is_a_scalar(l1):
+    options = {"n_features": 1, "n_hidden": 1, "steps": 40, "learning_rate": 0.01, **L1[l1]}
+    own, shared = (
+        fp.train(fp.Config(**options, second_moment=kind), 3, return_weights=True).weights
+        for kind in ("coordinate", "scalar")
+    )
+    np.testing.assert_allclose(own, shared, rtol=1e-6)
+
+
+def test_a_scalar_second_moment_moves_along_the_first_moment():
+    """The first step is parallel to the gradient, and the learning rate is its root mean square."""
+    config = fp.Config(
+        n_features=4, n_hidden=7, learning_rate=0.01, weight_decay=0, epsilon=1e-30, steps=1
+    ).replace(second_moment="scalar", dtype="float64")
+    (model, *_), _ = start(config, np.random.default_rng(23))
+    initial = model.encoder[None]
+    after = fp.train(config, 1, initial_weights=initial, return_weights=True).weights
+    slope = spec.gradient(config, model, np.eye(4)).encoder
+    expected = -0.01 * slope / np.sqrt(np.mean(slope**2))
+    np.testing.assert_allclose(after[0] - model.encoder, expected, rtol=1e-9)
+
+
 # Gradient flow ------------------------------------------------------------------------------------
 
 

@@ -34,6 +34,7 @@ void add_settings(py::module_& m) {
         .def_readwrite("low", &Settings::low)
         .def_readwrite("high", &Settings::high);
     add_optimizer(c);
+    add_choice(c, "second_moment", [](auto& s) -> auto& { return s.second_moment; });
     add_choice(c, "l1_target", [](auto& s) -> auto& { return s.l1_target; });
     add_choice(c, "noise_sharing", [](auto& s) -> auto& { return s.noise_sharing; });
     add_choice(c, "dropout_sharing", [](auto& s) -> auto& { return s.dropout_sharing; });

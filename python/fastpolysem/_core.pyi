@@ -96,6 +96,7 @@ class Settings:
     optimizer: str
     probability: list[float]
     repulsion: float
+    second_moment: str
     def set_fixed_batch(self, indptr: NDArray[np.int64], indices: NDArray[np.int32], values: NDArray[np.float64]) -> None: ...
     steps: int
     stop: str

@@ -25,6 +25,12 @@ OPTIMIZERS = {
         "betas": (0.8, 0.95),
         "epsilon": 1e-4,
     },
+    "adam-scalar": {
+        "optimizer": "adam",
+        "learning_rate": 0.02,
+        "weight_decay": 0.05,
+        "second_moment": "scalar",
+    },
 }
 L1 = {
     "none": {},

@@ -11,11 +11,17 @@
 namespace fastpolysem {
 
 enum class Optimizer { sgd, adam, adamw };
+// Of Adam: each weight has its own, or all of a model share the mean (AdaGrad-Norm is the same for AdaGrad).
+enum class SecondMoment { coordinate, scalar };
 enum class L1Update { subgradient, orthant };
 enum class L1Target { weights, activations };
 template <>
 struct Names<Optimizer> {
     static constexpr const char* all[] = {"sgd", "adam", "adamw"};
+};
+template <>
+struct Names<SecondMoment> {
+    static constexpr const char* all[] = {"coordinate", "scalar"};
 };
 template <>
 struct Names<L1Update> {
@@ -56,6 +62,7 @@ struct StepConstants {
     T one_minus_beta1 = 0, beta2 = 0, one_minus_beta2 = 0, epsilon = 0;
     T step_size = 0;                // lr / (1 - beta1^t)
     T inverse_sqrt_correction = 0;  // 1 / sqrt(1 - beta2^t)
+    T denominator = 0;              // of all weights, where the second moment is a scalar
 };
 
 // Counts the steps of a run.

@@ -8,7 +8,7 @@
 namespace fastpolysem {
 
 // How weights move: the optimiser and its l1 update, fixed at compile time.
-enum class Rule { sgd, momentum, adam };
+enum class Rule { sgd, momentum, adam, scalar_adam };
 
 template <Rule which, bool orthant, bool with_l1 = true>
 struct Update {
@@ -16,7 +16,8 @@ struct Update {
     static constexpr Rule rule = which;
     static constexpr bool is_orthant = orthant;
     static constexpr bool has_first = rule != Rule::sgd;    // keeps a first moment (or momentum buffer)
-    static constexpr bool has_second = rule == Rule::adam;  // keeps a second moment
+    static constexpr bool has_second = rule == Rule::adam;  // keeps a second moment of each weight
+    static constexpr bool is_adam = rule == Rule::adam || rule == Rule::scalar_adam;
 
     // g: the gradient of the smooth part. The l1 term and decay are added here.
     template <class T>
@@ -24,7 +25,7 @@ struct Update {
                                          const StepConstants<T>& c) {
         using P = simd::Pack<T>;
         const P l1 = P::all(c.l1);
-        if (rule == Rule::adam && c.coupled_decay != 0) g = simd::fma(P::all(c.coupled_decay), w, g);
+        if (is_adam && c.coupled_decay != 0) g = simd::fma(P::all(c.coupled_decay), w, g);
         if constexpr (!orthant) {
             if (with_l1) g = g + simd::with_sign_of(l1, w);
             move(w, g, first, second, c);
@@ -48,6 +49,21 @@ struct Update {
         }
     }
 
+    // What moves a weight: gradient, coupled decay and l1; 0 for a zero that l1 holds (the pseudo-gradient).
+    template <class T>
+    FASTPOLYSEM_INLINE static simd::Pack<T> slope(simd::Pack<T> w, simd::Pack<T> g, const StepConstants<T>& c) {
+        using P = simd::Pack<T>;
+        const P l1 = P::all(c.l1);
+        if (is_adam && c.coupled_decay != 0) g = simd::fma(P::all(c.coupled_decay), w, g);
+        if constexpr (!orthant) {
+            return with_l1 ? g + simd::with_sign_of(l1, w) : g;
+        } else {
+            const P excess = simd::abs(g) - l1;
+            const P at_zero = simd::select<T>(excess > P::zero(), simd::with_sign_of(excess, g), P::zero());
+            return simd::select<T>(w != P::zero(), g + simd::with_sign_of(l1, w), at_zero);
+        }
+    }
+
   private:
     template <class T>
     FASTPOLYSEM_INLINE static void move(simd::Pack<T>& w, simd::Pack<T> g, simd::Pack<T>& first, simd::Pack<T>& second,
@@ -58,6 +74,9 @@ struct Update {
         } else if constexpr (rule == Rule::momentum) {
             first = simd::fma(P::all(c.momentum), first, g);
             w = simd::fma(P::all(-c.learning_rate), first, w);
+        } else if constexpr (rule == Rule::scalar_adam) {
+            first = simd::fma(P::all(c.one_minus_beta1), g - first, first);
+            w = simd::fma(P::all(-c.step_size), first / P::all(c.denominator), w * P::all(c.decay_factor));
         } else {
             first = simd::fma(P::all(c.one_minus_beta1), g - first, first);
             second = simd::fma(P::all(c.one_minus_beta2) * g, g, P::all(c.beta2) * second);
@@ -94,6 +113,31 @@ void update_all(const ParameterList<T>& weights, const ParameterList<T>& gradien
         if (weights[i].penalised) update_matrix<U>(w, *gradient[i].matrix, m, v, c);
         else update_matrix<typename U::WithoutL1>(w, *gradient[i].matrix, m, v, c);
     }
+}
+
+// The sum of squares of what moves a matrix's weights, in double and row-major order.
+template <class U, class T>
+double sum_of_squares(const Matrix<T>& w, const Matrix<T>& gradient, const StepConstants<T>& c) {
+    using P = simd::Pack<T>;
+    double sum = 0;
+    for (std::ptrdiff_t i = 0; i < w.rows; ++i)
+        for (std::ptrdiff_t k = 0; k < w.stride; k += P::width) {  // the padding adds zeros
+            const P slope = U::slope(P::load(w.row(i) + k), P::load(gradient.row(i) + k), c);
+            for (int lane = 0; lane < P::width; ++lane) sum += double(slope[lane]) * double(slope[lane]);
+        }
+    return sum;
+}
+
+// ... and its mean over all of a model's parameters, those at zero and the bias included.
+template <class U, class T>
+double mean_square(const ParameterList<T>& weights, const ParameterList<T>& gradient, const StepConstants<T>& c) {
+    double sum = 0, count = 0;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+        const Matrix<T>&w = *weights[i].matrix, &g = *gradient[i].matrix;
+        sum += weights[i].penalised ? sum_of_squares<U>(w, g, c) : sum_of_squares<typename U::WithoutL1>(w, g, c);
+        count += double(weights[i].size());
+    }
+    return sum / count;
 }
 
 // Calls body(Update<...>{}) for the settings' optimiser and l1 update.

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from fastpolysem import _checks
 
 Optimizer = Literal["sgd", "adam", "adamw"]
+SecondMoment = Literal["coordinate", "scalar"]
 
 WEIGHT_DECAY = {"sgd": 0.0, "adam": 0.0, "adamw": 0.01}
 """The value of ``weight_decay=None``."""

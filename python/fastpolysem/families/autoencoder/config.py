@@ -13,7 +13,7 @@ from fastpolysem.specs import inputs as _inputs
 from fastpolysem.specs.importance import checked_importance
 from fastpolysem.specs.inputs import Basis, Inputs
 from fastpolysem.specs.noise import Noise, Sharing
-from fastpolysem.specs.optimizer import Optimizer
+from fastpolysem.specs.optimizer import Optimizer, SecondMoment
 from fastpolysem.specs.schedule import checked_rates, checked_schedule
 from fastpolysem.specs.settings import Settings, defaults_of
 
@@ -45,6 +45,7 @@ _CHOICES: dict[str, Any] = {
     "noise_sharing": Sharing,
     "dropout_sharing": Sharing,
     "optimizer": Optimizer,
+    "second_moment": SecondMoment,
     "stop": Stop,
     "init": Init,
     "activation": Activation,
@@ -146,6 +147,12 @@ class Config(Settings):
         Decay rates of the first and second moments, 0 <= beta < 1. For adam and adamw only.
     epsilon
         Added to the square root of the second moment, > 0. For adam and adamw only.
+    second_moment
+        "coordinate": each weight has a second moment of its own; "scalar": all weights of a model
+        share one, of the mean over all parameters of the squared gradient (with l1; orthant-wise:
+        of the pseudo-gradient, which is 0 for zeros that l1 holds). Steps are then parallel to the
+        first moment, as in AdaGrad-Norm (Ward et al. 2019); Adam-mini (Zhang et al. 2024) shares in
+        this way within blocks. For adam and adamw only; slower.
     steps
         Number of updates.
     stop
@@ -204,6 +211,7 @@ class Config(Settings):
     momentum: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
+    second_moment: SecondMoment = "coordinate"
     steps: int = 7500
     stop: Stop = "steps"
     init: Init = "normal"
@@ -231,6 +239,8 @@ class Config(Settings):
             self._refuse("dropout_sharing", "with dropout=0")
         self._check_l1()
         self._check_optimizer()
+        if self.optimizer == "sgd":
+            self._refuse("second_moment", "with optimizer='sgd'")
         self._check_inputs()
         self._check_rounding(_ROUNDED)
         self._check_exact_rounding()

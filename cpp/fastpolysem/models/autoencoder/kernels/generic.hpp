@@ -1,6 +1,8 @@
 // The plain kernel: every option, one product after the other. The reference that the others must equal bit for bit.
 #pragma once
 
+#include <cmath>
+
 #include "fastpolysem/models/autoencoder/kernels/family.hpp"
 #include "fastpolysem/optimizers/update.hpp"
 
@@ -36,11 +38,13 @@ class GenericKernel {
         counter_.restart();
         first_.clear();
         second_.clear();
+        scalar_ = 0;
     }
 
     void step(const StepData<T>& step, StopToken& stop) {
         pass_(weights_, step, stop);
-        const StepConstants<T> c = counter_.next(s_.weight_l1(step.l1), step.learning_rate);
+        StepConstants<T> c = counter_.next(s_.weight_l1(step.l1), step.learning_rate);
+        if (s_.has_scalar()) return s_.l1_update == L1Update::orthant ? move_alike<true>(c) : move_alike<false>(c);
         with_update(s_, [&](auto update) {
             update_all<decltype(update)>(weights_list_, gradient_list_, first_list_, second_list_, c);
         });
@@ -49,9 +53,20 @@ class GenericKernel {
     void read(int, Parameters<T>& weights) const { weights.copy_from(weights_); }
 
   private:
+    // Adam with one second moment for all weights.
+    template <bool orthant>
+    void move_alike(StepConstants<T>& c) {
+        using U = Update<Rule::scalar_adam, orthant>;
+        const double square = mean_square<U>(weights_list_, gradient_list_, c);
+        scalar_ = s_.beta2 * scalar_ + (1 - s_.beta2) * square;
+        c.denominator = T(std::sqrt(scalar_)) * c.inverse_sqrt_correction + c.epsilon;
+        update_all<U>(weights_list_, gradient_list_, first_list_, second_list_, c);
+    }
+
     const Settings& s_;
     GradientPass<T>& pass_;
     StepCounter<T> counter_;
+    double scalar_ = 0;  // second moment
     Parameters<T> weights_, first_, second_;
     ParameterList<T> weights_list_, gradient_list_, first_list_, second_list_;
 };

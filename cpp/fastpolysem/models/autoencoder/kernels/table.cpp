@@ -11,6 +11,8 @@ const training::KernelTable<Model>& kernels() {
 
 std::string refusal_in_gram_space(const Settings& s) {
     if (s.dropout != 0) return "dropout makes the outputs no function of W W^T; use 'generic'";
+    if (s.has_scalar())
+        return "second_moment='scalar' needs the whole gradient before the first weight moves; use 'generic'";
     if (s.repulsion != 0) return "repulsion needs whole columns of the weights; use 'generic'";
     if (s.penalises_activations()) return "l1_target='activations' is not a function of W W^T; use 'generic'";
     return "";

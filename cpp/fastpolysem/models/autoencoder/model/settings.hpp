@@ -23,6 +23,7 @@ enum class KernelName { automatic, generic, dense, sparse, lanes };
 
 struct Settings : OptimizerSettings, InputSettings {
     std::int64_t n_hidden = 1;
+    SecondMoment second_moment = SecondMoment::coordinate;
     double l1 = 0;
     Schedule l1_schedule;  // factor on l1
     L1Target l1_target = L1Target::weights;
@@ -46,6 +47,9 @@ struct Settings : OptimizerSettings, InputSettings {
     // Of a step with this l1: what weights pay.
     double weight_l1(double step_l1) const { return l1_target == L1Target::weights ? step_l1 : 0; }
     bool penalises_activations() const { return l1 != 0 && l1_target == L1Target::activations; }
+
+    bool has_scalar() const { return is_adam() && second_moment == SecondMoment::scalar; }
+    bool has_second() const { return is_adam() && !has_scalar(); }  // a matrix of them
 
     bool basis() const { return inputs == Inputs::basis; }
     // Rows of a step's input, and of its noise or dropout.
