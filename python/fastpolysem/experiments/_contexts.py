@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
-from fastpolysem.experiments._answers import Answers, joined, rows_of, summary
+from fastpolysem.experiments._answers import Answers, joined, page_table, rows_of, summary
 from fastpolysem.experiments._base import Presets, measure
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._networks import USE, Case, NetworkQuestion, trained_network
@@ -357,6 +357,35 @@ class Contexts(NetworkQuestion):
             f"{over(2, 'last_all_but_one')} in the second (more in "
             f"{seen('all but one, against first', 1)})."
         )
+
+    def tables(self, data: Answers) -> dict[str, str]:
+        """Activity and selectivity of each layer, trained and untrained."""
+        means = self.table(data)
+        labels = {"contexts": "C", "optimizer": "optimiser", "layers": "hidden layers"}
+        outcomes = ("all_but_one", "all", "interaction")
+        names = {
+            "all_but_one": "active in all contexts but one",
+            "all_but_one_untrained": "untrained",
+            "chance": "by chance",
+            "all": "active in all",
+            "all_untrained": "untrained",
+            "pathways": "pathways",
+            "interaction": "interaction",
+            "interaction_untrained": "untrained",
+            "pure": "pure",
+            "linear": "linear mixed",
+            "nonlinear": "nonlinear mixed",
+            "neurons": "effective neurons",
+            "all_but_one_1": "all but one, from 0.01",
+            "all_but_one_30": "all but one, from 0.3",
+        }
+        found = {}
+        for where in _WHERE:
+            part = means if where == "last" else means[means["layers"] > 1]
+            columns = {**labels, **{f"{where}_{name}": what for name, what in names.items()}}
+            shown = [f"{where}_{name}" for name in outcomes]
+            found[where] = page_table(part, {**columns, "loss": "loss"}, shown)
+        return found
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Weight by contexts and shares of interaction, untrained and by layer."""
