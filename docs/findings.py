@@ -4,7 +4,9 @@ python docs/findings.py write [NAME ...]   fills in these pages, by default all
 python docs/findings.py check [NAME ...]   fails if a page differs from its data
 
 On each page the verdict and its table of tests are replaced where they are. Other tables stand
-between ``<!-- NAME -->`` and ``<!-- end -->``; the experiment's `Question.tables` has them.
+between ``<!-- NAME -->`` and ``<!-- end -->``; the experiment's `Question.tables` has them. Those
+of a second file of data, ``PAGE_PART.parquet``, are called ``PART NAME``, and its verdict and tests
+``PART verdict`` and ``PART tests``; a page shows those that it has a place for.
 """
 
 from __future__ import annotations
@@ -34,14 +36,33 @@ def filled(name: str, page: str) -> str:
     experiment: Any = experiments.get(name)
     data = Answers.read(FOLDER / f"{name}.parquet")
     verdict = experiment.verdict(data)
-    said = f"**Verdict ({verdict.outcome}).** {verdict.sentence}"
-    said = textwrap.fill(said, WIDTH, break_long_words=False, break_on_hyphens=False)
+    said = _wrapped(f"**Verdict ({verdict.outcome}).** {verdict.sentence}")
     page = _replaced(r"\*\*Verdict \(.*?(?=\n\n)", said, page, name)
     page = _replaced(r"\| test \| difference.*?(?=\n\n)", verdict.markdown(), page, name)
     for block, table in experiment.tables(data).items():
         shown = f"<!-- {block} -->\n\n{table}\n\n<!-- end -->"
         page = _replaced(rf"<!-- {block} -->\n.*?<!-- end -->", shown, page, name)
+    for path in sorted(FOLDER.glob(f"{name}_*.parquet")):
+        part = path.stem.removeprefix(f"{name}_")
+        if f"<!-- {part} " in page:
+            page = _with_part(part, experiment, Answers.read(path), page, name)
     return page
+
+
+def _with_part(part: str, experiment: Any, data: Answers, page: str, name: str) -> str:
+    """A page with what a second file of data says."""
+    verdict = experiment.verdict(data)
+    said = _wrapped(f"**Verdict ({verdict.outcome}).** {verdict.sentence}")
+    blocks = {"verdict": said, "tests": verdict.markdown(), **experiment.tables(data)}
+    for block, text in blocks.items():
+        if f"<!-- {part} {block} -->" in page:
+            shown = f"<!-- {part} {block} -->\n\n{text}\n\n<!-- end -->"
+            page = _replaced(rf"<!-- {part} {block} -->\n.*?<!-- end -->", shown, page, name)
+    return page
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _replaced(pattern: str, text: str, page: str, name: str) -> str:

@@ -212,6 +212,13 @@ class Classify(NetworkQuestion):
             )
         return " ".join(said)
 
+    def tables(self, data: Answers) -> dict[str, str]:
+        """Prices on test rows, and the use of neurons on training rows."""
+        from fastpolysem.experiments import _classify_tables
+
+        means = self.table(data)
+        return {"prices": _classify_tables.prices(means), "use": _classify_tables.use(means)}
+
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Test error of each readout against width, and below it the differences."""
         from fastpolysem import plots

@@ -31,8 +31,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from fastpolysem import _checks
 from fastpolysem.experiments._answers import Answers, joined, rows_of
 from fastpolysem.experiments._base import Presets, measure, with_interval
+from fastpolysem.experiments._classify_tables import fixed
 from fastpolysem.experiments._held_out import HeldOut, network_on
 from fastpolysem.experiments._networks import USE, Case, NetworkQuestion
+from fastpolysem.experiments._pages import markdown
 from fastpolysem.experiments._splits import SOURCES, compared_over_splits, over_splits, split_of
 from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, text
 from fastpolysem.families.network.dataset import Dataset
@@ -74,6 +76,7 @@ _SETTINGS: dict[str, Any] = {
     "treatment": list(TREATMENTS),
 }
 _CELL = ["data", "n_hidden", "treatment"]
+_SHOWN = (("shared_last", 2), ("less", 2), ("price", 2))
 
 
 @dataclass(frozen=True)
@@ -222,6 +225,26 @@ class Front(NetworkQuestion):
             what = f"is less with {', '.join(less)}" if less else "is shown to be less by nothing"
             said.append(f"On {title}, shared use is {start:.2f} untreated and {what}.")
         return " ".join(said)
+
+    def tables(self, data: Answers) -> dict[str, str]:
+        """Sharing and prices, one line per data set, width and treatment."""
+        rows = []
+        for _, row in self.table(data).iterrows():
+            untreated = row["treatment"] == NONE
+            use, less, price = (fixed(row, *one) for one in _SHOWN)
+            rows.append([
+                SOURCES[row["data"]].title, row["n_hidden"], row["treatment"],
+                fixed(row, "test_accuracy", 1, 100), "" if untreated else price,
+                fixed(row, "test_loss", 3), use, "" if untreated else less,
+                f"{row['shared_last_chance']:.2f}", f"{row['shared_last_start']:.2f}",
+                f"{row['not_learned']:.2f}", f"{row['dead']:.1f}",
+                f"{row['neurons_per_concept']:.1f}", "yes" if row["front"] else "",
+            ])  # fmt: skip
+        head = ["data", "h", "treatment", "test accuracy in %", "price in points", "test loss",
+                "shared use", "less than untreated by", "by chance", "before training",
+                "classes not learned", "dead neurons", "effective neurons per class",
+                "on the front"]  # fmt: skip
+        return {"numbers": markdown(head, rows)}
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Shared use against test loss, a panel per data set and width."""

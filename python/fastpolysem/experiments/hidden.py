@@ -316,6 +316,12 @@ class HiddenLayers(NetworkQuestion):
             f"{shapes[1][2]} in the ReLU layer."
         )
 
+    def tables(self, data: Answers) -> dict[str, str]:
+        """What holds at each size, the first looks, and all numbers."""
+        from fastpolysem.experiments import _hidden_tables
+
+        return _hidden_tables.tables(data)
+
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Shared use by arm, shapes at m = n, the law in m/n, and features that occur together."""
         from fastpolysem.experiments import _hidden_figure
@@ -392,7 +398,7 @@ def with_shares(rows: pd.DataFrame) -> pd.DataFrame:
 def laws(data: Answers) -> pd.DataFrame:
     """How the share of features in groups decreases with the width, from m = n on.
 
-    One row per n, arm (the main ones and those trained longer) and form, "m" for a power of m and
+    One row per n, arm (without controls and the second stage) and form, "m" for a power of m and
     "exp(m/n)" for an exponential in m/n: the exponent with its 95 % interval, and the p-value of
     the form. Widths without any group are left out, as their logarithm is unknown; forms with fewer
     than three widths too.
@@ -403,7 +409,7 @@ def laws(data: Answers) -> pd.DataFrame:
 
     rows = with_shares(data.valid)
     found = []
-    shown = rows[rows["arm"].isin([LINEAR, RELU, *LONGER])]
+    shown = rows[~rows["arm"].isin([*_CONTROLS, *TREATED])]
     for (n, arm), group in shown.groupby(["n_features", "arm"]):
         group = group[(group["n_hidden"] >= n) & (group["strength"] == STRENGTH)]
         by = group.groupby("n_hidden")["shared_features"]

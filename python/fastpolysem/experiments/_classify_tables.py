@@ -1,0 +1,59 @@
+"""The tables of the page on private readouts."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from fastpolysem.experiments._pages import markdown
+from fastpolysem.experiments._splits import SOURCES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ABSENT = "—"
+"""Where too few splits have networks without a lost class."""
+
+
+def fixed(row: pd.Series[Any], name: str, decimals: int, unit: float = 1.0) -> str:
+    """A mean with its interval, with so many decimals."""
+    ends = [unit * float(row[f"{name}{end}"]) for end in ("", "_low", "_high")]
+    if any(math.isnan(end) for end in ends):
+        return ABSENT
+    value, low, high = (f"{end:.{decimals}f}" for end in ends)
+    return f"{value} [{low}, {high}]"
+
+
+def prices(table: pd.DataFrame) -> str:
+    """What the readouts cost on test rows."""
+    rows = []
+    for _, row in table.iterrows():
+        dense = row["readout"] == "dense"
+        rows.append([
+            SOURCES[row["data"]].title, row["n_hidden"], row["readout"],
+            fixed(row, "test_accuracy", 2, 100),
+            "" if dense else fixed(row, "price", 2),
+            "" if dense else fixed(row, "price_all_learned", 2),
+            f"{row['test_loss']:.3f}", "" if dense else fixed(row, "price_loss", 3),
+            f"{row['learning_rate']:.3g}",
+        ])  # fmt: skip
+    head = ["data", "h", "readout", "test accuracy in %", "price in points",
+            "price, no class lost", "test loss", "price in loss", "learning rate"]  # fmt: skip
+    return markdown(head, rows)
+
+
+def use(table: pd.DataFrame) -> str:
+    """What was learned on training rows, and who uses the last hidden layer."""
+    rows = []
+    for _, row in table.iterrows():
+        shared = [row["shared_last"], row["shared_last_chance"], row["shared_last_start"]]
+        rows.append([
+            SOURCES[row["data"]].title, row["n_hidden"], row["readout"],
+            f"{100 * row['accuracy']:.1f}", f"{row['not_learned']:.2f}",
+            *(f"{one:.2f}" for one in shared), f"{row['concepts_last']:.2f}",
+            f"{row['neurons_per_concept']:.1f}",
+        ])  # fmt: skip
+    head = ["data", "h", "readout", "training accuracy in %", "classes not learned", "shared use",
+            "by chance", "before training", "effective classes per neuron",
+            "effective neurons per class"]  # fmt: skip
+    return markdown(head, rows)
