@@ -112,7 +112,7 @@ def _law(axes: Axes, means: pd.DataFrame) -> None:
     axes.set_yscale("log")
     axes.set_ylim(LEAST, 1)
     axes.set_ylabel("shared use")
-    axes.legend(frameon=False, fontsize="small", ncols=2, loc="lower right")
+    axes.legend(frameon=False, fontsize="small", ncols=2, loc="center right")
 
 
 def _together(axes: Axes, here: pd.DataFrame) -> None:

@@ -75,6 +75,10 @@ WIDTHS = [0.75, 1.0, 1.25, 1.5, 2.0, 4.0]
 STRENGTH = 0.06
 """λ√m: what decides when l1 acts on weights that start at 1/√m."""
 LINEAR, RELU = "linear", "ReLU"
+LEAST_GROUPS = 10
+"""Networks with a group that a width needs to enter a fit."""
+LARGE = 160
+"""Seeds of the main arms at n = 64. 256 were planned, and training was stopped by the clock."""
 FEWER = 256
 """Seeds of the arms that no primary test is about; the more costly have fewer."""
 _ADAM: dict[str, Any] = {
@@ -331,25 +335,23 @@ class HiddenLayers(NetworkQuestion):
 
 def _widths(n: int, arm: str) -> Sequence[float]:
     """The m/n at which an arm other than the two main ones is trained."""
+    if n > FEATURES:
+        return ()
     if arm in LONGER:
         return (1.0, 2.0, 4.0)
     if arm in TREATED:
-        return (1.0, 1.5) if n <= FEATURES else ()
+        return (1.0, 1.5)
     return WIDTHS if n < FEATURES else (1.0, 1.5, 2.0)
 
 
 def _most(n: int, arm: str) -> int | None:
     """The largest number of seeds of an arm; None for that of the preset."""
+    if arm in (LINEAR, RELU):
+        return LARGE if n > FEATURES else None
+    if n != FEATURES or arm in LONGER:
+        return FEWER // 4
     if arm in TREATED:
         return 96
-    if arm in (LINEAR, RELU):
-        return FEWER if n > FEATURES else None
-    if n > FEATURES:
-        return FEWER // 4
-    if n < FEATURES:
-        return FEWER if arm in (*LONGER, *_CONTROLS) else None
-    if arm in LONGER:
-        return FEWER // 4
     return FEWER if arm in ARMS else FEWER // 2
 
 
@@ -398,10 +400,10 @@ def with_shares(rows: pd.DataFrame) -> pd.DataFrame:
 def laws(data: Answers) -> pd.DataFrame:
     """How the share of features in groups decreases with the width, from m = n on.
 
-    One row per n, arm (without controls and the second stage) and form, "m" for a power of m and
+    One row per n, arm (with many groups, or trained for longer) and form, "m" for a power of m and
     "exp(m/n)" for an exponential in m/n: the exponent with its 95 % interval, and the p-value of
-    the form. Widths without any group are left out, as their logarithm is unknown; forms with fewer
-    than three widths too.
+    the form. Widths at which fewer than `LEAST_GROUPS` networks have a group are left out, as the
+    logarithm of so rare a share has no normal error; forms with fewer than three widths too.
     """
     import pandas as pd
 
@@ -409,12 +411,13 @@ def laws(data: Answers) -> pd.DataFrame:
 
     rows = with_shares(data.valid)
     found = []
-    shown = rows[~rows["arm"].isin([*_CONTROLS, *TREATED])]
+    shown = rows[rows["arm"].isin([LINEAR, RELU, "GELU", *BY_SGD, *LONGER])]
     for (n, arm), group in shown.groupby(["n_features", "arm"]):
         group = group[(group["n_hidden"] >= n) & (group["strength"] == STRENGTH)]
         by = group.groupby("n_hidden")["shared_features"]
         means = by.agg(["mean", "sem", "size"])
-        means = means[(means["mean"] > 0) & (means["sem"] > 0)]
+        enough = by.apply(lambda shares: (shares > 0).sum() >= LEAST_GROUPS)
+        means = means[enough & (means["sem"] > 0)]
         if len(means) < 3:
             continue
         width = means.index.to_numpy(dtype=float)
