@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,6 @@ from fastpolysem.experiments._verdicts import (
     Verdict,
     compared,
     left_open,
-    text,
     verdict_of,
 )
 from fastpolysem.families.autoencoder.config import Config
@@ -309,22 +308,3 @@ def compared_by_seed(
 def estimate_of(row: pd.Series[Any], name: str) -> tuple[float, float, float]:
     """A mean in a row of a table, with the ends of its interval."""
     return row[name], row[f"{name}_low"], row[f"{name}_high"]
-
-
-def page_table(
-    means: pd.DataFrame, columns: Mapping[str, str], intervals: Collection[str] = ()
-) -> str:
-    """A table of means in Markdown: columns by their title, some with the ends of their interval.
-
-    Columns without an interval in ``means``, such as labels, are shown as they are.
-    """
-    lines = [f"| {' | '.join(columns.values())} |", "|---" * len(columns) + "|"]
-    for _, row in means.iterrows():
-        cells = []
-        for name in columns:
-            if name in intervals:
-                cells.append(text(estimate_of(row, name)))
-            else:
-                cells.append(f"{row[name]:.3g}" if f"{name}_low" in row else str(row[name]))
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)

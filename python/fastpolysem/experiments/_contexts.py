@@ -32,10 +32,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
-from fastpolysem.experiments._answers import Answers, joined, page_table, rows_of, summary
+from fastpolysem.experiments._answers import Answers, joined, rows_of, summary
 from fastpolysem.experiments._base import Presets, measure
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._networks import USE, Case, NetworkQuestion, trained_network
+from fastpolysem.experiments._tables import markdown
 from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, compared
 from fastpolysem.families.network import datasets
 from fastpolysem.families.network.config import NetworkConfig
@@ -284,7 +285,7 @@ class Contexts(NetworkQuestion):
                 return Answers(joined(frames, self.LABELS), True)
         return Answers(joined(frames, self.LABELS))
 
-    def tables(self, data: Answers) -> pd.DataFrame:
+    def by_table(self, data: Answers) -> pd.DataFrame:
         """Means over the seeds of each table of properties."""
         names = [*self.LABELS, "table"]
         means = data.valid.groupby(names, sort=False)[list(self.METRICS)].mean().reset_index()
@@ -293,12 +294,12 @@ class Contexts(NetworkQuestion):
     def table(self, data: Answers) -> pd.DataFrame:
         """Means over tables of properties, whose number is ``seeds``; `Pathways` describes the
         columns. With one hidden layer, the first and the last are the same."""
-        return summary(Answers(self.tables(data)), self.LABELS, self.METRICS)
+        return summary(Answers(self.by_table(data)), self.LABELS, self.METRICS)
 
     def tests(self, data: Answers) -> list[Comparison]:
         """Both outcomes against the untrained network, and between depths and layers."""
         found = []
-        for setting, group in self.settings(self.tables(data), _SETTING):
+        for setting, group in self.settings(self.by_table(data), _SETTING):
             one, two = (group[group["layers"] == n].set_index("table") for n in (1, 2))
             both = one.index.intersection(two.index)
             sides = {
@@ -361,30 +362,31 @@ class Contexts(NetworkQuestion):
     def tables(self, data: Answers) -> dict[str, str]:
         """Activity and selectivity of each layer, trained and untrained."""
         means = self.table(data)
-        labels = {"contexts": "C", "optimizer": "optimiser", "layers": "hidden layers"}
-        outcomes = ("all_but_one", "all", "interaction")
-        names = {
-            "all_but_one": "active in all contexts but one",
-            "all_but_one_untrained": "untrained",
-            "chance": "by chance",
-            "all": "active in all",
-            "all_untrained": "untrained",
-            "pathways": "pathways",
+        labels = {"C": "contexts", "optimiser": "optimizer", "hidden layers": "layers"}
+        estimates = {
+            "active in all contexts but one": "all_but_one",
+            "active in all": "all",
             "interaction": "interaction",
-            "interaction_untrained": "untrained",
+        }
+        rest = {
+            "all but one, untrained": "all_but_one_untrained",
+            "by chance": "chance",
+            "from 0.01": "all_but_one_1",
+            "from 0.3": "all_but_one_30",
+            "all, untrained": "all_untrained",
+            "interaction, untrained": "interaction_untrained",
             "pure": "pure",
-            "linear": "linear mixed",
-            "nonlinear": "nonlinear mixed",
-            "neurons": "effective neurons",
-            "all_but_one_1": "all but one, from 0.01",
-            "all_but_one_30": "all but one, from 0.3",
+            "linear mixed": "linear",
+            "nonlinear mixed": "nonlinear",
+            "pathways": "pathways",
+            "effective neurons": "neurons",
         }
         found = {}
         for where in _WHERE:
             part = means if where == "last" else means[means["layers"] > 1]
-            columns = {**labels, **{f"{where}_{name}": what for name, what in names.items()}}
-            shown = [f"{where}_{name}" for name in outcomes]
-            found[where] = page_table(part, {**columns, "loss": "loss"}, shown)
+            shown = {what: f"{where}_{name}" for what, name in estimates.items()}
+            others = {what: f"{where}_{name}" for what, name in rest.items()} | {"loss": "loss"}
+            found[where] = markdown(part, labels, shown, others)
         return found
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:

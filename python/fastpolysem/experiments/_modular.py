@@ -31,9 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
-from fastpolysem.experiments._answers import Answers, estimate_of, page_table
+from fastpolysem.experiments._answers import Answers, estimate_of
 from fastpolysem.experiments._base import Presets
 from fastpolysem.experiments._networks import Case, NetworkQuestion, trained_network
+from fastpolysem.experiments._tables import markdown
 from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, compared, text
 from fastpolysem.families.network import losses
 from fastpolysem.families.network.config import NetworkConfig
@@ -346,28 +347,25 @@ class Modular(NetworkQuestion):
     def tables(self, data: Answers) -> dict[str, str]:
         """Predictions, and how frequencies use neurons."""
         means = self.table(data)
-        labels = {name: name for name in (*self.LABELS, "seeds")} | {"neurons": "m"}
-        names = {
-            **PREDICTORS,
-            "magnitude": "largest amplitude",
-            "agree": "inputs and outputs agree",
-        }
-        use = {
+        labels = {"p": "p", "m": "neurons", "optimiser": "optimizer"}
+        named = {what: name for name, what in PREDICTORS.items()}
+        agree = {"inputs and outputs agree": "agree", "seeds": "seeds"}
+        estimates = {"participation ratio": "participation", "shared use": "shared"}
+        rest = {
+            "by chance": "chance",
+            "untrained": "shared_untrained",
+            "from 0.1": "shared_10",
+            "from 0.5": "shared_50",
+            "frequencies learned": "learned",
+            "frequencies per neuron": "frequencies_per_neuron",
+            "neurons per frequency": "neurons_per_frequency",
             "accuracy": "accuracy",
             "loss": "loss",
-            "participation_start": "participation ratio at the start",
-            "participation": "participation ratio",
-            "learned": "frequencies learned",
-            "frequencies_per_neuron": "frequencies per neuron",
-            "neurons_per_frequency": "neurons per frequency",
-            "shared": "share of use on shared neurons",
-            "chance": "by chance",
-            "shared_untrained": "untrained",
         }
         return {
             "published": self._published(data),
-            "predictions": page_table(means, {**labels, **names}, PREDICTORS),
-            "use": page_table(means, {**labels, **use}, ("participation", "shared")),
+            "predictions": markdown(means, labels, named, agree),
+            "use": markdown(means, labels, estimates, rest),
         }
 
     def _published(self, data: Answers) -> str:

@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
-from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of, page_table
+from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of
 from fastpolysem.experiments._base import Presets
 from fastpolysem.experiments._networks import (
     CONTROLS,
@@ -45,6 +45,7 @@ from fastpolysem.experiments._networks import (
     trained_network,
     use_of,
 )
+from fastpolysem.experiments._tables import markdown
 from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.measures.controls import untrained
@@ -293,25 +294,26 @@ class Robustness(NetworkQuestion):
     def tables(self, data: Answers) -> dict[str, str]:
         """How features use neurons, and accuracies for each task."""
         means = self.table(data)
-        labels = {"representation": "representation", "optimizer": "optimiser", "seeds": "seeds"}
+        labels = {"representation": "representation", "optimiser": "optimizer"}
         use = {
-            "not_learned": "features not learned",
-            "shared_use": "share of use on shared neurons",
-            "chance": "by chance",
-            "effective_concepts": "features per neuron",
-            "neurons_per_concept": "neurons per feature",
+            "by chance": "chance",
+            "from 0.1": "shared_use_10",
+            "from 0.5": "shared_use_50",
+            "features per neuron": "effective_concepts",
+            "neurons per feature": "neurons_per_concept",
+            "features not learned": "not_learned",
+            "seeds": "seeds",
         }
-        found = {"use": page_table(means, {**labels, **use}, ("shared_use",))}
+        found = {"use": markdown(means, labels, {"shared use": "shared_use"}, use)}
         for task in TASKS:
-            names = {f"{name}_{task}": what for name, what in CONDITIONS.items()}
-            shown = [f"{name}_{task}" for name in PRIMARY]
-            found[task] = page_table(means, {**labels, **names}, shown)
-        before = {
-            f"{name}_{task}_untrained": f"{CONDITIONS[name]}, {task}"
-            for task in TASKS
-            for name in PRIMARY
-        }
-        found["untrained"] = page_table(means.iloc[:1], before)
+            shown = {CONDITIONS[name]: f"{name}_{task}" for name in PRIMARY}
+            rest = {
+                what: f"{name}_{task}" for name, what in CONDITIONS.items() if name not in PRIMARY
+            }
+            before = {
+                f"{CONDITIONS[name]}, untrained": f"{name}_{task}_untrained" for name in PRIMARY
+            }
+            found[task] = markdown(means, labels, shown, rest | before)
         return found
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
