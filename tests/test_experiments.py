@@ -45,6 +45,7 @@ TINY: dict[str, dict[str, Any]] = {
     "absolute": {"steps": 100},
     "amount": {"n_features": 8, "n_hidden": [8, 12, 16], "steps": 1500, "l1": 4e-3},
     "baseline": {"n_features": 4, "n_hidden": [4, 8], "steps": 200},
+    "boolean": {"steps": 100},
     "classify": {"n_hidden": [20, 24], "learning_rate": 0.01, "steps": 50},
     "front": {"n_hidden": [20, 24], "steps": 50},
     "collisions": {"n_features": 8, "n_hidden": [8, 16], "steps": 500, "l1": 1e-2},

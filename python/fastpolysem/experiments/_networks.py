@@ -67,10 +67,11 @@ class NetworkQuestion(Question[Case]):
                 raise ValueError(f"{name} must hold at least one value, got none")
         combinations = itertools.product(*values.values())
         cases = (self.case(**dict(zip(values, one, strict=True))) for one in combinations)
-        found = [case for case in cases if case is not None]
+        # Each once: settings that a network does not have do not distinguish it.
+        found = {(*case.labels.items(), case.config): case for case in cases if case is not None}
         if not found:
             raise ValueError(f"{self.NAME}: no network has this combination of settings")
-        return found
+        return list(found.values())
 
     def _collected(self, configs: list[Case], seeds: int, **options: Any) -> Answers:
         counts = [seeds if case.most is None else min(seeds, case.most) for case in configs]
