@@ -120,7 +120,8 @@ def accuracies(weights: Floats, relevant: int, seed: int) -> dict[str, float]:
     """
     generator = np.random.default_rng((seed, relevant))
     n, m = weights.shape
-    w = weights * np.sqrt(m / max(float((weights**2).sum()), np.finfo(float).tiny))
+    size = float((weights**2).sum())
+    w = weights * np.sqrt(m / size) if size else weights
     total = sum(_ROWS.values())
     x = np.where(generator.random((total, n)) < _DENSITY, generator.random((total, n)), 0.0)
     labels = classes_of(x, relevant, generator)
