@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from latex2mathml.converter import convert
+from sphinx.util.nodes import make_refnode
 
 import fastpolysem
 
@@ -25,6 +28,8 @@ exclude_patterns = ["README.md", "data"]
 html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"fastpolysem {version}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints = "signature"
@@ -52,7 +57,44 @@ def _write_math(translator: Any, node: Any) -> None:
     raise nodes.SkipNode
 
 
+def _list_findings(app: Any, page: str, source: list[str]) -> None:
+    """Fill the gallery with the figures of the findings: thumbnail, question and command."""
+    if page != "gallery":
+        return
+    entries = []
+    for path in sorted(Path(app.srcdir, "findings").glob("*.md")):
+        text, name = path.read_text(encoding="utf-8"), path.stem
+        title = re.search(r"^# (.*)$", text, re.MULTILINE)
+        if title and path.with_suffix(".png").exists():
+            entries.append(
+                f":::{{figure}} findings/{name}.png\n:alt: Figure of the page {name}\n"
+                f":target: findings/{name}.html\n\n[{title[1]}](findings/{name}.md)\n"
+                f"`fastpolysem reproduce {name}`\n:::\n"
+            )
+    listed = "::::{container} gallery\n" + "".join(entries) + "::::\n"
+    source[0] = source[0].replace("%findings%\n", listed)
+
+
+def _mark_panels(app: Any, doctree: nodes.document, page: str) -> None:
+    """Let the figures of findings, which have several panels, keep their size on phones."""
+    if page.startswith("findings/"):
+        for image in doctree.findall(nodes.image):
+            image["classes"].append("panels")
+
+
+def _resolve(app: Any, env: Any, node: Any, shown: Any) -> Any:
+    """Link names that docstrings of other modules use as users do, such as `Config`."""
+    if node.get("refdomain") == "py":
+        entry = env.get_domain("py").objects.get(f"fastpolysem.{node['reftarget']}")
+        if entry is not None:
+            return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, shown)
+    return None
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
     app.add_html_math_renderer("mathml", (_write_math, None), (_write_math, None))
     app.connect("autodoc-process-docstring", _escape_bars)
+    app.connect("source-read", _list_findings)
+    app.connect("doctree-resolved", _mark_panels)
+    app.connect("missing-reference", _resolve)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import doctest
+import html
 import importlib
 import inspect
+import os
 import pkgutil
 import re
 import subprocess
@@ -14,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import unquote
 
 import matplotlib
 import pytest
@@ -135,18 +138,108 @@ def test_every_field_of_config_is_explained(config: type[Any]) -> None:
         assert re.search(rf"\b{field.name}\b", config.__doc__ or ""), field.name
 
 
-@pytest.mark.extra
-def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built documentation."""
     for needed in ("sphinx", "myst_parser", "furo"):
         pytest.importorskip(needed)
+    folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", str(DOCS), str(tmp_path)],
+        [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", str(DOCS), str(folder)],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "index.html").exists()
+    return folder
+
+
+@pytest.mark.extra
+def test_the_documentation_builds_without_a_warning(site: Path) -> None:
+    assert (site / "index.html").exists()
+
+
+@pytest.mark.extra
+def test_no_link_inside_the_documentation_is_dead(site: Path) -> None:
+    texts = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
+    names = {path: set(re.findall(r'\bid="([^"]+)"', text)) for path, text in texts.items()}
+    checked = 0
+    for path, text in texts.items():
+        for link in re.findall(r'(?:href|src)="([^"]+)"', text):
+            target, _, name = html.unescape(link).partition("#")
+            if re.match(r"[a-z]+:", target) or link == "#":
+                continue
+            file = (path.parent / unquote(target.partition("?")[0])).resolve() if target else path
+            assert file.exists(), (path.name, link)
+            assert not name or file not in names or unquote(name) in names[file], (path.name, link)
+            checked += 1
+    assert checked > 1000
+
+
+@pytest.mark.extra
+def test_names_of_the_package_are_links(site: Path) -> None:
+    """Sphinx leaves what it does not find as text, without a warning."""
+    for path in site.rglob("*.html"):
+        if path.parent.name != "api":
+            text = re.sub(r"<a .*?</a>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+            assert not re.findall(r'class="xref py[^>]*>.*?</code>', text), path.name
+
+
+@pytest.mark.extra
+def test_every_figure_of_the_package_is_in_its_reference(site: Path) -> None:
+    text = (site / "api" / "plots.html").read_text(encoding="utf-8")
+    for name in fp.plots.__all__:
+        assert name.isupper() or f'id="fastpolysem.plots.{name}"' in text, name
+
+
+def test_the_gallery_shows_every_figure_that_its_code_draws() -> None:
+    sys.path.insert(0, str(DOCS))
+    gallery = importlib.import_module("gallery")
+    entries = gallery.entries()
+    drawn = [name for name in fp.plots.__all__ if name not in ("panels", "save")]
+    assert {re.findall(r"plots\.(\w+)", call)[0] for call in entries.values()} == {
+        name for name in drawn if not name.isupper()
+    }
+    matplotlib.use("Agg")
+    names = gallery.names()
+    for image, call in entries.items():
+        assert (DOCS / image).is_file()
+        assert eval(call, names).figure.axes
+    from matplotlib import pyplot as plt
+
+    plt.close("all")
+
+
+CLUSTER = re.compile(r"^```sh\n(#!/bin/bash\n.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize(("ends", "requeued"), [(0, False), (143, True), (2, False)])
+def test_the_batch_script_resumes_only_what_was_cut_off(
+    ends: int, requeued: bool, tmp_path: Path
+) -> None:
+    """With stand-ins for Slurm's commands and the package's, which ends with a status."""
+    (script,) = CLUSTER.findall((DOCS / "cluster.md").read_text(encoding="utf-8"))
+    stands_in = {
+        "srun": 'exec "$@"',
+        "scontrol": 'echo "$@" >> scontrol.log',
+        "fastpolysem": f'echo "$@" >> fastpolysem.log; exit {ends}',
+    }
+    for name, text in stands_in.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "job.sh").write_text(re.sub(r"^source .*\n", "", script, flags=re.MULTILINE))
+    slurm = {"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_JOB_ID": "55", "SLURM_CPUS_PER_TASK": "4"}
+    done = subprocess.run(
+        ["bash", "job.sh"],
+        cwd=tmp_path,
+        env={**os.environ, **slurm, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        check=False,
+    )
+    assert done.returncode == ends
+    assert "--seeds 70000:80000" in (tmp_path / "fastpolysem.log").read_text()
+    log = tmp_path / "scontrol.log"
+    assert log.exists() == requeued
+    assert not requeued or log.read_text() == "requeue 55_7\n"
 
 
 def test_the_tests_of_further_cases_exist() -> None:

@@ -349,3 +349,57 @@ def test_a_local_probe_is_refused_before_a_pool_gets_anything() -> None:
     with ThreadPoolExecutor(1) as threads:
         assert len(fp.collect(CONFIG, seeds=1, probe=local, executor=threads)) == 1
     assert len(fp.collect(CONFIG, seeds=1, probe=local)) == 1
+
+
+DISTRIBUTIONS = {
+    "independent": fp.Independent(0.3, 16),
+    "correlated": fp.CorrelatedBlocks(2, 2, 16),
+    "basis": fp.Basis(),
+    "fixed": fp.FixedBatch(np.eye(6)[:4] + 0.5 * np.eye(6)[1:5]),
+}
+
+
+@pytest.mark.parametrize("inputs", DISTRIBUTIONS)
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_loss_on_the_training_distribution(inputs: str, tied: bool) -> None:
+    """Against its definition in NumPy, on rows from the distribution."""
+    probe = fp.probes.DistributionLoss(rows=3000)
+    given = DISTRIBUTIONS[inputs]
+    config = fp.Config(
+        n_features=6, n_hidden=4, l1=0.02, repulsion=0.1, steps=50, inputs=given, tied=tied
+    )
+    config = config.replace(learning_rate=1e-2, dtype="float64")
+    result = fp.train(config, 3, return_weights=True)
+    found = probe(result)["distribution_loss"]
+    rows = probe._batch(config)
+    scale = 1.0
+    if rows is None:
+        rows = np.eye(6) if inputs == "basis" else given.to_dense()
+    else:
+        assert rows.shape == (3000, 6)
+        on = {"independent": 0.3, "correlated": 1 / 3}[inputs]
+        assert np.allclose((rows != 0).mean(axis=0), on, atol=0.05)
+        scale = 1 / (3000 * on)
+    for seed in range(3):
+        parts = result.weights if isinstance(result.weights, tuple) else (result.weights,) * 2
+        encoder, decoder = (part[seed] for part in parts[:2])
+        errors = np.maximum(rows @ encoder @ decoder.T, 0) - rows
+        assert found[seed] == pytest.approx(scale * (errors**2).sum(), rel=1e-9)
+
+
+def test_the_loss_on_the_distribution_in_a_study(tmp_path: Path) -> None:
+    config = fp.Config(n_features=6, n_hidden=4, steps=20, inputs=fp.Independent(0.3, 16))
+    probe = fp.probes.DistributionLoss(rows=64)
+    study = fp.collect(config, seeds=5, path=tmp_path, probe=probe, progress=False)
+    rows = fp.Study.open(tmp_path).seeds()
+    direct = probe(fp.train(config, 5, return_weights=True))["distribution_loss"]
+    assert rows["distribution_loss"].tolist() == direct.tolist()
+    assert study.summary("distribution_loss")["mean"][0] == pytest.approx(direct.mean())
+
+
+def test_the_loss_on_the_distribution_refuses() -> None:
+    with pytest.raises(ValueError, match="DistributionLoss: rows must be"):
+        fp.probes.DistributionLoss(rows=0)
+    networks = fp.train(fp.NetworkConfig(widths=(3, 2, 3), steps=1), 1, return_weights=True)
+    with pytest.raises(TypeError, match="networks have the column loss"):
+        fp.probes.DistributionLoss()(networks)

@@ -14,7 +14,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,10 @@ from numpy.typing import NDArray
 from fastpolysem import _checks
 from fastpolysem.training import TrainingResult
 
-__all__ = ["Column", "Probe"]
+if TYPE_CHECKING:
+    from fastpolysem.families.autoencoder.distribution import DistributionLoss
+
+__all__ = ["Column", "DistributionLoss", "Probe"]
 
 Bounds = tuple[float | None, float | None]
 
@@ -81,6 +84,15 @@ class Probe(ABC):
             By name, an (S,) array for each of ``columns``, and for each of ``arrays`` an array
             (S, ...) or a list of S arrays, whose shapes may differ.
         """
+
+
+def __getattr__(name: str) -> Any:
+    # It is a probe of one family, which imports this module.
+    if name != "DistributionLoss":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from fastpolysem.families.autoencoder.distribution import DistributionLoss
+
+    return DistributionLoss
 
 
 @dataclass(frozen=True)
