@@ -1,0 +1,105 @@
+"""The independent implementation, and what it and the package say about the same numbers."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fastpolysem as fp
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+SCRIPT = ROOT / "benchmarks" / "independent.py"
+
+if not (RESULTS / "independent.csv").exists():  # source distributions come without results
+    pytest.skip("no results here", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def independent() -> Any:
+    spec = importlib.util.spec_from_file_location("independent", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def rows_of(name: str) -> list[dict[str, str]]:
+    with (RESULTS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate", "steps"), [("sgd", 0.06, 20_000), ("adamw", 2e-3, 9000)]
+)
+def test_equal_starts_give_equal_counts(
+    independent: Any, optimizer: str, rate: float, steps: int
+) -> None:
+    config = fp.Config(
+        n_features=8,
+        n_hidden=12,
+        l1=0.06,
+        l1_update="orthant",
+        optimizer=optimizer,
+        learning_rate=rate,
+        steps=steps,
+        stop="certified",
+    )
+    start = fp.train(config.replace(steps=0), 40, return_weights=True).weights
+    end, ended = independent.descend(start, config.l1, rate, steps, adamw=optimizer == "adamw")
+    found, expected = independent.measured(start, end), fp.train(config, 40)
+    assert ended.mean() > 0.9
+    for ours, theirs in (("polysemantic",) * 2, ("shared", "signed_slots")):
+        # Rounding can tip the race of two weights in a seed.
+        assert (found[ours] != getattr(expected, theirs)).mean() <= 0.05
+        assert expected.polysemantic.sum() > 20
+
+
+def test_gradients_agree(independent: Any) -> None:
+    weights = np.random.default_rng(0).normal(0, 0.4, (3, 6, 5))
+    config = fp.Config(n_features=6, n_hidden=5, dtype="float64")
+    _, expected = fp.loss_and_gradient(weights, config)
+    np.testing.assert_allclose(independent.gradient(weights), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_parts_of_the_interference_add_up(independent: Any) -> None:
+    weights = np.random.default_rng(1).normal(0, 0.4, (3, 6, 5))
+    overlaps = np.maximum(weights @ weights.transpose(0, 2, 1), 0)
+    overlaps[:, np.arange(6), np.arange(6)] = 0
+    parts = [independent.interference(overlaps, weights, (one,)) for one in independent.ALL]
+    np.testing.assert_allclose(sum(parts), overlaps @ weights, atol=1e-12)
+    first = np.abs(weights).argmax(axis=1)
+    for s, i, k in np.ndindex(3, 6, 5):
+        f = first[s, k]
+        terms = [overlaps[s, i, j] * weights[s, j, k] for j in range(6)]
+        by = terms[f] if f != i else 0.0
+        on = sum(terms) if f == i else 0.0
+        among = sum(terms) - terms[f] if f != i else 0.0
+        assert [part[s, i, k] for part in parts] == pytest.approx([by, on, among])
+
+
+def test_it_measures_what_the_pages_say() -> None:
+    page = pd.read_parquet(ROOT / "docs" / "findings" / "winners.parquet")
+    page = page.assign(favourites=page["rank_1"] / page["features"])
+    compared = large = 0
+    for row in rows_of("independent"):
+        assert row["ended"] == row["seeds"]
+        n, m, l1 = int(row["n_features"]), int(row["n_hidden"]), float(row["l1"])
+        here = page[(page["n_features"] == n) & (page["n_hidden"] == m)]
+        here = here[np.isclose(here["l1"], l1) & (here["optimizer"] == row["optimizer"])]
+        assert len(here) > 20
+        for name in ("polysemantic", "favourites"):
+            error = math.hypot(float(row[f"{name}_error"]), here[name].sem())
+            assert float(row[name]) == pytest.approx(here[name].mean(), abs=3 * error), (row, name)
+            compared += 1
+            large += n >= 64
+    assert compared >= 10
+    assert large >= 3
