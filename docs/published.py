@@ -329,7 +329,7 @@ def starts(data: Data) -> str:
     quantities = (
         ("diagonal of the mean W_start W_endᵀ (initial weight of the winner)",
          "about 0.03", "winner"),
-        ("diagonal if the favourite always won (mean largest initial weight)",
+        ("diagonal if the largest initial weight always won",
          f"0.059 (theory: {expected:.4f})", "favourite"),
     )  # fmt: skip
     models = {
@@ -353,7 +353,7 @@ def starts(data: Data) -> str:
         for one in models.values()
     ]
     for name, column in (
-        ("share of features whose favourite wins", "favourite_wins"),
+        ("share of features whose largest initial weight wins", "favourite_wins"),
         ("share of winners that changed sign", "opposite_sign"),
     ):
         rows.append([name, "not reported", *(_share(one, column) for one in models.values())])

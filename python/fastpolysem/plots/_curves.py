@@ -126,7 +126,7 @@ def curve(
         ``ax``, or the first axes. Bars are 95 % intervals (`Study.summary`). More than eight series
         are drawn in a panel for each combination of the settings besides ``hue``, with a colour
         scale if ``hue`` has more than eight numbers. Positive numbers of ``x`` that span a factor
-        of 8 or more are on a logarithmic axis. Hollow markers warn of means that are no measure:
+        of 8 or more are on a logarithmic axis. Hollow markers warn of means that are meaningless:
         seeds diverged, or more than 5 % of what the models were to learn is missing.
 
     Raises
@@ -149,7 +149,7 @@ class _Shown(NamedTuple):
     """All settings and metadata, one row per configuration."""
     rows: pd.DataFrame
     """The summary; ``at`` is the place of a row, ``band_low`` and ``band_high`` its percentiles,
-    ``hollow`` whether its mean is no measure."""
+    ``hollow`` whether its mean is meaningless."""
     x: str
     names: list[str] | None
     """Of categories."""
@@ -338,7 +338,7 @@ def _side_by_side(
 
 
 def _draw_series(ax: Axes, series: Series, places: NDArray[np.float64], shown: _Shown) -> Any:
-    """Means with their intervals; those that are no measure hollow."""
+    """Means with their intervals; meaningless ones hollow."""
     look, known = series.look, series.rows["mean"].notna().to_numpy()
     rows, at = series.rows[known], places[known]
     middle = rows["mean"].to_numpy()

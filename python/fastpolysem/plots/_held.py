@@ -42,7 +42,7 @@ def summary_of(where: str, study: Study, metric: str | None = None) -> pd.DataFr
 
 
 def suspect(study: Study, summary: pd.DataFrame) -> pd.Series[bool]:
-    """Where a summary's means are no measure: seeds diverged, or models failed to learn."""
+    """Where a summary's means are meaningless: seeds diverged, or models failed to learn."""
     missing = []
     held = {config.digest: config for config in study.configs}
     for digest in summary["digest"]:

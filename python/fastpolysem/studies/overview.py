@@ -21,7 +21,7 @@ def write_configs(store: Store, holdings: list[Holding]) -> None:
     """Bring the table up to date with the configurations that are being collected.
 
     Nothing depends on it: where it cannot be written, or a row of another configuration cannot be
-    told, collecting goes on, and the next one completes it.
+    told, collecting continues, and the next one completes it.
     """
     with contextlib.suppress(OSError, MemoryError):
         target = store.path / CONFIGS

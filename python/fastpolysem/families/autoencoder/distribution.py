@@ -80,5 +80,6 @@ class DistributionLoss(Probe):
 def _one(weights: Any, index: int) -> Any:
     """The weights of one model of a stack."""
     if isinstance(weights, Parameters):
-        return Parameters(*(None if part is None else part[index] for part in weights))
+        parts: list[Any] = [None if part is None else part[index] for part in weights]
+        return Parameters(*parts)
     return weights[index]
