@@ -10,6 +10,7 @@ import pytest
 from scipy import integrate, stats
 
 from fastpolysem.experiments._answers import Answers, name_of, pairs, summary
+from fastpolysem.experiments._roc import logistic, roc
 from fastpolysem.experiments._verdicts import (
     EFFECT,
     INCONCLUSIVE,
@@ -20,9 +21,9 @@ from fastpolysem.experiments._verdicts import (
     judged,
     overall,
     p_text,
+    power_within,
     verdict_of,
 )
-from fastpolysem.experiments.diagnose import logistic, roc
 from fastpolysem.statistics import Estimate
 
 
@@ -37,6 +38,17 @@ def test_holm_keeps_the_chance_of_any_false_alarm() -> None:
     rng = np.random.default_rng(0)
     alarms = sum((holm(rng.random(7)) <= 0.05).any() for _ in range(2000))
     assert stats.binomtest(alarms, 2000, 0.05).pvalue > 1e-3
+
+
+def test_power_of_equivalence() -> None:
+    rng = np.random.default_rng(9)
+    half, margin = 0.6, 1.0
+    centers = rng.normal(0, half / 1.96, 200_000)
+    share = (np.abs(centers) + half <= margin).mean()
+    assert power_within(-half, half, margin) == pytest.approx(share, abs=0.005)
+    assert power_within(-2.0, 2.0, 1.0) == 0
+    assert power_within(0.5, 0.5, 1.0) == 1
+    assert math.isnan(power_within(math.nan, math.nan, 1.0))
 
 
 def test_p_values_are_never_printed_as_zero() -> None:

@@ -56,7 +56,8 @@ class Verdict:
     """The answer in words."""
     tests: pd.DataFrame
     """One row per test: ``test``, ``difference``, ``ci_low``, ``ci_high`` (95 %), ``margin``,
-    ``p_value``, ``p_holm`` (corrected for the number of tests) and ``outcome``."""
+    ``p_value``, ``p_holm`` (corrected for the number of tests), ``outcome`` and ``power``, the
+    probability of `WITHIN` if nothing differed (`power_within`)."""
     method: str
     """Which tests were used, and on what."""
 
@@ -110,9 +111,20 @@ def judged(tests: Iterable[Comparison], alpha: float = ALPHA) -> pd.DataFrame:
             outcome = WITHIN
         else:  # also if the interval is unknown
             outcome = EFFECT if p <= alpha else INCONCLUSIVE
-        rows.append((test.name, value, low, high, test.margin, test.p_value, p, outcome))
+        power = power_within(low, high, test.margin)
+        rows.append((test.name, value, low, high, test.margin, test.p_value, p, outcome, power))
     columns = ["test", "difference", "ci_low", "ci_high", "margin", "p_value", "p_holm", "outcome"]
+    columns.append("power")
     return pd.DataFrame(rows, columns=columns)
+
+
+def power_within(low: float, high: float, margin: float) -> float:
+    """Probability that an interval as long as this one lies within the margin if its center is
+    normally distributed around 0; nan if the interval is unknown."""
+    half = (high - low) / 2
+    if math.isnan(half) or half <= 0:
+        return half if math.isnan(half) else 1.0
+    return math.erf(max(0.0, margin / half - 1) * 1.96 / math.sqrt(2))
 
 
 def overall(tests: pd.DataFrame) -> str:

@@ -1,10 +1,12 @@
 """Can incidental polysemanticity be distinguished from necessary by the trained weights alone?
 
 Some models with too few neurons for their features leave neurons free, and their polysemanticity is
-incidental; others use all neurons, and it is necessary. The truth is known from all weights and the
-training loss. The experiment tests how much `fastpolysem.diagnose` can infer from part of the
-features, and a classifier from a single neuron. Classifiers are fitted on the even seeds and tested
-on the odd ones.
+incidental; others use all neurons, and it is necessary. The truth is established by training: one
+feature of a shared neuron is put on the least used neuron, and the model trained on. It is
+incidental if fewer neurons are then shared at an unchanged objective. The experiment tests how much
+`fastpolysem.diagnose` can infer from part of the features, and a classifier from a single neuron,
+and trains on after the moves that `diagnose` makes. Classifiers are fitted on the even seeds and
+tested on the odd ones.
 """
 
 from __future__ import annotations
@@ -17,33 +19,38 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, AutoencoderQuestion
-from fastpolysem.experiments._base import Fields, Presets, with_interval
-from fastpolysem.experiments._verdicts import (
-    EFFECT,
-    INCONCLUSIVE,
-    WITHIN,
-    Comparison,
-    left_open,
-    text,
+from fastpolysem.experiments._answers import (
+    Answers,
+    AutoencoderQuestion,
+    sized,
+    summary,
+    with_scales,
 )
+from fastpolysem.experiments._base import Fields, Presets, with_interval
+from fastpolysem.experiments._roc import Roc, logistic, roc
+from fastpolysem.experiments._tables import markdown
+from fastpolysem.experiments._verdicts import Comparison, compared, text
 from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.families.autoencoder.diagnosis import diagnose
 from fastpolysem.families.autoencoder.objective import loss_and_gradient
 from fastpolysem.probes import Column, Probe
-from fastpolysem.training import TrainingResult
+from fastpolysem.training import TrainingResult, train
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from fastpolysem.statistics import Estimate
 
 MARGIN = 0.1
 """Largest negligible area under the ROC curve beyond 1/2."""
 LOSSLESS = 1e-3
-"""Largest increase of the training loss, without l1, for which a move counts as lossless."""
+"""Largest relative increase of the training objective that counts as unchanged."""
+LEAST = 10
+"""Least number of models of either kind among the odd seeds for a ROC."""
+KICK = 0.02
+"""Standard deviation of the noise on all weights from which models are trained on; without it, what
+has converged would stay where it is."""
 SHARES = (1.0, 0.9, 0.75, 0.5)
 """Shares of the features that are visible."""
 SEEN = ("cost", "free", "shared", "represented", "spread")
@@ -51,104 +58,49 @@ SEEN = ("cost", "free", "shared", "represented", "spread")
 seem free or shared, and the numbers of features on a neuron and spread."""
 ONE = ("large", "small", "rest_large", "rest_small")
 """Predictors from a single polysemantic neuron."""
-_SETTINGS: dict[str, Any] = {"n_features": 32, "n_hidden": 20, "l1": 0.03, "steps": 5000}
-_WAYS = ({"l1_update": "orthant", "stop": "certified"}, {"l1_update": "subgradient"})
+_SIZES = ((16, 10), (32, 20), (64, 40), (256, 160))
+_WAYS: tuple[dict[str, Any], ...] = (
+    {"optimizer": "adamw", "learning_rate": 1e-3},
+    {"optimizer": "sgd", "learning_rate": 0.06},
+)
+_SETTINGS: dict[str, Any] = {
+    "n_features": 32,
+    "n_hidden": 20,
+    "l1": 0.03,
+    "l1_update": "orthant",
+    "stop": "certified",
+    "steps": 20_000,
+    "sizes": _SIZES,
+}
 
 
-def _lossless(weights: NDArray[Any], config: Config) -> bool:
-    """Whether a feature of a shared neuron can move to a free neuron without loss."""
-    on = np.abs(weights) >= 0.8
-    shared, free = np.flatnonzero(on.sum(axis=0) >= 2), np.flatnonzero(~on.any(axis=0))
-    moves = [(k, i, f) for k in shared for i in np.flatnonzero(on[:, k]) for f in free]
-    if not moves:
-        return False
-    stack = np.repeat(weights[np.newaxis], len(moves) + 1, axis=0)
-    for index, (k, i, f) in enumerate(moves, start=1):
-        stack[index, i, [k, f]] = weights[i, [f, k]]
-    loss, _ = loss_and_gradient(stack, config)
-    return bool((loss[1:] - loss[0]).min() <= LOSSLESS)
+class Trained(NamedTuple):
+    """Models trained on from given weights."""
+
+    shared: NDArray[np.int64]
+    """(S,) number of shared neurons."""
+    objective: NDArray[np.float64]
+    """(S,) loss and l1 penalty."""
 
 
-class Roc(NamedTuple):
-    """How well a score distinguishes incidental from necessary."""
-
-    false_alarms: NDArray[np.float64]
-    """Share of necessary cases at or above each threshold, ascending from 0 to 1."""
-    found: NDArray[np.float64]
-    """Share of incidental cases at or above each threshold."""
-    area: Estimate
-    """Area under the curve with its 95 % interval (DeLong et al. 1988); 1/2 is chance."""
-    p_value: float
-    """Two-sided p-value of area 1/2: Mann-Whitney test with correction for ties."""
-    incidental: int = 0
-    """Number of incidental cases."""
-
-    def band(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Ends of Wilson's 95 % interval of ``found`` at each threshold."""
-        from fastpolysem import statistics
-
-        count = max(self.incidental, 1)
-        hits = np.round(self.found * count).astype(int)
-        ends = {k: statistics.proportion(int(k), count)[1:] for k in np.unique(hits)}
-        low, high = np.array([ends[k] for k in hits]).T
-        return low, high
+def trained_on(config: Config, seeds: NDArray[Any], weights: NDArray[Any]) -> Trained:
+    """Train on from weights (S, n, m), disturbed by noise, with the same settings."""
+    noise = [np.random.default_rng(int(seed)).standard_normal(weights.shape[1:]) for seed in seeds]
+    start = weights + KICK * np.array(noise)
+    after = train(config, seeds, initial_weights=start, return_weights=True)
+    end = trained_weights(after).astype(np.float64)
+    plain = config.replace(l1=0.0, l1_update="subgradient", stop="steps")
+    loss, _ = loss_and_gradient(end, plain)
+    shared = np.array([len(one.neurons) for one in diagnose(end)])
+    return Trained(shared, np.asarray(loss) + config.l1 * np.abs(end).sum(axis=(1, 2)))
 
 
-def roc(score: NDArray[Any], truth: NDArray[np.bool_]) -> Roc:
-    """The ROC of a score; nan if only one of the two kinds occurs."""
-    from scipy import stats
-
-    from fastpolysem.statistics import Estimate
-
-    score = np.asarray(score, dtype=np.float64)
-    yes, no = score[truth], score[~truth]
-    if min(len(yes), len(no)) < 2:
-        nothing = np.array([0.0, 1.0])
-        return Roc(nothing, nothing, Estimate(math.nan, math.nan, math.nan), math.nan)
-    thresholds = np.unique(score)[::-1]
-    ranks = stats.rankdata(score)
-    # Placements: the share of the other group below each value; ties count half.
-    of_yes = (ranks[truth] - stats.rankdata(yes)) / len(no)
-    of_no = 1 - (ranks[~truth] - stats.rankdata(no)) / len(yes)
-    area = float(of_yes.mean())
-    error = math.sqrt(of_yes.var(ddof=1) / len(yes) + of_no.var(ddof=1) / len(no))
-    # With zero error the groups do not overlap, or all scores are equal: use the smaller group.
-    half = stats.norm.ppf(0.975) * error or left_open(min(len(yes), len(no)))
-    p_value = 1.0
-    if np.ptp(score):
-        p_value = float(stats.mannwhitneyu(yes, no, method="asymptotic").pvalue)
-    alarms, hits = (
-        np.concatenate([[0.0], (part >= thresholds[:, np.newaxis]).mean(axis=1)])
-        for part in (no, yes)
-    )
-    interval = Estimate(area, max(0.0, area - half), min(1.0, area + half))
-    return Roc(alarms, hits, interval, p_value, len(yes))
-
-
-def logistic(
-    design: NDArray[Any], truth: NDArray[np.bool_], others: NDArray[Any]
-) -> NDArray[np.float64]:
-    """Scores of ``others`` (T, k) by logistic regression of ``truth`` (S,) on ``design`` (S, k).
-
-    Columns are standardised; a penalty of 0.01 times the squared coefficients keeps them finite for
-    separable data.
-    """
-    from scipy import optimize, special
-
-    center, spread = design.mean(axis=0), design.std(axis=0)
-    spread = np.where(spread > 0, spread, 1.0)
-    x = np.column_stack([np.ones(len(design)), (design - center) / spread])
-    sign = np.where(truth, 1.0, -1.0)
-
-    def loss(beta: NDArray[Any]) -> tuple[float, NDArray[Any]]:
-        margin = sign * (x @ beta)
-        wrong = special.expit(-margin)
-        penalty = 0.01 * beta * (np.arange(len(beta)) > 0)
-        value = 0.5 * penalty @ beta - special.log_expit(margin).mean()
-        return float(value), -(x * (sign * wrong)[:, np.newaxis]).mean(axis=0) + penalty
-
-    beta = optimize.minimize(loss, np.zeros(x.shape[1]), jac=True, method="BFGS").x
-    result: NDArray[np.float64] = ((others - center) / spread) @ beta[1:] + beta[0]
+def parted(weights: NDArray[Any], neuron: int, feature: int) -> NDArray[np.float64]:
+    """The weights (n, m) with a feature's weights on a neuron and on the least used neuron, that of
+    the smallest norm, exchanged."""
+    result = np.array(weights, dtype=np.float64)
+    target = int(np.square(result).sum(axis=0).argmin())
+    result[feature, [neuron, target]] = result[feature, [target, neuron]]
     return result
 
 
@@ -168,10 +120,21 @@ class Views(Probe):
     """The truth about each model, and what is visible in each view."""
 
     name = "diagnose"
-    version = 2
+    version = 3
     columns: ClassVar = {
         "usable": Column("bool", "whether a neuron is polysemantic at all"),
-        "incidental": Column("bool", "whether a feature of one can move without loss"),
+        "incidental": Column("bool", "whether training on from one move shares fewer neurons"),
+        "removable": Column("int64", "shared neurons undone by the moves of diagnose"),
+        "spread": Column("int64", "learned features that are not on a single neuron"),
+        **{
+            f"{name}_{way}": Column("float64", f"{what}, trained on {how}")
+            for way, how in {
+                "kept": "from the same weights",
+                "moved": "after the moves of diagnose",
+                "parted": "after one move to the least used neuron",
+            }.items()
+            for name, what in {"shared": "shared neurons", "objective": "objective"}.items()
+        },
         **{
             name: column
             for share in SHARES
@@ -192,20 +155,34 @@ class Views(Probe):
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
         """The columns of a block, for each share of visible features."""
-        config = result.config.replace(l1=0.0, l1_update="subgradient", stop="steps")
         weights = trained_weights(result).astype(np.float64)
-        rows = [
-            _seen(model, config, np.random.default_rng(int(seed)))
+        found = [
+            _seen(model, np.random.default_rng(int(seed)))
             for seed, model in zip(result.seeds, weights, strict=True)
         ]
-        return {name: np.array([row[name] for row in rows]) for name in self.columns}
+        columns = {name: np.array([row[name] for row, *_ in found]) for name in found[0][0]}
+        moved, apart = (np.array([one[at] for one in found]) for at in (1, 2))
+        ends = {
+            way: trained_on(result.config, result.seeds, start)
+            for way, start in {"kept": weights, "moved": moved, "parted": apart}.items()
+        }
+        for way, end in ends.items():
+            columns |= {f"shared_{way}": end.shared.astype(np.float64)}
+            columns |= {f"objective_{way}": end.objective}
+        fewer = ends["parted"].shared < ends["kept"].shared
+        cheap = ends["parted"].objective <= (1 + LOSSLESS) * ends["kept"].objective
+        columns["incidental"] = columns["usable"] & fewer & cheap
+        return {name: columns[name] for name in self.columns}
 
 
-def _seen(model: NDArray[Any], config: Config, rng: np.random.Generator) -> dict[str, Any]:
-    """The columns of one model."""
+def _seen(
+    model: NDArray[Any], rng: np.random.Generator
+) -> tuple[dict[str, Any], NDArray[np.float64], NDArray[np.float64]]:
+    """What is visible of one model; its weights after the moves of `diagnose`; and those after one
+    move of a feature of a shared neuron to the least used neuron."""
     whole = diagnose(model)
-    usable = len(whole.neurons) > 0
-    row: dict[str, Any] = {"usable": usable, "incidental": usable and _lossless(model, config)}
+    row: dict[str, Any] = {"usable": len(whole.neurons) > 0}
+    row |= {"removable": whole.removable, "spread": len(whole.spread)}
     order = rng.permutation(len(model))
     for share in SHARES:
         view = diagnose(model[np.sort(order[: max(1, round(share * len(model)))])])
@@ -215,13 +192,15 @@ def _seen(model: NDArray[Any], config: Config, rng: np.random.Generator) -> dict
         row |= {f"{name}_{share:g}": value for name, value in zip(SEEN, seen, strict=True)}
         row[f"says_{share:g}"] = bool(view.incidental.any())
     row |= dict.fromkeys(ONE, math.nan)
-    if usable:
+    apart = model
+    if row["usable"]:
         k = int(rng.integers(len(whole.neurons)))
         pair = list(whole.features[k][:2])
         sizes = np.abs(model[pair, whole.neurons[k]])
         rest = np.sqrt(np.maximum(np.square(model[pair]).sum(axis=1) - sizes**2, 0))
         row |= dict(zip(ONE, (*sizes, *rest), strict=True))
-    return row
+        apart = parted(model, int(whole.neurons[k]), pair[1])
+    return row, whole.weights, apart
 
 
 class Diagnose(AutoencoderQuestion):
@@ -229,37 +208,41 @@ class Diagnose(AutoencoderQuestion):
 
     NAME = "diagnose"
     SUMMARY = "Distinguish incidental from necessary polysemanticity by weights alone; ROC curves."
-    FIGURE_SIZE = (10.0, 4.8)
+    FIGURE_SIZE = (7.5, 6.4)
     PRESETS: ClassVar[Presets] = {
-        # About a minute on two cores.
-        "default": {**_SETTINGS, "seeds": 300},
-        # A few seconds.
-        "quick": {**_SETTINGS, "seeds": 200},
+        # A minute on two cores.
+        "default": {**_SETTINGS, "seeds": 200, "sizes": _SIZES[:2]},
+        # Seconds.
+        "quick": {**_SETTINGS, "seeds": 120, "sizes": _SIZES[:1]},
         # The page of findings.
-        "paper": {**_SETTINGS, "seeds": 1000},
-        # An hour.
-        "large": {**_SETTINGS, "seeds": 2000, "n_features": 64, "n_hidden": 40},
+        "paper": {**_SETTINGS, "seeds": 300},
+        # Hours.
+        "large": {**_SETTINGS, "seeds": 2000, "sizes": [*_SIZES, (64, 48)]},
     }
     PROBE = Views()
-    LABELS = ("n_features", "n_hidden", "l1", "l1_update")
+    MOST: ClassVar[dict[int, int]] = {64: 60, 256: 3}
+    LABELS = ("n_features", "n_hidden", "l1", "optimizer", "learning_rate")
+    COLUMNS = ("steps_taken",)
     METHOD = (
         "Mann-Whitney tests of the area under the ROC curve minus 1/2, on seeds not used for "
-        "fitting, with DeLong intervals"
+        "fitting, with DeLong intervals; and paired t tests of the shared neurons of models "
+        "trained on after the moves of diagnose, against the same models without them"
     )
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
-        """Both updates of l1, unless one is given."""
-        return [{}] if changes.keys() & {"l1_update", "stop"} else _WAYS
+        """AdamW and gradient descent at each size, unless given."""
+        given = changes.keys() & {"optimizer", "learning_rate"}
+        return sized([{}] if given else _WAYS, settings, changes)
 
     def curves(self, data: Answers) -> dict[str, dict[str, Roc]]:
-        """The ROC on the odd seeds, by setting and view; classifiers are fitted on the even seeds.
-
-        Each setting and view has its own classifier.
-        """
+        """The ROC on the odd seeds, by setting and view, for settings with at least `LEAST` models
+        of either kind; each has its own classifier, fitted on the even seeds."""
         curves: dict[str, dict[str, Roc]] = {}
         for setting, group in self.settings(data.valid[data.valid["usable"]]):
             odd, even = group[group["seed"] % 2 == 1], group[group["seed"] % 2 == 0]
             truth, known = odd["incidental"].to_numpy(bool), even["incidental"].to_numpy(bool)
+            if min(truth.sum(), (~truth).sum()) < LEAST:
+                continue
             here = curves.setdefault(_name(setting), {})
             for view, columns in VIEWS.items():
                 score = np.zeros(len(odd))
@@ -273,10 +256,13 @@ class Diagnose(AutoencoderQuestion):
         """Performance of each view, one row per setting and share of visible features.
 
         ``area`` is the area under the ROC curve of the classifier on the odd seeds, with its 95 %
-        interval. ``sensitivity`` and ``specificity`` are the shares of incidental and of necessary
-        cases that `fastpolysem.diagnose` itself classifies correctly, over all polysemantic seeds.
+        interval, if there is one. ``sensitivity`` and ``specificity`` are the shares of incidental
+        and of necessary cases that `fastpolysem.diagnose` itself classifies correctly, over all
+        polysemantic seeds.
         """
         import pandas as pd
+
+        from fastpolysem.statistics import Estimate
 
         areas = self.curves(data)
         table = []
@@ -289,15 +275,30 @@ class Diagnose(AutoencoderQuestion):
                 row = {**setting, "view": view}
                 row |= {"seeds": len(group), "diverged": len(group) - len(valid)}
                 row |= {"usable": len(usable), "incidental": truth.mean() if len(truth) else np.nan}
-                row |= with_interval("area", areas[_name(setting)][view].area)
+                known = areas.get(_name(setting), {})
+                area = known[view].area if view in known else Estimate(np.nan, np.nan, np.nan)
+                row |= with_interval("area", area)
                 if view in right:
                     row |= _shares_right(right[view], truth)
-                row["unrepresented"] = valid["unrepresented"].mean()
+                row |= {"unrepresented": valid["unrepresented"].mean()}
+                row |= {"finished": valid["finished"].mean()}
                 table.append(row)
-        return pd.DataFrame(table)
+        return with_scales(pd.DataFrame(table))
+
+    def retrained(self, data: Answers) -> pd.DataFrame:
+        """Means with 95 % intervals of models trained on, one row per setting: ``fewer`` is the
+        number of shared neurons that the moves of `diagnose` avoided after training on, and
+        ``unchanged`` the share of models whose objective grew by no more than `LOSSLESS`."""
+        rows = data.rows.assign(
+            fewer=data.rows["shared_kept"] - data.rows["shared_moved"],
+            unchanged=data.rows["objective_moved"] <= (1 + LOSSLESS) * data.rows["objective_kept"],
+        )
+        names = ("shared_kept", "shared_moved", "removable", "fewer", "unchanged", "spread")
+        return with_scales(summary(Answers(rows), self.LABELS, (*names, "finished")))
 
     def tests(self, data: Answers) -> list[Comparison]:
-        """Does a view distinguish incidental from necessary better than chance?"""
+        """Does a view distinguish incidental from necessary better than chance, and do the moves of
+        `diagnose` survive training?"""
         from fastpolysem.statistics import Estimate
 
         tests = []
@@ -305,54 +306,77 @@ class Diagnose(AutoencoderQuestion):
             for view, curve in views.items():
                 beyond = Estimate(*(end - 0.5 for end in curve.area))
                 tests.append(Comparison(f"{setting}: {view}", beyond, curve.p_value, MARGIN))
+        for labels, group in self.settings(data.valid):
+            name = _name(labels)
+            moved, kept = group["shared_moved"], group["shared_kept"]
+            tests.append(compared(f"{name}: {SHARED}", moved, kept, MARGIN, paired=True))
         return tests
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
-        """Which views distinguish the two, and how well."""
-        if outcome == INCONCLUSIVE:
-            return f"Whether weights tell incidental from necessary polysemanticity is {outcome}."
-        if outcome == WITHIN:
-            return "Weights do not tell incidental from necessary polysemanticity."
+        """Which views distinguish the two, and whether moves survive training."""
         parts = []
-        settings, views = judged["test"].str.split(": ", n=1, expand=True).to_numpy().T
+        settings, what = judged["test"].str.split(": ", n=1, expand=True).to_numpy().T
         for setting in dict.fromkeys(settings):
-            here = judged[settings == setting].assign(view=views[settings == setting])
-            told, not_told = here[here["outcome"] == EFFECT], here[here["outcome"] == WITHIN]
-            areas = told[["difference", "ci_low", "ci_high"]] + 0.5
-            told_by = [
+            here = judged[settings == setting].assign(what=what[settings == setting])
+            known = here[here["what"].isin(VIEWS) & here["difference"].notna()]
+            areas = known[["difference", "ci_low", "ci_high"]] + 0.5
+            said = [
                 f"{text(area, 2)} ({view})"
-                for view, area in zip(told["view"], areas.to_numpy(), strict=True)
+                for view, area in zip(known["what"], areas.to_numpy(), strict=True)
             ]
-            part = f"{setting}: {', '.join(told_by) or 'none'}"
-            if len(not_told):
-                part += f", within {MARGIN:g} of chance for {', '.join(not_told['view'])}"
-            parts.append(part)
-        return (
-            "How well weights tell incidental from necessary polysemanticity depends on how "
-            "much of the model is seen. Area under the ROC curve: " + "; ".join(parts) + "."
-        )
+            columns = ["difference", "ci_low", "ci_high"]
+            change = text(here.loc[here["what"] == SHARED, columns].iloc[0])
+            part = f"{setting}: training on after the moves changes the shared neurons by {change}"
+            parts.append(f"{part}; areas {', '.join(said)}" if said else part)
+        return f"Moves of `diagnose` and area under the ROC curve by view. {'. '.join(parts)}."
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
-        """The ROC of each view, one panel per setting."""
+        """The ROC of each view, one panel per setting in which both kinds occur."""
         from fastpolysem import plots
 
         curves = self.curves(data)
-        axes = plots.panels(ax, 1, len(curves), self.FIGURE_SIZE, sharey=True)[0]
-        for each, (setting, views) in zip(axes, curves.items(), strict=True):
-            for index, (view, curve) in enumerate(views.items()):
+        rows = max(1, len({setting.split(", ")[-1] for setting in curves}))
+        columns = max(1, -(-len(curves) // rows))
+        axes = plots.panels(ax, rows, columns, self.FIGURE_SIZE, sharex=True, sharey=True)
+        ordered = sorted(curves, key=lambda one: one.split(", ")[-1])
+        for each, setting in zip(axes.flat, ordered, strict=False):
+            for index, (view, curve) in enumerate(curves[setting].items()):
                 line = "--" if view == "one neuron" else "-"
                 _curve(each, curve, view, line, plots.COLORS[index % len(plots.COLORS)])
-            each.plot([0, 1], [0, 1], ":", color="#666666", label="chance")
-            each.set(xlabel="share of necessary cases called incidental", xlim=(-0.02, 1.02))
-            each.set_title(f"{setting}, odd seeds, 95 % intervals", fontsize="medium")
-            legend = each.legend(frameon=False, fontsize="small", loc="lower right")
-            legend.set_title("visible, and area under the curve", prop={"size": "small"})
-        axes[0].set_ylabel("share of incidental cases found")
-        return ax or axes[0]
+            each.plot([0, 1], [0, 1], ":", color="#666666")
+            each.set_title(setting, fontsize="medium")
+            each.legend(frameon=False, fontsize="xx-small", loc="lower right")
+        for each in axes[-1]:
+            each.set(xlabel="necessary called incidental", xlim=(-0.02, 1.02))
+        for each in axes[:, 0]:
+            each.set_ylabel("incidental found")
+        return ax or axes[0, 0]
+
+    def tables(self, data: Answers) -> dict[str, str]:
+        """Models trained on at each size, and what each view tells."""
+        labels = {"n": "n_features", "m": "n_hidden", "optimiser": "optimizer"}
+        scales = {"λ√m": "strength", "lr·√m": "pace"}
+        trained = {
+            "shared neurons": "shared_kept", "after the moves and training": "shared_moved",
+            "undone by moves": "removable", "avoided after training": "fewer",
+            "objective unchanged": "unchanged",
+        }  # fmt: skip
+        rest = {"certified": "finished", "spread features": "spread", "seeds": "seeds"}
+        means = self.retrained(data)
+        table = self.table(data)
+        views = {"area under the ROC curve": "area", "sensitivity": "sensitivity"}
+        views |= {"specificity": "specificity"}
+        return {
+            "sizes": markdown(means, labels | scales, trained, rest),
+            "views": markdown(table, {**labels, "seen": "view", "incidental": "incidental"}, views),
+        }
+
+
+SHARED = "shared neurons, moved against kept"
 
 
 def _name(setting: dict[str, Any]) -> str:
-    return "m = {n_hidden}, {l1_update}".format(**setting)
+    return "n = {n_features}, m = {n_hidden}, {optimizer}".format(**setting)
 
 
 def _shares_right(says: NDArray[np.bool_], truth: NDArray[np.bool_]) -> dict[str, float]:

@@ -7,15 +7,23 @@ free neuron, which is tested on the trained weights.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, estimate_of
-from fastpolysem.experiments._base import Presets
+from fastpolysem.experiments._answers import (
+    Answers,
+    AutoencoderQuestion,
+    estimate_of,
+    sized,
+    with_scales,
+)
+from fastpolysem.experiments._base import Fields, Presets
 from fastpolysem.experiments._drawing import points
+from fastpolysem.experiments._tables import markdown
 from fastpolysem.experiments._verdicts import (
     EFFECT,
     INCONCLUSIVE,
@@ -38,18 +46,23 @@ if TYPE_CHECKING:
 
 MARGIN = 0.1
 """Largest negligible number of neurons beyond the necessary ones."""
+_WIDTHS = {16: (8, 10, 12, 16, 32), 64: (32, 40, 48, 64, 128), 256: (160, 256, 512)}
+_SIZES = (
+    *((32, m) for m in (8, 12, 16, 20, 24, 28, 32, 48, 64, 128)),
+    *((n, m) for n, widths in _WIDTHS.items() for m in widths),
+)
+_WAYS: tuple[dict[str, Any], ...] = (
+    {"optimizer": "adamw", "learning_rate": 1e-3},
+    {"optimizer": "sgd", "learning_rate": 0.06},
+)
 _SETTINGS: dict[str, Any] = {
     "n_features": 32,
-    "n_hidden": [8, 12, 16, 20, 24, 28, 32, 48, 64, 128],
     "l1": 0.03,
     "l1_update": "orthant",
     "stop": "certified",
-    "steps": 5000,
+    "steps": 20_000,
+    "sizes": _SIZES,
 }
-
-
-def _listed(values: pd.Series[Any]) -> str:
-    return ", ".join(str(value) for value in values)
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,7 @@ class Moves(Probe):
     """The diagnosis of each seed by `fastpolysem.diagnose`, and the loss after its moves."""
 
     name = "necessary"
-    version = 2
+    version = 3
     columns: ClassVar = {
         "shared": Column("int64", "neurons on which two or more features concentrate"),
         "necessary": Column(
@@ -65,7 +78,7 @@ class Moves(Probe):
         ),
         "removable": Column("int64", "number of shared neurons undone by successive moves"),
         "spread": Column("int64", "learned features that are not on a single neuron"),
-        "loss_moved": Column("float64", "loss on the basis after the moves, without l1"),
+        "loss_added": Column("float64", "what the moves add to the loss, without l1"),
         "dimensionality": Column("float64", "mean of metrics.feature_dimensionality"),
         "capacity": Column("float64", "sum of metrics.feature_dimensionality over min(n, m)"),
     }
@@ -75,7 +88,10 @@ class Moves(Probe):
         weights = trained_weights(result).astype(np.float64)
         diagnoses = diagnose(weights)
         plain = result.config.replace(l1=0.0, l1_update="subgradient", stop="steps")
-        moved, _ = loss_and_gradient(np.array([each.weights for each in diagnoses]), plain)
+        before, after = (
+            loss_and_gradient(each, plain)[0]
+            for each in (weights, np.array([one.weights for one in diagnoses]))
+        )
         dimensionality = feature_dimensionality(weights)
         least = min(weights.shape[1:])
         return {
@@ -83,7 +99,7 @@ class Moves(Probe):
             "necessary": np.array([each.necessary for each in diagnoses]),
             "removable": np.array([each.removable for each in diagnoses]),
             "spread": np.array([len(each.spread) for each in diagnoses]),
-            "loss_moved": moved,
+            "loss_added": np.asarray(after) - np.asarray(before),
             "dimensionality": dimensionality.mean(axis=1),
             "capacity": dimensionality.sum(axis=1) / least,
         }
@@ -96,36 +112,38 @@ class Necessary(AutoencoderQuestion):
     SUMMARY = "Compare polysemantic neurons with the smallest possible number, from m = n/4 to 4n."
     FIGURE_SIZE = (10.0, 7.0)
     PRESETS: ClassVar[Presets] = {
-        # About a minute on two cores.
-        "default": {**_SETTINGS, "seeds": 200},
-        # A few seconds.
-        "quick": {**_SETTINGS, "seeds": 60, "n_hidden": [16, 24, 32, 64]},
+        # A minute on two cores.
+        "default": {**_SETTINGS, "seeds": 100, "sizes": _SIZES[:10]},
+        # Seconds.
+        "quick": {**_SETTINGS, "seeds": 40, "sizes": [(32, m) for m in (16, 24, 32, 64)]},
         # The page of findings.
-        "paper": {**_SETTINGS, "seeds": 1000},
+        "paper": {**_SETTINGS, "seeds": 200},
         # Hours.
-        "large": {
-            **_SETTINGS,
-            "seeds": 1000,
-            "n_features": 128,
-            "n_hidden": [32, 64, 96, 128, 256, 512],
-            "steps": 10_000,
-        },
+        "large": {**_SETTINGS, "seeds": 1000, "steps": 200_000},
     }
     PROBE = Moves()
-    LABELS = ("n_features", "n_hidden", "l1")
+    MOST: ClassVar[dict[int, int]] = {64: 40, 256: 4}
+    LABELS = ("n_features", "n_hidden", "l1", "optimizer", "learning_rate")
+    COLUMNS = ("steps_taken",)
     METRICS = (
-        *("polysemantic", "shared", "necessary", "excess", "removable", "spread"),
-        *("unrepresented", "malign", "dead", "dimensionality", "capacity", "loss", "loss_moved"),
+        *("polysemantic", "shared", "necessary", "excess", "removable", "spread", "unrepresented"),
+        *("malign", "dead", "dimensionality", "capacity", "loss", "loss_added", "finished"),
     )
     METHOD = "t tests of the number of shared neurons undone by moves to free neurons, against 0"
 
+    def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
+        """AdamW and gradient descent at each size, unless given."""
+        given = changes.keys() & {"optimizer", "learning_rate"}
+        return sized([{}] if given else _WAYS, settings, changes)
+
     def table(self, data: Answers) -> pd.DataFrame:
-        """Means with 95 % intervals, one row per width.
+        """Means with 95 % intervals, one row per setting.
 
         ``excess`` is ``shared - necessary``, and ``null_excess`` its value in the null model, in
-        which features take signed slots at random. The other columns are those of `Moves`. Features
-        that are ``spread`` need neurons too, so that ``necessary`` is then too small a bound;
-        ``removable`` counts as incidental.
+        which features take signed slots at random; ``over_null`` is ``removable`` over it, and
+        ``finished`` the share of seeds that reached the certified stop. The other columns are those
+        of `Moves`. Features that are ``spread`` need neurons too, so that ``necessary`` is then too
+        small a bound; ``removable`` counts as incidental.
         """
         from fastpolysem.families.autoencoder import theory
 
@@ -134,13 +152,16 @@ class Necessary(AutoencoderQuestion):
         n, m = means["n_features"], means["n_hidden"]
         null = np.asarray(theory.null_mean(n, m)) - np.maximum(0, n - m)
         means.insert(means.columns.get_loc("removable"), "null_excess", null)
-        return means
+        for end in ("", "_low", "_high"):
+            known = np.where(null > 0, null, np.nan)
+            means[f"over_null{end}"] = means[f"removable{end}"] / known
+        return with_scales(means)
 
     def tests(self, data: Answers) -> list[Comparison]:
         """Are there shared neurons that could be avoided by moving a feature to a free neuron?"""
         tests = []
         for setting, group in self.settings(data.valid):
-            name = "n = {n_features}, m = {n_hidden}, λ = {l1:g}".format(**setting)
+            name = "n = {n_features}, m = {n_hidden}, {optimizer}".format(**setting)
             none = np.zeros(len(group))
             tests.append(compared(name, group["removable"], none, MARGIN, paired=True))
         return tests
@@ -149,74 +170,96 @@ class Necessary(AutoencoderQuestion):
         """Where there are more than necessary."""
         if outcome == INCONCLUSIVE:
             return f"Whether more neurons are polysemantic than necessary is {outcome}."
-        means = self.table(data)
-        more = means[(judged["outcome"] == EFFECT).to_numpy()]
-        if not len(more):
-            return "No more neurons are polysemantic than necessary."
-        sentence = (
-            f"More neurons are polysemantic than necessary at m = {_listed(more['n_hidden'])}"
-        )
-        fewer = more[more["n_hidden"] < more["n_features"]]
-        if len(fewer):
-            top = fewer.loc[fewer["removable"].idxmax()]
-            extra = text(estimate_of(top, "removable"))
-            sentence += (
-                f", even with fewer neurons than features (n = {top['n_features']:.0f}, "
-                f"m = {top['n_hidden']:.0f}: {extra} beyond the necessary {top['necessary']:.3g})"
-            )
-        for what, said in ((WITHIN, "no excess"), (INCONCLUSIVE, "inconclusive")):
-            others = means[(judged["outcome"] == what).to_numpy()]
-            if len(others):
-                sentence += f"; {said} at m = {_listed(others['n_hidden'])}"
-        return f"{sentence}."
+        means = self.table(data).assign(outcome=judged["outcome"].to_numpy())
+        if outcome == WITHIN:
+            return f"Moves undo no more than {MARGIN:g} shared neurons per model."
+        parts = []
+        for (n, optimizer), here in means.groupby(["n_features", "optimizer"], sort=False):
+            found = []
+            for kind, said in (
+                (EFFECT, "yes"),
+                (WITHIN, f"at most {MARGIN:g} of them"),
+                (INCONCLUSIVE, INCONCLUSIVE),
+            ):
+                widths = here.loc[here["outcome"] == kind, "n_hidden"]
+                if len(widths):
+                    found.append(f"{said} at m = {', '.join(map(str, widths))}")
+            parts.append(f"n = {n}, {optimizer}: {'; '.join(found)}")
+        return f"Do moves to free neurons undo shared neurons? {'. '.join(parts)}."
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Counts against the necessary ones, the excess, what becomes of features, and the
         capacity."""
         from fastpolysem import plots
 
-        means = self.table(data)
-        means = means[means["n_features"] == means["n_features"].iloc[0]]
-        means = means[means["l1"] == means["l1"].iloc[0]].sort_values("n_hidden")
+        means = self.table(data).sort_values("n_hidden")
+        means = means[means["l1"] == means["l1"].iloc[0]]
         axes = plots.panels(ax, 2, 2, self.FIGURE_SIZE, sharex=True)
-        n = int(means["n_features"].iloc[0])
-        ratio = means["n_hidden"] / n
-        curves = (
-            (axes[0, 0], "shared", "neurons with several features"),
-            (axes[0, 0], "necessary", "smallest possible number"),
-            (axes[0, 1], "excess", "beyond the smallest possible"),
-            (axes[0, 1], "removable", "undone by moving features"),
-            (axes[1, 0], "unrepresented", "no weight of at least 0.8"),
-            (axes[1, 0], "spread", "on no neuron by 80 %"),
-            (axes[1, 1], "dimensionality", "dimensions a feature has"),
-            (axes[1, 1], "capacity", "capacity in use, of min(n, m)"),
+        sizes = sorted(means["n_features"].unique())
+        for (n, optimizer), part in means.groupby(["n_features", "optimizer"]):
+            ratio = part["n_hidden"] / n
+            color, line = plots.COLORS[sizes.index(n)], "-" if optimizer == "sgd" else "--"
+            style: dict[str, Any] = {"color": color, "ls": line, "ms": 4, "capsize": 2, "lw": 1.2}
+            style |= {"marker": plots.MARKERS[sizes.index(n)]}
+            share = part.assign(
+                **{
+                    f"{name}{end}": part[f"{name}{end}"] / n
+                    for name in ("removable", "spread")
+                    for end in ("", "_low", "_high")
+                }
+            )
+            points(axes[0, 0], ratio, share, "removable", label=f"n = {n}, {optimizer}", **style)
+            points(axes[0, 1], ratio, part, "over_null", **style)
+            points(axes[1, 0], ratio, share, "spread", **style)
+            points(axes[1, 1], ratio, part, "finished", **style)
+        axes[0, 1].axhline(1, color="#666666", ls=":", label="null model")
+        names = (
+            "shared neurons undone\nby moves, over n",
+            "the same, over\nthe null model's excess",
+            "features on no single\nneuron, over n",
+            "share of models\nat the certified stop",
         )
-        for index, (each, name, what) in enumerate(curves):
-            color = plots.COLORS[index % 2]
-            style: dict[str, Any] = {"fmt": "o-" if not index % 2 else "s--", "ms": 4, "capsize": 2}
-            points(each, ratio, means, name, color=color, lw=1.2, label=what, **style)
-        known = np.isfinite(means["null_excess"])
-        axes[0, 1].plot(
-            ratio[known], means.loc[known, "null_excess"], ":", color="#666666", label="null model"
-        )
-        for each, what in zip(
-            axes.flat, ("neurons", "neurons", "features", "mean over features, share"), strict=True
-        ):
+        ratios = sorted({m / 32 for n, m in _SIZES if n == 32})
+        for each, what in zip(axes.flat, names, strict=True):
             each.set(ylabel=what, xscale="log")
             each.axvline(1, color="#BBBBBB", lw=0.8, zorder=0)
             each.set_ylim(bottom=min(0, each.get_ylim()[0]))
-            each.legend(frameon=False, fontsize="small")
         for each in axes[1]:
             each.set_xlabel("neurons per feature, m/n")
-            each.set_xticks(
-                ratio, [f"{value:.3g}" for value in ratio], rotation=60, fontsize="small"
-            )
+            each.set_xticks(ratios, [f"{value:.3g}" for value in ratios], rotation=60)
+            each.tick_params(axis="x", labelsize="small")
             each.minorticks_off()
-        count = int(means["seeds"].min())
-        axes[0, 0].set_title(
-            f"n = {n}, means and 95 % intervals of {count} seeds", fontsize="medium"
-        )
+        axes[0, 0].legend(frameon=False, fontsize="small")
+        axes[0, 1].legend(frameon=False, fontsize="small")
         return ax or axes[0, 0]
+
+    def tables(self, data: Answers) -> dict[str, str]:
+        """What holds at which size, and all numbers."""
+        means = self.table(data)
+        labels = {
+            "n": "n_features", "m": "n_hidden", "optimiser": "optimizer", "λ√m": "strength",
+            "lr·√m": "pace",
+        }  # fmt: skip
+        counts = {
+            "shared neurons": "shared", "least possible": "necessary",
+            "undone by moves": "removable", "the same over the null model": "over_null",
+            "spread features": "spread",
+        }  # fmt: skip
+        rest = {
+            "loss added by moves": "loss_added", "unrepresented": "unrepresented",
+            "capacity": "capacity", "certified": "finished", "seeds": "seeds",
+        }  # fmt: skip
+        ratios = {0.5: "n/2", 0.625: "5n/8", 0.75: "3n/4", 1.0: "n", 2.0: "2n"}
+        lines = ["| n | optimiser | " + " | ".join(f"m = {m}" for m in ratios.values()) + " |"]
+        lines.append("|---" * (2 + len(ratios)) + "|")
+        for (n, optimizer), part in means.groupby(["n_features", "optimizer"]):
+            cells = part.set_index(part["n_hidden"] / n)
+            found = [
+                text(estimate_of(cells.loc[at], "removable"), 3) if at in cells.index else ""
+                for at in ratios
+            ]
+            lines.append(f"| {n} | {optimizer} | " + " | ".join(found) + " |")
+        return {"sizes": "\n".join(lines), "numbers": markdown(means, labels, counts, rest)}
 
 
 EXPERIMENT = Necessary()

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 LOW = 0.8
 """Smallest |weight| that represents a feature, as in `metrics.count_unrepresented`."""
-MARGIN = 0.02
+MARGIN = 0.05
 """Largest negligible difference of shares of features."""
 STRENGTH = 0.32
 """λ√m of the settings that keep it fixed; it is that of λ = 0.01 at m = 1024."""
