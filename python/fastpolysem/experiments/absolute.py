@@ -61,6 +61,7 @@ from fastpolysem.experiments._sparse_tasks import (
     TWO,
     bias_arm,
 )
+from fastpolysem.experiments._tables import markdown
 from fastpolysem.experiments._verdicts import INCONCLUSIVE, Comparison, change, text
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.measures import formulas
@@ -213,7 +214,7 @@ class Absolute(NetworkQuestion):
     }
     PROBE = Apart()
     LABELS = ("arm", "density")
-    METRICS = (*Apart.columns, "loss", "largest_gradient")
+    METRICS = (*Apart.columns, "polysemantic", "loss", "largest_gradient")
     METHOD = (
         "Paired t tests at the same seeds: the share of use on shared neurons at density "
         f"{SPARSE:g} against {DENSE:g}, and with a start bias of -1 against 0, and there the "
@@ -297,6 +298,24 @@ class Absolute(NetworkQuestion):
             )
         return " ".join(sentences)
 
+    def tables(self, data: Answers) -> dict[str, str]:
+        """Networks by density, with room, and decoders; the smallest case."""
+        found = {}
+        small = data.rows["arm"].isin(TWO)
+        if small.any():
+            found["two"] = _two_by_two(data.rows[small])
+        if small.all():
+            return found
+        means = self.table(Answers(data.rows[~small]))
+        means["called"] = [_SHOWN.get(arm, arm) for arm in means["arm"]]
+        for block, arms in {"densities": BY_DENSITY, "room": ROOM, "decoders": BIASES}.items():
+            part = means[means["arm"].isin(arms)]
+            if len(part):
+                rest = _CONTEXT | (_OF_BIASES if arms is BIASES else {})
+                labels = {"network": "called", "density": "density", "seeds": "seeds"}
+                found[block] = markdown(part, labels, _ESTIMATES[block], rest)
+        return found
+
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Shared use against density, and against the loss of decoders."""
         from fastpolysem import plots
@@ -355,6 +374,60 @@ class Absolute(NetworkQuestion):
 
 
 _CALLED = {ABSOLUTE: "|x|", AUTOENCODER: "The autoencoder"}
+_SHOWN = {ABSOLUTE: "absolute", "absolute, longer": "absolute, 40 000 steps"}
+_SHOWN |= {"autoencoder, longer": "autoencoder, 40 000 steps"}
+_SHARE = {"share of use on shared neurons": "shared"}
+_ESTIMATES = {
+    "densities": _SHARE,
+    "room": {
+        **_SHARE,
+        "polysemantic": "polysemantic",
+        "loss over the best constant's": "lost_share",
+    },
+    "decoders": {**_SHARE, "loss": "loss"},
+}
+_CONTEXT = {
+    "chance": "chance",
+    "untrained": "shared_untrained",
+    "from 0.1": "shared_use_10",
+    "from 0.5": "shared_use_50",
+    "networks with both kinds": "both",
+    "features learned": "learned",
+    "features per neuron": "features_per_neuron",
+    "neurons per feature": "neurons_per_feature",
+    "largest gradient": "largest_gradient",
+}
+_OF_BIASES = {"pure": "pure", "silent": "silent", "bias": "median_bias"}
+
+
+def _two_by_two(rows: pd.DataFrame) -> str:
+    """What becomes of two features and two neurons, by the output's nonlinearity."""
+    import pandas as pd
+
+    lines = []
+    for arm, group in rows.groupby("arm", sort=False):
+        loss = group["loss"].to_numpy(dtype=float)
+        solved = group[loss < 1e-3]
+        line: dict[str, Any] = {"output": str(arm).split(", ")[1].split(" ")[0]}
+        line |= {"starts": f"{len(group):,}".replace(",", " "), "solved": len(solved) / len(group)}
+        for lost in (1, 2):
+            line[f"lost {lost}"] = float((np.abs(loss - lost) < 0.01).mean())
+        for name, column in (("least alignment", "alignment"), ("positive", "positive_alignment")):
+            quartiles = np.quantile(solved[column], [0.25, 0.5, 0.75])
+            line[name] = ", ".join(f"{one:.3g}" for one in quartiles)
+        line["monosemantic"] = float((solved["positive_alignment"] > 0.999).mean())
+        lines.append(line)
+    headings = {
+        "output": "output",
+        "starts": "starts",
+        "solved": "solved",
+        "one feature lost": "lost 1",
+        "both lost": "lost 2",
+        "least alignment of solved ones, quartiles": "least alignment",
+        "of positive parts, quartiles": "positive",
+        "solved ones with both neurons aligned (above 0.999)": "monosemantic",
+    }
+    return markdown(pd.DataFrame(lines), headings, {})
 
 
 def _lengths(data: Answers) -> list[tuple[float, int]]:

@@ -18,7 +18,8 @@ split start against the dense start at 16 neurons, and of 32 neurons against 8 w
 margin 1 point; the share of use by clauses that lies in their own channels, trained against
 untrained with the dense start at 16 neurons, margin 0.02; and the effective parities per neuron
 with a dropout of 0.3 against none, relative, margin 5 %, in seeds that reach an accuracy of 0.99
-under both. *Seeds*: 32. Accuracies had a standard deviation of 3 points, so that a difference of 2
+under both. *Seeds*: 32, and 8 of each overlapping
+formula. Accuracies had a standard deviation of 3 points, so that a difference of 2
 points is found with a probability of 0.95. *Beside them*: clauses learned, neurons per clause,
 shared use, chance, the untrained network, and the overlapping formulas, which are three and no
 sample of formulas, so that they take no part in the tests.
@@ -44,6 +45,7 @@ from fastpolysem.experiments._networks import (
     controls,
     trained_network,
 )
+from fastpolysem.experiments._tables import markdown
 from fastpolysem.experiments._verdicts import (
     INCONCLUSIVE,
     Comparison,
@@ -73,7 +75,12 @@ DISJOINT = CLAUSES * LITERALS
 OVERLAPPING = DISJOINT // 2
 DROPOUT = 0.3
 """That of the primary test."""
-STARTS = {"accuracy": "dense start", "by_clause": "split by clause", "at_random": "split at random"}
+STARTS = {
+    "accuracy": "dense start",
+    "at_random": "split at random",
+    "by_clause": "split by clause",
+    "positive": "split by clause, positive",
+}
 """Columns of accuracies, by how weights start."""
 _DNF, _PARITY = "dnf", "parity"
 
@@ -144,6 +151,7 @@ class Channels(Probe):
     columns: ClassVar = {
         "by_clause": _share("accuracy if weights start split by clause"),
         "at_random": _share("the same if they start split at random"),
+        "positive": _share("the same if they start split by clause and positive in both layers"),
         "channel": _share("share of neurons in a clause's channel, mean of clauses"),
         "channel_use": _share("share of use by clauses on neurons in their own channels"),
         "channel_use_untrained": _share("the same at the start"),
@@ -167,11 +175,14 @@ class Channels(Probe):
         found["channel"] = in_channel(weights.weights[0], own).mean(axis=(-1, -2))
         found["channel_use"] = self._in_channels(weights, config, own)
         found["channel_use_untrained"] = self._in_channels(start.weights, config, own)
-        for name, random in (("by_clause", False), ("at_random", True)):
-            first = split(start.weights, own, seeds, random=random)
+        for name in ("by_clause", "at_random", "positive"):
+            first = split(start.weights, own, seeds, random=name == "at_random")
+            if name == "positive":
+                positive = [np.abs(one) for one in first.weights]
+                first = NetworkParameters(positive, first.biases)
             again = train(config, seeds, initial_weights=first, return_weights=True, num_threads=1)
             found[name] = np.asarray(again.accuracy, dtype=float)
-            if not random:
+            if name == "by_clause":
                 other = trained_network(again)
                 found["channel_use_by_clause"] = self._in_channels(other, config, own)
                 found["shared_by_clause"] = np.asarray(again.shared_use, dtype=float)
@@ -283,7 +294,8 @@ class Boolean(NetworkQuestion):
             steps=settings.get("steps", 6000),
             **usual,
         )
-        return Case(labels | {"formula": formula, "dropout": 0.0}, config)
+        most = None if variables >= DISJOINT else 8
+        return Case(labels | {"formula": formula, "dropout": 0.0}, config, most)
 
     def tests(self, data: Answers) -> list[Comparison]:
         """Starts, widths and channels with disjoint clauses; parities with dropout."""
@@ -354,6 +366,19 @@ class Boolean(NetworkQuestion):
                 )
         return " ".join(sentences)
 
+    def tables(self, data: Answers) -> dict[str, str]:
+        """Formulas by width and start, and parities."""
+        means = self.table(data)
+        formulas_, parities = (means[means["task"] == one] for one in (_DNF, _PARITY))
+        labels = {name: name for name in ("variables", "formula", "neurons", "seeds")}
+        found = {
+            "accuracies": markdown(formulas_, labels, {STARTS[one]: one for one in STARTS}),
+            "channels": markdown(formulas_, labels, _IN_CHANNELS, _CONTEXT),
+        }
+        labels = {name: name for name in ("dropout", "seeds")}
+        found["parities"] = markdown(parities, labels, _OF_PARITIES, _CONTEXT)
+        return found
+
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Accuracy by width and start, and use in channels."""
         from fastpolysem import plots
@@ -397,6 +422,22 @@ class Boolean(NetworkQuestion):
             axes.set_xscale("log", base=2)
             axes.legend(frameon=False, fontsize="small")
         return ax or left
+
+
+_IN_CHANNELS = {
+    "use in own channels": "channel_use",
+    "untrained": "channel_use_untrained",
+    "split by clause": "channel_use_by_clause",
+}
+_OF_PARITIES = {"accuracy": "accuracy", "parities per neuron": "effective_concepts"}
+_CONTEXT = {
+    "share of use on shared neurons": "shared_use",
+    "chance": "chance",
+    "shared, untrained": "shared_untrained",
+    "not learned": "not_learned",
+    "neurons per clause or parity": "neurons_per_concept",
+    "largest gradient": "largest_gradient",
+}
 
 
 def _signed(row: pd.Series[Any]) -> str:

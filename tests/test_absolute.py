@@ -1,0 +1,147 @@
+"""The experiment on |x|, density and start biases: its yardsticks on networks made by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fastpolysem as fp
+from fastpolysem.experiments import absolute
+from fastpolysem.experiments._answers import Answers
+from fastpolysem.experiments._networks import Case
+from fastpolysem.experiments._sparse_tasks import BIASES, PUBLISHED, TWO, bias_arm
+
+
+def config(arm: str = "absolute", density: float = 0.1, **settings: Any) -> fp.NetworkConfig:
+    case = absolute.EXPERIMENT.case(arm=arm, density=density, **settings)
+    assert isinstance(case, Case)
+    return case.config
+
+
+def apart(n: int) -> list[np.ndarray]:
+    """Two neurons per feature: the positive and the negative part."""
+    eye = np.eye(n, dtype=np.float32)
+    return [np.concatenate([eye, -eye], axis=1), np.concatenate([eye, eye])]
+
+
+def stacked(*networks: list[np.ndarray]) -> fp.NetworkParameters:
+    outputs = networks[0][-1].shape[1]
+    biases = [None, np.zeros((len(networks), outputs), np.float32)]
+    return fp.NetworkParameters([np.stack(one) for one in zip(*networks, strict=True)], biases)
+
+
+@pytest.mark.parametrize("density", [1.0, 0.03])
+def test_two_neurons_per_feature_are_exact_and_apart(density: float) -> None:
+    settings = config(density=density).replace(widths=(20, 40, 20))
+    mixed = apart(20)
+    mixed[0][1, :2] = [1, 0]  # the first neuron serves the second feature instead of its own
+    mixed[1][0, 1] = 1.0
+    found = absolute.use_of_features(stacked(apart(20), mixed), settings)
+    assert found.loss[0].max() < 1e-10
+    assert found.learned[0].all()
+    assert found.shared_use[0] == 0
+    assert found.neurons_per_concept[0] == pytest.approx(2, rel=0.02)
+    assert found.effective_concepts[0] == pytest.approx(1)
+    if density < 1:  # two features that are always on only disturb each other
+        assert found.shared_use[1] > 0
+        np.testing.assert_array_equal(absolute.both_kinds(found.rises[0]), [False, True])
+
+
+def test_signs_are_no_features() -> None:
+    """By +i and -i apart, dense inputs make the two neurons of a feature look shared: at its mean,
+    the neuron of the other sign disturbs the output."""
+    settings = config(density=1.0).replace(widths=(20, 40, 20))
+    weights = stacked(apart(20))
+    assert fp.measure(weights, settings).shared_use[0] == 1
+    assert absolute.use_of_features(weights, settings).shared_use[0] == 0
+
+
+def test_the_published_recipe() -> None:
+    one = config(PUBLISHED, 0.01)
+    assert (one.widths, one.steps, one.learning_rate) == ((100, 40, 100), 10_000, 1e-3)
+    assert (one.optimizer, one.output, one.bias) == ("adamw", "relu", (False, True))
+    assert (one.tied, one.learning_rate_schedule) == (False, None)
+    assert one.inputs == fp.Independent(0.01, 1024, "signed_uniform")
+    assert one.importance is not None
+    np.testing.assert_allclose(one.importance, 0.8 ** np.arange(100))
+    # Their loss is a mean over rows and outputs, and epsilon has its scale.
+    assert one.epsilon == pytest.approx(1e-8 * one._scale(1024) * 1024 * 100)
+    tied = config("autoencoder", 0.01)
+    assert (tied.widths, tied.tied, tied.bias) == ((10, 5, 10), True, (False, True))
+
+
+def test_biases_start_and_decay_as_stated() -> None:
+    rate, steps = 0.003, 4000
+    one = config(bias_arm(-1.0, rate, steps))
+    start = fp.train(one.replace(steps=0, bias_decay=None), 1, return_weights=True).weights
+    assert set(np.unique(start.biases[1])) == {-1.0}
+    assert one.bias_decay is not None
+    kappas = np.interp(np.arange(steps), *zip(*one.bias_decay, strict=True))
+    assert np.prod(1 - rate * kappas) == pytest.approx(np.exp(-5), rel=0.01)
+    assert not kappas[steps // 2 + 1 :].any()
+    assert config(bias_arm(0.0, rate, steps)).bias_decay is None
+
+
+def test_responses_are_to_single_features() -> None:
+    one = config(next(iter(BIASES))).replace(widths=(3, 3, 2, 3), steps=0)
+    result = fp.train(one, 1, return_weights=True)
+    result.weights.weights[0][0] = np.eye(3)
+    result.weights.weights[1][0] = [[1, 1], [0, 1], [0, -1]]
+    result.weights.biases[1][0] = [-0.25, 2.0]
+    found = absolute.Apart._responses(result.weights, one)
+    np.testing.assert_allclose(found[0], [[0.75, 0, 0], [1, 1, -1]])
+
+
+def test_values_of_a_seed_depend_on_the_seed_alone() -> None:
+    one = config(steps=200)
+    probe = absolute.Apart()
+    whole = probe(fp.train(one, 6, return_weights=True))
+    part = probe(fp.train(one, [2, 3], return_weights=True))
+    assert set(whole) == set(probe.columns)
+    for name, values in part.items():
+        np.testing.assert_allclose(values, whole[name][2:4], rtol=1e-6, err_msg=name)
+
+
+def test_diverged_seeds_are_measured_as_zeros() -> None:
+    result = fp.train(config(steps=5), 2, return_weights=True)
+    result.weights.weights[0][1] = np.nan
+    result = dataclasses.replace(result, diverged=np.array([False, True]))
+    found = absolute.Apart()(result)
+    assert (found["shared"][1], found["learned"][1]) == (0, 0)
+
+
+def test_dense_networks_keep_apart_what_sparse_ones_share() -> None:
+    shares = {}
+    for density in (1.0, 0.03):
+        result = fp.train(config(density=density, steps=4000), 4, return_weights=True)
+        shares[density] = absolute.use_of_features(result.weights, result.config).shared_use.mean()
+    assert shares[1.0] < 0.2 < 0.6 < shares[0.03]
+
+
+def test_each_network_is_trained_once() -> None:
+    cases = absolute.EXPERIMENT.configs("paper")
+    labels = [tuple(case.labels.values()) for case in cases]
+    assert len(set(labels)) == len(labels)
+    assert sum(arm in BIASES for arm, _ in labels) == len(BIASES)
+    assert sum(arm == "autoencoder, longer" for arm, _ in labels) == 2
+
+
+def test_the_table_of_the_smallest_case() -> None:
+    rows = pd.DataFrame(
+        {
+            "arm": [next(iter(TWO))] * 4,
+            "seed": range(4),
+            "diverged": False,
+            "loss": [0.0, 1.0, 2.0, 1e-5],
+            "alignment": [0.6, 0.1, 0.1, 0.8],
+            "positive_alignment": [1.0, 0.1, 0.1, 0.9],
+        }
+    )
+    table = absolute.EXPERIMENT.tables(Answers(rows))["two"]
+    assert table.splitlines()[2] == "| relu | 4 | 0.5 | 0.25 | 0.25 | 0.65, 0.7, 0.75 | " + (
+        "0.925, 0.95, 0.975 | 0.5 |"
+    )

@@ -1,0 +1,122 @@
+"""The experiment on formulas: clauses, channels and starts."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastpolysem as fp
+from fastpolysem.experiments import boolean
+from fastpolysem.experiments._networks import Case
+
+
+def config(**settings: Any) -> fp.NetworkConfig:
+    usual = {"task": "dnf", "variables": 24, "formula": 0, "neurons": 16, "dropout": 0.0}
+    case = boolean.EXPERIMENT.case(**{**usual, **settings})
+    assert isinstance(case, Case)
+    return case.config
+
+
+def test_clauses() -> None:
+    disjoint = boolean.clauses(24, 3)
+    assert sorted(np.ravel(disjoint)) == list(range(24))
+    for formula in range(3):
+        own = boolean.clauses(12, formula)
+        assert len({tuple(one) for one in own}) == 8
+        assert {len(set(one)) for one in own} == {3}
+        assert own == boolean.clauses(12, formula)
+    assert boolean.clauses(12, 0) != boolean.clauses(12, 1)
+
+
+@pytest.mark.parametrize("probability", [0.2, 0.7])
+def test_how_often_a_formula_holds(probability: float) -> None:
+    own = boolean.clauses(12, 1)
+    rows = np.array(list(itertools.product([0, 1], repeat=12)))
+    weight = (probability**rows * (1 - probability) ** (1 - rows)).prod(axis=1)
+    true = np.any([rows[:, one].all(axis=1) for one in own], axis=0)
+    assert boolean.holds(own, probability) == pytest.approx(weight[true].sum())
+    assert boolean.holds(own, boolean.balanced(own)) == pytest.approx(0.5)
+
+
+def test_a_constant_is_right_in_half_of_the_rows() -> None:
+    for variables in (12, 24):
+        result = fp.train(config(variables=variables).replace(steps=0), 3, return_weights=True)
+        for array in (*result.weights.weights, *result.weights.biases):
+            array[:] = 0
+        nothing = fp.train(result.config, 3, initial_weights=result.weights, return_weights=True)
+        np.testing.assert_allclose(nothing.accuracy, 0.5, atol=0.03)
+
+
+def test_channels_are_read_off_signs() -> None:
+    weights = np.array([[1.0, -1, 1, 0], [2, -3, -1, 1], [1, -1, 1, 1], [0, 5, 1, -1]])
+    found = boolean.in_channel(weights, [[0, 1, 2], [1, 2, 3]])
+    np.testing.assert_array_equal(found[:, 0], [True, True, False, False])
+    np.testing.assert_array_equal(found[:, 1], [False, False, False, False])
+    rng = np.random.default_rng(0)
+    by_chance = boolean.in_channel(rng.normal(size=(500, 24, 16)), boolean.clauses(24, 0))
+    assert by_chance.mean() == pytest.approx(0.25, abs=0.01)
+
+
+@pytest.mark.parametrize("random", [False, True])
+def test_splits_keep_one_clause_per_neuron(random: bool) -> None:
+    one = config(steps=0)
+    own = boolean.clauses(24, 0)
+    seeds = np.arange(60)
+    start = fp.train(one, 60, return_weights=True).weights
+    before = np.array(start.weights[0])
+    found = boolean.split(start, own, seeds, random=random)
+    np.testing.assert_array_equal(start.weights[0], before)
+    assert ((found.weights[0] != 0).sum(axis=1) == 3).all()
+    assert (found.weights[0] ** 2).mean() == pytest.approx((before**2).mean(), rel=0.1)
+    kept = found.weights[0] != 0
+    by_clause = all(kept[:, own[k % 8], k].all() for k in range(16))
+    assert by_clause != random
+    alone = boolean.split(
+        fp.train(one, [7], return_weights=True).weights, own, seeds[7:8], random=random
+    )
+    np.testing.assert_array_equal(alone.weights[0][0], found.weights[0][7])
+
+
+def test_a_network_with_a_neuron_per_clause_uses_its_channels() -> None:
+    one = config(neurons=8).replace(steps=0)
+    result = fp.train(one, 1, return_weights=True)
+    weights = result.weights
+    weights.weights[0][0] = np.kron(np.eye(8), np.ones((3, 1)))
+    weights.biases[0][0] = -2
+    weights.weights[1][0] = 20
+    weights.biases[1][0] = -10
+    own = boolean.clauses(24, 0)
+    assert fp.train(one, 1, initial_weights=weights).accuracy[0] == 1
+    assert boolean.Channels._in_channels(weights, one, own)[0] == 1
+    weights.weights[0][0, ::3] *= -1  # no neuron agrees any more
+    assert boolean.Channels._in_channels(weights, one, own)[0] == 0
+
+
+def test_the_probe_depends_on_the_seed_alone_and_leaves_parities_out() -> None:
+    probe = boolean.Channels()
+    whole = probe(fp.train(config(steps=100), 4, return_weights=True))
+    part = probe(fp.train(config(steps=100), [2], return_weights=True))
+    assert set(whole) == set(probe.columns)
+    for name, values in part.items():
+        np.testing.assert_allclose(values, whole[name][2:3], rtol=1e-6, err_msg=name)
+    parities = probe(fp.train(config(task="parity", steps=50), 2, return_weights=True))
+    assert np.isnan(parities["by_clause"]).all()
+    assert np.isfinite(parities["chance"]).all()
+
+
+def test_only_seeds_that_learned_alike_are_compared() -> None:
+    data = boolean.EXPERIMENT.run("quick", seeds=3, task="parity", steps=30, progress=False)
+    rows = data.rows.assign(accuracy=1.0)
+    rows.loc[(rows["seed"] == 1) & (rows["dropout"] > 0), "accuracy"] = 0.98
+    found = boolean.EXPERIMENT.learned_alike(type(data)(rows))
+    for side in found:
+        assert side["seed"].tolist() == [0, 2]
+
+
+def test_positive_neurons_of_their_own_make_clauses_easy() -> None:
+    data = boolean.EXPERIMENT.run("quick", seeds=3, task="dnf", neurons=16, progress=False)
+    means = boolean.EXPERIMENT.table(data).iloc[0]
+    assert means["positive"] > 0.95 > means["accuracy"] > 0.7
