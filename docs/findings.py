@@ -28,17 +28,18 @@ WIDTH = 100
 def names() -> list[str]:
     """The experiments that have a page with data."""
     found = [name for name in experiments.names() if (FOLDER / f"{name}.parquet").exists()]
-    return [name for name in found if isinstance(experiments.get(name), Question)]
+    return [name for name in found if hasattr(experiments.get(name), "tables")]
 
 
 def filled(name: str, page: str) -> str:
     """A page with its verdict and tables."""
     experiment: Any = experiments.get(name)
     data = Answers.read(FOLDER / f"{name}.parquet")
-    verdict = experiment.verdict(data)
-    said = _wrapped(f"**Verdict ({verdict.outcome}).** {verdict.sentence}")
-    page = _replaced(r"\*\*Verdict \(.*?(?=\n\n)", said, page, name)
-    page = _replaced(r"\| test \| difference.*?(?=\n\n)", verdict.markdown(), page, name)
+    if isinstance(experiment, Question):
+        verdict = experiment.verdict(data)
+        said = _wrapped(f"**Verdict ({verdict.outcome}).** {verdict.sentence}")
+        page = _replaced(r"\*\*Verdict \(.*?(?=\n\n)", said, page, name)
+        page = _replaced(r"\| test \| difference.*?(?=\n\n)", verdict.markdown(), page, name)
     for block, table in experiment.tables(data).items():
         shown = f"<!-- {block} -->\n\n{table}\n\n<!-- end -->"
         page = _replaced(rf"<!-- {block} -->\n.*?<!-- end -->", shown, page, name)

@@ -5,9 +5,9 @@ the mean count to its mean (`theory.null_mean`) is measured under gradient desce
 l1. It is a function of n, m and λ. The grid varies n and m at fixed strengths λ√m, because the
 initial weights are of size 1/√m, so that λ√m is the initial ratio of the force of l1 to all others.
 
-Fixed before results were seen: the cells and their numbers of seeds (`CELLS`, `planned`), and the
-test whether R depends on one variable only (`collapses`), a weighted least-squares fit of a cubic
-in the logarithm of n/√m, of n/m, of n and of m at the same λ√m, judged by its χ².
+Fixed before results of the grid were seen: its sizes, and the test whether R depends on one
+variable only (`collapses`), a weighted least-squares fit of a cubic in the logarithm of n/√m, of
+n/m, of n and of m at the same λ√m, judged by its χ². The numbers of seeds were chosen by time.
 """
 
 from __future__ import annotations
@@ -43,30 +43,58 @@ RATE = 0.06
 SLOW = 0.02
 STRENGTH = 0.24
 """λ√m of the whole grid; it is varied on part of it."""
-EVENTS = 6000
-"""Number of polysemantic neurons that a cell is to contain, if it can be afforded: the relative
-standard error is then about 1 %."""
-WORK = 2.5e8
-"""Largest n m^1.5 / (λ√m) times seeds of a cell, which is proportional to its time."""
 MOST = 100_000
 """Largest number of seeds of a cell."""
-_SMALL = [(4, 16), (8, 16), (16, 16), (8, 32), (16, 32), (32, 32)]
-_MIDDLE = [(4, 64), (8, 64), (16, 64), (32, 64), (64, 64), (64, 128), (128, 128)]
-_LARGE = [(16, 128), (32, 128), (16, 256), (32, 256), (64, 256), (128, 256), (256, 256)]
-_LARGE += [(128, 512), (256, 512)]
 
 
-def _cells(pairs: list[tuple[int, int]], strength: float, rate: float = RATE) -> list[Any]:
-    return [(n, m, strength, rate) for n, m in pairs]
+def _cells(seeds: dict[tuple[int, int], int], strength: float, rate: float = RATE) -> list[Any]:
+    return [(n, m, strength, rate, count) for (n, m), count in seeds.items()]
 
 
+_PAIRS = {(2, 2): 18_000, (2, 4): 42_000}
+_SMALL = {
+    (4, 16): 31_000,
+    (8, 16): 6642,
+    (16, 16): 1550,
+    (8, 32): 13_500,
+    (16, 32): 3150,
+    (32, 32): 762,
+}
+_MIDDLE = {(8, 64): 26_367, (16, 64): 6350, (32, 64): 1536, (64, 64): 377, (128, 128): 188}
+_LARGE = {
+    (2, 16): MOST,
+    (2, 64): MOST,
+    (4, 64): 52_734,
+    (16, 128): 1488,
+    (64, 128): 388,
+    (128, 256): 40,
+    (64, 256): 60,
+    (32, 128): 400,
+    (256, 256): 24,
+    (32, 256): 120,
+    (256, 512): 12,
+}
+_WEAK = {
+    (2, 2): 18_000,
+    (2, 4): 20_000,
+    (4, 16): 10_000,
+    (8, 16): 5000,
+    (16, 16): 1550,
+    (8, 32): 3000,
+    (16, 32): 2000,
+    (32, 32): 700,
+    (16, 64): 600,
+    (32, 64): 400,
+    (64, 64): 150,
+    (128, 128): 20,
+}
 CELLS = [
-    *_cells([(2, 2), (2, 4), (2, 16), (2, 64), *_SMALL, *_MIDDLE, *_LARGE], STRENGTH),
-    *_cells([(2, 2), (2, 4), *_SMALL, *_MIDDLE], 0.08),
-    *_cells([(2, 2), (2, 4), *_SMALL, *_MIDDLE], 0.72),
-    *_cells([(16, 64), (32, 64), (64, 64)], STRENGTH, SLOW),
+    *_cells({**_PAIRS, **_SMALL, **_MIDDLE, **_LARGE}, STRENGTH),
+    *_cells({**_PAIRS, **_SMALL, **_MIDDLE, (8, 64): 10_000}, 0.72),
+    *_cells(_WEAK, 0.08),
+    *_cells({(16, 64): 600, (32, 64): 400, (64, 64): 100}, STRENGTH, SLOW),
 ]
-"""(n, m, λ√m, learning rate): n/√m = 0.5 … 16 in powers of √2, n ≤ m, and pairs of features."""
+"""(n, m, λ√m, learning rate, seeds): n/√m = 0.25 … 16 in powers of √2 where n > 2, n ≤ m."""
 _LABELS = ["n_features", "n_hidden", "strength", "learning_rate"]
 _RESULTS = ["polysemantic", "signed_slots", "malign", "unrepresented", "certified", "diverged"]
 _SETTINGS: dict[str, Any] = {
@@ -77,12 +105,10 @@ _SETTINGS: dict[str, Any] = {
 
 
 def planned(config: Config) -> int:
-    """The number of seeds that a cell is to have."""
-    n, m = config.n_features, config.n_hidden
-    strength = config.l1 * math.sqrt(m) * config.learning_rate / RATE
-    enough = EVENTS / float(theory.null_mean(n, m))
-    affordable = WORK * strength / (n * m**1.5)
-    return max(4, int(min(enough, affordable, MOST)))
+    """The number of seeds of a cell; `MOST` if it is not among the `CELLS`."""
+    seeds: dict[Any, int] = {cell[:4]: cell[4] for cell in CELLS}
+    strength = round(config.l1 * math.sqrt(config.n_hidden), 6)
+    return seeds.get((config.n_features, config.n_hidden, strength, config.learning_rate), MOST)
 
 
 class Collapse(NamedTuple):
@@ -101,20 +127,17 @@ class Constant(TrainingExperiment[Answers]):
     FIGURE_SIZE = (10.0, 4.4)
     PRESETS: ClassVar[Presets] = {
         # A minute on two cores.
-        "default": {**_SETTINGS, "seeds": 2000, "cells": _cells(_SMALL + _MIDDLE, STRENGTH)},
+        "default": {**_SETTINGS, "seeds": 2000, "cells": _cells({**_SMALL, **_MIDDLE}, STRENGTH)},
         # Ten seconds.
         "quick": {
             **_SETTINGS,
             "seeds": 400,
-            "cells": _cells([(8, 16), (16, 16), (8, 64), (16, 64), (32, 64)], STRENGTH),
+            "cells": [cell for cell in CELLS if cell[0] >= 8 and cell[1] <= 64][:6],
         },
-        # The page of findings: some five minutes.
+        # The page of findings: two minutes.
         "paper": {**_SETTINGS, "seeds": MOST, "cells": CELLS},
-        "large": {
-            **_SETTINGS,
-            "seeds": MOST,
-            "cells": [*CELLS, *_cells(_LARGE, 0.08), *_cells(_LARGE, 0.72)],
-        },
+        # The same number of seeds for all, however long it takes: hours.
+        "large": {**_SETTINGS, "seeds": 10_000, "cells": CELLS},
     }
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
@@ -125,10 +148,10 @@ class Constant(TrainingExperiment[Answers]):
         if given:
             rates = given.get("learning_rate", [RATE])
             sizes = itertools.product(given.get("n_features", [16]), given.get("n_hidden", [64]))
-            cells = [(n, m, STRENGTH, rate) for n, m in sizes for rate in rates]
+            cells = [(n, m, STRENGTH, rate, MOST) for n, m in sizes for rate in rates]
         return [
             _way(n, m, l1, rate)
-            for n, m, strength, rate in cells
+            for n, m, strength, rate, _ in cells
             for l1 in given.get("l1", [strength / math.sqrt(m)])
         ]
 
@@ -185,6 +208,12 @@ class Constant(TrainingExperiment[Answers]):
             table.append(row)
         return pd.DataFrame(table)
 
+    def tables(self, data: Answers) -> dict[str, str]:
+        """Markdown tables of the experiment's page, by the name of their place on it."""
+        from fastpolysem.experiments import _constant_tables
+
+        return _constant_tables.tables(self.table(data))
+
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """R against n/√m: by width at one strength, and by strength at one width."""
         from fastpolysem import plots
@@ -221,7 +250,12 @@ def _lines(ax: Axes, table: pd.DataFrame, by: str, label: str) -> None:
         style |= {"ls": plots.DASHES[index % 8], "ms": 4, "lw": 1.2, "capsize": 2}
         points(ax, part["x"], part, "ratio", label=label.format(value), **style)
     ax.axhline(1, color="#666666", lw=1, ls=":", label="null model")
-    ax.set(xscale="log", xlabel="n / √m")
+    ax.set(xscale="log", xlabel="n/√m")
+    low, high = table["x"].min(), table["x"].max()
+    ticks = [2.0**k for k in range(-3, 10) if low / 1.1 <= 2.0**k <= high * 1.1]
+    if len(ticks) > 1:
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.minorticks_off()
     ax.legend(frameon=False, fontsize="small")
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "Sparsification",
     "collision_law",
     "excess_kurtosis",
+    "favourite_mean",
     "gaussian_noise_loss",
     "initial_maximum",
     "kurtosis_correction",
@@ -126,6 +127,35 @@ def null_variance(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | ND
     # With a single neuron the denominator is 0, but so is the factor m - 1.
     pairs = (n - 2) * (n - 3) / np.where(m > 1, (2 * m - 2) * (2 * m - 3), 1)
     return (mean + mean * (m - 1) * pairs - mean**2)[()]
+
+
+def favourite_mean(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | NDArray[np.float64]:
+    """Mean number of neurons favoured with both signs, ``m (1 - 2(1 - 1/(2m))^n + (1 - 1/m)^n)``.
+
+    A feature's favourite is the neuron of its largest initial weight, each of the ``2m`` signed
+    slots with the same probability. Without interference, features do not meet, l1 lets every
+    favourite win, and these are the neurons that end with features of both signs (exact by
+    inclusion and exclusion for independent initial weights with a symmetric distribution). With
+    interference, counts are larger at small and at large ``n/√m``: `docs/findings/constant.md`.
+
+    Parameters
+    ----------
+    n_features, n_hidden
+        Number of features ``n`` and of hidden neurons ``m``, at least 1; scalars or arrays that
+        broadcast.
+
+    Returns
+    -------
+    float64 scalar or array
+        Neurons per model.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is not a whole number of at least 1.
+    """
+    n, m = _sizes("favourite_mean", n_features, n_hidden)
+    return m * (1 - 2 * (1 - 1 / (2 * m)) ** n + (1 - 1 / m) ** n)
 
 
 def null_distribution(n_features: int, n_hidden: int) -> NDArray[np.float64]:

@@ -1,0 +1,135 @@
+"""The law's constant under gradient descent, and what can be derived about it."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fastpolysem as fp
+from fastpolysem import theory
+from fastpolysem.experiments import _constant_tables, constant
+from fastpolysem.experiments._answers import Answers
+
+ROOT = Path(__file__).parents[1]
+FINDINGS = ROOT / "docs" / "findings"
+ABLATIONS = ROOT / "benchmarks" / "results" / "ablations.csv"
+
+with_data = pytest.mark.skipif(
+    not (FINDINGS / "constant.parquet").exists() or not ABLATIONS.exists(),
+    reason="source distributions come without results",
+)
+
+
+def descended(n: int, m: int, strength: float, seeds: int) -> fp.TrainingResult:
+    l1 = strength / math.sqrt(m)
+    config = fp.Config(
+        n_features=n,
+        n_hidden=m,
+        l1=l1,
+        l1_update="orthant",
+        optimizer="sgd",
+        learning_rate=constant.RATE,
+        steps=int(40 / (l1 * constant.RATE)),
+        stop="certified",
+    )
+    return fp.train(config, seeds)
+
+
+def test_two_features_on_two_neurons_share_in_a_quarter_of_the_seeds() -> None:
+    """Derived on the page: unit vectors on a circle, which are at right angles with probability
+    one half once interference has acted and end monosemantic then; else in half of the cases."""
+    seeds = 4000
+    shared = descended(2, 2, 0.04, seeds).signed_slots
+    assert shared.max() == 1
+    assert shared.mean() == pytest.approx(1 / 4, abs=4 * math.sqrt(3 / 16 / seeds))
+    assert theory.null_mean(2, 2) == pytest.approx(1 / 3)
+
+
+def test_favourites_of_both_signs() -> None:
+    rng = np.random.default_rng(0)
+    for n, m in ((2, 1), (6, 4), (20, 30)):
+        weights = rng.standard_normal((20_000, n, m))
+        winner = np.abs(weights).argmax(axis=2)
+        sign = np.take_along_axis(weights, winner[..., None], axis=2)[..., 0] > 0
+        taken = np.zeros((2, len(weights), m), dtype=bool)
+        taken[sign.astype(int), np.arange(len(weights))[:, None], winner] = True
+        counts = taken.all(axis=0).sum(axis=1)
+        error = counts.std() / math.sqrt(len(counts))
+        assert theory.favourite_mean(n, m) == pytest.approx(counts.mean(), abs=4 * error)
+    assert theory.favourite_mean(1, [1, 5]) == pytest.approx([0, 0], abs=1e-12)
+    with pytest.raises(ValueError, match="favourite_mean"):
+        theory.favourite_mean(0, 3)
+
+
+@with_data
+def test_weight_without_interference_goes_to_favourites() -> None:
+    with ABLATIONS.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["pushes"] == "none"]
+    for row in rows:
+        n, m = int(row["n_features"]), int(row["n_hidden"])
+        assert float(row["favourites"]) > 0.999
+        error = 3.5 * float(row["shared_error"])
+        assert theory.favourite_mean(n, m) == pytest.approx(float(row["shared"]), abs=error)
+
+
+def synthetic(ratio: object) -> pd.DataFrame:
+    """A table of cells in which R is a function of n and m, measured to 1 %."""
+    cells = sorted({(n, m) for n, m, *_ in constant.CELLS})
+    n, m = (np.array(one, dtype=float) for one in zip(*cells, strict=True))
+    value = ratio(n, m)  # type: ignore[operator]
+    noise = np.random.default_rng(3).normal(0, 0.01, len(n))
+    return pd.DataFrame(
+        {
+            "n_features": n.astype(int),
+            "n_hidden": m.astype(int),
+            "strength": constant.STRENGTH,
+            "learning_rate": constant.RATE,
+            "x": n / np.sqrt(m),
+            "shared_ratio": value + noise,
+            "shared_ratio_error": 0.01,
+        }
+    )
+
+
+@pytest.mark.parametrize("variable", ["n/√m", "n/m", "n", "m"])
+def test_a_collapse_is_found_on_the_right_variable(variable: str) -> None:
+    of = {"n/√m": lambda n, m: n / np.sqrt(m), "n/m": lambda n, m: n / m}
+    of |= {"n": lambda n, m: n, "m": lambda n, m: m}
+    table = synthetic(lambda n, m: 0.8 + 0.1 * np.log(of[variable](n, m)) ** 2)
+    found = constant.collapses(table, constant.STRENGTH)
+    best = min(found, key=lambda one: one.chi_square / one.degrees)
+    assert best.variable == variable
+    assert best.chi_square < 3 * best.degrees
+    assert all(one.chi_square > 10 * one.degrees for one in found if one is not best)
+
+
+def test_the_limit_of_weak_l1_is_extrapolated() -> None:
+    rows = []
+    for strength in (0.08, 0.24, 0.72):
+        part = synthetic(lambda n, m, s=strength: 0.8 + 0.1 * s + 0 * n)
+        rows.append(part.assign(strength=strength, ratio_error=0.01, ratio=0.8 + 0.1 * strength))
+    for _, _, limit, error, slope in _constant_tables.limits(pd.concat(rows)):
+        assert (limit, slope) == pytest.approx((0.8, 0.1))
+        assert 0 < error < 0.02
+
+
+@with_data
+def test_the_page_has_the_seeds_that_were_planned() -> None:
+    rows = pd.read_parquet(FINDINGS / "constant.parquet")
+    table = constant.EXPERIMENT.table(Answers(rows))
+    found = table.set_index(["n_features", "n_hidden", "strength", "learning_rate"])["seeds"]
+    expected = {
+        (
+            config.n_features,
+            config.n_hidden,
+            round(config.l1 * math.sqrt(config.n_hidden), 6),
+            config.learning_rate,
+        ): constant.planned(config)
+        for config in constant.EXPERIMENT.configs("paper")
+    }
+    assert found.to_dict() == expected
