@@ -21,6 +21,7 @@ from fastpolysem.experiments import (
     classify,
     cooccurrence,
     diagnose,
+    hidden,
     kurtosis,
     necessary,
     optimizers,
@@ -131,12 +132,21 @@ def _readouts(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return ordered.assign(readout=rng.permuted(names, axis=1).ravel())
 
 
+def _main_arms(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    return _shuffled(["arm"])(rows[rows["arm"].isin([hidden.LINEAR, hidden.RELU])], rng)
+
+
+def _treatments(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    shuffle = _shuffled(["treatment"])
+    return pd.concat([shuffle(part, rng) for _, part in rows.groupby("data")])
+
+
 NULLS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] = {
     "baseline": _flipped,
     "classify": _readouts,
     "cooccurrence": _meetings,
     "diagnose": _relabelled,
-    "hidden": _shuffled(["arm"]),
+    "hidden": _main_arms,
     "kurtosis": _shuffled(["noise", "kurtosis"]),
     "necessary": _signs,
     "optimizers": _shuffled(["way"]),

@@ -15,6 +15,13 @@ ABSENT = "—"
 """Where too few splits have networks without a lost class."""
 
 
+LOOKS = {
+    ("digits", 10): 17.6, ("digits", 20): 1.1, ("digits", 40): 0.85, ("digits", 80): 0.31,
+    ("digits", 160): 0.60, ("digits", 320): 0.16, ("mnist1d", 10): 6.3, ("mnist1d", 320): 2.3,
+}  # fmt: skip
+"""Prices of a private readout, in points, that were measured before with few seeds."""
+
+
 def fixed(row: pd.Series[Any], name: str, decimals: int, unit: float = 1.0) -> str:
     """A mean with its interval, with so many decimals."""
     ends = [unit * float(row[f"{name}{end}"]) for end in ("", "_low", "_high")]
@@ -40,6 +47,25 @@ def prices(table: pd.DataFrame) -> str:
     head = ["data", "h", "readout", "test accuracy in %", "price in points",
             "price, no class lost", "test loss", "price in loss", "learning rate"]  # fmt: skip
     return markdown(head, rows)
+
+
+def looks(table: pd.DataFrame) -> str:
+    """Prices of a private readout at first looks and here, and whether the former are in the
+    intervals of the latter."""
+    rows = []
+    for (data, h), theirs in LOOKS.items():
+        here = table[
+            (table["data"] == data) & (table["n_hidden"] == h) & (table["readout"] == "private")
+        ]
+        if not len(here):
+            continue
+        row = here.iloc[0]
+        agrees = row["price_low"] <= theirs <= row["price_high"]
+        what = "agrees" if agrees else "not met"
+        cells = [fixed(row, "price", 2), f"{row['seeds']} on {row['splits']}", what]
+        rows.append([SOURCES[data].title, h, f"{theirs:g}", *cells])
+    head = ["data", "h", "price at first look", "here", "seeds on splits", ""]
+    return markdown(head, rows) if rows else ""
 
 
 def use(table: pd.DataFrame) -> str:

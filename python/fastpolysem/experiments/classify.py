@@ -217,7 +217,9 @@ class Classify(NetworkQuestion):
         from fastpolysem.experiments import _classify_tables
 
         means = self.table(data)
-        return {"prices": _classify_tables.prices(means), "use": _classify_tables.use(means)}
+        found = {"prices": _classify_tables.prices(means), "use": _classify_tables.use(means)}
+        looks = _classify_tables.looks(means)
+        return {**found, "looks": looks} if looks else found
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Test error of each readout against width, and below it the differences."""

@@ -374,6 +374,15 @@ class Power(NetworkQuestion):
             sentences.append("; ".join(parts) + ".")
         return " ".join(sentences)
 
+    def tables(self, data: Answers) -> dict[str, str]:
+        """All means, and the first look beside them."""
+        from fastpolysem.experiments import _power_tables
+
+        means = self.table(data)
+        found = {"numbers": _power_tables.numbers(means)}
+        looks = "" if means["second"].any() else _power_tables.looks(means)
+        return {**found, "looks": looks} if looks else found
+
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Shared use against the exponent, and the losses of the least neurons."""
         from fastpolysem import plots
