@@ -203,7 +203,7 @@ def _slopes(laws: dict[float, PowerLaw | None], ax: Axes) -> None:
     ax.errorbar([], [], [], fmt="o", color=plots.COLORS[1], label="the paper's rule")
     ax.axhline(-1, color="#666666", lw=1, label="collision law")
     ax.axhline(PUBLISHED_SLOPE, color="black", lw=1, ls="--", label="published (one run each)")
-    ax.set(xlabel="window w: weights of size 1 ± w count", ylabel="slope of log count in log m")
+    ax.set(xlabel="counting window w (weights of size 1 ± w)", ylabel="slope of log count in log m")
     low, high = ax.get_ylim()
     ax.set_ylim(low, high + 0.4 * (high - low))
     ax.legend(frameon=False, fontsize="small", loc="upper left")

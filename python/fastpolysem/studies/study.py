@@ -141,7 +141,9 @@ class Study:
     def __repr__(self) -> str:
         where = f" in {_checks.shown_path(self.path)}" if self.path else ""
         state = ", interrupted" if self.interrupted else ""
-        return f"<Study of {len(self._holdings)} configs, {len(self)} seeds{where}{state}>"
+        count = len(self._holdings)
+        configs = f"{count} config{'' if count == 1 else 's'}"
+        return f"<Study of {configs}, {len(self)} seeds{where}{state}>"
 
     def _repr_html_(self) -> str:
         """The summary as a table, for notebooks."""
