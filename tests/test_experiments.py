@@ -50,6 +50,7 @@ TINY: dict[str, dict[str, Any]] = {
     "front": {"n_hidden": [20, 24], "steps": 50},
     "collisions": {"n_features": 8, "n_hidden": [8, 16], "steps": 500, "l1": 1e-2},
     "constant": {"n_features": [4, 8], "n_hidden": 8, "l1": 0.05},
+    "contexts": {"objects": 4, "contexts": [2, 3], "neurons": 6, "steps": 50},
     "cooccurrence": {"n_features": 4, "n_hidden": 8, "steps": 200},
     "correlated": {
         "n_features": 8,

@@ -141,9 +141,34 @@ def _treatments(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return pd.concat([shuffle(part, rng) for _, part in rows.groupby("data")])
 
 
+def _swapped(rows: pd.DataFrame, rng: np.random.Generator, first: str, second: str) -> pd.DataFrame:
+    swap = rng.random(len(rows)) < 0.5
+    one, two = rows[first].to_numpy(), rows[second].to_numpy()
+    return rows.assign(**{first: np.where(swap, two, one), second: np.where(swap, one, two)})
+
+
+def _relabelled_pairs(
+    rows: pd.DataFrame, rng: np.random.Generator, label: str, others: list[str]
+) -> pd.DataFrame:
+    ordered = rows.sort_values([*others, label], kind="stable")
+    pairs = ordered[label].to_numpy().reshape(-1, 2)
+    return ordered.assign(**{label: rng.permuted(pairs, axis=1).ravel()})
+
+
+def _pathways(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    rows = _relabelled_pairs(rows, rng, "layers", ["contexts", "optimizer", "seed"])
+    single = rows[rows["layers"] == 1]
+    for name in ("last_all_but_one", "last_interaction"):
+        single = _swapped(single, rng, name, f"{name}_untrained")
+    several = rows[rows["layers"] == 2]
+    several = _swapped(several, rng, "first_all_but_one", "last_all_but_one")
+    return pd.concat([single, several])
+
+
 NULLS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] = {
     "baseline": _flipped,
     "classify": _readouts,
+    "contexts": _pathways,
     "cooccurrence": _meetings,
     "diagnose": _relabelled,
     "hidden": _main_arms,

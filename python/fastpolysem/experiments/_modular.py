@@ -421,6 +421,8 @@ class Modular(NetworkQuestion):
             axes.set_xticks(range(len(names)), [_broken(name) for name in names.values()])
             axes.tick_params(axis="x", labelsize="small")
             axes.set_ylim(-0.03, 1.03)
+        left.set_xlabel("predictor")
+        right.set_xlabel("network")
         left.set_ylabel("share of neurons whose\nfrequency is predicted")
         right.set_ylabel("share of use on shared neurons")
         left.legend(frameon=False, fontsize="x-small", loc="upper left")

@@ -230,7 +230,7 @@ class Contexts(NetworkQuestion):
         # The page of findings.
         "paper": {**_USUAL, "seeds": 64},
         # Hours.
-        "large": {**_USUAL, "objects": [8, 16], "neurons": [32, 64, 128], "seeds": 512},
+        "large": {**_USUAL, "objects": [8, 16], "neurons": [32, 64, 128], "seeds": 1024},
     }
     OPTIONS: ClassVar = {
         "objects": "Number of objects.",
@@ -351,8 +351,8 @@ class Contexts(NetworkQuestion):
         if not (means["layers"] == 2).any():
             return f"{said}."
         return (
-            f"{said}; with a second one, the interaction's share in the first falls from "
-            f"{over(1, 'first_interaction')} to {over(2, 'first_interaction')} (in "
+            f"{said}; with a second one, the share of interaction in the first is "
+            f"{over(2, 'first_interaction')} instead of {over(1, 'first_interaction')} (less in "
             f"{seen('interaction, against one layer', -1)}), and the weight on neurons active in "
             f"all contexts but one is {over(2, 'first_all_but_one')} in the first and "
             f"{over(2, 'last_all_but_one')} in the second (more in "
@@ -417,6 +417,8 @@ class Contexts(NetworkQuestion):
         right.set_ylabel("share of variance that is interaction")
         left.set_ylim(0, 1)
         right.set_ylim(bottom=0)
+        for axes in (left, right):
+            axes.set_xlabel("hidden layer")
         left.legend(frameon=False, fontsize="x-small", ncols=2)
         return ax or left
 
