@@ -165,7 +165,27 @@ def _pathways(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return pd.concat([single, several])
 
 
+def _densities(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    # Labels stay within what is compared: densities of a network, biases of a rate and a length.
+    compared = rows["arm"].str.replace(r"^bias \S+ ", "", regex=True)
+    return pd.concat(
+        [_shuffled(["arm", "density"])(part, rng) for _, part in rows.groupby(compared)]
+    )
+
+
+def _formulas(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    result = rows.copy()
+    for names in (["accuracy", "by_clause", "at_random"], ["channel_use", "channel_use_untrained"]):
+        dnf = result["task"] == "dnf"
+        result.loc[dnf, names] = rng.permuted(result.loc[dnf, names].to_numpy(), axis=1)
+    labels = ["task", "variables", "formula"]
+    return pd.concat(
+        [_shuffled(["neurons", "dropout"])(part, rng) for _, part in result.groupby(labels)]
+    )
+
+
 NULLS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] = {
+    "absolute": _densities,
     "baseline": _flipped,
     "classify": _readouts,
     "contexts": _pathways,
@@ -179,6 +199,8 @@ NULLS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] = 
     "tradeoff": _shuffled(["remedy"]),
     "winners": _sides,
 }
+WHOLE = {"absolute", "boolean"}
+"""Those that keep to what is compared by themselves."""
 
 
 def page_rows(name: str) -> pd.DataFrame:
@@ -191,11 +213,12 @@ def null_tests(name: str, seeds: int | None = 100) -> Iterator[pd.DataFrame]:
     experiment: Any = experiments.get(name)
     rows = page_rows(name)
     held = {"n_features", "n_hidden", "neurons", "l1", "sharing", "noise_std"}
-    settings = [one for one in experiment.LABELS if one in held]
+    settings = [one for one in experiment.LABELS if one in held and name not in WHOLE]
+    groups = rows.groupby(settings, dropna=False) if settings else [(None, rows)]
     rng = np.random.default_rng(1)
     while True:
         parts = []
-        for _, part in rows.groupby(settings, dropna=False):
+        for _, part in groups:
             found = part["seed"].unique()
             count = len(found) if seeds is None else min(seeds, len(found))
             some = part[part["seed"].isin(rng.choice(found, count, replace=False))]

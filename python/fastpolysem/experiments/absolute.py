@@ -26,6 +26,7 @@ the tests.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -35,7 +36,7 @@ from numpy.typing import NDArray
 from fastpolysem import _checks
 from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of
 from fastpolysem.experiments._base import Presets
-from fastpolysem.experiments._drawing import bars, points
+from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._networks import (
     CONTROLS,
     Case,
@@ -337,40 +338,30 @@ class Absolute(NetworkQuestion):
         left.set(xscale="log", xlabel="density", ylabel="share of use on shared neurons")
         left.set_ylim(-0.03, 1.03)
         right.set_ylim(-0.03, 1.03)
-        right.set(
-            xlabel="loss per appearance of a feature", ylabel="share of use on shared neurons"
-        )
+        right.set(xlabel="loss per feature", ylabel="share of use on shared neurons")
         for axes, title in ((left, "density"), (right, "start bias")):
             axes.set_title(title, fontsize="medium")
-            axes.legend(frameon=False, fontsize="small")
+        left.legend(frameon=False, fontsize="small")
+        right.legend(frameon=False, fontsize="small", loc="center right")
         return ax or left
 
     @staticmethod
     def _draw_decoders(means: pd.DataFrame, ax: Axes) -> None:
-        """A mark for each start bias, rate and length, filled where training was longest."""
+        """A line for each start bias and rate, from the shorter training to the longer."""
         from fastpolysem import plots
 
-        for i, rate in enumerate(RATES):
-            for j, start in enumerate(STARTS):
-                for steps in LENGTHS:
-                    part = means[means["arm"] == bias_arm(start, rate, steps)]
-                    if not len(part):
-                        continue
-                    color = plots.COLORS[2 * j + 3]
-                    face = color if steps == max(LENGTHS) else "white"
-                    label = f"bias {start:g}, rate {rate:g}, {steps} steps"
-                    ax.errorbar(
-                        part["loss"] / ARMS[bias_arm(start, rate, steps)]["widths"][0],
-                        part["shared"],
-                        yerr=bars(part, "shared"),
-                        color=color,
-                        mfc=face,
-                        marker=plots.MARKERS[i],
-                        ls="none",
-                        capsize=2,
-                        ms=5,
-                        label=label,
-                    )
+        for i, (rate, start) in enumerate(itertools.product(RATES, STARTS)):
+            arms = [bias_arm(start, rate, steps) for steps in LENGTHS]
+            part = means[means["arm"].isin(arms)]
+            if not len(part):
+                continue
+            color, marker = plots.COLORS[i], plots.MARKERS[i]
+            loss = part["loss"] / BIASES[arms[0]]["widths"][0]
+            label = f"from {start:g}, rate {rate:g}"
+            style: dict[str, Any] = {"color": color, "ls": plots.DASHES[i], "lw": 1, "ms": 5}
+            points(ax, loss, part, "shared", marker=marker, mfc="white", label=label, **style)
+            last = part["shared"].iloc[-1]
+            ax.plot(loss.iloc[-1], last, color=color, marker=marker, ms=5, ls="none", zorder=3)
 
 
 _CALLED = {ABSOLUTE: "|x|", AUTOENCODER: "The autoencoder"}
