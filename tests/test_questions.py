@@ -17,6 +17,8 @@ from scipy import stats
 import fastpolysem as fp
 from fastpolysem import cli, experiments, metrics, theory
 from fastpolysem.experiments import (
+    _edgeworth,
+    _planted,
     baseline,
     classify,
     cooccurrence,
@@ -125,6 +127,11 @@ def _signs(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return rows.assign(removable=removable * rng.choice([-1, 1], len(rows)))
 
 
+def _noises(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    result = rows.assign(fourth_norm=_centred(rows, "fourth_norm", ["noise"]))
+    return _shuffled(["noise", "kurtosis", "sixth"])(result, rng)
+
+
 def _readouts(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     others = ["data", "learning_rate", "seed"]
     ordered = rows.sort_values([*others, "readout"], kind="stable")
@@ -192,7 +199,7 @@ NULLS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] = 
     "cooccurrence": _meetings,
     "diagnose": _relabelled,
     "hidden": _main_arms,
-    "kurtosis": _shuffled(["noise", "kurtosis"]),
+    "kurtosis": _noises,
     "necessary": _signs,
     "optimizers": _shuffled(["way"]),
     "power": _shuffled(["power"]),
@@ -447,8 +454,8 @@ def test_rotations_turn_nothing_but_the_basis() -> None:
 def test_part_of_a_direction_that_rotates() -> None:
     rng = np.random.default_rng(6)
     weights, direction = rng.standard_normal((2, 3, 4, 6))
-    part = kurtosis.along_rotations(weights, direction)
-    np.testing.assert_allclose(kurtosis.along_rotations(weights, part), part, atol=1e-10)
+    part = _edgeworth.along_rotations(weights, direction)
+    np.testing.assert_allclose(_edgeworth.along_rotations(weights, part), part, atol=1e-10)
     # W A with A antisymmetric leaves the Gram matrix alone to first order.
     change = part @ np.swapaxes(weights, 1, 2)
     np.testing.assert_allclose(change, -np.swapaxes(change, 1, 2), atol=1e-10)
@@ -477,16 +484,87 @@ def test_predicted_growth_is_that_of_descent_on_the_correction() -> None:
             moved[place] += sign * 1e-5
             ends.append(float(theory.kurtosis_correction(moved, 0.2, 1.0)[0]))  # type: ignore[index]
         gradient[place] = (ends[0] - ends[1]) / 2e-5
-    step = kurtosis.along_rotations(weights, -config.learning_rate * gradient)
+    step = _edgeworth.along_rotations(weights, -config.learning_rate * gradient)
     after = metrics.fourth_norm(weights + step).mean() - metrics.fourth_norm(weights - step).mean()
-    assert kurtosis.predicted_growth(weights, config)[0] == pytest.approx(after / 2, rel=1e-3)
+    assert _edgeworth.predicted_growth(weights, config)[0] == pytest.approx(after / 2, rel=1e-3)
+
+
+def test_terms_of_the_series_are_those_of_the_expected_loss() -> None:
+    weights, std = np.random.default_rng(0).normal(0, 0.3, (1, 4, 10)), 0.3
+    gram = weights[0] @ weights[0].T
+    gaussian = float(np.ravel(theory.gaussian_noise_loss(weights, std))[0])
+
+    def beyond_gaussian(values: list[float], chances: list[float]) -> float:
+        noise = np.array(list(itertools.product(values, repeat=10))) @ weights[0].T
+        chance = np.prod(list(itertools.product(chances, repeat=10)), axis=1)
+        outputs = (
+            np.maximum(row + noise, 0) - one for row, one in zip(gram, np.eye(4), strict=True)
+        )
+        return float(sum(chance @ np.square(each).sum(axis=1) for each in outputs)) - gaussian
+
+    fourth, sixth, square = (
+        float(term(weights, std)[0])
+        for term in (_edgeworth.fourth_term, _edgeworth.sixth_term, _edgeworth.square_term)
+    )
+    assert fourth == pytest.approx(float(np.ravel(theory.kurtosis_correction(weights, std, 1))[0]))
+    left = beyond_gaussian([-std, std], [0.5, 0.5])
+    series = np.cumsum([0, -2 * fourth, 16 * sixth, 4 * square])
+    assert (np.diff(np.abs(left - series)) < 0).all()  # each term comes closer
+    # Three-point noise without excess kurtosis: what is left begins with the sixth cumulant.
+    wide = std * np.sqrt(3)
+    left = beyond_gaussian([-wide, 0, wide], [1 / 6, 2 / 3, 1 / 6])
+    assert _edgeworth.sixth_cumulant("three_point", 1 / 3) == pytest.approx(-6)
+    assert 0.2 < -6 * sixth / left < 1
+
+
+@pytest.mark.parametrize(
+    ("noise", "shape"),
+    [("uniform", None), ("laplace", None), ("student_t", 10.0), ("three_point", 0.25)],
+)
+def test_sixth_cumulants(noise: str, shape: float | None) -> None:
+    if noise == "three_point":
+        moments = {power: 0.25 ** (1 - power / 2) for power in (4, 6)}
+    else:
+        law = {
+            "uniform": stats.uniform(-np.sqrt(3), 2 * np.sqrt(3)),
+            "laplace": stats.laplace(scale=np.sqrt(0.5)),
+            "student_t": stats.t(10, scale=np.sqrt(0.8)),
+        }[noise]
+        moments = {power: law.expect(lambda x, p=power: x**p) for power in (4, 6)}
+    expected = moments[6] - 15 * moments[4] + 30
+    assert _edgeworth.sixth_cumulant(noise, shape) == pytest.approx(expected, rel=1e-4)
+
+
+def test_overlaps_under_two_valued_noise_are_about_minus_its_size() -> None:
+    noise = {"noise": "rademacher", "noise_std": 0.15, "noise_sharing": "input"}
+    training = {"optimizer": "sgd", "learning_rate": 0.02, "steps": 20_000}
+    config = fp.Config(n_features=8, n_hidden=16, **noise, **training)  # type: ignore[arg-type]
+    weights = np.asarray(fp.train(config, 10, return_weights=True).weights)
+    for model in weights:
+        own = model[np.abs(model).max(axis=1) >= 0.8]
+        overlaps = (own @ own.T)[~np.eye(len(own), dtype=bool)]
+        assert len(own) >= 6
+        assert overlaps.max() < 0
+        assert overlaps.mean() == pytest.approx(-0.15, abs=0.03)
+
+
+def test_planted_pairs_are_counted_and_own_neurons_are_none() -> None:
+    own, pairs = (_planted.planted(6, 8, paired=paired) for paired in (False, True))
+    assert _planted.count_pairs(np.array([own, pairs])).tolist() == [0, 3]
+    same = np.abs(pairs)  # equal signs: no pair
+    assert _planted.count_pairs(same[np.newaxis]).tolist() == [0]
+    # Own neurons: each output of 5 others passes half of the noise's variance, and its own all.
+    loss = _planted.expected_loss(own[np.newaxis], np.arange(1), 0.1)
+    assert loss[0] == pytest.approx(6 * 0.01 * (1 + 5 / 2), rel=0.05)
+    assert _planted.expected_loss(pairs[np.newaxis], np.arange(1), 0.1)[0] < loss[0]
 
 
 def test_noise_of_equal_kurtosis_is_labelled_so() -> None:
     labels = pd.DataFrame(
         [kurtosis.EXPERIMENT.labels(one) for one in kurtosis.EXPERIMENT.configs("paper")]
     )
-    found = labels[labels["sharing"] == "step"].set_index("noise")["kurtosis"]
+    small = (labels["sharing"] == "step") & (labels["n_features"] == 8)
+    found = labels[small].set_index("noise")["kurtosis"]
     assert found["rademacher"] == found["three_point 1"] == -2
     assert found["gaussian"] == 0
     assert found["three_point 0.333"] == pytest.approx(0, abs=1e-12)

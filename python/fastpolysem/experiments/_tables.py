@@ -40,6 +40,7 @@ def _plain(value: Any) -> str:
         return value.replace("_", " ")
     if value != value:  # nan
         return ""
+    value = value + 0.0  # no -0
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 

@@ -3,7 +3,8 @@
 Kinds of noise with the same standard deviation, from two-valued (excess kurtosis κ = -2) through
 Gaussian (0) to heavy-tailed (3), several of them with the same κ: if κ decides, these must agree.
 In addition to the end of training, the early growth of the fourth norm from common weights is
-measured, which the theoretical correction predicts without a free constant.
+measured, and compared kind by kind with the theoretical correction in κ and with the next terms of
+its series. Training on from planted pairs shows why noise forms none.
 """
 
 from __future__ import annotations
@@ -18,7 +19,16 @@ from numpy.typing import NDArray
 from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, compared_by_seed
 from fastpolysem.experiments._base import Fields, Presets, recorded
 from fastpolysem.experiments._drawing import points
-from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, text
+from fastpolysem.experiments._edgeworth import (
+    fourth_term,
+    predicted_growth,
+    sixth_cumulant,
+    sixth_term,
+    square_term,
+)
+from fastpolysem.experiments._planted import count_pairs, expected_loss, from_planted
+from fastpolysem.experiments._tables import markdown
+from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison
 from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.families.autoencoder.metrics import fourth_norm
@@ -57,48 +67,29 @@ _SETTINGS: dict[str, Any] = {
     "steps": 20_000,
     "kinds": _KINDS,
 }
+_ENDS = ("rademacher", "gaussian")
+"""Kinds of noise at other sizes."""
+# Other sizes with the same standard deviation, and with that times sqrt(9 / (n + 1)); at n = 64 the
+# norm of a feature with the former is below 0.8, and Gaussian noise takes too long.
+_LARGER: list[Fields] = [
+    {
+        "n_features": n,
+        "n_hidden": 2 * n,
+        "noise_std": std,
+        "steps": steps,
+        "noise": noise,
+        "noise_shape": None,
+        "learning_rate": 0.01,
+        "noise_sharing": "input",
+    }
+    for n, std, steps, kinds in (
+        (16, 0.15, 100_000, _ENDS),
+        (16, 0.109, 100_000, _ENDS),
+        (64, 0.0558, 200_000, _ENDS[:1]),
+    )
+    for noise in kinds
+]
 _SETTING = ("n_features", "n_hidden", "l1", "noise_std", "sharing")
-
-
-def along_rotations(weights: NDArray[Any], direction: NDArray[Any]) -> NDArray[np.float64]:
-    """The part of a direction (S, n, m) that rotates the weights: its projection on ``W A`` with A
-    antisymmetric.
-
-    The least-squares A solves ``M A + A M = WᵀV - VᵀW``, ``M = WᵀW``, in the eigenbasis of M.
-    """
-    transposed = np.swapaxes(weights, -1, -2)
-    values, basis = np.linalg.eigh(transposed @ weights)
-    back = np.swapaxes(basis, -1, -2)
-    mixed = transposed @ direction
-    skew = back @ (mixed - np.swapaxes(mixed, -1, -2)) @ basis
-    total = values[..., :, np.newaxis] + values[..., np.newaxis, :]
-    # If both eigenvalues are 0, A does not affect the weights.
-    least = 1e-9 * np.maximum(values[..., -1:, np.newaxis], 1e-300)
-    generator = np.divide(skew, total, out=np.zeros_like(skew), where=total > least)
-    result: NDArray[np.float64] = weights @ basis @ generator @ back
-    return result
-
-
-def predicted_growth(weights: NDArray[Any], config: Config) -> NDArray[np.float64]:
-    """Predicted change of the fourth norm per step and unit of excess kurtosis, (S,).
-
-    `theory.kurtosis_correction` C is small compared with the loss of Gaussian noise, which keeps
-    the weights at its minimum and is invariant only under rotations of the hidden layer. Gradient
-    descent on both therefore moves the weights by the part of ``-learning_rate · ∇C`` that rotates
-    them. The fourth norm F (mean over features) changes by the derivative of C in the direction of
-    that part of ∇F, times ``-learning_rate``.
-    """
-    from fastpolysem.families.autoencoder import theory
-
-    w = np.asarray(weights, dtype=np.float64)
-    direction = along_rotations(w, 4 * w**3 / w.shape[1])
-    small = 1e-4
-    ends = [
-        np.asarray(theory.kurtosis_correction(w + end * direction, config.noise_std, 1.0))
-        for end in (small, -small)
-    ]
-    result: NDArray[np.float64] = -config.learning_rate * (ends[0] - ends[1]) / (2 * small)
-    return result
 
 
 _FACES: dict[str, dict[str, Any]] = {"step": {}, "input": {"mfc": "white"}}
@@ -111,7 +102,7 @@ def _theory(ax: Axes, means: pd.DataFrame) -> None:
     if np.isfinite(slope) and len(finite):
         at = np.array([finite.min(), finite.max()])
         offset = zero if np.isfinite(zero) else 0.0
-        ax.plot(at, offset + slope * at, color="#666666", label="theory, relative to Gaussian")
+        ax.plot(at, offset + slope * at, color="#666666", label="theory in κ, relative to Gaussian")
     ax.axhline(0, color="#BBBBBB", lw=0.8, zorder=0)
     ax.legend(frameon=False, fontsize="small")
 
@@ -130,6 +121,7 @@ class Growth(Probe):
     """Fourth norm, take-off, and growth from common weights."""
 
     name = "kurtosis"
+    version = 2
     plateau: int = PLATEAU
     """Steps with Gaussian noise to the common weights; a doubling counts only after them."""
     window: int = WINDOW
@@ -140,6 +132,13 @@ class Growth(Probe):
         "taken_off": Column("bool", "whether it has doubled"),
         "growth": Column("float64", "growth per step from common weights"),
         "slope": Column("float64", "predicted growth per step and unit of excess kurtosis"),
+        "slope_sixth": Column("float64", "the same per unit of the sixth cumulant"),
+        "slope_square": Column("float64", "the same per unit of the excess kurtosis squared"),
+        "loss_end": Column("float64", "expected loss at the end; this and the rest if two-valued"),
+        "loss_own": Column("float64", "the same from planted neurons of their own"),
+        "loss_pairs": Column("float64", "the same from planted pairs"),
+        "pairs": Column("float64", "pairs at the end, whatever their weights"),
+        "pairs_left": Column("float64", "pairs left of planted ones"),
     }
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
@@ -147,16 +146,25 @@ class Growth(Probe):
         steps, history = result.history["step"], result.history["fourth_norm"]
         before = int(np.searchsorted(steps, self.plateau, side="right")) - 1
         off = (history >= 2 * history[:, before, np.newaxis]) & (steps > self.plateau)
-        growth, slope = self._from_common_weights(result)
         return {
             "fourth_norm": history[:, -1],
             "take_off": np.where(off.any(axis=1), steps[off.argmax(axis=1)], np.nan),
             "taken_off": np.asarray(off.any(axis=1)),
-            "growth": growth,
-            "slope": slope,
+            **self._from_common_weights(result),
+            **self._from_planted(result),
         }
 
-    def _from_common_weights(self, result: TrainingResult) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _from_planted(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
+        """Pairs, and losses at the end of training from random and planted weights."""
+        config, seeds = result.config, result.seeds
+        names = ("loss_end", "loss_own", "loss_pairs", "pairs", "pairs_left")
+        if config.noise != "rademacher":
+            return {name: np.full(len(seeds), np.nan) for name in names}
+        end = trained_weights(result)
+        found = from_planted(config, seeds) | {"pairs": count_pairs(end).astype(np.float64)}
+        return found | {"loss_end": expected_loss(end, seeds, config.noise_std)}
+
+    def _from_common_weights(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
         """Measured and predicted growth per step over the window."""
         config = result.config
         gaussian: dict[str, Any] = {"noise": "gaussian", "noise_shape": None}
@@ -172,8 +180,10 @@ class Growth(Probe):
         )
         grown = fourth_norm(trained_weights(after)).mean(axis=1) - fourth_norm(start).mean(axis=1)
         bad = lost | after.diverged
-        measured = np.where(bad, np.nan, grown / self.window)
-        return measured, np.where(bad, np.nan, predicted_growth(start, config))
+        terms = {"slope": fourth_term, "slope_sixth": sixth_term, "slope_square": square_term}
+        found = {name: predicted_growth(start, config, term) for name, term in terms.items()}
+        found["growth"] = grown / self.window
+        return {name: np.where(bad, np.nan, value) for name, value in found.items()}
 
 
 class Kurtosis(AutoencoderQuestion):
@@ -185,35 +195,49 @@ class Kurtosis(AutoencoderQuestion):
     )
     FIGURE_SIZE = (10.5, 8.0)
     PRESETS: ClassVar[Presets] = {
-        # A minute on two cores.
-        "default": {**_SETTINGS, "seeds": 300},
-        # A few seconds.
+        # A few minutes on two cores.
+        "default": {**_SETTINGS, "seeds": 300, "larger": []},
+        # Seconds.
         "quick": {
             **_SETTINGS,
             "seeds": 100,
             "noise_sharing": "step",
             "kinds": [*_KINDS[:2], *_KINDS[3:6], _KINDS[8]],
+            "larger": [],
         },
         # The page of findings.
-        "paper": {**_SETTINGS, "seeds": 1000},
-        # A quarter of an hour.
-        "large": {**_SETTINGS, "seeds": 2000, "noise_std": [0.1, 0.15], "steps": 50_000},
+        "paper": {**_SETTINGS, "seeds": 1000, "larger": _LARGER},
+        # An hour.
+        "large": {
+            **_SETTINGS,
+            "seeds": 2000,
+            "noise_std": [0.1, 0.15],
+            "steps": 50_000,
+            "larger": _LARGER,
+        },
     }
     PROBE = Growth()
-    LABELS = (*_SETTING, "noise", "kurtosis")
+    MOST: ClassVar[dict[int, int]] = {16: 24, 64: 2}
+    LABELS = (*_SETTING, "learning_rate", "noise", "kurtosis", "sixth")
     METRICS = (
-        *("fourth_norm", "taken_off", "take_off", "growth", "slope"),
+        *("fourth_norm", "taken_off", "take_off", "growth", "slope", "slope_sixth", "slope_square"),
+        *("loss_end", "loss_own", "loss_pairs", "pairs", "pairs_left"),
         *("polysemantic", "signed_slots", "malign", "unrepresented", "loss"),
     )
     METHOD = "Paired t tests of the final fourth norm, relative to the noise named second"
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
-        """Kinds of noise with their shapes, unless one is given."""
+        """Kinds of noise with their shapes, and two of them at other sizes, unless given."""
         kinds = settings.pop("kinds")
         kinds = changes.pop("kinds", kinds)
+        larger: list[Fields] = settings.pop("larger")
+        if changes.keys() & {"n_features", "n_hidden", "noise_std"}:
+            larger = []
+        larger = changes.pop("larger", larger)
         if "noise" in changes:
             return [{}]
-        return [{"noise": kind, "noise_shape": shape} for kind, shape in kinds]
+        ways: list[Fields] = [{"noise": kind, "noise_shape": shape} for kind, shape in kinds]
+        return [*ways, *larger]
 
     def record(self, configs: Sequence[Config]) -> Record:
         """The fourth norm at about 80 steps that all configurations have."""
@@ -229,30 +253,40 @@ class Kurtosis(AutoencoderQuestion):
             "sharing": config.noise_sharing,
             "noise": config.noise + (f" {shape:.3g}" if shape else ""),
             "kurtosis": theory.excess_kurtosis(config.noise, shape),
+            "sixth": sixth_cumulant(config.noise, shape),
         }
 
     def table(self, data: Answers) -> pd.DataFrame:
         """Means with 95 % intervals, one row per kind of noise.
 
         ``taken_off`` is the share of seeds whose fourth norm doubled after the plateau, and
-        ``take_off`` the mean step at which it did. ``growth`` and ``predicted`` are the measured
-        and predicted (``κ · slope``) growth of the fourth norm per step from common weights.
+        ``take_off`` the mean step at which it did. ``growth`` is the measured growth of the fourth
+        norm per step from common weights, ``predicted`` the one in κ alone (``κ · slope``), and
+        ``predicted_next`` the one with the terms in the sixth cumulant and in κ². ``norm2`` is the
+        squared norm of a feature on a neuron of its own in theory, ``1 - (n + 1) σ²/4``.
         """
         means = super().table(data)
-        predicted = means["kurtosis"] * means["slope"]
-        means.insert(means.columns.get_loc("slope"), "predicted", predicted)
-        return means
+        kurtosis, sixth = means["kurtosis"], means["sixth"]
+        predicted = kurtosis * means["slope"]
+        sixth = sixth.where(np.isfinite(sixth))
+        further = sixth * means["slope_sixth"] + kurtosis**2 * means["slope_square"]
+        means = means.assign(predicted=predicted, predicted_next=predicted + further)
+        for end in ("", "_low", "_high"):
+            means[f"ratio{end}"] = means[f"growth{end}"] / predicted.where(predicted != 0)
+        ends = np.sort(means[["ratio_low", "ratio_high"]].to_numpy(dtype=float), axis=1)
+        norm = 1 - (means["n_features"] + 1) * means["noise_std"] ** 2 / 4
+        return means.assign(ratio_low=ends[:, 0], ratio_high=ends[:, 1], norm2=norm)
 
     def tests(self, data: Answers) -> list[Comparison]:
         """Does the final fourth norm depend on κ, and on other properties of the noise?"""
         tests = []
         for same, group in self.settings(data.rows, _SETTING):
-            where = f"std {same['noise_std']:g}, by {same['sharing']}: "
+            where = f"n = {same['n_features']}, std {same['noise_std']:g}, by {same['sharing']}: "
             kinds = group[["noise", "kurtosis"]].drop_duplicates()
             named = [
                 (f"{noise} (κ = {kurtosis:.3g}) against gaussian", noise, "gaussian")
                 for noise, kurtosis in kinds.itertuples(index=False, name=None)
-                if noise != "gaussian"
+                if noise != "gaussian" and (kinds["noise"] == "gaussian").any()
             ]
             for kurtosis in sorted(kinds["kurtosis"].unique()):
                 alike = kinds["kurtosis"].astype(float).round(9) == round(kurtosis, 9)
@@ -295,28 +329,21 @@ class Kurtosis(AutoencoderQuestion):
         return f"{sentence}. {self._growth(data)}."
 
     def _growth(self, data: Answers) -> str:
-        """The slope of the growth against κ, measured over predicted."""
-        from fastpolysem import statistics
-
-        ratios = []
-        for setting, group in self.settings(data.valid, _SETTING):
-            used = group[(group["kurtosis"].abs() <= 1.2) & np.isfinite(group["growth"])]
-            wide = used.pivot_table(index="seed", columns=["noise", "kurtosis"], values="growth")
-            wide = wide.dropna()
-            kurtosis = np.array([column[1] for column in wide.columns])
-            if len(wide) < 2 or not np.ptp(kurtosis):
-                continue
-            centered = kurtosis - kurtosis.mean()
-            slopes = wide.to_numpy() @ centered / (centered @ centered)
-            expected = float(used["slope"].mean())
-            ends = sorted(end / expected for end in statistics.mean(slopes)[1:])
-            ratio = (float(slopes.mean()) / expected, *ends)
-            ratios.append(f"{text(ratio)} (noise by {setting['sharing']})")
-        if not ratios:
-            return "How the early growth depends on κ was not measured"
+        """The measured growth over the predicted one, kind by kind."""
+        means = self.table(data)
+        smallest = means["n_features"] == means["n_features"].min()
+        parts = []
+        for sharing, here in means[smallest].groupby("sharing", sort=False):
+            known = here[(here["kurtosis"].abs() <= 1.2) & (here["kurtosis"].abs() > 1e-6)]
+            said = [
+                f"{row['ratio']:.2f} [{row['ratio_low']:.2f}, {row['ratio_high']:.2f}] "
+                f"({row['noise']})"
+                for _, row in known.iterrows()
+            ]
+            parts.append(f"noise by {sharing}: {', '.join(said)}")
         return (
-            "The early growth of the fourth norm depends on κ (|κ| ≤ 1.2) "
-            f"{' and '.join(ratios)} times as strongly as predicted"
+            "The early growth of the fourth norm over the one predicted from κ alone, "
+            f"{'; '.join(parts)}"
         )
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
@@ -324,7 +351,9 @@ class Kurtosis(AutoencoderQuestion):
         from fastpolysem import plots
 
         means = self.table(data)
-        means = means[means["noise_std"] == means["noise_std"].iloc[0]]
+        size = means[["n_features", "noise_std"]]
+        first = (size == size.iloc[0]).all(axis=1)
+        means = means[first]
         axes = plots.panels(ax, 2, 2, self.FIGURE_SIZE, sharex=True)
         panels = {
             "fourth_norm": "fourth norm at the end",
@@ -344,6 +373,10 @@ class Kurtosis(AutoencoderQuestion):
                 style: dict[str, Any] = {**looks[noise.split()[0]], **_FACES[sharing]}
                 points(each, part["kurtosis"] + shift, part, metric, **style)
             each.set_ylabel(what)
+        known = means[np.isfinite(means["predicted_next"])]
+        at = known["kurtosis"] + known["noise"].map(beside)
+        crosses: dict[str, Any] = {"color": "#222222", "ls": "none", "marker": "x", "ms": 5}
+        axes[1, 0].plot(at, known["predicted_next"], **crosses, label="and the next terms")
         _theory(axes[1, 0], means)
         axes[0, 0].set_ylim(0, 1)
         axes[1, 1].set_ylim(bottom=0)
@@ -362,6 +395,43 @@ class Kurtosis(AutoencoderQuestion):
         title = f"noise of standard deviation {std:g}, {count} seeds, 95 % intervals"
         axes[0, 0].set_title(title, fontsize="medium")
         return ax or axes[0, 0]
+
+    def tables(self, data: Answers) -> dict[str, str]:
+        """Early growth kind by kind, what holds at which size, and all other numbers."""
+        means = self.table(data)
+        smallest = means["n_features"] == means["n_features"].min()
+        kind = {"noise": "noise", "κ": "kurtosis", "noise shared by": "sharing"}
+        growth = markdown(
+            means[smallest].sort_values("kurtosis", kind="stable"),
+            {**kind, "sixth cumulant": "sixth"},
+            {"growth per step": "growth", "over that predicted from κ": "ratio"},
+            {"predicted from κ": "predicted", "with the next terms": "predicted_next"},
+            digits=2,
+        )
+        scale = {
+            "n": "n_features",
+            "m": "n_hidden",
+            "standard deviation": "noise_std",
+            "theory: norm²": "norm2",
+        }
+        ends = {"fourth norm": "fourth_norm", "expected loss": "loss_end"}
+        ends |= {"from own neurons": "loss_own", "from pairs": "loss_pairs", "pairs": "pairs"}
+        ends |= {"planted pairs left": "pairs_left"}
+        rest = {"polysemantic": "polysemantic", "unrepresented": "unrepresented", "seeds": "seeds"}
+        two = means["noise"].isin(_ENDS) & (means["sharing"] == "input")
+        sizes = markdown(means[two], {**scale, "noise": "noise"}, ends, rest)
+        numbers = markdown(
+            means[smallest],
+            kind,
+            {
+                "final fourth norm": "fourth_norm",
+                "share of seeds with take-off": "taken_off",
+                "take-off step": "take_off",
+                "shared neurons": "signed_slots",
+                "unrepresented": "unrepresented",
+            },
+        )
+        return {"growth": growth, "sizes": sizes, "numbers": numbers}
 
 
 EXPERIMENT = Kurtosis()
