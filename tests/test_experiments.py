@@ -65,6 +65,7 @@ TINY: dict[str, dict[str, Any]] = {
     "hidden": {"n_features": 6, "ratio": [1.0, 2.0]},
     "initialisations": {"n_features": 8, "n_hidden": 16, "steps": 1500, "l1": 1e-2},
     "kurtosis": {"n_features": 4, "n_hidden": 6, "steps": 300},
+    "modular": {"p": [5, 7], "neurons": 12, "steps": 50},
     "necessary": {"n_features": 8, "n_hidden": [6, 8, 16], "steps": 800},
     "noise": {"n_features": 4, "n_hidden": 6, "steps": 400, "noise_std": [0.1, 0.2]},
     "optimizers": {"n_features": 8, "n_hidden": [8, 16], "steps": 500},

@@ -25,6 +25,7 @@ from fastpolysem.experiments import (
     diagnose,
     hidden,
     kurtosis,
+    modular,
     necessary,
     optimizers,
     winners,
@@ -191,6 +192,13 @@ def _formulas(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
+def _predictions(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    names = list(modular.PREDICTORS)
+    by = [rows[label] for label in modular.EXPERIMENT.LABELS]
+    centred = rows[names] - rows[names].groupby(by).transform("mean")
+    return rows.assign(**dict(zip(names, rng.permuted(centred, axis=1).T, strict=True)))
+
+
 NULLS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] = {
     "absolute": _densities,
     "baseline": _flipped,
@@ -200,6 +208,7 @@ NULLS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] = 
     "diagnose": _relabelled,
     "hidden": _main_arms,
     "kurtosis": _noises,
+    "modular": _predictions,
     "necessary": _signs,
     "optimizers": _shuffled(["way"]),
     "power": _shuffled(["power"]),

@@ -416,7 +416,7 @@ class Modular(NetworkQuestion):
                     ms=4,
                     lw=0,
                     elinewidth=1,
-                    label=_network(setting),
+                    label=", ".join(str(setting[name]) for name in self.LABELS),
                 )
             axes.set_xticks(range(len(names)), [_broken(name) for name in names.values()])
             axes.tick_params(axis="x", labelsize="small")
@@ -425,7 +425,8 @@ class Modular(NetworkQuestion):
         right.set_xlabel("network")
         left.set_ylabel("share of neurons whose\nfrequency is predicted")
         right.set_ylabel("share of use on shared neurons")
-        left.legend(frameon=False, fontsize="x-small", loc="upper left")
+        look: dict[str, Any] = {"frameon": False, "fontsize": "x-small", "loc": "lower left"}
+        right.legend(title="p, m, optimiser", title_fontsize="x-small", **look)
         return ax or left
 
 
