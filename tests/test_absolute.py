@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from fastpolysem.experiments import absolute
 from fastpolysem.experiments._answers import Answers
 from fastpolysem.experiments._networks import Case
 from fastpolysem.experiments._sparse_tasks import BIASES, PUBLISHED, TWO, bias_arm
+
+FINDINGS = Path(__file__).parents[1] / "docs" / "findings"
 
 
 def config(arm: str = "absolute", density: float = 0.1, **settings: Any) -> fp.NetworkConfig:
@@ -145,3 +148,24 @@ def test_the_table_of_the_smallest_case() -> None:
     assert table.splitlines()[2] == "| relu | 4 | 0.5 | 0.25 | 0.25 | 0.65, 0.7, 0.75 | " + (
         "0.925, 0.95, 0.975 | 0.5 |"
     )
+
+
+@pytest.mark.skipif(not FINDINGS.exists(), reason="no docs here")
+def test_what_the_page_says_of_starts() -> None:
+    rows = pd.read_parquet(FINDINGS / "absolute_starts.parquet")
+    page = " ".join((FINDINGS / "absolute.md").read_text(encoding="utf-8").split())
+    were = {}
+    for arm in TWO:
+        solved = rows.loc[rows["arm"] == arm].sort_values("seed")["loss"].to_numpy() < 1e-3
+        start = fp.train(config(arm, steps=0), len(solved), return_weights=True).weights
+        first, last = start.weights
+        on = first > 0
+        either = [on[:, 0, 0] & on[:, 1, 1], on[:, 0, 1] & on[:, 1, 0]]
+        alone = (on.sum(axis=(1, 2)) == 2) & np.logical_or(*either)
+        own = np.diagonal(np.maximum(first, 0) @ last, axis1=1, axis2=2)
+        allowed = np.logical_or(*either) & (own > 0).all(axis=1)
+        assert allowed.mean() == pytest.approx(7 / 64, abs=0.003)
+        were[arm] = (solved[allowed].mean(), allowed[solved].mean(), alone[solved].mean())
+    (kept, kind, relu), (_, _, linear) = were.values()
+    assert f"{100 * kept:.0f} % are solved, and {100 * kind:.0f} % of the solved" in page
+    assert f"{100 * relu:.0f} % (linear output {100 * linear:.0f} %) were of this kind" in page
