@@ -206,6 +206,7 @@ NULLS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] = 
     "contexts": _pathways,
     "cooccurrence": _meetings,
     "diagnose": _relabelled,
+    "front": _treatments,
     "hidden": _main_arms,
     "kurtosis": _noises,
     "modular": _predictions,

@@ -32,6 +32,7 @@ from fastpolysem import _checks
 from fastpolysem.experiments._answers import Answers, joined, rows_of
 from fastpolysem.experiments._base import Presets, measure, with_interval
 from fastpolysem.experiments._classify_tables import fixed
+from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._held_out import HeldOut, network_on
 from fastpolysem.experiments._networks import USE, Case, NetworkQuestion
 from fastpolysem.experiments._pages import markdown
@@ -218,7 +219,8 @@ class Front(NetworkQuestion):
                 test = outcomes[f"{title}: {row['treatment']}"]
                 if test.outcome == EFFECT and test.difference < 0:
                     price = text((row["price"], row["price_low"], row["price_high"]), 2)
-                    free = "at no price" if row["price_high"] < PRICE else "not shown to be free"
+                    free = "at no price" if row["price_high"] < PRICE else "unclear"
+                    free = "costly" if row["price_low"] > PRICE else free
                     used = f"{row['shared_last']:.2f}"
                     less.append(f"{row['treatment']} ({used}; price {price} points, {free})")
             start = float(means.loc[means["treatment"] == NONE, "shared_last"].iloc[0])
@@ -261,7 +263,7 @@ class Front(NetworkQuestion):
             one.set_xlabel("test loss")
         for one in axes[:, 0]:
             one.set_ylabel("shared use, last hidden layer")
-        axes[0, 0].legend(frameon=False, fontsize="small")
+        axes[0, -1].legend(frameon=False, fontsize="small", loc="lower left")
         return ax or axes[0, 0]
 
 
@@ -333,18 +335,10 @@ def _draw(ax: Axes, part: pd.DataFrame) -> None:
         style: dict[str, Any] = {"color": plots.COLORS[index], "marker": plots.MARKERS[index]}
         if kind == NONE:
             style = {"color": "#222222", "marker": "*", "ms": 11, "zorder": 4}
-        bars: dict[str, Any] = {
-            f"{axis}err": [
-                rows[name] - rows[f"{name}_low"],
-                rows[f"{name}_high"] - rows[name],
-            ]
-            for axis, name in (("x", "test_loss"), ("y", "shared_last"))
-        }
         style = {"ms": 4, "lw": 1.2, "elinewidth": 0.6, "ls": plots.DASHES[index], **style}
         label = "untreated" if kind == NONE else kind
-        ax.errorbar(rows["test_loss"], rows["shared_last"], **bars, **style, label=label)
+        points(ax, rows["test_loss"], rows, "shared_last", label=label, **style)
     ax.set_ylim(-0.05, 1.05)
-    ax.set_xscale("log")
 
 
 EXPERIMENT = Front()
