@@ -22,6 +22,7 @@ from fastpolysem.experiments._verdicts import (
     overall,
     p_text,
     power_within,
+    span,
     verdict_of,
 )
 from fastpolysem.statistics import Estimate
@@ -57,6 +58,11 @@ def test_p_values_are_never_printed_as_zero() -> None:
     zero = Comparison("far", Estimate(2.0, 1.5, 2.5), 0.0, 0.5)
     verdict = verdict_of([zero], "Some tests", lambda *_: "")
     assert str(verdict).count("< 1e-10") == 2
+
+
+def test_spans() -> None:
+    assert span([0.25, 0.1, 0.4]) == "0.1 to 0.4"
+    assert span([0.251, 0.249]) == "0.25"
 
 
 def test_outcomes() -> None:

@@ -224,3 +224,9 @@ def text(estimate: Any, digits: int = 3) -> str:
     """``value [low, high]``."""
     value, low, high = (f"{number:.{digits}g}" for number in estimate[:3])
     return f"{value} [{low}, {high}]"
+
+
+def span(values: ArrayLike) -> str:
+    """``least to largest``, or one value if they do not differ as shown."""
+    ends = [f"{end:.2g}" for end in (np.min(values), np.max(values))]
+    return " to ".join(dict.fromkeys(ends))

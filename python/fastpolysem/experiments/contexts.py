@@ -37,7 +37,7 @@ from fastpolysem.experiments._base import Presets, measure
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._networks import USE, Case, NetworkQuestion, trained_network
 from fastpolysem.experiments._tables import markdown
-from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, compared
+from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, compared, span
 from fastpolysem.families.network import datasets
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.measures.controls import untrained
@@ -334,8 +334,7 @@ class Contexts(NetworkQuestion):
         means = self.table(data)
 
         def over(layers: int, name: str) -> str:
-            values = means.loc[means["layers"] == layers, name]
-            return f"{values.min():.2g} to {values.max():.2g}"
+            return span(means.loc[means["layers"] == layers, name])
 
         def seen(name: str, sign: int) -> str:
             mine = judged[judged["test"].str.endswith(name)]

@@ -35,7 +35,14 @@ from fastpolysem.experiments._answers import Answers, estimate_of
 from fastpolysem.experiments._base import Presets
 from fastpolysem.experiments._networks import Case, NetworkQuestion, trained_network
 from fastpolysem.experiments._tables import markdown
-from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, compared, text
+from fastpolysem.experiments._verdicts import (
+    EFFECT,
+    INCONCLUSIVE,
+    Comparison,
+    compared,
+    span,
+    text,
+)
 from fastpolysem.families.network import losses
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.datasets import modular_addition
@@ -326,8 +333,7 @@ class Modular(NetworkQuestion):
         means = self.table(data)
 
         def named(predictor: str) -> str:
-            low, high = means[predictor].min(), means[predictor].max()
-            return f"{low:.2g} to {high:.2g}"
+            return span(means[predictor])
 
         better = judged[(judged["outcome"] == EFFECT) & (judged["difference"] > 0)]["test"]
 
