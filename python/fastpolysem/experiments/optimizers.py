@@ -1,9 +1,25 @@
-"""Does the number of polysemantic neurons depend on the optimiser?
+"""What does the optimiser contribute to the number of polysemantic neurons, and at which sizes?
 
-The theory assumes gradient flow; the published counts are for AdamW with the subgradient of l1.
-Here every optimiser starts from the same weights at the same seed and trains until the outcome can
-no longer change (certified stop), or for a fixed number of steps. The constant of the law, the
-count divided by n²/4m, is compared.
+The theory assumes gradient flow; the published counts are for AdamW. At the same seed, all
+optimisers start from the same weights and train until the outcome can no longer change (certified
+stop). Adam differs from gradient descent in several respects, which are varied one at a time:
+*normalisation by coordinate* (each step divides by the size of each weight's gradient: with β₂ = 0
+or 0.9 by the present one), *memory of the second moment* (β₂ = 0.999 divides by what the gradient
+was up to a thousand steps ago), *rescaled time* (one second moment for all weights has the same
+step sizes over time without normalising single weights), and ε, which switches all of it off.
+
+The plan, fixed before the runs of the preset "paper":
+
+* Sizes, strengths and seeds are those of `CELLS`. Seeds were chosen by their cost, and so that in
+  the three cells with m = 2n and λ = 0.01 a ratio of 1 is found equivalent, within `MARGIN`, with a
+  probability of at least 80 %. Other cells can find effects, and need not reach equivalence.
+* Every arm of a cell is compared with SGD: the number of shared neurons, relative, by paired
+  t tests with margin `MARGIN`. Adam is compared with β₂ = 0.9 (what memory adds), AdamW with Adam,
+  and in each cell the share of features won by the neuron of their largest initial weight with
+  that under SGD, for Adam, β₂ = 0.9 and the scalar second moment, with margin `SHARES`.
+* All of these tests are corrected together by Holm's method.
+* Adam adds *two separable effects* in a cell if β₂ = 0.9 has fewer shared neurons than SGD while
+  the scalar second moment has not, and Adam has a lower share of favourites than β₂ = 0.9.
 """
 
 from __future__ import annotations
@@ -12,19 +28,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from numpy.typing import NDArray
 
+from fastpolysem import _checks
 from fastpolysem.experiments._answers import (
     Answers,
     AutoencoderQuestion,
     compared_by_seed,
-    estimate_of,
     name_of,
-    named_ways,
 )
-from fastpolysem.experiments._base import Fields, Presets
+from fastpolysem.experiments._base import Fields, Presets, values_of
 from fastpolysem.experiments._drawing import bars
-from fastpolysem.experiments._verdicts import EFFECT, WITHIN, Comparison, change, text
+from fastpolysem.experiments._verdicts import EFFECT, WITHIN, Comparison
+from fastpolysem.experiments._weights import start_encoders, trained_weights
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult
@@ -34,39 +51,95 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-MARGIN = 0.05
-"""Largest negligible difference of the law's constant, relative to gradient flow."""
-REFERENCE = "sgd, small steps"
-_CERTIFIED: dict[str, Any] = {"l1_update": "orthant", "stop": "certified"}
-_SGD: dict[str, Any] = {"optimizer": "sgd", **_CERTIFIED}
-# Enough steps to certify nearly every seed at λ = 0.01; t = 4 · learning rate · steps.
+MARGIN = 0.06
+"""Largest negligible difference of shared neurons, relative to the other arm."""
+SHARES = 0.03
+"""Largest negligible difference of shares of features."""
+LOW = 0.8
+"""Smallest |weight| that represents a feature, as in `metrics.count_unrepresented`."""
+REFERENCE, ADAM, ADAMW = "sgd", "adam", "adamw"
+SHORT, FLAT, SCALAR = "adam, β₂ = 0.9", "adam, ε = 1", "adam, scalar second moment"
+_SGD: dict[str, Any] = {"optimizer": "sgd"}
+_ADAM: dict[str, Any] = {"optimizer": "adam"}
+_SUBGRADIENT: dict[str, Any] = {"l1_update": "subgradient", "stop": "steps"}
 WAYS: dict[str, dict[str, Any]] = {
-    REFERENCE: {**_SGD, "learning_rate": 0.02, "steps": 30_000},
-    "sgd": {**_SGD, "learning_rate": 0.06, "steps": 10_000},
-    "momentum": {**_SGD, "learning_rate": 0.006, "momentum": 0.9, "steps": 10_000},
-    "adam": {"optimizer": "adam", **_CERTIFIED, "steps": 15_000},
-    "adamw": {"optimizer": "adamw", **_CERTIFIED, "steps": 15_000},
-    "adamw, 5x rate": {"optimizer": "adamw", **_CERTIFIED, "learning_rate": 5e-3, "steps": 10_000},
-    "sgd, subgradient": {"optimizer": "sgd", "learning_rate": 0.06, "steps": 10_000},
-    "adamw, subgradient": {"optimizer": "adamw", "steps": 7500},
+    REFERENCE: {**_SGD, "learning_rate": 0.06},
+    "sgd, small steps": {**_SGD, "learning_rate": 0.02},
+    "sgd, momentum": {**_SGD, "learning_rate": 0.006, "momentum": 0.9},
+    SCALAR: {**_ADAM, "second_moment": "scalar"},
+    FLAT: {**_ADAM, "epsilon": 1.0, "learning_rate": 0.06},
+    "adam, ε = 0.1": {**_ADAM, "epsilon": 0.1, "learning_rate": 6e-3},
+    "adam, ε = 0.01": {**_ADAM, "epsilon": 0.01},
+    "adam, β₂ = 0": {**_ADAM, "betas": (0.9, 0.0)},
+    SHORT: {**_ADAM, "betas": (0.9, 0.9)},
+    "adam, β₂ = 0.99": {**_ADAM, "betas": (0.9, 0.99)},
+    ADAM: {**_ADAM},
+    "adam, rate / 5": {**_ADAM, "learning_rate": 2e-4},
+    "adam, 5x rate": {**_ADAM, "learning_rate": 5e-3},
+    "adam, rate decays": {**_ADAM, "learning_rate_schedule": ((0, 5.0), (2000, 0.2))},
+    ADAMW: {"optimizer": "adamw"},
+    "sgd, subgradient": {**_SGD, "learning_rate": 0.06, **_SUBGRADIENT, "steps": 10_000},
+    "adamw, subgradient": {"optimizer": "adamw", **_SUBGRADIENT, "steps": 7500},
 }
-"""Fields of `Config` for each way to train. The first approximates gradient flow with orthant-wise
-l1, and is the reference for the others."""
-_SETTINGS: dict[str, Any] = {"n_features": 32, "n_hidden": 64, "l1": 0.01}
+"""Fields of `Config` of each arm besides those of the preset. The first is the reference."""
+_USUAL: dict[str, Any] = {
+    "learning_rate": 1e-3,
+    "momentum": 0.0,
+    "betas": (0.9, 0.999),
+    "epsilon": 1e-8,
+    "second_moment": "coordinate",
+    "learning_rate_schedule": None,
+    "l1_update": "orthant",
+}
+_ALL = tuple(WAYS)
+_LARGE = tuple(one for one in WAYS if "subgradient" not in one and "sgd, " not in one)
+_EFFECTS = (REFERENCE, SHORT, ADAM)
+_PUBLISHED = (REFERENCE, ADAMW)
+CELLS: dict[tuple[int, int, float], tuple[int, tuple[str, ...]]] = {
+    (64, 128, 0.01): (600, _ALL),
+    (128, 256, 0.01): (300, (*_LARGE, "sgd, small steps", "sgd, momentum")),
+    (256, 512, 0.01): (160, _LARGE),
+    (256, 1024, 0.01): (64, (REFERENCE, FLAT, SHORT, ADAM)),
+    (256, 512, 0.001): (48, (*_EFFECTS, ADAMW)),
+    (32, 512, 0.032): (1000, (*_EFFECTS, FLAT, ADAMW)),
+    # λ alone, and the λ√m of the first cell at other sizes
+    (64, 128, 0.03): (600, _EFFECTS),
+    (64, 128, 0.003): (300, (*_EFFECTS, ADAMW)),
+    (128, 256, 0.00707): (200, _EFFECTS),
+    (256, 512, 0.005): (96, _EFFECTS),
+    # what was published for AdamW
+    **{(64, m, 0.003): (300, _PUBLISHED) for m in (64, 256, 512, 1024, 2048)},
+    **{(256, 256, l1): (16, _PUBLISHED) for l1 in (0.1, 0.01, 0.001)},
+    (256, 1024, 0.001): (16, _PUBLISHED),
+    **{(16, m, 0.01): (300, _PUBLISHED) for m in (64, 256, 1024)},
+    (32, 2048, 0.032): (100, _PUBLISHED),
+}
+"""(n, m, λ): the number of seeds, and the arms."""
+_SIZES = ("n_features", "n_hidden", "l1")
+_SETTINGS: dict[str, Any] = {"l1_update": "orthant", "stop": "certified", "steps": 200_000}
+_FIRST = [(64, 128, 0.01)]
 
 
 @dataclass(frozen=True)
-class Steps(Probe):
-    """Whether and when a seed was certified."""
+class Favourites(Probe):
+    """How many features were won by the neuron of their largest initial weight."""
 
     name = "optimizers"
+    version = 2
     columns: ClassVar = {
-        "finished": Column("bool", "whether it was certified before the last step"),
+        "features": Column("int64", "features represented at the end"),
+        "favourites": Column("int64", "those on the neuron of their largest initial weight"),
     }
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
-        """``finished``."""
-        return {"finished": result.steps_taken < result.config.steps}
+        """The columns of a block."""
+        start, end = np.abs(start_encoders(result)), np.abs(trained_weights(result))
+        there = end.max(axis=-1) >= LOW
+        won = (start.argmax(axis=-1) == end.argmax(axis=-1)) & there
+        return {
+            "features": there.sum(axis=1),
+            "favourites": won.sum(axis=1),
+        }
 
 
 class Optimizers(AutoencoderQuestion):
@@ -74,129 +147,177 @@ class Optimizers(AutoencoderQuestion):
 
     NAME = "optimizers"
     SUMMARY = "Train from the same weights with several optimisers, and compare the law's constant."
-    FIGURE_SIZE = (9.0, 4.8)
+    FIGURE_SIZE = (7.0, 4.8)
     PRESETS: ClassVar[Presets] = {
-        # A few minutes on two cores.
-        "default": {**_SETTINGS, "seeds": 300},
-        # Half a minute.
-        "quick": {**_SETTINGS, "seeds": 100, "ways": [REFERENCE, "sgd", "adamw"]},
-        # The page of findings.
-        "paper": {**_SETTINGS, "seeds": 1000},
-        # An hour.
-        "large": {**_SETTINGS, "seeds": 2000, "n_hidden": [32, 64, 128, 256]},
+        # Some minutes on two cores.
+        "default": {**_SETTINGS, "seeds": 200, "cells": _FIRST},
+        # Less than a minute.
+        "quick": {**_SETTINGS, "seeds": 100, "cells": _FIRST, "ways": [*_EFFECTS, FLAT, ADAMW]},
+        # The page of findings: an hour.
+        "paper": {**_SETTINGS, "seeds": 1000, "cells": list(CELLS)},
+        # A night: twice the size of the paper.
+        "large": {
+            **_SETTINGS,
+            "seeds": 64,
+            "cells": _FIRST,
+            "ways": [*_EFFECTS, FLAT],
+            "n_features": 512,
+            "n_hidden": 1024,
+            "l1": 0.01,
+        },
     }
-    PROBE = Steps()
-    LABELS = ("n_features", "n_hidden", "l1", "way")
+    PROBE = Favourites()
+    LABELS = (*_SIZES, "way")
     COLUMNS = ("steps_taken",)
     METRICS = (
-        *("constant", "polysemantic", "signed_slots", "malign", "unrepresented"),
+        *("ratio", "favoured", "polysemantic", "signed_slots", "malign", "unrepresented"),
         *("steps_taken", "finished"),
     )
     METHOD = (
-        f"Paired t tests of the number of shared neurons, relative to {REFERENCE}, from the same "
-        "initial weights at each seed"
+        f"Paired t tests from the same initial weights: number of shared neurons, relative to "
+        f"{REFERENCE} or to the arm named, and share of features won by their largest initial "
+        f"weight, relative to {REFERENCE}"
     )
 
+    def most(self, config: Config, seeds: int) -> int:
+        """At most the seeds of its cell."""
+        cell = CELLS.get((config.n_features, config.n_hidden, config.l1))
+        return seeds if cell is None else min(seeds, cell[0])
+
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
-        """Optimisers, their rates and their steps."""
-        return named_ways(WAYS, settings, changes)
+        """The arms of all cells; at sizes given otherwise, each arm once."""
+        cells, named = settings.pop("cells"), settings.pop("ways", None)
+        named = values_of(changes.pop("ways", named or list(WAYS)))
+        named = [_checks.choice("ways", name, WAYS) for name in named]
+        first = dict(zip(_SIZES, cells[0], strict=True))
+        if "optimizer" in changes:
+            return [{**first, **settings}]
+        if not {*settings, *changes}.isdisjoint(_SIZES):
+            arms = {name for cell in cells for name in CELLS[cell][1]}
+            return [{**first, **settings, **WAYS[name]} for name in named if name in arms]
+        return [
+            {**dict(zip(_SIZES, cell, strict=True)), **WAYS[name]}
+            for cell in cells
+            for name in named
+            if name in CELLS[cell][1]
+        ]
 
     def labels(self, config: Config) -> dict[str, Any]:
         """Sizes, l1 and the way of training."""
-        usual = {"learning_rate": 1e-3, "momentum": 0.0, "l1_update": "subgradient"}
         other = f"{config.optimizer} {config.learning_rate:g} {config.l1_update}"
-        return super().labels(config) | {"way": name_of(config, WAYS, usual) or other}
+        return super().labels(config) | {"way": name_of(config, WAYS, _USUAL) or other}
 
     def table(self, data: Answers) -> pd.DataFrame:
-        """Means with 95 % intervals, one row per width and way to train.
+        """Means with 95 % intervals, one row per size, λ and way to train.
 
-        ``constant`` is the number of polysemantic neurons divided by the collision law n²/4m, and
-        ``null_ratio`` its value in the null model. ``finished`` is the share of seeds certified
-        before the last step (0 with the subgradient, which is never certified).
+        ``ratio`` is the number of shared neurons divided by its mean in the null model,
+        ``favoured`` the share of represented features won by the neuron of their largest initial
+        weight, and ``finished`` the share of seeds certified before the last step (0 with the
+        subgradient, which is never certified). ``null`` is the null model divided by n²/4m;
+        ``l1_scaled`` is λ√m and ``rate_scaled`` the learning rate times √m.
         """
         from fastpolysem.families.autoencoder import theory
 
-        law = theory.collision_law(data.rows["n_features"], data.rows["n_hidden"])
-        rows = data.rows.assign(constant=data.rows["polysemantic"] / law)
-        means = super().table(Answers(rows))
+        means = super().table(Answers(measured(data.rows)))
         n, m = means["n_features"], means["n_hidden"]
-        null_ratio = theory.null_mean(n, m) / theory.collision_law(n, m)
-        means.insert(len(self.LABELS) + 2, "null_ratio", null_ratio)
+        root = np.sqrt(m)
+        rates = [WAYS.get(way, {}).get("learning_rate", 1e-3) for way in means["way"]]
+        means.insert(len(self.LABELS), "rate_scaled", rates * root)
+        means.insert(len(self.LABELS), "l1_scaled", means["l1"] * root)
+        means["null"] = theory.null_mean(n, m) / theory.collision_law(n, m)
         return means
 
     def tests(self, data: Answers) -> list[Comparison]:
-        """Does the law's constant differ from that of gradient flow?"""
+        """Does an arm change the number of shared neurons, or which neurons win?"""
         tests = []
-        for setting, _ in self.settings(data.rows):
-            way = setting.pop("way")
-            if way != REFERENCE:
-                here, flow = data.where(**setting, way=way), data.where(**setting, way=REFERENCE)
-                name = f"m = {setting['n_hidden']}, λ = {setting['l1']:g}: {way}"
-                tests.append(compared_by_seed(name, here, flow, "signed_slots", MARGIN))
+        whole = Answers(measured(data.rows))
+        for cell, rows in self.settings(whole.rows, _SIZES):
+            arms = {way: whole.where(**cell, way=way) for way in rows["way"].unique()}
+            where = "n = {n_features}, m = {n_hidden}, λ = {l1:g}".format(**cell)
+            against = [(way, REFERENCE) for way in arms if way != REFERENCE]
+            for way, other in [*against, (ADAM, SHORT), (ADAMW, ADAM)]:
+                if way in arms and other in arms:
+                    name = f"{where}: {way}" + (f" against {other}" if other != REFERENCE else "")
+                    tests.append(
+                        compared_by_seed(name, arms[way], arms[other], "signed_slots", MARGIN)
+                    )
+            for way in (SCALAR, SHORT, ADAM, ADAMW):
+                if way in arms and REFERENCE in arms:
+                    name = f"{where}: {way}, favourites"
+                    both = (arms[way], arms[REFERENCE])
+                    tests.append(compared_by_seed(name, *both, "favoured", SHARES, relative=False))
         return tests
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
-        """The law's constant, and the optimisers that change it."""
+        """What SGD and Adam leave, and in how many cells each effect of Adam is found."""
         means = self.table(data)
-        flow = means[means["way"] == REFERENCE].iloc[-1]
-        constant = text(estimate_of(flow, "constant"))
-        first = f"Under gradient flow the count is {constant} times n²/4m (m = {flow['n_hidden']})"
+        parts = []
+        for way, title in ((REFERENCE, "SGD leaves"), (ADAM, "Adam")):
+            here = means[(means["way"] == way) & (means["n_hidden"] == 2 * means["n_features"])]
+            here = here[here["l1"] == 0.01]
+            if len(here):
+                at = ", ".join(f"{r.ratio:.2f} (n = {r.n_features})" for r in here.itertuples())
+                parts.append(f"{title} {at}")
+        first = " and ".join(parts) + " of the shared neurons of the null model" if parts else ""
+        found = judged.assign(cell=judged["test"].str.split(": ", n=1).str[0])
+        found["what"] = found["test"].str.split(": ", n=1).str[1]
+        said = [
+            f"{title} in {_counted(found[found['what'] == what], sign)}"
+            for what, title, sign in (
+                (SHORT, "normalisation by coordinate (β₂ = 0.9) lowers the count", -1),
+                (SCALAR, "a scalar second moment lowers it", -1),
+                (f"{ADAM}, favourites", "Adam makes favourites lose", -1),
+                (f"{SHORT}, favourites", "β₂ = 0.9 does so", -1),
+            )
+            if (found["what"] == what).any()
+        ]
         if outcome == WITHIN:
-            return f"{first}, and no optimiser changes it by more than {MARGIN:.0%}."
-        these = judged[judged["outcome"] == outcome]
-        changes = "; ".join(f"{row.test} {change(row)}" for row in these.itertuples())
-        if outcome == EFFECT:
-            return f"{first}, and the optimiser matters: {changes}."
-        sentence = f"{first}. Whether another optimiser changes it by more than {MARGIN:.0%} is"
-        if len(these) == len(judged):
-            return f"{sentence} {outcome}."
-        return f"{sentence} {outcome} for {changes}. The others change it by less."
+            return f"{first}; no arm differs by more than the margin.".lstrip("; ").capitalize()
+        return "; ".join(part for part in (first, *said) if part) + "."
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
-        """The law's constant for each way to train, one panel per width."""
+        """Ratio to the null model and share of favourites of each arm, sizes side by side."""
         from fastpolysem import plots
 
         means = self.table(data)
-        widths = sorted(means["n_hidden"].unique())
-        axes = plots.panels(ax, 1, len(widths), self.FIGURE_SIZE, sharey=True)[0]
-        ways = list(means["way"].unique())
-        for each, width in zip(axes, widths, strict=True):
-            here = means[(means["n_hidden"] == width) & (means["l1"] == means["l1"].iloc[0])]
-            place = [ways.index(way) for way in here["way"]]
-            each.errorbar(
-                here["constant"],
-                place,
-                xerr=bars(here, "constant"),
-                fmt="o",
-                color=plots.COLORS[0],
-                capsize=3,
-                label="trained, mean and 95 % interval",
-            )
-            each.axvline(here["null_ratio"].iloc[0], color="#666666", ls=":", label="null model")
-            each.axvline(1, color="#666666", lw=1, label="collision law")
-            _note_losses(each, here, place)
-            each.set(xlabel="polysemantic neurons over n²/4m")
-            count = int(here["seeds"].min())
-            n = int(here["n_features"].iloc[0])
-            each.set_title(f"n = {n}, m = {width}, {count} seeds", fontsize="medium")
+        cells = means[list(_SIZES)].drop_duplicates()
+        double = cells[(cells["n_hidden"] == 2 * cells["n_features"]) & (cells["l1"] == 0.01)]
+        cells = (double if len(double) else cells).iloc[:4]
+        axes = plots.panels(ax, 1, 2, self.FIGURE_SIZE, sharey=True)[0]
+        ways = list(means.merge(cells)["way"].unique())
+        ways.sort(key=lambda way: list(WAYS).index(way) if way in WAYS else len(WAYS))
+        for index, cell in enumerate(cells.itertuples(index=False)):
+            here = means.merge(cells.iloc[[index]])
+            shift = 0.22 * (index - (len(cells) - 1) / 2)
+            places = [ways.index(way) + shift for way in here["way"]]
+            style: dict[str, Any] = {"fmt": "os^D"[index], "ms": 4, "color": plots.COLORS[index]}
+            style["label"] = f"n = {cell.n_features}, m = {cell.n_hidden}"
+            for each, name in zip(axes, ("ratio", "favoured"), strict=True):
+                each.errorbar(here[name], places, xerr=bars(here, name), lw=1.2, **style)
+        axes[0].axvline(1, color="#666666", lw=1)
+        axes[0].set(xlabel="shared neurons over\nthe null model")
+        axes[1].set(xlabel="share of features won by\ntheir largest initial weight")
+        axes[1].set_xlim(left=0)
         axes[0].set_yticks(range(len(ways)), ways)
-        axes[0].set_ylabel("optimiser")
         axes[0].set_ylim(len(ways) - 0.4, -0.6)
-        axes[0].legend(
-            frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.6, 0.95)
-        )
+        axes[1].legend(frameon=False, fontsize="small", loc="best")
         return ax or axes[0]
 
 
-def _note_losses(ax: Axes, means: pd.DataFrame, places: Iterable[float]) -> None:
-    """Features that are lost on average, where any are, below the mean."""
-    style: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": "x-small", "zorder": 4}
-    style |= {"color": "#444444", "textcoords": "offset points", "xytext": (0, -7)}
-    # A law's line ends where it would go through the text.
-    style["bbox"] = {"facecolor": ax.get_facecolor(), "edgecolor": "none", "pad": 0.5}
-    for place, value, count in zip(places, means["constant"], means["unrepresented"], strict=True):
-        if count > 0:
-            ax.annotate(f"{count:.2g} unrepresented", (value, place), **style)
+def measured(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with ``ratio``, the shared neurons over the null model, and ``favoured``, the share
+    of represented features won by the neuron of their largest initial weight."""
+    from fastpolysem.families.autoencoder import theory
+
+    null = theory.null_mean(rows["n_features"], rows["n_hidden"])
+    shares = rows["favourites"] / rows["features"].where(rows["features"] > 0)
+    return rows.assign(ratio=rows["signed_slots"] / null, favoured=shares)
+
+
+def _counted(tests: pd.DataFrame, sign: int) -> str:
+    """In how many tests there is an effect of this sign."""
+    found = (tests["outcome"] == EFFECT) & (np.sign(tests["difference"]) == sign)
+    return f"{found.sum()} of {len(tests)} cells"
 
 
 EXPERIMENT = Optimizers()
