@@ -72,8 +72,10 @@ def test_the_runs_are_settings_of_experiments(published: Any) -> None:
         assert name in published.KEEP
 
 
-def test_verdicts(published: Any) -> None:
-    ours = np.random.default_rng(1).poisson(10, 64)
-    assert published._verdict(10.0, 16, ours).startswith("agrees")
-    assert published._verdict(20.0, 16, ours).startswith("differs")
-    assert published._verdict(10.0, 16, ours[:1]) == ""
+def test_differences_from_published_means(published: Any) -> None:
+    ours = np.array([8.0, 12.0] * 32)
+    gap, power = published._compared(11.0, 16, ours)
+    error = ours.std(ddof=1) * np.sqrt(1 / 16 + 1 / 64) / 10
+    assert gap == f"+10 [{10 - 199.8 * error:+.0f}, {10 + 199.8 * error:+.0f}] %"
+    assert power == f"{100 * (1.998 + 0.847) * error:.0f} %"
+    assert published._compared(10.0, 16, ours[:1]) == ["", ""]

@@ -334,12 +334,13 @@ def test_one_setting_under_two_names_is_no_effect() -> None:
     repeats, size = 60, 40
     result = fp.train(config, 2 * repeats * size)
     counts = result.signed_slots.reshape(repeats, 2, size)
+    rng = np.random.default_rng(8)
     alarms = 0
     for first, second in counts:
         rows = pd.DataFrame(
             {
                 **{name: getattr(config, name) for name in ("n_features", "n_hidden", "l1")},
-                "way": [optimizers.REFERENCE] * size + ["sgd"] * size,
+                "way": [optimizers.REFERENCE] * size + [optimizers.SHORT] * size,
                 "seed": [*range(size), *range(size)],
                 "diverged": False,
                 "signed_slots": [*first, *second],
@@ -347,6 +348,7 @@ def test_one_setting_under_two_names_is_no_effect() -> None:
             }
         )
         rows = rows.assign(malign=0, unrepresented=0, steps_taken=1, finished=True)
+        rows = rows.assign(features=16, favourites=rng.binomial(16, 0.5, len(rows)))
         alarms += optimizers.EXPERIMENT.verdict(Answers(rows)).outcome == EFFECT
     assert alarms <= stats.binom.ppf(0.999, repeats, 0.05)
 
@@ -636,17 +638,33 @@ def test_every_way_of_optimizers_has_its_name() -> None:
     assert list(dict.fromkeys(names)) == list(baseline.WAYS)
 
 
-def test_the_sizes_of_optimizers_are_those_of_the_data() -> None:
-    page = (FINDINGS / "optimizers.md").read_text(encoding="utf-8")
-    rows = pd.read_parquet(FINDINGS / "optimizers_sizes.parquet")
-    for (n, m), size in rows.groupby(["n_features", "n_hidden"]):
-        law = n**2 / 4 / m
-        cells = [str(n), str(m), str(size.seed.nunique())]
-        for name in ("adamw", "sgd"):
-            counts = size.polysemantic[size.optimizer == name].to_numpy() / law
-            mean = fp.statistics.mean(counts)
-            cells.append(f"{mean.value:.3f} [{mean.low:.3f}, {mean.high:.3f}]")
-        sgd = size[size.optimizer == "sgd"]
-        cells.append(str(int((sgd.steps_taken == 200_000).sum())))
-        assert f"| {' | '.join(cells)} |" in page
-    assert not rows.diverged.any()
+def test_favourites_that_win_are_counted() -> None:
+    config = fp.Config(n_features=3, n_hidden=9, l1=0.01, steps=20)
+    trained = fp.train(config, 2, return_weights=True)
+    start = np.asarray(fp.train(config.replace(steps=0), 2, return_weights=True).weights)
+    order = np.argsort(-np.abs(start), axis=-1)
+    end = np.zeros_like(start)
+    for s, i in np.ndindex(2, 3):
+        end[s, i, order[s, i, 0]] = -1
+    end[0, 1] = np.roll(end[0, 1], 1)  # another neuron wins
+    end[1, 2] *= 0.5  # not represented
+    taken = optimizers.EXPERIMENT.PROBE(dataclasses.replace(trained, weights=end))
+    assert taken["features"].tolist() == [3, 2]
+    assert taken["favourites"].tolist() == [2, 2]
+    rows = pd.DataFrame({**taken, "n_features": 64, "n_hidden": 128, "signed_slots": [7, 0]})
+    found = optimizers.measured(rows)
+    assert found["favoured"].tolist() == [2 / 3, 1]
+    assert found["ratio"].tolist() == [7 / theory.null_mean(64, 128), 0]
+
+
+def test_arms_of_optimizers_differ_in_one_respect_each() -> None:
+    cells = optimizers.CELLS
+    for cell, (seeds, arms) in cells.items():
+        assert arms[0] == optimizers.REFERENCE, cell
+        assert len(set(arms)) == len(arms)
+        assert seeds >= 6
+    listed = optimizers.EXPERIMENT.configs("paper")
+    assert len(listed) == sum(len(arms) for _, arms in cells.values())
+    adam = listed[0].replace(optimizer="adam", learning_rate=1e-3)
+    scalar = next(one for one in listed if one.second_moment == "scalar")
+    assert scalar == adam.replace(second_moment="scalar")

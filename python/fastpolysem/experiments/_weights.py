@@ -37,5 +37,6 @@ def trained_encoders(result: TrainingResult) -> NDArray[Any]:
 
 def start_encoders(result: TrainingResult) -> NDArray[Any]:
     """The initial encoders (S, n, m) of a block of models."""
-    start = result.config.replace(steps=0)
+    # Schedules cannot have points beyond the last step.
+    start = result.config.replace(steps=0, l1_schedule=None, learning_rate_schedule=None)
     return trained_encoders(train(start, result.seeds, return_weights=True))
