@@ -829,3 +829,23 @@ def test_rows_and_columns_are_counted_in_whole_numbers(ax: Axes) -> None:
     drawn(ax)
     for axis in (ax.xaxis, ax.yaxis):
         assert all(float(tick).is_integer() for tick in axis.get_majorticklocs())
+
+
+def test_a_long_entry_does_not_take_the_figures_height() -> None:
+    """Legends of four series and more get two columns, if need be with shorter lines."""
+    figure = Figure(figsize=(3.2, 2.6), layout="constrained")
+    rng = np.random.default_rng(1)
+    made = [
+        synthetic.result(one, rng.poisson(9 - 2 * at % 7, 30), unrepresented=np.full(30, 9))
+        for at, one in enumerate(fp.grid(CONFIG, n_hidden=[64, 128, 256, 512], l1=[1e-3, 1e-2]))
+    ]
+    ax = plots.curve(synthetic.study(*made), x="l1", hue="n_hidden", ax=figure.subplots())
+    figure.canvas.draw()
+    assert ax.get_window_extent().height > 0.4 * figure.bbox.height
+
+
+def test_the_norms_of_features_have_two_ticks_apart(ax: Axes) -> None:
+    weights = 0.83 * np.eye(5, 7)
+    first = plots.superposition(weights, ax)
+    (norms,) = [one for one in first.figure.axes if one.get_xlim()[1] == pytest.approx(0.913)]
+    assert [text.get_text() for text in norms.get_xticklabels()] == ["0", "0.8"]

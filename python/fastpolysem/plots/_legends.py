@@ -113,24 +113,33 @@ def _in_columns(
 ) -> float:
     """Place a legend in as many columns as fit into a width, in small print where it would be
     higher than the most; returns its height in points."""
-    box = Bbox.null()
+    box, columns = Bbox.null(), 1
     for size in (_STYLE, _SMALLER):
         for columns in range(min(count, 5), 0, -1):
             box = place(**{**options, **size}, ncols=columns)
             if box.width <= width:
                 break
+        if columns == 1 and count > 3:  # one long text must not leave the others a single column
+            halves = place(**{**options, **size}, ncols=2, share=0.5)
+            box = halves if halves.width <= width else place(**{**options, **size})
         if box.height <= most:
             break
     return 72 * box.height / ax.figure.dpi
 
 
 def _placed(
-    ax: Axes, entries: Mapping[str, Any], title: str | None, width: float, **options: Any
+    ax: Axes,
+    entries: Mapping[str, Any],
+    title: str | None,
+    width: float,
+    *,
+    share: float = 1.0,
+    **options: Any,
 ) -> Bbox:
-    """Make the legend, with lines of at most a width in points; returns its box."""
+    """Make the legend, with lines of at most a share of a width in points; returns its box."""
     given = {**_STYLE, **options}
     font = FontProperties(size=given["fontsize"])
-    room = max(60.0, width - 5 * font.get_size_in_points())
+    room = max(60.0, share * width - 5 * font.get_size_in_points())
     labels = [wrapped(label, room, font) for label in entries]
     made: Legend = ax.legend([*entries.values()], labels, title=title, **given)
     return made.get_window_extent(_renderer(ax))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FormatStrFormatter
 from numpy.typing import NDArray
 
 from fastpolysem.families.autoencoder import metrics
@@ -56,7 +56,9 @@ def superposition(weights: WeightsLike, ax: Axes | None = None) -> Axes:
     _by_feature(norms, lengths)
     longest = float(lengths.max()) or 1.0
     norms.set_xlim(-0.1 * longest, 1.1 * longest)
-    norms.xaxis.set_major_locator(MaxNLocator(2))
+    digit = 10.0 ** np.floor(np.log10(longest))
+    norms.set_xticks([0, np.floor(longest / digit) * digit])  # two, for which there is room
+    norms.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     _by_feature(shares, metrics.feature_dimensionality(stack))
     shares.set_xlim(-0.05, 1.05)
     for share in (0.5, 1):
