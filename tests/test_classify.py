@@ -135,6 +135,23 @@ def test_seeds_of_a_split_and_what_is_measured() -> None:
     assert last["shared_last_start"] == pytest.approx(start.shared_use[0], abs=1e-6)
 
 
+@pytest.mark.skipif(importlib.util.find_spec("mnist1d") is None, reason="needs mnist1d")
+def test_several_labels_are_scored_label_by_label() -> None:
+    experiment = classify.EXPERIMENT
+    settings: dict[str, Any] = {"n_hidden": 20, "learning_rate": 0.03, "steps": 60}
+    rows = experiment.run("sums", seeds=2, progress=False, **settings).rows
+    dense = rows[rows["readout"] == "dense"]
+    assert dense["split"].tolist() == [0, 1]
+    (case,) = experiment.configs("sums", readout="dense", **settings)
+    config = case.config.replace(inputs=_splits.split_of("mnist1d_sums", 1))
+    result = fp.train(config, [1], return_weights=True)
+    last = dense.iloc[1]
+    both = (last["validation_accuracy"] + last["test_accuracy"]) / 2  # halves of equal size
+    assert both == pytest.approx(result.held_out_accuracy[0], abs=1e-6)
+    both = (last["validation_loss"] + last["test_loss"]) / 2
+    assert both == pytest.approx(result.held_out_loss[0], rel=1e-5)
+
+
 @needs_digits
 def test_diverged_seeds_are_measured_without_weights() -> None:
     (case,) = classify.EXPERIMENT.configs(
