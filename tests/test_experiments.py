@@ -70,6 +70,7 @@ TINY: dict[str, dict[str, Any]] = {
     "noise": {"n_features": 4, "n_hidden": 6, "steps": 400, "noise_std": [0.1, 0.2]},
     "optimizers": {"n_features": 8, "n_hidden": [8, 16], "steps": 500},
     "power": {"features": 6, "neurons": [3, 6], "steps": 200},
+    "robustness": {"features": 8, "neurons": 4, "steps": 50},
     "sparsity": {"n_hidden": 200, "l1": 5e-3},
     "tradeoff": {"n_features": 4, "n_hidden": 8, "steps": 200},
     "winners": {"n_features": 8, "n_hidden": [8, 16], "steps": 800},

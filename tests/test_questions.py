@@ -163,6 +163,10 @@ def _relabelled_pairs(
     return ordered.assign(**{label: rng.permuted(pairs, axis=1).ravel()})
 
 
+def _representations(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    return _relabelled_pairs(rows, rng, "representation", ["optimizer", "seed"])
+
+
 def _pathways(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     rows = _relabelled_pairs(rows, rng, "layers", ["contexts", "optimizer", "seed"])
     single = rows[rows["layers"] == 1]
@@ -213,6 +217,7 @@ NULLS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] = 
     "necessary": _signs,
     "optimizers": _shuffled(["way"]),
     "power": _shuffled(["power"]),
+    "robustness": _representations,
     "tradeoff": _shuffled(["remedy"]),
     "winners": _sides,
 }

@@ -1,0 +1,83 @@
+"""The experiment on robust representations: classes, classifiers and noise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastpolysem as fp
+from fastpolysem.experiments import robustness
+from fastpolysem.experiments._networks import Case
+
+
+def config(**changes: Any) -> fp.NetworkConfig:
+    settings = {"features": 12, "neurons": 6, "representation": "polysemantic", "steps": 40}
+    case = robustness.EXPERIMENT.case(**{**settings, "optimizer": "adam", **changes})
+    assert isinstance(case, Case)
+    return case.config
+
+
+def test_classes_are_those_of_the_largest_sum() -> None:
+    x = np.zeros((3, 30))
+    x[0, [3, 13, 5]] = 0.4, 0.4, 0.7  # class 3 has 0.8 in two features
+    x[1, [4, 24]] = 0.5, 0.9  # 24 counts only if it is relevant
+    x[1, 7] = 0.8
+    x[2, 29] = 1
+    generator = np.random.default_rng(0)
+    assert robustness.classes_of(x, 30, generator).tolist() == [3, 4, 9]
+    assert robustness.classes_of(x, 20, generator)[:2].tolist() == [3, 7]
+
+
+def test_classifiers_are_ridge_regressions() -> None:
+    rng = np.random.default_rng(1)
+    z, labels = rng.standard_normal((60, 4)), rng.integers(0, robustness.CLASSES, 60)
+    design = np.column_stack([z, np.ones(60)])
+    wanted = np.eye(robustness.CLASSES)[labels] - 0.1
+    for one, penalty in zip(robustness.classifiers(z, labels), robustness._PENALTIES, strict=True):
+        solved = np.linalg.solve(design.T @ design + penalty * np.eye(5), design.T @ wanted)
+        np.testing.assert_allclose(one, solved, atol=1e-10)
+    perfect = np.vstack([10 * np.eye(10), np.zeros((1, 10))])
+    assert robustness.accuracy(perfect, np.eye(10)[labels], labels) == 1
+
+
+def test_accuracies_of_representations_made_by_hand() -> None:
+    kept = np.eye(40, 20)
+    found = robustness.accuracies(kept, 20, seed=5)
+    assert set(found) == set(robustness.CONDITIONS)
+    scaled = robustness.accuracies(7 * kept, 20, seed=5)
+    assert scaled == pytest.approx(found)  # the norm is the same for all
+    assert found["clean"] > 0.75
+    assert found["clean"] >= found["input_0.1"] > found["input_0.3"] > found["input_1.0"]
+    assert found["few_20"] < found["few_300"] <= found["clean"] + 0.05
+    assert found["labels_0.8"] < found["labels_0.3"]
+    # Features that were dropped cannot be told apart, and nothing is left without features.
+    assert robustness.accuracies(kept, 40, seed=5)["clean"] < found["clean"] - 0.1
+    nothing = robustness.accuracies(np.zeros((40, 20)), 40, seed=5)
+    assert nothing["clean"] == pytest.approx(0.1, abs=0.15)
+
+
+def test_rotations_change_no_accuracy() -> None:
+    """What makes every neuron polysemantic costs nothing, so that robustness is not due to them."""
+    kept, generator = np.eye(40, 20), np.random.default_rng(3)
+    turned = kept @ np.linalg.qr(generator.standard_normal((20, 20)))[0]
+    found, expected = (robustness.accuracies(w, 25, seed=4) for w in (turned, kept))
+    assert found == pytest.approx(expected, abs=1e-3)
+
+
+def test_columns_depend_on_the_seed_alone() -> None:
+    whole, part = (fp.train(config(), seeds, return_weights=True) for seeds in (4, [2]))
+    of_all, of_one = (robustness.EXPERIMENT.PROBE(result) for result in (whole, part))
+    assert set(of_all) == set(robustness.Classified.columns)
+    for name, values in of_one.items():
+        assert values[0] == of_all[name][2], name
+
+
+def test_tasks() -> None:
+    assert robustness._relevant((40, 20, 40)) == {"all": 40, "matched": 25, "kept": 20}
+    assert robustness._relevant((8, 8, 8)) == {"all": 8, "matched": 8, "kept": 8}
+    with pytest.raises(ValueError, match="representation"):
+        config(representation="mixed")
+    with pytest.raises(ValueError, match="optimizer"):
+        config(optimizer="adamw")
