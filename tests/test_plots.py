@@ -835,13 +835,14 @@ def test_a_long_entry_does_not_take_the_figures_height() -> None:
     """Legends of four series and more get two columns, if need be with shorter lines."""
     figure = Figure(figsize=(3.2, 2.6), layout="constrained")
     rng = np.random.default_rng(1)
+    configs = fp.grid(CONFIG, n_hidden=[64, 128, 256, 512], l1=[1e-3, 3e-3, 1e-2, 3e-2])
     made = [
         synthetic.result(one, rng.poisson(9 - 2 * at % 7, 30), unrepresented=np.full(30, 9))
-        for at, one in enumerate(fp.grid(CONFIG, n_hidden=[64, 128, 256, 512], l1=[1e-3, 1e-2]))
+        for at, one in enumerate(configs)
     ]
     ax = plots.curve(synthetic.study(*made), x="l1", hue="n_hidden", ax=figure.subplots())
-    figure.canvas.draw()
-    assert ax.get_window_extent().height > 0.4 * figure.bbox.height
+    FigureCanvasAgg(figure).draw()
+    assert ax.get_window_extent().height > 0.45 * figure.bbox.height  # 0.39 in one column
 
 
 def test_the_norms_of_features_have_two_ticks_apart(ax: Axes) -> None:
