@@ -275,6 +275,7 @@ class Optimizers(AutoencoderQuestion):
                 (SHORT, "normalisation by coordinate (β₂ = 0.9) lowers the count", -1),
                 (SCALAR, "a scalar second moment does so", -1),
                 (f"{ADAM} against {SHORT}", "memory (β₂ = 0.999 against 0.9) raises it", 1),
+                (f"{ADAM} against {SHORT}", "it lowers it", -1),
                 (f"{ADAM}, favourites", "Adam makes favourites lose", -1),
                 (f"{SHORT}, favourites", "β₂ = 0.9 does so", -1),
             )
