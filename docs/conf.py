@@ -41,6 +41,9 @@ default_role = "py:obj"
 suppress_warnings = ["ref.python"]  # a field's name in single backquotes, which several have
 
 
+_PANELS = ("published-sparsity", "weights-over-time")  # figures outside of the findings
+
+
 def _escape_bars(*event: Any) -> None:
     """Escape |w| in docstrings, which reStructuredText would read as a substitution."""
     lines: list[str] = event[-1]
@@ -76,9 +79,9 @@ def _list_findings(app: Any, page: str, source: list[str]) -> None:
 
 
 def _mark_panels(app: Any, doctree: nodes.document, page: str) -> None:
-    """Let the figures of findings, which have several panels, keep their size on phones."""
-    if page.startswith("findings/"):
-        for image in doctree.findall(nodes.image):
+    """Let figures with several panels, as those of findings, keep their size on phones."""
+    for image in doctree.findall(nodes.image):
+        if page.startswith("findings/") or Path(image["uri"]).stem in _PANELS:
             image["classes"].append("panels")
 
 
