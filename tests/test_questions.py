@@ -206,6 +206,7 @@ def _predictions(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 NULLS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] = {
     "absolute": _densities,
     "baseline": _flipped,
+    "boolean": _formulas,
     "classify": _readouts,
     "contexts": _pathways,
     "cooccurrence": _meetings,
