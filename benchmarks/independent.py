@@ -72,8 +72,8 @@ def descend(
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Train a stack of models; returns the weights and which ended before the last step.
 
-    A model ends once every feature has one non-zero weight or none, and no two features overlap, or
-    do so only by pushes that are switched off.
+    A model ends once every feature has one non-zero weight or none, and no two features have a
+    positive overlap.
     """
     final = w.copy()
     ended = np.zeros(len(w), dtype=bool)

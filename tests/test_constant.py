@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import fastpolysem as fp
 from fastpolysem import theory
 from fastpolysem.experiments import _constant_tables, constant
 from fastpolysem.experiments._answers import Answers
+from fastpolysem.experiments._pages import markdown
 
 ROOT = Path(__file__).parents[1]
 FINDINGS = ROOT / "docs" / "findings"
@@ -23,6 +24,36 @@ with_data = pytest.mark.skipif(
     not (FINDINGS / "constant.parquet").exists() or not ABLATIONS.exists(),
     reason="source distributions come without results",
 )
+
+
+def ablations() -> pd.DataFrame:
+    table = pd.read_csv(ABLATIONS)
+    null = theory.null_mean(table["n_features"], table["n_hidden"])
+    return table.assign(ratio=table["shared"] / null, error=table["shared_error"] / null)
+
+
+def ablation_table() -> str:
+    """The table of ablations on the page."""
+    table = ablations()
+    sizes = table[["n_features", "n_hidden"]].drop_duplicates().itertuples(index=False)
+    columns = {f"n = {n}, m = {m}": (n, m) for n, m in sizes}
+    rows = []
+    for pushes in table["pushes"].unique():
+        row = [pushes]
+        for n, m in columns.values():
+            here = table[(table["n_features"] == n) & (table["n_hidden"] == m)]
+            one = here[here["pushes"] == pushes].iloc[0]
+            shown = f"{one['ratio']:.2f} ± {one['error']:.2f} ({one['favourites']:.2f})"
+            part = one["diverged"] / one["seeds"]
+            row.append("diverges" if part > 0.1 else f"{shown}{'*' if part else ''}")
+        rows.append(row)
+    return markdown(["pushes", *columns], rows)
+
+
+@with_data
+def test_the_page_shows_the_ablations() -> None:
+    page = (FINDINGS / "constant.md").read_text(encoding="utf-8")
+    assert f"<!-- ablations -->\n\n{ablation_table()}\n\n<!-- end -->" in page
 
 
 def descended(n: int, m: int, strength: float, seeds: int) -> fp.TrainingResult:
@@ -68,13 +99,11 @@ def test_favourites_of_both_signs() -> None:
 
 @with_data
 def test_weight_without_interference_goes_to_favourites() -> None:
-    with ABLATIONS.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["pushes"] == "none"]
-    for row in rows:
-        n, m = int(row["n_features"]), int(row["n_hidden"])
-        assert float(row["favourites"]) > 0.999
-        error = 3.5 * float(row["shared_error"])
-        assert theory.favourite_mean(n, m) == pytest.approx(float(row["shared"]), abs=error)
+    table = ablations()
+    for row in table[table["pushes"] == "none"].itertuples():
+        assert row.favourites > 0.999
+        expected = theory.favourite_mean(row.n_features, row.n_hidden)
+        assert row.shared == pytest.approx(expected, abs=3.5 * row.shared_error)
 
 
 def synthetic(ratio: object) -> pd.DataFrame:
@@ -133,3 +162,52 @@ def test_the_page_has_the_seeds_that_were_planned() -> None:
         for config in constant.EXPERIMENT.configs("paper")
     }
     assert found.to_dict() == expected
+
+
+@with_data
+def test_the_text_says_what_the_data_say() -> None:
+    page = " ".join((FINDINGS / "constant.md").read_text(encoding="utf-8").split())
+    table = constant.EXPERIMENT.table(Answers(pd.read_parquet(FINDINGS / "constant.parquet")))
+    grid = table[(table["strength"] == constant.STRENGTH) & (table["learning_rate"] == 0.06)]
+    cells = grid.set_index(["n_features", "n_hidden"])
+    for cell in ((2, 64), (2, 16), (64, 64), (128, 256), (128, 128), (256, 256)):
+        ratio, error = cells.loc[cell, "ratio"], cells.loc[cell, "ratio_error"]
+        assert f"{ratio:.2f} ± {error:.2f}" in page, cell
+    wide = grid[grid["n_features"] > 2]
+    lowest = wide[(wide["x"] > 2.5) & (wide["x"] < 6) & (wide["ratio_error"] < 0.015)]
+    ends = lowest.loc[[lowest["ratio"].idxmin(), lowest["ratio"].idxmax()]]
+    shown = [f"{row.ratio:.2f} ± {row.ratio_error:.2f}" for row in ends.itertuples()]
+    assert f"{shown[0]} to {shown[1]} at 3 to 6" in page
+    # The answer.
+    usual = table[table["n_hidden"] >= 16]
+    assert (usual["ratio"] + 2 * usual["ratio_error"]).min() > 0.78
+    assert (usual["ratio"] - 2 * usual["ratio_error"]).max() < 1.2
+    few, many = wide[wide["x"] <= 1], wide[wide["x"] >= 11]
+    assert (few["ratio_low"] > 1).all()
+    assert (many[many["ratio_error"] < 0.02]["ratio_low"] > 1).all()
+    assert (lowest["ratio_high"] < 1).all()
+    by = {one.variable: one.chi_square for one in constant.collapses(table, constant.STRENGTH)}
+    assert min(by, key=by.__getitem__) == "n/√m"
+    assert by["n/√m"] > 50
+    assert "p = 0.005" in page
+    (half,) = [
+        one for one in constant.collapses(table, constant.STRENGTH, 0.5) if one.variable == "n/√m"
+    ]
+    assert f"{stats.chi2.sf(half.chi_square, half.degrees):.1g}" == "0.005"
+    for n, m, limit, error, _ in _constant_tables.limits(table):
+        if n == m == 2:
+            assert f"{limit:.3f} ± {error:.3f}" in page
+        assert abs(limit - cells.loc[(n, m), "ratio"]) < 0.032
+
+
+@with_data
+def test_numbers_of_other_pages() -> None:
+    page = " ".join((FINDINGS / "constant.md").read_text(encoding="utf-8").split())
+    rows = pd.read_parquet(FINDINGS / "optimizers.parquet")
+    rows = rows[rows["way"] == "sgd"]
+    for n, m, l1 in ((256, 512, 0.01), (256, 1024, 0.01), (64, 1024, 0.003)):
+        part = rows[(rows["n_features"] == n) & (rows["n_hidden"] == m) & (rows["l1"] == l1)]
+        ratio = part["polysemantic"] / theory.null_mean(n, m)
+        said = f"{ratio.mean():.2f} ± {ratio.sem():.2f} at m = {m} (λ = {l1:g}, "
+        assert said in page
+        assert f"{len(part)} seeds" in page[page.index(said) :]

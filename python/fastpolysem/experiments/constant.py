@@ -224,8 +224,8 @@ class Constant(TrainingExperiment[Answers]):
         first = table["strength"].iloc[0]
         _lines(left, table[table["strength"] == first], "n_hidden", "m = {}")
         left.set_title(f"λ√m = {first:g}", fontsize="medium")
-        widths = table.groupby("n_hidden")["strength"].nunique()
-        width = int(widths[widths == widths.max()].index.max())
+        varied = table[table["strength"] != first]
+        width = int((varied if len(varied) else table)["n_hidden"].value_counts().idxmax())
         _lines(right, table[table["n_hidden"] == width], "strength", "λ√m = {:g}")
         right.set_title(f"m = {width}", fontsize="medium")
         left.set_ylabel("polysemantic neurons over\nthe null model's mean, R")

@@ -135,8 +135,8 @@ def favourite_mean(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | N
     A feature's favourite is the neuron of its largest initial weight, each of the ``2m`` signed
     slots with the same probability. Without interference, features do not meet, l1 lets every
     favourite win, and these are the neurons that end with features of both signs (exact by
-    inclusion and exclusion for independent initial weights with a symmetric distribution). With
-    interference, counts are larger at small and at large ``n/√m``: `docs/findings/constant.md`.
+    inclusion and exclusion for independent initial weights with a symmetric distribution).
+    Interference changes it: the page of findings on the law's constant has measured counts.
 
     Parameters
     ----------
