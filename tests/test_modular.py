@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import fastpolysem as fp
@@ -156,3 +158,13 @@ def test_the_published_recipe() -> None:
         assert matrix.std() == pytest.approx(0.1 / np.sqrt(23), rel=0.03)
     with pytest.raises(ValueError, match="optimizer"):
         modular.EXPERIMENT.configs("paper", optimizer="adam")
+
+
+def test_the_published_participation_ratio_is_compared_after_as_many_updates() -> None:
+    folder = Path(__file__).parents[1] / "docs" / "findings"
+    page = " ".join((folder / "modular.md").read_text(encoding="utf-8").split())
+    found = pd.read_parquet(folder / "modular_4801.parquet")["participation"]
+    published = modular.PUBLISHED["participation"]
+    said = f"({found.mean():.3f}, from {found.min():.3f} to {found.max():.3f})"
+    assert said in page
+    assert f"is {(published - found.mean()) / found.std():.1f} standard deviations above" in page
