@@ -18,11 +18,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fastpolysem import experiments
 from fastpolysem.experiments._answers import Answers, Question
+from fastpolysem.experiments._verdicts import ALPHA, EFFECT, INCONCLUSIVE, WITHIN, holm
 
 FOLDER = Path(__file__).with_name("findings")
+INDEX = "index"
 WIDTH = 100
+POWER = 0.8
+"""Probability of finding an absent difference within the margin that a test should have."""
 
 
 def names() -> list[str]:
@@ -31,8 +37,38 @@ def names() -> list[str]:
     return [name for name in found if hasattr(experiments.get(name), "tables")]
 
 
+def overview() -> str:
+    """What the tests of each page find and could find, and what is left if all are corrected
+    together."""
+    head = ["page", "tests", EFFECT, WITHIN, INCONCLUSIVE, f"power of at least {POWER:.0%}"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    p_values, found = [], []
+    for name in names():
+        experiment: Any = experiments.get(name)
+        tests = experiment.verdict(Answers.read(FOLDER / f"{name}.parquet")).tests
+        counts = [int((tests["outcome"] == kind).sum()) for kind in (EFFECT, WITHIN, INCONCLUSIVE)]
+        able = int((tests["power"] >= POWER).sum())
+        cells = [f"[{name}]({name}.md)", len(tests), *counts, f"{able} ({able / len(tests):.0%})"]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+        p_values += tests["p_value"].tolist()
+        found += (tests["outcome"] == EFFECT).tolist()
+    kept = int((np.array(found) & (holm(p_values) <= ALPHA)).sum())
+    pages = len(names())
+    said = (
+        f"Each of the {pages} pages raises a false alarm with a probability of at most "
+        f"{ALPHA:.0%}. The probability of any on all pages together is then at most "
+        f"{pages * ALPHA:.0%}, or {1 - (1 - ALPHA) ** pages:.0%} if pages are independent. If "
+        f"the {len(found)} tests of all pages are corrected together, so that this probability is "
+        f"at most {ALPHA:.0%}, {kept} of the {sum(found)} effects remain."
+    )
+    return "\n".join([*lines, "", textwrap.fill(said, WIDTH)])
+
+
 def filled(name: str, page: str) -> str:
     """A page with its verdict and tables."""
+    if name == INDEX:
+        shown = f"<!-- overview -->\n\n{overview()}\n\n<!-- end -->"
+        return _replaced(r"<!-- overview -->\n.*?<!-- end -->", shown, page, name)
     experiment: Any = experiments.get(name)
     data = Answers.read(FOLDER / f"{name}.parquet")
     if isinstance(experiment, Question):
@@ -77,7 +113,7 @@ def main(words: Sequence[str]) -> int:
     match list(words):
         case [("write" | "check") as what, *chosen]:
             wrong = []
-            for name in chosen or names():
+            for name in chosen or [*names(), INDEX]:
                 path = FOLDER / f"{name}.md"
                 page = path.read_text(encoding="utf-8")
                 new = filled(name, page)

@@ -29,7 +29,6 @@ LEAST_P = 1e-10
 """Smaller p-values are shown as below this bound: they depend on tails that no sample shows."""
 
 EFFECT, WITHIN, INCONCLUSIVE = "effect", "within the margin", "inconclusive"
-NO_EFFECT = WITHIN
 
 
 class Comparison(NamedTuple):

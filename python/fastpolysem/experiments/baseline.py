@@ -15,9 +15,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, name_of, named_ways
+from fastpolysem.experiments._answers import (
+    Answers,
+    AutoencoderQuestion,
+    name_of,
+    named_ways,
+    sized,
+    with_scales,
+)
 from fastpolysem.experiments._base import Fields, Presets
 from fastpolysem.experiments._drawing import points
+from fastpolysem.experiments._tables import markdown
 from fastpolysem.experiments._verdicts import (
     EFFECT,
     INCONCLUSIVE,
@@ -48,11 +56,16 @@ ROTATIONS = 4
 WAYS: dict[str, dict[str, Any]] = {
     "sgd": {"optimizer": "sgd", "learning_rate": 0.06},
     "momentum": {"optimizer": "sgd", "learning_rate": 0.006, "momentum": 0.9},
-    "adam": {"optimizer": "adam"},
-    "adamw": {"optimizer": "adamw"},
-    "adamw, 10x rate": {"optimizer": "adamw", "learning_rate": 0.01},
+    **{
+        f"{name}{label}": {"optimizer": name, "learning_rate": rate}
+        for name in ("adam", "adamw")
+        for label, rate in (("", 1e-3), (", 10x rate", 0.01), (", 30x rate", 0.03))
+    },
 }
-_SETTINGS: dict[str, Any] = {"n_features": 16, "n_hidden": [16, 32], "steps": 3000}
+_SIZES = ((16, 16), (16, 32), (64, 64), (256, 256))
+_SETTINGS: dict[str, Any] = {"n_features": 16, "n_hidden": 16, "steps": 3000, "sizes": _SIZES}
+CONVERGED = 1e-5
+"""Largest loss per feature at which training counts as converged."""
 
 
 def rotation(size: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -120,21 +133,22 @@ class Baseline(AutoencoderQuestion):
     FIGURE_SIZE = (10.0, 6.4)
     PRESETS: ClassVar[Presets] = {
         # About a minute on two cores.
-        "default": {**_SETTINGS, "seeds": 400},
-        # A few seconds.
+        "default": {**_SETTINGS, "seeds": 300, "sizes": _SIZES[:2]},
+        # Seconds.
         "quick": {
             **_SETTINGS,
             "seeds": 300,
-            "n_hidden": 16,
-            "ways": ["sgd", "adamw", "adamw, 10x rate"],
+            "sizes": _SIZES[:1],
+            "ways": ["sgd", "adamw", "adam, 30x rate"],
         },
         # The page of findings.
         "paper": {**_SETTINGS, "seeds": 1000},
-        # A quarter of an hour.
-        "large": {**_SETTINGS, "seeds": 2000, "n_features": 32, "n_hidden": [16, 32, 64, 128]},
+        # An hour.
+        "large": {**_SETTINGS, "seeds": 2000, "sizes": [*_SIZES, (64, 128), (64, 256), (256, 512)]},
     }
     PROBE = Rotations()
-    LABELS = ("n_features", "n_hidden", "l1", "optimizer")
+    MOST: ClassVar[dict[int, int]] = {64: 60, 256: 6}
+    LABELS = ("n_features", "n_hidden", "l1", "optimizer", "learning_rate")
     METRICS = (
         *("concentration", "concentration_rotated", "signed_slots", "signed_slots_rotated"),
         *("polysemantic", "polysemantic_rotated", "malign", "largest", "unrepresented", "loss"),
@@ -146,7 +160,7 @@ class Baseline(AutoencoderQuestion):
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
         """Optimisers and their learning rates."""
-        return named_ways(WAYS, settings, changes)
+        return sized(named_ways(WAYS, settings, changes), settings, changes)
 
     def labels(self, config: Config) -> dict[str, Any]:
         """Sizes, l1 and the name of the optimiser."""
@@ -159,7 +173,7 @@ class Baseline(AutoencoderQuestion):
         tests = []
         for setting, group in self.settings(data.valid):
             group = group[group["concentration_rotated"] > 0]
-            name = f"m = {setting['n_hidden']}, {setting['optimizer']}"
+            name = "n = {n_features}, m = {n_hidden}, {optimizer}".format(**setting)
             trained, rotated = group["concentration"], group["concentration_rotated"]
             tests.append(compared(name, trained, rotated, MARGIN, paired=True, relative=True))
         return tests
@@ -170,23 +184,18 @@ class Baseline(AutoencoderQuestion):
             return f"No optimiser singles out the neurons' basis by more than {MARGIN:.0%}."
         if outcome == INCONCLUSIVE:
             return f"Whether an optimiser singles out the neurons' basis is {outcome}."
+        lower = judged["difference"] < 0
+        effect, within = (judged["outcome"] == kind for kind in (EFFECT, WITHIN))
         parts = []
-        for kind, what in (
-            (EFFECT, "concentration on neurons differs from that of random rotations for"),
-            (WITHIN, f"no difference beyond {MARGIN:.0%} for"),
-            (INCONCLUSIVE, "inconclusive for"),
+        for which, what in (
+            (effect & lower, "lower than that of random rotations for"),
+            (effect & ~lower, "higher for"),
+            (within, f"within {MARGIN:.0%} of it for"),
+            (judged["outcome"] == INCONCLUSIVE, "inconclusive for"),
         ):
-            tests = judged[judged["outcome"] == kind].itertuples()
-            if settings := [f"{row.test} ({change(row)})" for row in tests]:
-                parts.append(f"{what} {'; '.join(settings)}")
-        sentence = "; ".join(parts)
-        sentence = sentence[0].upper() + sentence[1:]
-        signs = judged.loc[judged["outcome"] == EFFECT, "difference"]
-        if (signs < 0).all():
-            return f"{sentence}. The optimiser spreads features over more neurons than chance does."
-        if (signs > 0).all():
-            return f"{sentence}. The optimiser concentrates features more than chance does."
-        return f"{sentence}. The sign of the effect depends on the setting."
+            if which.any():
+                parts.append(f"{what} {'; '.join(judged.loc[which, 'test'])}")
+        return f"Concentration on neurons is {'. It is '.join(parts)}."
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Concentration and shared neurons, trained and rotated."""
@@ -194,15 +203,15 @@ class Baseline(AutoencoderQuestion):
 
         means = self.table(data)
         means = means[means["l1"] == means["l1"].iloc[0]]
-        widths = sorted(means["n_hidden"].unique())
-        axes = plots.panels(ax, 2, len(widths), self.FIGURE_SIZE, sharex=True)
+        sizes = list(means.groupby(["n_features", "n_hidden"]).groups)
+        axes = plots.panels(ax, 2, len(sizes), self.FIGURE_SIZE, sharex=True)
         names = list(means["optimizer"].unique())
         panels = {
             "concentration": "concentration\n$\\|W_i\\|_4^4 / \\|W_i\\|_2^4$",
             "signed_slots": "shared neurons\n(no threshold)",
         }
-        for column, width in zip(axes.T, widths, strict=True):
-            here = means[means["n_hidden"] == width]
+        for column, (n, width) in zip(axes.T, sizes, strict=True):
+            here = means[(means["n_features"] == n) & (means["n_hidden"] == width)]
             for each, metric in zip(column, panels, strict=True):
                 for shift, (suffix, what) in enumerate(
                     (("", "as trained"), ("_rotated", "rotated"))
@@ -211,14 +220,41 @@ class Baseline(AutoencoderQuestion):
                     color, mark = ("#666666", "s") if shift else (plots.COLORS[0], "o")
                     style: dict[str, Any] = {"fmt": mark, "color": color, "label": what}
                     points(each, at, here, f"{metric}{suffix}", ms=4, capsize=3, **style)
-            count, n = int(here["seeds"].min()), int(here["n_features"].iloc[0])
-            column[0].set_title(f"n = {n}, m = {width}, {count} seeds", fontsize="medium")
-            column[1].set_xticks(range(len(names)), names, rotation=20)
+            count = int(here["seeds"].min())
+            column[0].set_title(f"n = {n}, m = {width}\n{count} seeds", fontsize="medium")
+            column[1].set_xticks(range(len(names)), names, rotation=90)
             column[1].set_xlabel("optimiser")
         for each, what in zip(axes[:, 0], panels.values(), strict=True):
             each.set_ylabel(what)
         axes[0, 0].legend(frameon=False, fontsize="small", title="means, 95 % intervals")
         return ax or axes[0, 0]
+
+    def tables(self, data: Answers) -> dict[str, str]:
+        """Concentration over that of rotations by size, and all numbers."""
+        means = with_scales(self.table(data))
+        labels = {"n": "n_features", "m": "n_hidden", "optimiser": "optimizer", "lr·√m": "pace"}
+        shown = {
+            "concentration": "concentration", "rotated": "concentration_rotated",
+            "shared neurons": "signed_slots", "rotated ": "signed_slots_rotated",
+        }  # fmt: skip
+        rest = {
+            "largest weight": "largest", "polysemantic": "polysemantic",
+            "unrepresented": "unrepresented", "loss": "loss", "seeds": "seeds",
+        }  # fmt: skip
+        tests = self.verdict(data).tests
+        sizes = list(means.groupby(["n_features", "n_hidden"]).groups)
+        lines = ["| optimiser | " + " | ".join(f"n = {n}, m = {m}" for n, m in sizes) + " |"]
+        lines.append("|---" * (1 + len(sizes)) + "|")
+        for way in means["optimizer"].unique():
+            cells = []
+            for n, m in sizes:
+                row = tests[tests["test"] == f"n = {n}, m = {m}, {way}"]
+                here = means[(means["n_features"] == n) & (means["n_hidden"] == m)]
+                loss = here.loc[here["optimizer"] == way, "loss"]
+                mark = "" if len(loss) and loss.iloc[0] <= CONVERGED * n else " (not converged)"
+                cells.append(change(row.iloc[0]) + mark if len(row) else "")
+            lines.append(f"| {way} | " + " | ".join(cells) + " |")
+        return {"sizes": "\n".join(lines), "numbers": markdown(means, labels, shown, rest)}
 
 
 EXPERIMENT = Baseline()

@@ -171,7 +171,7 @@ class Winners(AutoencoderQuestion):
     """The winner of each feature, and how well it can be predicted."""
 
     NAME = "winners"
-    SUMMARY = "Count how often the largest initial weight wins, and look for better predictors."
+    SUMMARY = "Count how often the largest initial weight wins, with AdamW and gradient descent."
     FIGURE_SIZE = (10.0, 7.0)
     PRESETS: ClassVar[Presets] = {
         # A minute on two cores.
@@ -254,7 +254,7 @@ class Winners(AutoencoderQuestion):
         return shares
 
     def tests(self, data: Answers) -> list[Comparison]:
-        """Does the optimiser change who wins, and is there a better predictor?"""
+        """Does the optimiser change who wins, and does interference predict more winners?"""
         shares = self._shares(data)
         tests = []
         for same, group in self.settings(shares, ("n_features", "n_hidden", "l1")):
