@@ -283,7 +283,7 @@ def test_nothing_is_incidental_where_every_neuron_is_used() -> None:
     rows = pd.DataFrame(
         {**necessary.EXPERIMENT.labels(config), **taken, "seed": range(60), "diverged": False}
     )
-    rows = rows.assign(polysemantic=6, unrepresented=0, malign=0, dead=0, loss=0.0)
+    rows = rows.assign(polysemantic=6, unrepresented=0, malign=0, dead=0, loss=0.0, finished=True)
     assert necessary.EXPERIMENT.verdict(Answers(rows)).outcome == WITHIN
 
 
