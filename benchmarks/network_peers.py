@@ -1,9 +1,9 @@
 """Networks trained with what people would otherwise use, each as well as we can.
 
 A peer trains a stack of networks from given parameters with Adam, all at once, for the steps of a
-config, and returns the trained parameters in the type of its start. It serves what the benchmarks use: ReLU
-hidden layers with biases, squared error or cross-entropy. It draws its own batches, a different one
-for each network, as its users do; a check gives it the batches instead.
+config, and returns the trained parameters in the type of its start. It serves what the benchmarks
+use: ReLU hidden layers with biases, squared error or cross-entropy. It draws its own batches, a
+different one for each network, as its users do; a check gives it the batches instead.
 """
 
 from __future__ import annotations
