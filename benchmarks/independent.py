@@ -154,8 +154,10 @@ RUNS = [
     (64, 64, 0.04, False, 0.06, 30),
     (64, 64, 0.04, True, 1e-3, 20),
     (64, 256, 0.02, False, 0.06, 10),
+    (64, 128, 0.01, False, 0.06, 10),
+    (64, 128, 0.01, True, 1e-3, 10),
 ]
-"""Settings of docs/findings/winners.md, in the largest of which a model takes seconds."""
+"""Settings of docs/findings/winners.md and, at the end, optimizers.md."""
 CUTS: dict[str, tuple[str, ...]] = {
     "all": ALL,
     "none": (),
@@ -219,7 +221,7 @@ def main() -> None:
     for name, table in (("independent", remeasure), ("ablations", ablate)):
         rows = table()
         with (RESULTS / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
 
