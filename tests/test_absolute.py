@@ -169,3 +169,27 @@ def test_what_the_page_says_of_starts() -> None:
     (kept, kind, relu), (_, _, linear) = were.values()
     assert f"{100 * kept:.0f} % are solved, and {100 * kind:.0f} % of the solved" in page
     assert f"{100 * relu:.0f} % (linear output {100 * linear:.0f} %) were of this kind" in page
+
+
+@pytest.mark.skipif(not FINDINGS.exists(), reason="no docs here")
+def test_what_the_page_says_in_its_text() -> None:
+    page = " ".join((FINDINGS / "absolute.md").read_text(encoding="utf-8").split())
+    means = absolute.EXPERIMENT.table(Answers.read(FINDINGS / "absolute.parquet"))
+    sparse = means[means["density"] <= 0.1]
+    ends = [
+        f"{100 * part.min():.0f} to {100 * part.max():.0f} %"
+        for arm in ("absolute", "autoencoder")
+        for part in [sparse.loc[sparse["arm"] == arm, "both"]]
+    ]
+    assert f"down, {ends[0]} of the |x| networks, and {ends[1]} of the autoencoders" in page
+    by_arm = means.set_index("arm")
+    slow, fast = (by_arm.loc[bias_arm(0.0, rate, 16_000)] for rate in (0.003, 0.01))
+    assert f"share from {slow['shared']:.3f} to {fast['shared']:.3f}" in page
+    assert f"the loss from {slow['loss']:.2f} to {fast['loss']:.2f}" in page
+    silent = by_arm.loc[bias_arm(-1.0, 0.01, 16_000), "silent"]
+    assert f"where {100 * silent:.0f} % of the neurons stay silent" in page
+    pure = means.loc[means["arm"].isin(BIASES), "pure"].max()
+    assert f"at most {100 * pure:.1f} % of the neurons are *pure*" in page
+    published = absolute.EXPERIMENT.table(Answers.read(FINDINGS / "absolute_published.parquet"))
+    shares = [f"{one:.3g}" for one in published.sort_values("density")["shared"][::-1]]
+    assert f"is {shares[0]} at density 1, {shares[1]} at 0.03 and {shares[2]} at 0.001" in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,10 @@ import pytest
 
 import fastpolysem as fp
 from fastpolysem.experiments import boolean
+from fastpolysem.experiments._answers import Answers
 from fastpolysem.experiments._networks import Case
+
+FINDINGS = Path(__file__).parents[1] / "docs" / "findings"
 
 
 def config(**settings: Any) -> fp.NetworkConfig:
@@ -120,3 +124,23 @@ def test_positive_neurons_of_their_own_make_clauses_easy() -> None:
     data = boolean.EXPERIMENT.run("quick", seeds=3, task="dnf", neurons=16, progress=False)
     means = boolean.EXPERIMENT.table(data).iloc[0]
     assert means["positive"] > 0.95 > means["accuracy"] > 0.7
+
+
+@pytest.mark.skipif(not FINDINGS.exists(), reason="no docs here")
+def test_what_the_page_says_in_its_text() -> None:
+    page = " ".join((FINDINGS / "boolean.md").read_text(encoding="utf-8").split())
+    means = boolean.EXPERIMENT.table(Answers.read(FINDINGS / "boolean.parquet"))
+    disjoint = means[means["variables"] == 24].set_index("neurons")
+    middle = disjoint.loc[16]
+    for name, label in boolean.STARTS.items():
+        value, low, high = (100 * middle[f"{name}{end}"] for end in ("", "_low", "_high"))
+        cell = f"{value:.3g} % [{low:.3g}, {high:.3g}] |"
+        (line,) = [one for one in page.split("| ") if one == cell.rstrip("| ") + " "]
+        assert line, label
+    accuracies = [f"{100 * one:.1f} %" for one in disjoint["accuracy"]]
+    assert f"{accuracies[0]}, {accuracies[1]} and {accuracies[2]} with 8, 16 and 32" in page
+    assert f"make up {100 * middle['channel']:.0f} % of all" in page
+    assert f"{middle['shared_use']:.3f} of the use lies on neurons that clauses share" in page
+    assert f"serve {middle['effective_concepts']:.1f} effective clauses each" in page
+    parities = means[means["task"] == "parity"].set_index("dropout")["neurons_per_concept"]
+    assert f"{parities[0.0]:.1f} without and {parities[0.3]:.1f} with it" in page
