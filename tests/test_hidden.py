@@ -240,7 +240,7 @@ def test_sizes_at_which_arms_are_trained() -> None:
         for case in cases
         if case.labels["arm"] == hidden.RELU
     }
-    assert most == {(16, None), (32, None), (64, hidden.LARGE)}
+    assert most == {(16, None), (32, None), (64, hidden.FEWER)}
     gelu = [case.labels for case in cases if case.labels["arm"] == "GELU"]
     ratios = [(one["n_features"], one["n_hidden"] / one["n_features"]) for one in gelu]
     few = [(32, ratio) for ratio in (1.0, 1.5, 2.0)]

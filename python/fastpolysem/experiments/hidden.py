@@ -77,10 +77,9 @@ STRENGTH = 0.06
 LINEAR, RELU = "linear", "ReLU"
 LEAST_GROUPS = 10
 """Networks with a group that a width needs to enter a fit."""
-LARGE = 160
-"""Seeds of the main arms at n = 64. 256 were planned, and training was stopped by the clock."""
 FEWER = 256
-"""Seeds of the arms that no primary test is about; the more costly have fewer."""
+"""Seeds of the main arms at n = 64 and of those that no primary test is about; the more costly have
+fewer."""
 _ADAM: dict[str, Any] = {
     "output": "relu",
     "tied": True,
@@ -347,7 +346,7 @@ def _widths(n: int, arm: str) -> Sequence[float]:
 def _most(n: int, arm: str) -> int | None:
     """The largest number of seeds of an arm; None for that of the preset."""
     if arm in (LINEAR, RELU):
-        return LARGE if n > FEATURES else None
+        return FEWER if n > FEATURES else None
     if n != FEATURES or arm in LONGER:
         return FEWER // 4
     if arm in TREATED:
