@@ -17,7 +17,9 @@ from scipy import stats
 import fastpolysem as fp
 from fastpolysem import cli, experiments, metrics, theory
 from fastpolysem.experiments import (
+    _collapse,
     _edgeworth,
+    _meetings,
     _planted,
     baseline,
     classify,
@@ -80,14 +82,14 @@ def _shuffled(columns: list[str]) -> Callable[[pd.DataFrame, np.random.Generator
     return shuffle
 
 
-def _meetings(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    # Only settings of one kind of sampling are compared, so labels stay within it.
-    sampled = rows["inputs"].isin(["independent", "one-hot, sampled"])
-    labels = ["inputs", "rate", "companions"]
-    parts = [_shuffled(labels)(rows[which], rng) for which in (sampled, ~sampled)]
+def _meeting(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    # Only settings with the same control are compared, so labels stay within them.
+    controls = rows["inputs"].map(lambda kind: _meetings.CONTROLS.get(kind, kind))
+    labels = ["inputs", "strength", "companions"]
+    parts = [_shuffled(labels)(part, rng) for _, part in rows.groupby(controls)]
     result = pd.concat(parts)
     # Of the pairs that share a neuron, as many are couples as chance makes it.
-    n = 16
+    n = int(rows["n_features"].iloc[0])
     result["coupled"] = rng.hypergeometric(n // 2, n * (n - 2) // 2, result["sharing"])
     return result
 
@@ -209,7 +211,7 @@ NULLS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] = 
     "boolean": _formulas,
     "classify": _readouts,
     "contexts": _pathways,
-    "cooccurrence": _meetings,
+    "cooccurrence": _meeting,
     "diagnose": _relabelled,
     "front": _treatments,
     "hidden": _main_arms,
@@ -226,6 +228,13 @@ WHOLE = {"absolute", "boolean"}
 """Those that keep to what is compared by themselves."""
 
 
+HELD = {
+    "cooccurrence": {"n_features", "n_hidden", "l1", "optimizer"},
+    "tradeoff": {"n_features", "optimizer"},
+}
+"""The labels of settings within which pages shuffle others, if not the usual ones."""
+
+
 def page_rows(name: str) -> pd.DataFrame:
     return pd.read_parquet(FINDINGS / f"{name}.parquet")
 
@@ -235,7 +244,8 @@ def null_tests(name: str, seeds: int | None = 100) -> Iterator[pd.DataFrame]:
     this many of its seeds drawn at random, or all."""
     experiment: Any = experiments.get(name)
     rows = page_rows(name)
-    held = {"n_features", "n_hidden", "neurons", "l1", "sharing", "noise_std"}
+    usual = {"n_features", "n_hidden", "neurons", "l1", "sharing", "noise_std"}
+    held = HELD.get(name, usual)
     settings = [one for one in experiment.LABELS if one in held and name not in WHOLE]
     groups = rows.groupby(settings, dropna=False) if settings else [(None, rows)]
     rng = np.random.default_rng(1)
@@ -254,14 +264,17 @@ def null_alarms(name: str, repeats: int) -> int:
     return sum(overall(one) == EFFECT for one in itertools.islice(null_tests(name), repeats))
 
 
-@pytest.mark.parametrize("name", sorted(NULLS))
+WITH_DATA = sorted(set(NULLS) & set(QUESTIONS))
+
+
+@pytest.mark.parametrize("name", WITH_DATA)
 def test_nothing_is_found_where_nothing_is(name: str) -> None:
     repeats = 20
     assert null_alarms(name, repeats) <= stats.binom.ppf(0.999, repeats, 0.05)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(NULLS))
+@pytest.mark.parametrize("name", WITH_DATA)
 def test_false_alarms_come_at_the_stated_rate(name: str) -> None:
     repeats = 1000
     assert null_alarms(name, repeats) <= stats.binom.ppf(0.999, repeats, 0.05)
@@ -390,22 +403,63 @@ def test_paired_inputs_are_the_mean_over_presentations() -> None:
 
 
 def test_kinds_of_inputs_are_recognised() -> None:
-    labels = [
-        cooccurrence.EXPERIMENT.labels(one) for one in cooccurrence.EXPERIMENT.configs("paper")
-    ]
-    kinds = pd.DataFrame(labels)["inputs"].value_counts()
-    settings = cooccurrence.EXPERIMENT.PRESETS["paper"]
-    assert kinds.to_dict() == {
-        "one-hot": 1,
-        "one-hot, sampled": 1,
-        "all pairs": len(settings["all_pairs"]),
-        "couples": len(settings["couples"]),
-        "independent": len(settings["independent"]),
-    }
-    rates = [one["rate"] for one in labels if one["inputs"] == "all pairs"]
-    np.testing.assert_allclose(rates, settings["all_pairs"], rtol=1e-6)
-    other = fp.Config(n_features=4, n_hidden=4, inputs=fp.FixedBatch(2 * np.eye(4)))
-    assert cooccurrence.EXPERIMENT.labels(other)["inputs"] == "other"
+    for kind, control in _meetings.CONTROLS.items():
+        for q, expected in ((0.01, kind), (0.0, control)):
+            if q == 0 and kind == "Zipf, independent":
+                continue  # without sampling, as for Zipf
+            found, mean = _meetings.kind_of(_meetings.inputs_of(kind, q, 6), 6)
+            assert found == expected
+            assert mean == pytest.approx(q)
+    assert _meetings.kind_of(fp.FixedBatch(2 * np.eye(4)), 4)[0] == "other"
+    assert _meetings.kind_of(fp.CorrelatedBlocks(2, 2, 8), 4)[0] == "other"
+    assert _meetings.kind_of(fp.Independent((0.1, 0.2, 0.2, 0.1), 8), 4)[0] == "other"
+    config = fp.Config(n_features=6, n_hidden=8, l1=0.1, inputs=paired_inputs(6, 0.1))
+    labels = cooccurrence.EXPERIMENT.labels(config)
+    assert labels["inputs"] == "all pairs"
+    assert labels["strength"] == pytest.approx(0.2)  # 0.1 / (5 x 0.1)
+    assert labels["companions"] == pytest.approx(0.1)
+
+
+def test_zipf_inputs_present_features_and_pairs_as_they_say() -> None:
+    n, q = 6, 0.01
+    batch = _meetings.inputs_of("Zipf", q, n).to_dense()
+    np.testing.assert_allclose(np.square(batch).sum(axis=0), _meetings.zipf(n))
+    joint = np.square(batch).T @ (batch > 0)
+    np.fill_diagonal(joint, 0)
+    np.testing.assert_allclose(joint, _meetings.zipf_joint(n, q))
+    assert joint.sum() / (n * (n - 1)) == pytest.approx(q)
+    assert joint[0, 1] / joint[4, 5] == pytest.approx(30 / 2)
+    sampled = _meetings.inputs_of("Zipf, independent", q, n)
+    p = np.array(sampled.probability)
+    scale = sampled._scale(n, sampled.batch_size) * sampled.batch_size
+    expected = scale * np.outer(p, p)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(expected, _meetings.zipf_joint(n, q))
+
+
+def test_a_common_curve_is_found_where_there_is_one() -> None:
+    rng = np.random.default_rng(8)
+    x = np.tile([0.0, 0.05, 0.1, 0.2], 6)
+    group = np.repeat(np.arange(6), 4)
+    seeds = np.full(24, 400.0)
+    level = np.exp(rng.normal(0, 1, 6))[group]
+    rates, halves, rejected, moved = [], [], 0, 0
+    for _ in range(200):
+        total = rng.poisson(seeds * level * np.exp(-7 * x)).astype(float)
+        counts = _collapse.Counts(group, x, total, seeds, 1.0)
+        fit = _collapse.fall(counts)
+        rates.append((fit.coefficients[0] - 7) / np.sqrt(fit.covariance[0, 0]))
+        half = _collapse.fall(counts, 2).half
+        halves.append(half.low <= np.log(2) / 7 <= half.high)
+        rejected += _collapse.p_of(*_collapse.common(counts)) < 0.05
+        other = np.where(group == 0, 14, 7)
+        total = rng.poisson(seeds * level * np.exp(-other * x)).astype(float)
+        moved += _collapse.p_of(*_collapse.common(counts._replace(total=total))) < 0.05
+    assert abs(np.mean(rates)) < 0.3
+    assert 0.85 < np.std(rates) < 1.15
+    assert np.mean(halves) > 0.9
+    assert rejected < 22
+    assert moved > 150
 
 
 def test_pairs_that_share_a_favourite_are_counted() -> None:
@@ -418,7 +472,10 @@ def test_pairs_that_share_a_favourite_are_counted() -> None:
     taken = cooccurrence.EXPERIMENT.PROBE(result)
     assert taken["sharing"].tolist() == [3, 0]
     assert taken["coupled"].tolist() == [1, 0]
-    assert taken["loss_mixed"][0] > taken["loss_mixed"][1] > 0  # feature 5 is missing from both
+    assert _meetings.classes(6)[0, :3].tolist() == [0, 0, 0]
+    assert taken["sharing_0"].tolist() == [2, 0]  # features 0 and 1, 0 and 2, by product of ranks
+    assert sum(taken[f"sharing_{c}"][0] for c in range(_meetings.CLASSES)) == 3
+    assert (np.diff(_meetings.classes(6)[2]) >= 0).all()
 
 
 def test_exclusive_favourites() -> None:

@@ -1,36 +1,56 @@
-"""Do features that co-occur still end up on one neuron?
+"""How often may features co-occur before they stop sharing neurons?
 
 The paper's inputs have one feature at a time, so that two features of opposite signs on one neuron
-cost nothing. If both are on, they cancel. Here features co-occur in three ways: all pairs at a
-chosen rate, fixed couples only, and each feature independently of the others. The first two are
-fixed batches without sampling; sampled one-hot inputs are the control for the sampling in the
-third. Each feature appears once per step in expectation, so l1 has the same meaning everywhere.
+cost nothing. If both are on, they cancel. Let a pair be on together q times per step, with each
+feature presented once per step in expectation and l1 of strength λ. Once norms have settled, what
+drives the weights is of the order of λ, and so is what a pair on one neuron loses if q is of the
+order of λ: the share of accidents that is left should depend on q/λ alone, whatever n is.
+
+Plan, written before the run and after q/λ = 0.1 had been looked at in 2 to 200 seeds of settings at
+n = 16, 32 and 64, and the quick preset at n = 16. *Primary outcome*: pairs of features with their
+largest weight on the same neuron, relative to inputs of one feature from the same starts. *Tests*:
+in each setting (n, m, λ and optimiser) with all pairs, q/λ = 0.1 against one feature, paired,
+margin 5 %; couples at this q/λ against all other pairs of the same models; independent and Zipf-
+distributed features against their controls; corrected together by Holm's method. *The axis*: the
+relative counts of all pairs, at all strengths, are tested against any common curve by a chi-square,
+for each optimiser and over both, then against exp(-k q/λ). The strength at which half is left comes
+from the curve with a quadratic term, because its value should not rest on the form. *Zipf rates*:
+counts in four classes of pairs, ordered by how often they meet, are predicted as sums over pairs
+with the curve of equal rates. *Seeds*: 400 at n = 16 (1000 for couples, which are few), 150 at 32,
+60 at 64 and 8 at 256, for 3 % of the count at n = 16 to 64 and 6 % at 256.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, compared_by_seed
-from fastpolysem.experiments._base import Fields, Presets, values_of
-from fastpolysem.experiments._drawing import points
-from fastpolysem.experiments._meetings import LOSS_MIXED, loss_on_mixed, paired_inputs
-from fastpolysem.experiments._verdicts import (
-    EFFECT,
-    INCONCLUSIVE,
-    WITHIN,
-    Comparison,
-    compared,
+from fastpolysem.experiments._answers import (
+    Answers,
+    AutoencoderQuestion,
+    compared_by_seed,
+    summary,
 )
+from fastpolysem.experiments._base import Fields, Presets, combinations
+from fastpolysem.experiments._collapse import Counts, Fall, common, fall, p_of
+from fastpolysem.experiments._meetings import (
+    CLASSES,
+    CONTROLS,
+    classes,
+    inputs_of,
+    kind_of,
+    meetings_of,
+    zipf_joint,
+)
+from fastpolysem.experiments._verdicts import EFFECT, Comparison, compared, text
 from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.probes import Column, Probe
-from fastpolysem.specs.inputs import Basis, CorrelatedBlocks, Independent, Inputs
 from fastpolysem.training import TrainingResult
 
 if TYPE_CHECKING:
@@ -39,43 +59,57 @@ if TYPE_CHECKING:
 
 
 MARGIN = 0.05
-"""Share of the one-hot count that is considered about 0, and negligible as a difference."""
-_SETTINGS: dict[str, Any] = {
-    "n_features": 16,
-    "n_hidden": 32,
-    "l1": 0.03,
-    "l1_update": "orthant",
-    "learning_rate": 4e-3,
-    "steps": 2000,
-    "all_pairs": [0.003, 0.01, 0.03, 0.1, 0.3],
-    "couples": [0.03, 0.3],
-    "independent": [1 / 64, 1 / 16, 1 / 4, 3 / 4],
-}
-_ON = 8
-"""Expected number of times that a feature is on in a sampled batch of at least `_ROWS` rows."""
-_ROWS = 32
-_KINDS = ("all_pairs", "couples", "independent")
-_CONTROL = {"independent": "one-hot, sampled"}
+"""Share of the count with one feature at a time that is negligible as a difference."""
+TESTED = 0.1
+"""q/λ of the primary tests."""
+_SAME = ["n_features", "n_hidden", "l1", "optimizer"]
 
 
-def _sizes(data: Answers) -> list[dict[str, Any]]:
-    """The combinations of width and l1 in the data."""
-    pairs = sorted(set(zip(data.rows["n_hidden"], data.rows["l1"], strict=True)))
-    return [{"n_hidden": width, "l1": l1} for width, l1 in pairs]
+class Cell(NamedTuple):
+    """Settings with the same n, m, λ, optimiser and kind of inputs."""
+
+    n_features: int
+    n_hidden: int
+    l1: float
+    optimizer: str
+    inputs: str
+    strengths: tuple[float, ...]
+    """q/λ, over all pairs that co-occur on average; 0 is the control."""
 
 
-def _settings(data: Answers, n_hidden: Any, l1: Any) -> list[tuple[str, float]]:
-    here = data.rows[(data.rows["n_hidden"] == n_hidden) & (data.rows["l1"] == l1)]
-    settings = here[["inputs", "rate"]].drop_duplicates().itertuples(index=False, name=None)
-    return [(kind, rate) for kind, rate in settings if rate > 0 and kind != "other"]
+def _grid(optimizer: str, *cells: tuple[int, float, tuple[float, ...]]) -> list[Cell]:
+    return [Cell(n, 2 * n, l1, optimizer, "all pairs", (0.0, *xs)) for n, l1, xs in cells]
 
 
-def _couples(data: Answers) -> float:
-    """Number of couples, n/2, derived from the number of co-active features."""
-    some = data.rows[data.rows["inputs"] == "independent"]
-    if len(some):
-        return float((some["companions"] / some["rate"]).iloc[0] + 1) / 2
-    return 8.0
+_X = (0.02, 0.05, 0.1, 0.2, 0.4)
+_ONE = [Cell(16, 32, 0.03, "adamw", "all pairs", (0.0, *_X))]
+_OTHERS = [
+    Cell(16, 32, 0.03, "adamw", "couples", _X),
+    Cell(16, 32, 0.03, "sgd", "couples", _X),
+    Cell(16, 32, 0.03, "adamw", "independent", (0.0, 0.05, 0.1, 0.2)),
+    Cell(64, 128, 0.03, "adamw", "independent", (0.0, 0.1)),
+    Cell(32, 64, 0.03, "adamw", "Zipf", (0.0, 0.05, 0.1, 0.2)),
+    Cell(32, 64, 0.03, "adamw", "Zipf, independent", (0.1,)),
+    Cell(64, 128, 0.03, "adamw", "Zipf", (0.0, 0.1)),
+]
+_PAPER = [
+    *_grid(
+        "adamw",
+        *((16, l1, _X) for l1 in (0.1, 0.03, 0.01)),
+        (16, 0.003, (0.05, 0.2)),
+        *((32, 0.03, _X), (32, 0.1, _X[:4]), (32, 0.01, (0.05, 0.1, 0.2))),
+        *((64, 0.03, _X), (64, 0.1, _X[:3]), (64, 0.01, (0.1, 0.2))),
+        (256, 0.03, (0.05, 0.1)),
+    ),
+    *_grid(
+        "sgd",
+        *((16, 0.03, _X), (16, 0.01, (0.05, 0.1, 0.2))),
+        *((32, 0.03, _X), (64, 0.03, (0.05, 0.1, 0.2)), (256, 0.03, (0.05, 0.1))),
+    ),
+    Cell(32, 128, 0.03, "adamw", "all pairs", (0.0, 0.05, 0.1, 0.2)),
+    *_OTHERS,
+]
+_QUICK = [Cell(16, 32, 0.03, "adamw", "all pairs", (0.0, 0.1, 0.4)), *_OTHERS[:1]]
 
 
 @dataclass(frozen=True)
@@ -83,181 +117,318 @@ class Favourites(Probe):
     """Pairs of features with the largest |weight| on the same neuron; zero features are ignored."""
 
     name = "cooccurrence"
+    version = 2
     columns: ClassVar = {
         "sharing": Column("int64", "pairs of features with the largest |weight| on one neuron"),
         "coupled": Column("int64", "those among features 0 and 1, 2 and 3, and so on"),
-        "loss_mixed": LOSS_MIXED,
+        **{
+            f"sharing_{c}": Column("int64", f"those in class {c} of pairs, 0 being most frequent")
+            for c in range(CLASSES)
+        },
     }
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
-        """The columns ``sharing``, ``coupled`` and ``loss_mixed``."""
+        """The columns ``sharing``, ``coupled`` and ``sharing_0`` to ``sharing_3``."""
         weights = trained_weights(result)
         n = weights.shape[1]
         favourite = np.abs(weights).argmax(axis=-1)
         favourite = np.where((weights != 0).any(axis=-1), favourite, -1 - np.arange(n))
         same = favourite[:, :, np.newaxis] == favourite[:, np.newaxis, :]
         even = np.arange(0, n - 1, 2)
-        return {
-            "sharing": (same.sum(axis=(1, 2)) - n) // 2,
+        above = np.triu(np.ones((n, n), dtype=bool), 1)
+        found = {
+            "sharing": same[:, above].sum(axis=1),
             "coupled": same[:, even, even + 1].sum(axis=1),
-            "loss_mixed": loss_on_mixed(weights, result.config),
         }
+        for c in range(CLASSES):
+            found[f"sharing_{c}"] = same[:, above & (classes(n) == c)].sum(axis=1)
+        return found
 
 
 class Cooccurrence(AutoencoderQuestion):
     """Features that co-occur with increasing frequency.
 
-    In the table, ``signed_slots`` counts neurons on which several features have their largest
-    weight, ``polysemantic`` neurons by the paper's rule, and ``coupled`` couples on one neuron.
-    ``loss`` is measured on the basis, and ``loss_mixed`` with each feature on with probability 1/8.
+    In the table, ``strength`` is q/λ, ``sharing`` the number of pairs of features on one neuron,
+    ``relative`` what is left of it compared with one feature at a time (for couples: of their share
+    compared with that of all other pairs), and ``coupled`` counts couples on one neuron.
     """
 
     NAME = "cooccurrence"
-    SUMMARY = "Let features co-occur, from never to always, and count shared neurons."
-    FIGURE_SIZE = (10.0, 7.0)
+    SUMMARY = "Let features co-occur, from never to often, and count shared neurons."
+    FIGURE_SIZE = (3.4, 5.6)
     PRESETS: ClassVar[Presets] = {
-        # A few minutes on two cores.
-        "default": {**_SETTINGS, "seeds": 300},
-        # Half a minute.
-        "quick": {
-            **_SETTINGS,
-            "seeds": 60,
-            "all_pairs": [0.01, 0.1, 0.3],
-            "couples": [0.3],
-            "independent": [1 / 16, 1 / 4],
+        # Seconds.
+        "default": {"design": [*_ONE, *_OTHERS[:1]], "seeds": 400},
+        # Seconds.
+        "quick": {"design": _QUICK, "seeds": 100},
+        # The page of findings: ten minutes of one core.
+        "paper": {"design": _PAPER, "seeds": 1000},
+        # Twice as many neurons; as long.
+        "large": {
+            "design": [one._replace(n_hidden=2 * one.n_hidden) for one in _PAPER],
+            "seeds": 1000,
         },
-        # The page of findings.
-        "paper": {**_SETTINGS, "seeds": 1000},
-        # About an hour.
-        "large": {**_SETTINGS, "seeds": 1000, "n_features": 32, "n_hidden": 64, "steps": 4000},
     }
     PROBE = Favourites()
-    LABELS = ("n_hidden", "l1", "inputs", "rate", "companions")
+    MOST: ClassVar = {16: 400, 32: 150, 64: 60, 256: 8}
+    LABELS = ("n_features", "n_hidden", "l1", "optimizer", "inputs", "strength", "companions")
     METRICS = (
-        *("signed_slots", "polysemantic", "malign", "coupled", "loss", "loss_mixed"),
-        "unrepresented",
+        *("signed_slots", "sharing", "polysemantic", "malign", "coupled", "unrepresented", "loss"),
     )
     METHOD = (
-        "Paired t tests of the number of shared neurons, relative to one-hot inputs from the same "
-        "initial weights; for couples, of the share on one neuron, relative to all other pairs"
+        "Paired t tests of the number of pairs of features on one neuron, relative to inputs "
+        "without co-occurrence from the same initial weights; for couples, of the share on one "
+        "neuron, relative to all other pairs"
     )
 
-    def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
-        """All kinds of inputs at all rates."""
-        given = {**settings, **changes}
-        all_pairs, couples, independent = (given[kind] for kind in _KINDS)
-        for kind in _KINDS:
-            settings.pop(kind)
-            changes.pop(kind, None)
-        n = values_of(given["n_features"])[0]
-        inputs: list[Inputs] = [Basis()]
-        inputs += [paired_inputs(n, rate) for rate in all_pairs]
-        inputs += [paired_inputs(n, rate, couples=True) for rate in couples]
-        if independent:
-            inputs.append(CorrelatedBlocks(blocks=n, active=1, batch_size=_ON * n))
-        inputs += [Independent(p, max(_ROWS, round(_ON / p))) for p in independent]
-        return [{"inputs": inputs}]
+    def _expanded(self, settings: Fields, changes: Fields) -> list[Config]:
+        found: dict[str, Config] = {}
+        for cell in settings["design"]:
+            fields = {"n_features": cell.n_features, "n_hidden": cell.n_hidden, "l1": cell.l1}
+            fields |= {"optimizer": cell.optimizer, "l1_update": "orthant", **changes}
+            for bare in combinations(fields):
+                own = {k: v for k, v in _training(bare).items() if k not in changes}
+                timed = bare.replace(**own)
+                for x in cell.strengths:
+                    config = timed.replace(
+                        inputs=inputs_of(cell.inputs, x * bare.l1, bare.n_features)
+                    )
+                    found.setdefault(config.digest, config)
+        return list(found.values())
+
+    def most(self, config: Config, seeds: int) -> int:
+        """Fewer seeds of large models, all of couples."""
+        kind, _ = kind_of(config.inputs, config.n_features)
+        return seeds if kind == "couples" else super().most(config, seeds)
 
     def labels(self, config: Config) -> dict[str, Any]:
-        """Kind and rate of the inputs, and the mean number of other features on with a feature."""
-        kind, rate, companions = "other", np.nan, np.nan
-        inputs, n = config.inputs, config.n_features
-        if isinstance(inputs, Basis):
-            kind, rate, companions = "one-hot", 0.0, 0.0
-        elif isinstance(inputs, CorrelatedBlocks):
-            kind, rate, companions = "blocks", inputs.active / n, inputs.active - 1.0
-            if companions == 0:
-                kind, rate = "one-hot, sampled", 0.0
-        elif isinstance(inputs, Independent):
-            kind, rate = "independent", float(np.mean(inputs.probability))
-            companions = (n - 1) * rate
-        else:
-            lone = inputs.to_dense()[:n]
-            share = round(1 - float(lone[0, 0]) ** 2, 9)
-            for couples in (False, True):
-                if 0 < share <= 1 and inputs == paired_inputs(n, share, couples):
-                    kind = "couples" if couples else "all pairs"
-                    rate = companions = share
-        return super().labels(config) | {"inputs": kind, "rate": rate, "companions": companions}
+        """Sizes, optimiser and kind of inputs; q/λ and the mean number of other active features."""
+        n = config.n_features
+        kind, q = kind_of(config.inputs, n)
+        found = meetings_of(config.inputs, n)
+        others = math.nan if found is None else float(found[1].sum() / found[0].sum())
+        strength = q / config.l1 if config.l1 else math.nan
+        rounded = {"strength": float(f"{strength:.6g}"), "companions": float(f"{others:.6g}")}
+        return super().labels(config) | {"inputs": kind, **rounded}
+
+    def table(self, data: Answers) -> pd.DataFrame:
+        """Means with 95 % intervals, one row per setting, with ``relative`` and its interval."""
+        means = summary(data, self.LABELS, self.METRICS)
+        left = [_relative(data, row, "").difference for row in means.to_dict("records")]
+        for name, index in (("relative", 0), ("relative_low", 1), ("relative_high", 2)):
+            means[name] = [1 + one[index] for one in left]
+        return means
 
     def tests(self, data: Answers) -> list[Comparison]:
         """Are there fewer shared neurons if features co-occur?"""
-        tests = []
-        for same in _sizes(data):
-            for kind, rate in _settings(data, **same):
-                here = data.where(**same, inputs=kind, rate=rate)
-                where = f"m = {same['n_hidden']}, λ = {same['l1']:g}, {kind} {rate:.3g}"
-                if kind == "couples":
-                    n = 2 * max(1, round(_couples(data)))
-                    share, others = here["coupled"], here["sharing"] - here["coupled"]
-                    share, others = share / (n / 2), others / (n * (n - 2) / 2)
-                    name = f"{where}: couples against other pairs"
-                    tests.append(compared(name, share, others, MARGIN, paired=True, relative=True))
-                    continue
-                control = _CONTROL.get(kind, "one-hot")
-                against = data.where(**same, inputs=control)
-                name = f"{where} against {control}"
-                tests.append(compared_by_seed(name, here, against, "signed_slots", MARGIN))
-        return tests
+        settings = data.rows[list(self.LABELS)].drop_duplicates().to_dict("records")
+        tested = [
+            row for row in settings if row["inputs"] in CONTROLS and row["strength"] == TESTED
+        ]
+        found = []
+        for row in tested:
+            kind = "" if row["inputs"] == "all pairs" else f", {row['inputs']}"
+            name = f"n = {row['n_features']}, m = {row['n_hidden']}, λ = {row['l1']:g}, "
+            found.append(_relative(data, row, f"{name}{_WRITTEN.get(row['optimizer'], '')}{kind}"))
+        return found
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
-        """In how many settings fewer neurons are shared, and from which point on none is."""
-        if outcome == WITHIN:
-            return f"Features that co-occur share as many neurons as others, within {MARGIN:.0%}."
-        if outcome == INCONCLUSIVE:
-            return f"Whether features that co-occur share fewer neurons is {outcome}."
-        gone = []
-        means = self.table(data)
-        for same in _sizes(data):
-            base = data.where(**same, inputs="one-hot")["signed_slots"].mean()
-            here = means[(means["n_hidden"] == same["n_hidden"]) & (means["l1"] == same["l1"])]
-            here = here[here["inputs"].isin(["all pairs", "independent"])]
-            least = here[here["signed_slots_high"] <= MARGIN * base].nsmallest(1, "companions")
-            gone += [f"{row.companions:.2g}" for row in least.itertuples()]
+        """How much is left, and where half is."""
         fewer = judged[(judged["outcome"] == EFFECT) & (judged["difference"] < 0)]
-        more = judged[(judged["outcome"] == EFFECT) & (judged["difference"] > 0)]
-        settings = f"{len(fewer)} of {len(judged)} settings"
-        sentence = f"Features that co-occur share fewer neurons ({settings}"
-        sentence += f", more in {len(more)})" if len(more) else ")"
-        if gone:
-            return (
-                f"{sentence}; the count is about 0 (at most {MARGIN:.0%} of the one-hot count) "
-                f"once {gone[0]} other features are active with a feature on average."
-            )
-        return f"{sentence}; the count does not fall to about 0 in any of them."
+        sentence = (
+            f"At q/λ = {TESTED:g}, features that co-occur share fewer neurons in {len(fewer)} of "
+            f"{len(judged)} settings"
+        )
+        if len(fewer):
+            left = 1 + fewer["difference"]
+            sentence += f", {left.min():.0%} to {left.max():.0%} of those without co-occurrence"
+        for optimizer, name in _WRITTEN.items():
+            curve = curve_of(data, optimizer)
+            if curve is not None:
+                sentence += f"; with {name}, half are left at q/λ = {text(curve.half)}"
+        return f"{sentence}."
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
-        """Counts, unrepresented features and losses against the number of co-active features."""
+        """What is left against q/λ: of all pairs by size and optimiser, and of other inputs."""
         from fastpolysem import plots
 
-        axes = plots.panels(ax, 2, 2, self.FIGURE_SIZE)
+        upper, lower = plots.panels(ax, 2, 1, self.FIGURE_SIZE, sharex=True)[:, 0]
         means = self.table(data)
-        means = means[(means["n_hidden"] == means["n_hidden"].iloc[0])]
-        means = means[(means["l1"] == means["l1"].iloc[0])]
-        kinds = ("all pairs", "couples", "independent")
-        panels = {
-            "signed_slots": "shared neurons\n(no threshold)",
-            "unrepresented": "features unrepresented\n(no weight of at least 0.8)",
-            "coupled": "couples on one neuron",
-            "loss_mixed": "loss, each feature on\nwith probability 1/8",
-        }
-        for each, (metric, what) in zip(axes.flat, panels.items(), strict=True):
-            for index, kind in enumerate(kinds):
-                part = means[means["inputs"] == kind]
-                style: dict[str, Any] = {"color": plots.COLORS[index], "label": kind}
-                style |= {"fmt": "o-", "ms": 4, "lw": 1.2, "capsize": 2}
-                points(each, part["companions"], part, metric, **style)
-            for name, line in (("one-hot", "-"), ("one-hot, sampled", "--")):
-                for row in means[means["inputs"] == name].to_dict("records"):
-                    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-                    each.axhspan(low, high, color="#BBBBBB", alpha=0.5)
-                    each.axhline(row[metric], color="#666666", ls=line, lw=1.2, label=name)
-            each.set(xscale="log", xlabel="mean number of co-active features", ylabel=what)
-            each.set_ylim(bottom=0)
-        axes[0, 0].legend(frameon=False, fontsize="small")
-        count = int(means["seeds"].min())
-        axes[0, 0].set_title(f"means and 95 % intervals of {count} seeds", fontsize="medium")
-        return ax or axes[0, 0]
+        means = means[means["strength"] > 0]
+        _draw_sizes(upper, means[means["inputs"] == "all pairs"])
+        _draw_kinds(lower, means, data)
+        for each in (upper, lower):
+            curve = curve_of(data, "adamw")
+            if curve is not None:
+                x = np.geomspace(0.015, 0.5, 100)
+                each.plot(x, curve.at(x), color="#888888", lw=1, zorder=0)
+            each.set(xscale="log", ylim=(0, 1.15), ylabel="share left of pairs\non one neuron")
+            each.set_xticks(_X, [f"{x:g}" for x in _X])
+            each.minorticks_off()
+            each.legend(frameon=False, fontsize=7, loc="lower left")
+        lower.set_xlabel("q/λ: how often a pair is on together,\nper step, divided by l1")
+        return ax or upper
+
+
+_WRITTEN = {"adamw": "AdamW", "sgd": "SGD"}
+
+
+def _training(config: Config) -> Fields:
+    """Rate and number of steps after which all weights have settled, whatever λ is."""
+    scale = 1 / max(config.l1, 1e-3)
+    if config.optimizer == "sgd":
+        return {"learning_rate": 0.04, "steps": round(max(1200, 120 * scale))}
+    return {"learning_rate": 4e-3, "steps": round(max(2000, 60 * scale))}
+
+
+def _relative(data: Answers, row: Fields, name: str) -> Comparison:
+    """A setting against its control, relative; for one without co-occurrence, nothing."""
+    same = {label: row[label] for label in _SAME}
+    here = data.where(**same, inputs=row["inputs"], strength=row["strength"])
+    if row["inputs"] == "couples":
+        n = row["n_features"]
+        share = here["coupled"] / (n / 2)
+        others = (here["sharing"] - here["coupled"]) / (n * (n - 2) / 2)
+        return compared(name, share, others, MARGIN, paired=True, relative=True)
+    control = data.where(**same, inputs=CONTROLS.get(row["inputs"], ""))
+    return compared_by_seed(name, here, control, "sharing", MARGIN)
+
+
+def counts_of(data: Answers, **chosen: Any) -> Counts:
+    """Pairs on one neuron with all pairs co-occurring, and with none, in settings of a choice."""
+    rows = data.where(**chosen)
+    rows = rows[rows["inputs"].isin(["one-hot", "all pairs"])]
+    group: list[int] = []
+    cells: list[tuple[float, float, float]] = []
+    ratios: list[tuple[float, float]] = []
+    for index, (_, part) in enumerate(rows.groupby(_SAME)):
+        if part["strength"].nunique() < 2 or not (part["strength"] == 0).any():
+            continue
+        for strength, cell in part.groupby("strength"):
+            values = cell["sharing"].to_numpy(float)
+            group.append(index)
+            cells.append((float(str(strength)), values.sum(), len(values)))
+            if values.sum() >= 20:
+                ratios.append((len(values) - 1, values.var(ddof=1) / values.mean()))
+    x, total, seeds = np.array(cells, dtype=float).reshape(-1, 3).T
+    weight, ratio = np.array(ratios or [(1.0, 1.0)]).T
+    dispersion = float(np.average(ratio, weights=weight))
+    return Counts(np.array(group, dtype=np.int64), x, total, seeds, dispersion)
+
+
+def curve_of(data: Answers, optimizer: str, degree: int = 2) -> Fall | None:
+    """The common curve of an optimiser's settings; None without enough of them."""
+    counts = counts_of(data, optimizer=optimizer)
+    if len(np.unique(counts.x)) < degree + 2 or not counts.total.all():
+        degree = 1
+    if len(np.unique(counts.x)) < degree + 1:
+        return None
+    return fall(counts, degree)
+
+
+def tests_of_axis(data: Answers) -> list[Fields]:
+    """Chi-squares of a common curve and of an exponential, and the rate k of the latter."""
+    choices: list[tuple[str, Fields]] = [("all", {})]
+    choices += [(name, {"optimizer": key}) for key, name in _WRITTEN.items()]
+    for key, name in _WRITTEN.items():
+        own = data.rows[data.rows["optimizer"] == key]
+        for label, symbol in (("n_features", "n"), ("l1", "λ")):
+            choices += [
+                (f"{name}, {symbol} = {value:g}", {"optimizer": key, label: value})
+                for value in sorted(own.loc[own["inputs"] == "all pairs", label].unique())
+            ]
+    found = []
+    for name, chosen in choices:
+        counts = counts_of(data, **chosen)
+        curve = fall(counts)
+        deviance, freedom = common(counts)
+        half = fall(counts, 2 if len(np.unique(counts.x)) > 3 else 1).half
+        error = 1.96 * math.sqrt(curve.covariance[0, 0] * max(1, curve.deviance / curve.freedom))
+        rate = float(curve.coefficients[0])
+        found.append(
+            {
+                "settings": name,
+                "groups": len(np.unique(counts.group)),
+                "chi2": deviance,
+                "freedom": freedom,
+                "p": p_of(deviance, freedom),
+                "chi2_exponential": curve.deviance,
+                "freedom_exponential": curve.freedom,
+                "rate": rate,
+                "rate_low": rate - error,
+                "rate_high": rate + error,
+                "half": half.value,
+                "half_low": half.low,
+                "half_high": half.high,
+            }
+        )
+    return found
+
+
+def sums_over_pairs(data: Answers) -> list[Fields]:
+    """Zipf rates: what is left of pairs in each class, and what equal rates predict."""
+    curve = curve_of(data, "adamw")
+    found: list[Fields] = []
+    rows = data.valid[data.valid["inputs"].isin(["Zipf", "Zipf, independent"])]
+    if curve is None:
+        return found
+    names = [*_SAME, "inputs", "strength"]
+    for key, part in rows.groupby(names):
+        label = dict(zip(names, key, strict=True))
+        n, kind = int(label["n_features"]), label["inputs"]
+        control = data.where(**{name: label[name] for name in _SAME}, inputs=CONTROLS[kind])
+        which = classes(n)[np.triu_indices(n, 1)]
+        x = zipf_joint(n, label["strength"])[np.triu_indices(n, 1)]
+        for c in range(CLASSES):
+            left = compared_by_seed("", part, control, f"sharing_{c}", MARGIN).difference
+            said = {"class": c, "pairs": int((which == c).sum()), "x": float(x[which == c].mean())}
+            shares = {"left": 1 + left.value, "left_low": 1 + left.low, "left_high": 1 + left.high}
+            predicted = float(curve.at(x[which == c]).mean())
+            found.append({**label, **said, **shares, "predicted": predicted})
+    return found
+
+
+def _draw_sizes(ax: Axes, means: pd.DataFrame) -> None:
+    """All pairs: colours and markers for n, hollow for SGD; sizes side by side."""
+    from fastpolysem import plots
+
+    sizes: Sequence[int] = sorted(means["n_features"].unique())
+    for index, n in enumerate(sizes):
+        for optimizer, fill in (("adamw", True), ("sgd", False)):
+            part = means[(means["n_features"] == n) & (means["optimizer"] == optimizer)]
+            color, mark = plots.COLORS[index], plots.MARKERS[index]
+            place = part["strength"] * 1.045 ** (2 * index + (not fill) - len(sizes))
+            _points(ax, place, part, color, mark, f"n = {n}" if fill else None, fill)
+    if (means["optimizer"] == "sgd").any():
+        ax.plot([], [], "o", mfc="white", mec="#444444", ms=4, label="hollow: SGD")
+
+
+def _draw_kinds(ax: Axes, means: pd.DataFrame, data: Answers) -> None:
+    """Couples and independent features, and the classes of pairs under Zipf rates."""
+    from fastpolysem import plots
+
+    chosen = means[means["optimizer"] == "adamw"]
+    for index, kind in enumerate(("couples", "independent")):
+        part = chosen[chosen["inputs"] == kind]
+        if len(part):
+            place = part["strength"] * 1.04 ** (index - 1)
+            _points(ax, place, part, plots.COLORS[index], plots.MARKERS[index], kind, True)
+    import pandas as pd
+
+    classes = pd.DataFrame(sums_over_pairs(data))
+    if len(classes):
+        shown = classes.rename(columns=lambda name: name.replace("left", "relative"))
+        shown = shown[shown["x"] >= 0.012]
+        _points(ax, shown["x"], shown, plots.COLORS[2], "D", "Zipf, by class of pairs", True)
+
+
+def _points(
+    ax: Axes, x: Any, part: pd.DataFrame, color: str, mark: str, label: str | None, fill: bool
+) -> None:
+    from fastpolysem.experiments._drawing import points
+
+    style: dict[str, Any] = {"fmt": mark, "color": color, "ms": 3.5, "lw": 0.8, "label": label}
+    points(ax, x, part, "relative", **style, mfc=color if fill else "white", capsize=0)
 
 
 EXPERIMENT = Cooccurrence()
