@@ -33,6 +33,7 @@ from fastpolysem.experiments import (
     initialisations,
     noise,
     sparsity,
+    tradeoff,
 )
 from fastpolysem.experiments._base import measure
 from fastpolysem.experiments._weights import trained_weights
@@ -379,9 +380,13 @@ def test_an_optimiser_given_by_hand_is_the_only_way() -> None:
             assert [config.optimizer for config in listed] == ["sgd"]
 
 
-def test_sizes_of_noise_given_by_hand_are_trained_once_each() -> None:
-    listed = experiments.get("tradeoff").configs("quick", noise_std=[0.1, 0.2], l1=0.03)
-    assert [config.noise_std for config in listed] == [0.1, 0.2]
+def test_settings_given_by_hand_hold_for_every_remedy() -> None:
+    given = {"n_features": 6, "n_hidden": 8, "l1": [0.05, 0.1], "steps": 300}
+    listed = experiments.get("tradeoff").configs("quick", **given)
+    assert {(one.n_features, one.n_hidden, one.steps) for one in listed} == {(6, 8, 300)}
+    without = [one.l1 for one in listed if tradeoff.named(one)[0] == tradeoff.NONE]
+    assert without == given["l1"]
+    assert len({one.digest for one in listed}) == len(listed)
 
 
 def test_curves_shade_the_spread_between_seeds() -> None:

@@ -107,7 +107,8 @@ def _fitted(counts: Counts, design: Array) -> tuple[Array, Array, float]:
         beta = np.asarray(new, dtype=np.float64)
         if done:
             break
-    covariance: Array = np.linalg.pinv(design.T @ (mean[:, np.newaxis] * design))
+    information = design.T @ (mean[:, np.newaxis] * design)
+    covariance = np.asarray(np.linalg.pinv(information), dtype=np.float64)
     logs = np.where(y > 0, y * np.log(np.where(y > 0, y, 1) / mean), 0)
     deviance = float(2 * (logs - (y - mean)).sum())
     return beta, counts.dispersion * covariance, deviance / counts.dispersion

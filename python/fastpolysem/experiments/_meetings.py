@@ -14,9 +14,8 @@ from fastpolysem.families.autoencoder.objective import forward
 from fastpolysem.probes import Column
 from fastpolysem.specs.inputs import Basis, CorrelatedBlocks, FixedBatch, Independent, Inputs
 
-MIXED = Independent(probability=1 / 8, batch_size=256)
-"""Trained models are evaluated on a fixed sample of these inputs, in addition to the basis."""
-LOSS_MIXED = Column("float64", "loss without l1 and noise, each feature on with probability 1/8")
+_MIXED_ROWS = 256
+LOSS_MIXED = Column("float64", "loss without l1 and noise, each feature on with probability 2/n")
 """The column of `loss_on_mixed`."""
 
 
@@ -173,9 +172,13 @@ def classes(n: int) -> NDArray[np.int64]:
 
 
 def loss_on_mixed(weights: NDArray[Any], config: Config) -> NDArray[np.float64]:
-    """Loss without l1 and noise of each model (S, n, m) on a fixed sample of `MIXED`, (S,)."""
+    """Loss without l1 and noise of each model (S, n, m) on a fixed sample of inputs, (S,).
+
+    Each feature is on with probability 2/n, so that two are on average.
+    """
     n = weights.shape[1]
-    batch = np.random.default_rng(0).random((MIXED.batch_size, n)) < MIXED.probability
+    inputs = Independent(min(1.0, 2 / n), _MIXED_ROWS)
+    batch = np.random.default_rng(0).random((_MIXED_ROWS, n)) < inputs.probability
     errors = np.square(forward(weights, config, batch.astype(float)) - batch)
-    result: NDArray[np.float64] = errors.sum(axis=(1, 2)) * MIXED._scale(n, len(batch))
+    result: NDArray[np.float64] = errors.sum(axis=(1, 2)) * inputs._scale(n, _MIXED_ROWS)
     return result

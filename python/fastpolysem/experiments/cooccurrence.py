@@ -48,7 +48,7 @@ from fastpolysem.experiments._meetings import (
     zipf_joint,
 )
 from fastpolysem.experiments._verdicts import EFFECT, Comparison, compared, text
-from fastpolysem.experiments._weights import trained_weights
+from fastpolysem.experiments._weights import settled, trained_weights
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult
@@ -187,7 +187,7 @@ class Cooccurrence(AutoencoderQuestion):
             fields = {"n_features": cell.n_features, "n_hidden": cell.n_hidden, "l1": cell.l1}
             fields |= {"optimizer": cell.optimizer, "l1_update": "orthant", **changes}
             for bare in combinations(fields):
-                own = {k: v for k, v in _training(bare).items() if k not in changes}
+                own = {k: v for k, v in settled(bare).items() if k not in changes}
                 timed = bare.replace(**own)
                 for x in cell.strengths:
                     config = timed.replace(
@@ -271,14 +271,6 @@ class Cooccurrence(AutoencoderQuestion):
 
 
 _WRITTEN = {"adamw": "AdamW", "sgd": "SGD"}
-
-
-def _training(config: Config) -> Fields:
-    """Rate and number of steps after which all weights have settled, whatever λ is."""
-    scale = 1 / max(config.l1, 1e-3)
-    if config.optimizer == "sgd":
-        return {"learning_rate": 0.04, "steps": round(max(1200, 120 * scale))}
-    return {"learning_rate": 4e-3, "steps": round(max(2000, 60 * scale))}
 
 
 def _relative(data: Answers, row: Fields, name: str) -> Comparison:

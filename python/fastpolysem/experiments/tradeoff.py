@@ -1,27 +1,45 @@
 """What does it cost to avoid polysemanticity, and which remedy does so at what price?
 
-A grid of l1, noise and width. At the middle of the grid one remedy at a time is added: an
-orthogonal initialisation, schedules of l1, dropout, heavy-tailed noise, a repulsion between
-features on the same neuron, and inputs in which features co-occur. Every model is judged by the
-share of features that do not share their neuron, and by its loss, without l1 and noise, on inputs
-with one feature and on inputs with several.
+Remedies at several strengths are added to the training of autoencoders with fewer neurons than
+features, as many, and twice as many. Every model is judged by the share of features with a neuron
+of their own and by its loss, without l1 and noise, on inputs with one feature and with several. A
+remedy that raises the loss is compared with untreated models of the same loss, which stronger l1
+gives.
+
+Plan, written before the run and after one to a hundred seeds of single settings had been timed.
+*Primary outcome*: the share of features with a neuron of their own, minus that of untreated models
+at the same loss. Untreated models of λ = 0.01, 0.03, 0.1 and 0.2, sorted by their mean loss, form
+the curve of comparison; between two of them the share is interpolated in the logarithm of the loss,
+seed by seed, and beyond its ends the nearest is taken, which is marked. *Tests*: each remedy at one
+strength chosen beforehand (`PRIMARY`), for each n, m and optimiser, paired by seed, margin 0.03,
+corrected together by Holm's method. *Seeds*: 400 at n = 16, 90 at 64 and 12 at 256: with the spread
+of a binomial count of shared neurons, "within the margin" is then found in 80 % of cases without a
+difference at n = 16 and 64, and in half of them at 256. *Beside it*: the other strengths, the price
+as a multiple of the untreated loss at the same λ, and whether the remedy needs to know the
+features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, compared_by_seed
-from fastpolysem.experiments._base import Fields, Presets, values_of
-from fastpolysem.experiments._drawing import bars
-from fastpolysem.experiments._meetings import LOSS_MIXED, loss_on_mixed, paired_inputs
-from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, WITHIN, Comparison
-from fastpolysem.experiments._weights import trained_weights
+from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, pairs, summary
+from fastpolysem.experiments._base import Fields, Presets, combinations
+from fastpolysem.experiments._meetings import LOSS_MIXED, inputs_of, kind_of, loss_on_mixed
+from fastpolysem.experiments._verdicts import (
+    EFFECT,
+    INCONCLUSIVE,
+    WITHIN,
+    Comparison,
+    compared,
+)
+from fastpolysem.experiments._weights import settled, trained_weights
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult
@@ -31,86 +49,117 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-MARGIN = 0.02
+MARGIN = 0.03
 """Largest negligible difference of the share of features with a neuron of their own."""
 CONCENTRATED = 0.8
 """A feature is on a neuron if its |weight| there is at least this share of its norm."""
-NONE = "none"
-_SETTINGS: dict[str, Any] = {
-    "n_features": 16,
-    "n_hidden": [16, 32, 64],
-    "l1": [0.01, 0.03, 0.1],
-    "noise_std": [0.0, 0.1],
-    "l1_update": "orthant",
-    "learning_rate": 4e-3,
-    "steps": 2000,
+NONE, WIDER = "none", "twice as many neurons"
+MIDDLE = 0.03
+"""The l1 of treated models."""
+CURVE = (0.01, 0.03, 0.1, 0.2)
+"""The l1 of untreated models, from which those of equal loss are interpolated."""
+MOST = {16: 400, 64: 90, 256: 12}
+"""Largest number of seeds, by the number of features."""
+PRIMARY: dict[str, float] = {
+    "repulsion": 0.3,
+    "features meet": 0.1,
+    "Gaussian noise": 0.02,
+    "Laplace noise": 0.02,
+    "Rademacher noise": 0.02,
+    "dropout": 0.01,
+    "orthogonal start": 1.0,
+    "l1 warmed up": 0.5,
+    "l1 dropped at the end": 0.25,
+    WIDER: 2.0,
 }
+"""The remedies, each with the strength that is tested."""
+NEEDS = {"repulsion": "the features' weights", "features meet": "inputs with several features"}
+"""What a remedy needs besides the usual training; all others nothing."""
+_STRENGTHS: dict[str, tuple[float, ...]] = {
+    "repulsion": (0.01, 0.1, 0.3, 1.0),
+    "features meet": (0.05, 0.1, 0.2, 0.4),
+    "Gaussian noise": (0.01, 0.02, 0.05, 0.1),
+    "Laplace noise": (0.02, 0.1),
+    "Rademacher noise": (0.02, 0.1),
+    "dropout": (0.003, 0.01, 0.03, 0.1),
+    "orthogonal start": (1.0,),
+    "l1 warmed up": (0.5,),
+    "l1 dropped at the end": (0.25, 0.5),
+}
+_FIRST: dict[str, tuple[float, ...]] = {
+    name: (strength,) for name, strength in PRIMARY.items() if name != WIDER
+}
+_NOISE = {
+    "Gaussian noise": "gaussian",
+    "Laplace noise": "laplace",
+    "Rademacher noise": "rademacher",
+}
+_WRITTEN = {"adamw": "AdamW", "sgd": "SGD"}
+_SAME = ["n_features", "n_hidden", "optimizer"]
 
 
-def remedies(config: Config) -> dict[str, Config]:
-    """A configuration with each of the remedies, by name; times are fractions of its steps."""
-    last = config.steps
+class Cell(NamedTuple):
+    """Settings with the same n and optimiser."""
 
-    def schedule(*points: tuple[float, float]) -> list[tuple[int, float]]:
-        """A step function: each factor applies from its time on."""
-        pieces: list[tuple[int, float]] = []
-        for (time, factor), after in zip(points, [*points[1:], (1.0, 0.0)], strict=True):
-            first, end = round(time * last), round(after[0] * last)
-            pieces += [(first, factor), (max(first, end - 1), factor)]
-        return [point for i, point in enumerate(pieces) if i == 0 or point[0] > pieces[i - 1][0]]
+    n_features: int
+    ratios: tuple[float, ...]
+    """m/n of the widths with remedies."""
+    optimizer: str
+    strengths: Mapping[str, tuple[float, ...]]
 
-    n = config.n_features
-    changes: dict[str, dict[str, Any]] = {
-        NONE: {},
+
+_RATIOS = (0.75, 1.0, 2.0)
+_PAPER = [
+    Cell(16, _RATIOS, "adamw", _STRENGTHS),
+    Cell(16, _RATIOS, "sgd", _FIRST),
+    Cell(64, _RATIOS, "adamw", _STRENGTHS),
+    Cell(64, (1.0, 2.0), "sgd", _FIRST),
+    Cell(256, _RATIOS, "adamw", _FIRST),
+]
+
+
+def remedy(config: Config, name: str, strength: float) -> Config | None:
+    """A configuration with a remedy; None where there is none of this strength.
+
+    Strengths are those of the settings, the share of training for schedules of l1, and the rate per
+    pair divided by l1 for inputs in which features meet.
+    """
+    last, n = config.steps, config.n_features
+    if name == "features meet":
+        q = strength * config.l1
+        return None if q * (n - 1) > 1 else config.replace(inputs=inputs_of("all pairs", q, n))
+    if name in _NOISE:
+        return config.replace(noise=_NOISE[name], noise_std=strength)
+    if name == "l1 warmed up":
+        return config.replace(l1_schedule=[(0, 0.0), (round(strength * last), 1.0)])
+    if name == "l1 dropped at the end":
+        at = round((1 - strength) * last)
+        return config.replace(l1_schedule=[(at - 1, 1.0), (at, 0.0)])
+    changes: dict[str, Fields] = {
+        "repulsion": {"repulsion": strength},
+        "dropout": {"dropout": strength},
         "orthogonal start": {"init": "orthogonal"},
-        "l1 warmed up": {"l1_schedule": [(0, 0.0), (last // 2, 1.0)]},
-        "l1 in pulses": {
-            "l1_schedule": schedule(*((step / 8, float(step % 2 == 0)) for step in range(8)))
-        },
-        "l1 dropped for a while": {"l1_schedule": schedule((0, 1), (0.25, 0), (0.5, 1))},
-        "l1 dropped at the end": {"l1_schedule": schedule((0, 1), (0.75, 0))},
-        "dropout": {"dropout": 0.1},
-        "Laplace noise": {"noise": "laplace", "noise_std": 0.1},
-        "Gaussian noise": {"noise": "gaussian", "noise_std": 0.1},
-        "repulsion": {"repulsion": 0.3},
-        "features meet": {"inputs": paired_inputs(n, 0.3)},
     }
-    return {name: config.replace(**change) for name, change in changes.items()}
+    return config.replace(**changes[name])
 
 
-def _middle(configs: list[Config]) -> Config:
-    """The configuration of the middle width and, in it, the middle l1."""
-    widths = sorted({config.n_hidden for config in configs})
-    there = [config for config in configs if config.n_hidden == widths[len(widths) // 2]]
-    there.sort(key=lambda config: config.l1)
-    return there[len(there) // 2]
-
-
-def _on_front(
-    groups: Iterable[pd.DataFrame], losses: str, repeats: int = 200
-) -> NDArray[np.float64]:
-    """Share of resamples in which no other setting is better in both means."""
-    rng = np.random.default_rng(0)
-    drawn = []
-    for group in groups:
-        values = group.loc[~group["diverged"], ["alone", losses]].to_numpy(float)
-        if not len(values):
-            drawn.append(np.full((repeats, 2), np.nan))
-            continue
-        picks = rng.integers(len(values), size=(repeats, len(values)))
-        drawn.append(values[picks].mean(axis=1))
-    alone, loss = np.moveaxis(np.array(drawn), 2, 0)
-    better = (alone[np.newaxis] >= alone[:, np.newaxis]) & (loss[np.newaxis] < loss[:, np.newaxis])
-    better |= (alone[np.newaxis] > alone[:, np.newaxis]) & (loss[np.newaxis] <= loss[:, np.newaxis])
-    result: NDArray[np.float64] = (~better.any(axis=1) & np.isfinite(alone)).mean(axis=1)
-    return result
-
-
-def _points(ax: Axes, means: pd.DataFrame, losses: str, style: dict[str, Any]) -> None:
-    x, y = 1 - means["alone"], means[losses]
-    yerr = bars(means, losses)
-    yerr[0] = np.minimum(yerr[0], y - y / 10)  # a logarithmic axis
-    ax.errorbar(x, y, yerr, bars(means, "alone")[::-1], ms=5, lw=1, capsize=2, **style)
+def named(config: Config) -> tuple[str, float]:
+    """The remedy that a configuration has, or `NONE`, and its strength."""
+    kind, q = kind_of(config.inputs, config.n_features)
+    if kind == "all pairs":
+        return "features meet", float(f"{q / config.l1:.6g}")
+    for name, noise in _NOISE.items():
+        if config.noise == noise:
+            return name, config.noise_std
+    if config.l1_schedule:
+        (first, _), *_, (end, factor) = config.l1_schedule
+        if factor:
+            return "l1 warmed up", end / config.steps
+        return "l1 dropped at the end", 1 - (first + 1) / config.steps
+    for name in ("repulsion", "dropout"):
+        if getattr(config, name):
+            return name, getattr(config, name)
+    return ("orthogonal start", 1.0) if config.init == "orthogonal" else (NONE, 0.0)
 
 
 @dataclass(frozen=True)
@@ -118,6 +167,7 @@ class Alone(Probe):
     """Features with a neuron of their own, and the loss if features co-occur."""
 
     name = "tradeoff"
+    version = 2
     columns: ClassVar = {
         "alone": Column("float64", "share of the features with a neuron of their own"),
         "shared": Column("int64", "neurons that several features concentrate on"),
@@ -139,213 +189,215 @@ class Alone(Probe):
 
 
 class Tradeoff(AutoencoderQuestion):
-    """Remedies and their price."""
+    """Remedies and their price.
+
+    In the table, ``alone`` is the share of features with a neuron of their own and ``shared`` the
+    number of neurons on which several features concentrate. ``loss`` and ``loss_mixed`` are without
+    l1 and noise, on inputs with one feature and with two on average; ``price`` and ``price_mixed``
+    are their multiples of the untreated models at the same l1. ``gain`` is the difference of
+    ``alone`` from untreated models at the same loss, and ``beyond`` says that none has this loss.
+    """
 
     NAME = "tradeoff"
-    SUMMARY = "Compare loss and polysemanticity, over a grid of settings and for several remedies."
-    FIGURE_SIZE = (10.5, 8.5)
+    SUMMARY = "Compare remedies against polysemanticity at matched loss."
+    FIGURE_SIZE = (3.4, 6.6)
     PRESETS: ClassVar[Presets] = {
-        # A minute on two cores.
-        "default": {**_SETTINGS, "seeds": 200},
-        # A few seconds.
-        "quick": {**_SETTINGS, "seeds": 60, "n_hidden": 32, "l1": [0.01, 0.03, 0.1]},
-        # The page of findings.
-        "paper": {**_SETTINGS, "seeds": 1000},
-        # An hour.
+        # A minute of one core.
+        "default": {"design": [Cell(16, _RATIOS, "adamw", _STRENGTHS)], "seeds": 200},
+        # Seconds.
+        "quick": {"design": [Cell(16, (2.0,), "adamw", _FIRST)], "seeds": 60},
+        # The page of findings: a quarter of an hour of one core.
+        "paper": {"design": _PAPER, "seeds": 400},
+        # Hours: more seeds at n = 16, and all strengths with both optimisers.
         "large": {
-            **_SETTINGS,
+            "design": [Cell(n, _RATIOS, o, _STRENGTHS) for n in (16, 64) for o in _WRITTEN],
             "seeds": 1000,
-            "n_features": 64,
-            "n_hidden": [64, 128, 256],
-            "steps": 7500,
-            "learning_rate": 1e-3,
         },
     }
     PROBE = Alone()
-    LABELS = ("n_features", "n_hidden", "l1", "noise_std", "remedy")
+    LABELS = ("n_features", "n_hidden", "l1", "optimizer", "remedy", "strength")
     METRICS = (
         *("alone", "shared", "polysemantic", "malign", "loss", "loss_mixed", "unrepresented"),
     )
     METHOD = (
         "Paired t tests of the share of features with a neuron of their own, each remedy against "
-        "no remedy at the same seeds"
+        "untreated models of the same loss and seeds"
     )
 
-    def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
-        """Without noise, and with noise of each strength."""
-        sizes = settings.pop("noise_std")
-        for std in values_of(changes.pop("noise_std", sizes)):
-            yield {"noise": "rademacher", "noise_std": std} if std else {}
-
     def _expanded(self, settings: Fields, changes: Fields) -> list[Config]:
-        configs = super()._expanded(settings, changes)
-        plain = [config for config in configs if config.noise == "none"]
-        known = {config.digest for config in configs}
-        treated = remedies(_middle(plain)).values() if plain else ()
-        return [*configs, *(config for config in treated if config.digest not in known)]
+        found: dict[str, Config] = {}
+
+        def take(bare: Config, treated: Config | None) -> None:
+            if treated is not None:
+                found.setdefault(treated.digest, treated)
+
+        for cell in settings["design"]:
+            for ratio in (*cell.ratios, 2 * max(cell.ratios)):
+                last = ratio not in cell.ratios
+                fields = {"n_features": cell.n_features, "optimizer": cell.optimizer}
+                fields |= {"n_hidden": round(ratio * cell.n_features), "l1_update": "orthant"}
+                l1s = [MIDDLE] if last else list(CURVE)
+                for plain in combinations({**fields, "l1": l1s, **changes}):
+                    own = {k: v for k, v in settled(plain).items() if k not in changes}
+                    bare = plain.replace(**own)
+                    take(bare, bare)
+                    if last or (bare.l1 != MIDDLE and "l1" not in changes):
+                        continue
+                    for name, strengths in cell.strengths.items():
+                        for strength in strengths:
+                            take(bare, remedy(bare, name, strength))
+        return list(found.values())
+
+    def most(self, config: Config) -> int | None:
+        """Fewer seeds of large models."""
+        return MOST.get(config.n_features)
 
     def labels(self, config: Config) -> dict[str, Any]:
-        """Sizes, l1, noise and remedy."""
-        kept = ("n_features", "n_hidden", "l1", "l1_update", "learning_rate", "optimizer", "steps")
-        bare = Config(**{name: getattr(config, name) for name in kept})
-        known = {treated.digest: name for name, treated in remedies(bare).items()}
-        remedy = known.get(config.digest, NONE)
-        noise_std = config.noise_std if remedy == NONE else 0.0
-        return super().labels(config) | {"noise_std": noise_std, "remedy": remedy}
+        """Sizes, l1, optimiser, remedy and its strength."""
+        name, strength = named(config)
+        return super().labels(config) | {"remedy": name, "strength": strength}
 
     def table(self, data: Answers) -> pd.DataFrame:
-        """Means with 95 % intervals, one row per setting.
-
-        ``alone`` is the share of features with a neuron of their own, and ``shared`` the number of
-        neurons on which several features concentrate. ``loss`` and ``loss_mixed`` are without l1
-        and noise, on inputs with one feature and with each feature on with probability 1/8.
-        ``front`` and ``front_mixed`` are the shares of resamples of the seeds in which a setting is
-        on the Pareto front of ``alone`` against these losses.
-        """
-        means = super().table(data)
-        for name, losses in (("front", "loss"), ("front_mixed", "loss_mixed")):
-            means[name] = _on_front((group for _, group in self.settings(data.rows)), losses)
+        """Means with 95 % intervals, one row per setting, with prices and gains."""
+        means = summary(data, self.LABELS, self.METRICS)
+        extra = [_against_untreated(data, row) for row in means.to_dict("records")]
+        for name in ("price", "price_mixed", "gain", "gain_low", "gain_high", "beyond"):
+            means[name] = [one[name] for one in extra]
         return means
 
     def tests(self, data: Answers) -> list[Comparison]:
-        """Which remedies give more features a neuron of their own?"""
+        """Which remedies give more features a neuron of their own, at the same loss?"""
         return [
-            compared_by_seed(remedy, treated, without, "alone", MARGIN, relative=False)
-            for remedy, treated, without in self._treated(data)
+            _matched(data, row, f"{row['remedy']}, {_said(row)}")[0] for row in self._tested(data)
         ]
 
-    def _treated(self, data: Answers) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
-        """The rows with each remedy, and those of the same setting without one."""
-        for setting, group in self.settings(data.valid):
-            remedy = setting.pop("remedy")
-            if remedy != NONE:
-                yield remedy, group, data.where(**setting, remedy=NONE)
+    def _tested(self, data: Answers) -> Iterator[Fields]:
+        """The settings of the tests: all remedies at their primary strengths."""
+        known = data.rows[list(self.LABELS)].drop_duplicates().to_dict("records")
+        for row in known:
+            wider = {**row, "n_hidden": 2 * row["n_hidden"]}
+            if row["remedy"] == NONE and wider in known and row["l1"] == MIDDLE:
+                yield {**row, "remedy": WIDER, "strength": 2.0}
+            if PRIMARY.get(row["remedy"]) == row["strength"]:
+                yield row
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
-        """Which remedies help, and what they cost."""
+        """In how many settings each remedy helps."""
         if outcome == INCONCLUSIVE:
             return f"Whether a remedy gives more features a neuron of their own is {outcome}."
-        found: dict[str, list[str]] = {"more": [], "fewer": [], WITHIN: [], INCONCLUSIVE: []}
-        shares = []
-        for (remedy, treated, without), row in zip(
-            self._treated(data), judged.itertuples(), strict=True
-        ):
-            kind = str(row.outcome)
-            if kind == EFFECT:
-                kind = "more" if row.difference > 0 else "fewer"
-            base = without["loss"].mean()
-            price = treated["loss"].mean() / base if base > 0 else np.nan
-            share = f"{treated['alone'].mean():.1%}, {price:.3g} times the loss"
-            found[kind].append(f"{remedy} ({share})" if kind in ("more", "fewer") else remedy)
-            shares.append(without["alone"].mean())
-        base_share = np.mean(shares)
-        parts = [
-            f"{said} {', '.join(found[kind])}"
-            for kind, said in (
-                ("more", "more do with"),
-                ("fewer", "fewer with"),
-                (WITHIN, f"no difference beyond {100 * MARGIN:g} points with"),
-                (INCONCLUSIVE, "inconclusive with"),
-            )
-            if found[kind]
-        ]
+        names = [row["remedy"] for row in self._tested(data)]
+        kinds = judged["outcome"].where(
+            judged["outcome"] != EFFECT, np.where(judged["difference"] > 0, "more", "fewer")
+        )
+        parts = []
+        for name in PRIMARY:
+            own = kinds[[one == name for one in names]]
+            counts = [
+                f"{said} in {sum(own == kind)}"
+                for kind, said in (
+                    ("more", "more"),
+                    ("fewer", "fewer"),
+                    (WITHIN, "within the margin"),
+                    (INCONCLUSIVE, "undecided"),
+                )
+                if sum(own == kind)
+            ]
+            if len(own):
+                parts.append(f"{name}: {', '.join(counts)} of {len(own)}")
         return (
-            f"Without a remedy, {base_share:.1%} of the features have a neuron of their own; "
-            f"{'; '.join(parts)}."
+            "Features with a neuron of their own, compared with untreated models of the same loss, "
+            f"by settings of n, m and optimiser: {'; '.join(parts)}."
         )
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
-        """The grid's losses against the share of features without a neuron of their own, above
-        what each remedy obtains at which loss."""
+        """Strength curves of all remedies: features alone against loss, one panel per width."""
         from fastpolysem import plots
 
         means = self.table(data)
-        rows = plots.panels(ax, 2, 1, self.FIGURE_SIZE, height_ratios=[1, 1])[:, 0]
-        upper = plots.panels(rows[0], 1, 2, self.FIGURE_SIZE, sharex=True)[0]
-        for each, (losses, (what, front)) in zip(upper, _LOSSES.items(), strict=True):
-            _grid(each, means, losses)
-            _front(each, means, losses, front)
-            each.set(xlabel=_WITHOUT, ylabel=f"loss, {what}")
-            each.set_yscale("log")
-        n, count = int(means["n_features"].iloc[0]), int(means["seeds"].min())
-        upper[0].set_title(f"n = {n}, {count} seeds, 95 % intervals", fontsize="medium")
-        upper[1].legend(
-            frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.02, 0.5)
+        means = means[means["optimizer"] == means["optimizer"].iloc[0]]
+        sizes = means["n_features"].unique()
+        n = 64 if 64 in sizes else sizes[0]
+        means = means[(means["n_features"] == n)]
+        widths = sorted(means.loc[means["remedy"] != NONE, "n_hidden"].unique())
+        panels = plots.panels(ax, len(widths), 1, self.FIGURE_SIZE, sharex=True)[:, 0]
+        for each, m in zip(panels, widths, strict=True):
+            _strengths(each, means[means["n_hidden"] == m])
+            each.set_title(f"n = {n}, m = {m}", fontsize="small")
+            each.set_ylabel("features with a\nneuron of their own", fontsize="small")
+        panels[-1].set_xlabel("loss on inputs with one feature")
+        handles, names = panels[-1].get_legend_handles_labels()
+        panels[-1].legend(
+            handles,
+            names,
+            ncols=2,
+            fontsize=7,
+            frameon=False,
+            loc="upper center",
+            bbox_to_anchor=(0.45, -0.28),
         )
-        _compare_remedies(rows[1], means, self.FIGURE_SIZE)
-        return ax or upper[0]
+        return ax or panels[0]
 
 
-_WITHOUT = "share of features without a neuron of their own"
-_LOSSES = {
-    "loss": ("inputs of one feature", "front"),
-    "loss_mixed": ("each feature on with probability 1/8", "front_mixed"),
-}
+def _said(row: Fields) -> str:
+    optimizer = _WRITTEN.get(row["optimizer"], row["optimizer"])
+    return f"n = {row['n_features']}, m = {row['n_hidden']}, {optimizer}"
 
 
-def _grid(ax: Axes, means: pd.DataFrame, losses: str) -> None:
-    """Settings without a remedy: markers for the width, colours for l1, hollow with noise."""
+def _matched(data: Answers, row: Fields, name: str) -> tuple[Comparison, bool]:
+    """The share of features alone against that of untreated models of the same loss, by seed; and
+    whether the loss is beyond that of all untreated models."""
+    same = {label: row[label] for label in _SAME}
+    if row["remedy"] == WIDER:
+        wide = {**same, "n_hidden": 2 * row["n_hidden"]}
+        here = data.where(**wide, remedy=NONE, l1=row["l1"])
+    else:
+        here = data.where(**same, remedy=row["remedy"], strength=row["strength"], l1=row["l1"])
+    untreated = data.where(**same, remedy=NONE)
+    parts = sorted((part for _, part in untreated.groupby("l1")), key=lambda p: p["loss"].mean())
+    if not parts or not len(here):
+        return compared(name, [], [], MARGIN), False
+    losses = np.log([part["loss"].mean() for part in parts])
+    loss = math.log(max(here["loss"].mean(), 1e-300))
+    place = float(np.interp(loss, losses, np.arange(len(parts))))
+    low, share = int(place), place - int(place)
+    near = parts[low].set_index("seed")["alone"].astype(float)
+    if share:
+        above = parts[low + 1].set_index("seed")["alone"].astype(float)
+        near = ((1 - share) * near + share * above).dropna()
+    a, b = pairs(here, near.reset_index(), "alone")
+    beyond = bool(loss > losses[-1] + math.log(1.05))
+    return compared(name, a, b, MARGIN, paired=True), beyond
+
+
+def _against_untreated(data: Answers, row: Fields) -> Fields:
+    """Prices and gain of a setting."""
+    same = {label: row[label] for label in _SAME}
+    plain = data.where(**same, remedy=NONE, l1=row["l1"])
+    gain, beyond = _matched(data, row, "")
+    prices = {
+        price: row[loss] / plain[loss].mean() if len(plain) else math.nan
+        for price, loss in (("price", "loss"), ("price_mixed", "loss_mixed"))
+    }
+    ends = dict(zip(("gain", "gain_low", "gain_high"), gain.difference, strict=True))
+    return {**prices, **ends, "beyond": beyond}
+
+
+def _strengths(ax: Axes, means: pd.DataFrame) -> None:
+    """The curve of untreated models and one of each remedy, in colours and markers of their own."""
     from fastpolysem import plots
+    from fastpolysem.experiments._drawing import points
 
-    ungrouped = means[means["remedy"] == NONE]
-    treated = means[means["remedy"] != NONE]
-    looks = {"fmt": "+", "color": "#444444", "label": "remedies, see below"}
-    _points(ax, treated, losses, looks)
-    widths, strengths = (sorted(ungrouped[name].unique()) for name in ("n_hidden", "l1"))
-    for (m, l1, std), part in ungrouped.groupby(["n_hidden", "l1", "noise_std"]):
-        color = plots.COLORS[strengths.index(l1) % len(plots.COLORS)]
-        mark = plots.MARKERS[widths.index(m) % len(plots.MARKERS)]
-        look: dict[str, Any] = {"fmt": mark, "color": color, "mec": color, "mew": 1.2}
-        _points(ax, part, losses, look | ({"mfc": "white"} if std else {}))
-    for l1, color in zip(strengths, plots.COLORS, strict=False):
-        ax.plot([], [], "s", color=color, label=f"λ = {l1:g}")
-    for m, mark in zip(widths, plots.MARKERS, strict=False):
-        ax.plot([], [], mark, color="#444444", label=f"m = {m}")
-    if (ungrouped["noise_std"] > 0).any():
-        ax.plot([], [], "o", mec="#444444", mfc="white", mew=1.2, label="hollow: with noise")
-
-
-def _compare_remedies(ax: Axes, means: pd.DataFrame, size: tuple[float, float]) -> None:
-    """A row for each remedy, and one for its setting without any."""
-    import pandas as pd
-
-    from fastpolysem import plots
-
-    treated = means[means["remedy"] != NONE]
-    same = ["n_hidden", "l1"]
-    middle = treated[same].drop_duplicates()
-    without = means[(means["remedy"] == NONE) & (means["noise_std"] == 0)].merge(middle, on=same)
-    shown = pd.concat([without, treated], ignore_index=True)
-    names = list(shown["remedy"].replace(NONE, "without a remedy"))
-    columns = plots.panels(ax, 1, 3, size, sharey=True)[0]
-    places = np.arange(len(shown))
-    style: dict[str, Any] = {"fmt": "o", "ms": 5, "capsize": 2.5, "color": plots.COLORS[0]}
-    columns[0].errorbar(1 - shown["alone"], places, xerr=bars(shown, "alone")[::-1], **style)
-    columns[0].set(xlabel=_WITHOUT.replace("without", "without\n"), xlim=(-0.05, 1.05))
-    for each, (losses, (what, _)) in zip(columns[1:], _LOSSES.items(), strict=True):
-        lengths = bars(shown, losses)
-        lengths[0] = np.minimum(lengths[0], 0.9 * shown[losses])  # a logarithmic axis
-        each.errorbar(shown[losses], places, xerr=lengths, **style)
-        each.set_xscale("log")
-        each.set_xlabel(f"loss, {what.replace(' on ', chr(10) + 'on ')}")
-    columns[0].set_yticks(places, names)
-    columns[0].set_ylabel("remedy")
-    columns[0].set_ylim(len(shown) - 0.4, -0.6)
-    for each in columns:
-        each.grid(axis="y", color="#DDDDDD", lw=0.6)
-        each.set_axisbelow(True)
-    if len(middle) == 1:
-        m, l1 = middle.iloc[0]
-        columns[0].set_title(f"m = {m:g}, λ = {l1:g}", fontsize="medium")
-
-
-def _front(ax: Axes, means: pd.DataFrame, losses: str, front: str) -> None:
-    """The settings on the Pareto front in most resamples, and in nearly all."""
-    best = means[means[front] >= 0.5].sort_values("alone")
-    ax.step(1 - best["alone"], best[losses], where="pre", color="#222222", lw=1, label="front")
-    sure = means[means[front] >= 0.95]
-    ring: dict[str, Any] = {"ms": 11, "mfc": "none", "mec": "#222222"}
-    ax.plot(1 - sure["alone"], sure[losses], "o", label="on it in 95 % of resamples", **ring)
+    plain = means[means["remedy"] == NONE].sort_values("l1")
+    style: dict[str, Any] = {"lw": 1, "capsize": 0}
+    points(ax, plain["loss"], plain, "alone", fmt="k.-", label="untreated, λ", ms=4, **style)
+    shown = [name for name in PRIMARY if name not in (WIDER, "l1 warmed up")]
+    for index, name in enumerate(shown):
+        part = means[means["remedy"] == name].sort_values("strength")
+        if len(part):
+            look = {"color": plots.COLORS[index], "marker": plots.MARKERS[index], "ms": 3.5}
+            points(ax, part["loss"], part, "alone", label=name, mfc="none", **look, **style)
+    ax.set_xscale("log")
+    ax.set_ylim(-0.04, 1.06)
 
 
 EXPERIMENT = Tradeoff()
