@@ -43,7 +43,8 @@ def overview() -> str:
     head = ["page", "tests", EFFECT, WITHIN, INCONCLUSIVE, f"power of at least {POWER:.0%}"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     p_values, found = [], []
-    for name in names():
+    judged = [name for name in names() if isinstance(experiments.get(name), Question)]
+    for name in judged:
         experiment: Any = experiments.get(name)
         tests = experiment.verdict(Answers.read(FOLDER / f"{name}.parquet")).tests
         counts = [int((tests["outcome"] == kind).sum()) for kind in (EFFECT, WITHIN, INCONCLUSIVE)]
@@ -53,9 +54,9 @@ def overview() -> str:
         p_values += tests["p_value"].tolist()
         found += (tests["outcome"] == EFFECT).tolist()
     kept = int((np.array(found) & (holm(p_values) <= ALPHA)).sum())
-    pages = len(names())
+    pages = len(judged)
     said = (
-        f"Each of the {pages} pages raises a false alarm with a probability of at most "
+        f"Each of these {pages} pages raises a false alarm with a probability of at most "
         f"{ALPHA:.0%}. The probability of any on all pages together is then at most "
         f"{pages * ALPHA:.0%}, or {1 - (1 - ALPHA) ** pages:.0%} if pages are independent. If "
         f"the {len(found)} tests of all pages are corrected together, so that this probability is "

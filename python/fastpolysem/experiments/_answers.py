@@ -244,8 +244,8 @@ def name_of(
 
 
 def pairs(first: pd.DataFrame, second: pd.DataFrame, column: str) -> tuple[Any, Any]:
-    """Values of the seeds present in both, in the same order."""
-    a, b = (part.set_index("seed")[column].astype(float) for part in (first, second))
+    """Values of the seeds present in both, in the same order, without those that are nan."""
+    a, b = (part.set_index("seed")[column].astype(float).dropna() for part in (first, second))
     both = a.index.intersection(b.index)
     return a.loc[both].to_numpy(), b.loc[both].to_numpy()
 
