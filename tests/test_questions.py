@@ -84,6 +84,9 @@ def _shuffled(columns: list[str]) -> Callable[[pd.DataFrame, np.random.Generator
 
 
 def _meeting(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    if rows["seed"].nunique() < 20:
+        # Exchanging the sides of a large effect in so few seeds is likely to leave it as it is.
+        return rows.iloc[:0]
     # Only settings with the same control are compared, so labels stay within them.
     controls = rows["inputs"].map(lambda kind: _meetings.CONTROLS.get(kind, kind))
     labels = ["inputs", "strength", "companions"]
@@ -684,10 +687,10 @@ def test_remedies_are_compared_at_the_same_loss() -> None:
         found[name] = tradeoff._matched(data, row, "")
     test, beyond = found["repulsion"]
     assert test.difference.value == pytest.approx(0, abs=0.01)
-    assert not beyond
+    assert beyond == ""
     test, beyond = found["dropout"]
     assert test.difference.value == pytest.approx(0, abs=0.01)
-    assert beyond
+    assert beyond == "above"
 
 
 def test_a_move_to_the_least_used_neuron_survives_training() -> None:

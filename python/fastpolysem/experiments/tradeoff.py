@@ -12,11 +12,12 @@ at the same loss. Untreated models of λ = 0.01, 0.03, 0.1 and 0.2, sorted by th
 the curve of comparison; between two of them the share is interpolated in the logarithm of the loss,
 seed by seed, and beyond its ends the nearest is taken, which is marked. *Tests*: each remedy at one
 strength chosen beforehand (`PRIMARY`), for each n, m and optimiser, paired by seed, margin 0.03,
-corrected together by Holm's method. *Seeds*: 400 at n = 16, 90 at 64 and 12 at 256: with the spread
+corrected together by Holm's method. *Seeds*: 400 at n = 16, 50 at 64 and 5 at 256; with the spread
 of a binomial count of shared neurons, "within the margin" is then found in 80 % of cases without a
-difference at n = 16 and 64, and in half of them at 256. *Beside it*: the other strengths, the price
-as a multiple of the untreated loss at the same λ, and whether the remedy needs to know the
-features.
+difference at n = 16 and in half of them at 64. The last two numbers were reduced from 90 and 12,
+and strengths and widths at n = 64 and 256 were dropped, when most runs at n = 16 had been seen and
+none at larger n, because computing time was short. *Beside it*: the other strengths, the price as a
+multiple of the untreated loss at the same λ, and whether the remedy needs to know the features.
 """
 
 from __future__ import annotations
@@ -58,8 +59,6 @@ MIDDLE = 0.03
 """The l1 of treated models."""
 CURVE = (0.01, 0.03, 0.1, 0.2)
 """The l1 of untreated models, from which those of equal loss are interpolated."""
-MOST = {16: 400, 64: 90, 256: 12}
-"""Largest number of seeds, by the number of features."""
 PRIMARY: dict[str, float] = {
     "repulsion": 0.3,
     "features meet": 0.1,
@@ -96,6 +95,7 @@ _NOISE = {
 }
 _WRITTEN = {"adamw": "AdamW", "sgd": "SGD"}
 _SAME = ["n_features", "n_hidden", "optimizer"]
+_DRAWN = [name for name in PRIMARY if name != WIDER and not name.startswith("l1")]
 
 
 class Cell(NamedTuple):
@@ -109,12 +109,22 @@ class Cell(NamedTuple):
 
 
 _RATIOS = (0.75, 1.0, 2.0)
+_FEWER: dict[str, tuple[float, ...]] = {
+    **_FIRST,
+    "repulsion": (0.01, 0.1, 0.3),
+    "features meet": (0.1, 0.4),
+    "Gaussian noise": (0.02, 0.05, 0.1),
+    "dropout": (0.003, 0.01, 0.03),
+}
+_LARGE = {
+    name: _FIRST[name]
+    for name in (*("repulsion", "Gaussian noise", "orthogonal start", "l1 dropped at the end"),)
+}
 _PAPER = [
     Cell(16, _RATIOS, "adamw", _STRENGTHS),
     Cell(16, _RATIOS, "sgd", _FIRST),
-    Cell(64, _RATIOS, "adamw", _STRENGTHS),
-    Cell(64, (1.0, 2.0), "sgd", _FIRST),
-    Cell(256, _RATIOS, "adamw", _FIRST),
+    Cell(64, _RATIOS, "adamw", _FEWER),
+    Cell(256, _RATIOS, "adamw", _LARGE),
 ]
 
 
@@ -195,7 +205,8 @@ class Tradeoff(AutoencoderQuestion):
     number of neurons on which several features concentrate. ``loss`` and ``loss_mixed`` are without
     l1 and noise, on inputs with one feature and with two on average; ``price`` and ``price_mixed``
     are their multiples of the untreated models at the same l1. ``gain`` is the difference of
-    ``alone`` from untreated models at the same loss, and ``beyond`` says that none has this loss.
+    ``alone`` from untreated models at the same loss; ``beyond`` is "above" or "below" if none
+    has it.
     """
 
     NAME = "tradeoff"
@@ -215,6 +226,7 @@ class Tradeoff(AutoencoderQuestion):
         },
     }
     PROBE = Alone()
+    MOST: ClassVar = {16: 400, 64: 50, 256: 5}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "remedy", "strength")
     METRICS = (
         *("alone", "shared", "polysemantic", "malign", "loss", "loss_mixed", "unrepresented"),
@@ -247,10 +259,6 @@ class Tradeoff(AutoencoderQuestion):
                         for strength in strengths:
                             take(bare, remedy(bare, name, strength))
         return list(found.values())
-
-    def most(self, config: Config) -> int | None:
-        """Fewer seeds of large models."""
-        return MOST.get(config.n_features)
 
     def labels(self, config: Config) -> dict[str, Any]:
         """Sizes, l1, optimiser, remedy and its strength."""
@@ -309,8 +317,15 @@ class Tradeoff(AutoencoderQuestion):
             f"by settings of n, m and optimiser: {'; '.join(parts)}."
         )
 
+    def tables(self, data: Answers) -> dict[str, str]:
+        """Sizes, tests of the axis or of remedies, and all settings."""
+        from fastpolysem.experiments import _remedy_tables
+
+        return _remedy_tables.of_tradeoff(data)
+
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
-        """Strength curves of all remedies: features alone against loss, one panel per width."""
+        """Strength curves: features alone against loss, one panel per width; schedules of l1, which
+        only change the loss, are left out."""
         from fastpolysem import plots
 
         means = self.table(data)
@@ -325,15 +340,12 @@ class Tradeoff(AutoencoderQuestion):
             each.set_title(f"n = {n}, m = {m}", fontsize="small")
             each.set_ylabel("features with a\nneuron of their own", fontsize="small")
         panels[-1].set_xlabel("loss on inputs with one feature")
-        handles, names = panels[-1].get_legend_handles_labels()
         panels[-1].legend(
-            handles,
-            names,
             ncols=2,
             fontsize=7,
             frameon=False,
             loc="upper center",
-            bbox_to_anchor=(0.45, -0.28),
+            bbox_to_anchor=(0.42, -0.3),
         )
         return ax or panels[0]
 
@@ -343,9 +355,9 @@ def _said(row: Fields) -> str:
     return f"n = {row['n_features']}, m = {row['n_hidden']}, {optimizer}"
 
 
-def _matched(data: Answers, row: Fields, name: str) -> tuple[Comparison, bool]:
+def _matched(data: Answers, row: Fields, name: str) -> tuple[Comparison, str]:
     """The share of features alone against that of untreated models of the same loss, by seed; and
-    whether the loss is beyond that of all untreated models."""
+    "above" or "below" if the loss is beyond that of all untreated models."""
     same = {label: row[label] for label in _SAME}
     if row["remedy"] == WIDER:
         wide = {**same, "n_hidden": 2 * row["n_hidden"]}
@@ -355,7 +367,7 @@ def _matched(data: Answers, row: Fields, name: str) -> tuple[Comparison, bool]:
     untreated = data.where(**same, remedy=NONE)
     parts = sorted((part for _, part in untreated.groupby("l1")), key=lambda p: p["loss"].mean())
     if not parts or not len(here):
-        return compared(name, [], [], MARGIN), False
+        return compared(name, [], [], MARGIN), ""
     losses = np.log([part["loss"].mean() for part in parts])
     loss = math.log(max(here["loss"].mean(), 1e-300))
     place = float(np.interp(loss, losses, np.arange(len(parts))))
@@ -365,7 +377,9 @@ def _matched(data: Answers, row: Fields, name: str) -> tuple[Comparison, bool]:
         above = parts[low + 1].set_index("seed")["alone"].astype(float)
         near = ((1 - share) * near + share * above).dropna()
     a, b = pairs(here, near.reset_index(), "alone")
-    beyond = bool(loss > losses[-1] + math.log(1.05))
+    tolerance = math.log(1.05)
+    beyond = "above" if loss > losses[-1] + tolerance else ""
+    beyond = "below" if loss < losses[0] - tolerance else beyond
     return compared(name, a, b, MARGIN, paired=True), beyond
 
 
@@ -389,12 +403,14 @@ def _strengths(ax: Axes, means: pd.DataFrame) -> None:
 
     plain = means[means["remedy"] == NONE].sort_values("l1")
     style: dict[str, Any] = {"lw": 1, "capsize": 0}
-    points(ax, plain["loss"], plain, "alone", fmt="k.-", label="untreated, λ", ms=4, **style)
-    shown = [name for name in PRIMARY if name not in (WIDER, "l1 warmed up")]
-    for index, name in enumerate(shown):
+    look = {"color": "#888888", "fmt": ".--", "ms": 4}
+    points(ax, plain["loss"], plain, "alone", label="untreated, by λ", **look, **style)
+    for index, name in enumerate(_DRAWN):
         part = means[means["remedy"] == name].sort_values("strength")
         if len(part):
-            look = {"color": plots.COLORS[index], "marker": plots.MARKERS[index], "ms": 3.5}
+            color, mark = plots.COLORS[index], plots.MARKERS[index]
+            # The size tells apart markers at the same place.
+            look = {"color": color, "fmt": f"{mark}-", "ms": 6.5 if index == 0 else 3.5}
             points(ax, part["loss"], part, "alone", label=name, mfc="none", **look, **style)
     ax.set_xscale("log")
     ax.set_ylim(-0.04, 1.06)
