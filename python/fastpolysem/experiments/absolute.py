@@ -282,8 +282,8 @@ class Absolute(NetworkQuestion):
                 for density in (DENSE, SPARSE)
             )
             sentences.append(
-                f"{_CALLED[arm]} with n = {n} and m = {m} has a share of use on shared neurons of "
-                f"{shares}: {rows.loc[test, 'outcome']}."
+                f"{_CALLED[arm]} with n = {n} and m = {m} (AdamW) has a share of use on shared "
+                f"neurons of {shares}: {rows.loc[test, 'outcome']}."
             )
         for rate, steps in _lengths(data):
             where = f"rate {rate:g}, {steps} steps: bias -1 against 0"
@@ -293,9 +293,9 @@ class Absolute(NetworkQuestion):
                 for one in STARTS
             )
             sentences.append(
-                f"At learning rate {rate:g}, a start bias of -1 takes the decoder's share from "
-                f"{zero} to {negative} ({share['outcome']}) and changes its loss by "
-                f"{change(loss)} ({loss['outcome']})."
+                f"At learning rate {rate:g} (Adam, {steps} steps), a start bias of -1 takes the "
+                f"share of decoders of 64 features with 128 neurons from {zero} to {negative} "
+                f"({share['outcome']}) and changes their loss by {change(loss)} ({loss['outcome']})."
             )
         return " ".join(sentences)
 
