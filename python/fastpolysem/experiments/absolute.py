@@ -295,7 +295,8 @@ class Absolute(NetworkQuestion):
             sentences.append(
                 f"At learning rate {rate:g} (Adam, {steps} steps), a start bias of -1 takes the "
                 f"share of decoders of 64 features with 128 neurons from {zero} to {negative} "
-                f"({share['outcome']}) and changes their loss by {change(loss)} ({loss['outcome']})."
+                f"({share['outcome']}) and changes their loss by {change(loss)} "
+                f"({loss['outcome']})."
             )
         return " ".join(sentences)
 

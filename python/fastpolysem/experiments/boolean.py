@@ -331,7 +331,8 @@ class Boolean(NetworkQuestion):
             sentences.append(
                 f"With 16 neurons for 8 disjoint clauses of 3 variables (Adam), the accuracy is "
                 f"{parts} (0.5 by a constant). Of the use by clauses, "
-                f"{text(estimate_of(one, 'channel_use'))} lies in their own channels, {text(estimate_of(one, 'channel_use_untrained'))} in "
+                f"{text(estimate_of(one, 'channel_use'))} lies in their own channels, "
+                f"{text(estimate_of(one, 'channel_use_untrained'))} in "
                 f"untrained networks ({channel['outcome']}); the dense start leaves "
                 f"{one['not_learned']:.2g} of 8 clauses unlearned."
             )
