@@ -181,7 +181,7 @@ class Winners(AutoencoderQuestion):
         # The page of findings.
         "paper": {**_SETTINGS, "seeds": 200},
         # Hours.
-        "large": {**_SETTINGS, "seeds": 200, "sizes": [*_SIZES, (256, 4096)]},
+        "large": {**_SETTINGS, "seeds": 1000, "sizes": [*_SIZES, (256, 4096)]},
     }
     PROBE = Races()
     MOST: ClassVar[dict[int, int]] = {64: 40, 256: 6}
