@@ -47,7 +47,7 @@ MARGIN = 0.05
 STRENGTH = 0.32
 """λ√m of the settings that keep it fixed; it is that of λ = 0.01 at m = 1024."""
 EARLY = {"adamw": 100, "sgd": 30}
-"""Steps of the early look, by optimiser. Longer looks, up to 1000 steps, name as many winners."""
+"""Steps of the early look, by optimiser."""
 _ADAMW: dict[str, Any] = {"optimizer": "adamw", "learning_rate": 1e-3}
 _SGD: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 0.06}
 _SIZES = (
@@ -222,7 +222,7 @@ class Winners(AutoencoderQuestion):
         share won by one of the largest 2 to 8, and ``kept_sign`` the share whose winner keeps its
         sign. ``push``, ``early`` and ``exclusive`` are the shares that `PREDICTORS` get right;
         ``push`` is evaluated on the odd seeds, with a length chosen on the even ones.
-        ``unrepresented`` features are excluded from all shares.
+        ``chance`` is 1/m. ``unrepresented`` features are excluded from all shares.
         """
         shares = self._shares(data)
         left_out = data.rows[~data.rows.index.isin(shares.index)]
@@ -234,7 +234,8 @@ class Winners(AutoencoderQuestion):
         for name in (*PREDICTORS, *(f"rank_{r}" for r in RANKS[1:])):  # shares
             ends = [f"{name}_low", f"{name}_high"]
             means[ends] = means[ends].clip(0, 1)
-        return means.assign(ratio=means["n_features"] / np.sqrt(means["n_hidden"]))
+        n, m = means["n_features"], means["n_hidden"]
+        return means.assign(ratio=n / np.sqrt(m), chance=1 / m)
 
     def _shares(self, data: Answers) -> pd.DataFrame:
         """Shares of each seed's represented features; the length of `push` is chosen on the even
@@ -340,7 +341,7 @@ class Winners(AutoencoderQuestion):
             "no slot twice": "exclusive",
         }  # fmt: skip
         rest = {
-            "keeps its sign": "kept_sign", "unrepresented": "unrepresented",
+            "chance": "chance", "keeps its sign": "kept_sign", "unrepresented": "unrepresented",
             "steps": "steps_taken", "certified": "finished", "seeds": "seeds",
         }  # fmt: skip
         return {"numbers": markdown(means, shown, shares, rest), "sizes": self._sizes(means)}
@@ -357,6 +358,7 @@ class Winners(AutoencoderQuestion):
                 for m in _WIDTHS
             ]
             lines.append(f"| {n} | {optimizer} | " + " | ".join(found) + " |")
+        lines.append("| any | chance | " + " | ".join(f"{1 / m:.2g}" for m in _WIDTHS) + " |")
         return "\n".join(lines)
 
 
