@@ -190,6 +190,19 @@ def test_what_the_page_says_in_its_text() -> None:
     assert f"where {100 * silent:.0f} % of the neurons stay silent" in page
     pure = means.loc[means["arm"].isin(BIASES), "pure"].max()
     assert f"at most {100 * pure:.1f} % of the neurons are *pure*" in page
-    published = absolute.EXPERIMENT.table(Answers.read(FINDINGS / "absolute_published.parquet"))
-    shares = [f"{one:.3g}" for one in published.sort_values("density")["shared"][::-1]]
-    assert f"is {shares[0]} at density 1, {shares[1]} at 0.03 and {shares[2]} at 0.001" in page
+    published = pd.read_parquet(FINDINGS / "absolute_published.parquet")
+    dense, sparse, rare = (
+        " and ".join(f"{one:.2f}" for one in sorted(group["shared"]))
+        for _, group in sorted(published.groupby("density"), reverse=True)
+    )
+    assert f"are {dense} at density 1, {sparse} at 0.03, and {rare} at 0.001" in page
+
+
+@pytest.mark.skipif(not FINDINGS.exists(), reason="no docs here")
+@pytest.mark.parametrize("name", ["absolute", "absolute_published"])
+def test_intervals_stay_within_what_is_possible(name: str) -> None:
+    means = absolute.EXPERIMENT.table(Answers.read(FINDINGS / f"{name}.parquet"))
+    for column, (_, _, bounds) in absolute.Apart.columns.items():
+        low, high = bounds or (None, None)
+        assert low is None or (means[f"{column}_low"].dropna() >= low).all(), column
+        assert high is None or (means[f"{column}_high"].dropna() <= high).all(), column

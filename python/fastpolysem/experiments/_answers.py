@@ -37,7 +37,7 @@ from fastpolysem.families.autoencoder.config import Config
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fastpolysem.probes import Probe
+    from fastpolysem.probes import Bounds, Probe
     from fastpolysem.statistics import Estimate
     from fastpolysem.studies import Study
 
@@ -203,20 +203,25 @@ def joined(frames: Sequence[pd.DataFrame], labels: Sequence[str]) -> pd.DataFram
     return rows
 
 
-def summary(data: Answers, labels: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
+def summary(
+    data: Answers, labels: Sequence[str], metrics: Sequence[str], probe: Probe | None = None
+) -> pd.DataFrame:
     """Means over seeds, one row per configuration.
 
-    ``seeds`` and ``diverged`` are counts; each metric is followed by the ends of its 95 % interval.
+    ``seeds`` and ``diverged`` are counts; each metric is followed by the ends of its 95 % interval,
+    which stays within the bounds of the probe's columns.
     """
     import pandas as pd
 
+    columns = {} if probe is None else probe.columns
     means = []
     for key, group in data.rows.groupby(list(labels), sort=False, dropna=False):
         row: dict[str, Any] = dict(zip(labels, key, strict=True))
         valid = group[~group["diverged"]]
         row |= {"seeds": len(group), "diverged": len(group) - len(valid)}
         for metric in metrics:
-            row |= with_interval(metric, _mean(valid[metric]))
+            bounds = columns[metric].bounds if metric in columns else None
+            row |= with_interval(metric, _mean(valid[metric], bounds))
         means.append(row)
     return pd.DataFrame(means)
 
@@ -250,7 +255,7 @@ def pairs(first: pd.DataFrame, second: pd.DataFrame, column: str) -> tuple[Any, 
     return a.loc[both].to_numpy(), b.loc[both].to_numpy()
 
 
-def _mean(column: pd.Series[Any]) -> Estimate:
+def _mean(column: pd.Series[Any], bounds: Bounds | None = None) -> Estimate:
     """The mean of the finite values. If they are equal shares, the interval is what this many seeds
     could have missed, because Student's has zero length and they are not counts."""
     from fastpolysem.statistics import Estimate, mean
@@ -258,10 +263,10 @@ def _mean(column: pd.Series[Any]) -> Estimate:
     values = column.to_numpy(dtype=np.float64)
     values = values[np.isfinite(values)]
     if column.dtype.kind == "i" or len(values) < 2 or np.ptp(values):
-        return mean(values)
+        return mean(values, bounds=bounds)
     value, half = float(values[0]), left_open(len(values))
     if not 0 <= value <= 1:
-        return mean(values)
+        return mean(values, bounds=bounds)
     return Estimate(value, max(0.0, value - half), min(1.0, value + half))
 
 

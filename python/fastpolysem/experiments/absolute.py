@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
-from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of
+from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of, summary
 from fastpolysem.experiments._base import Presets
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._networks import (
@@ -128,8 +128,10 @@ class Apart(Probe):
         "both": _share("1 for networks with shared neurons and others"),
         "features_per_neuron": Column("float32", "effective features per neuron", (0, None)),
         "neurons_per_feature": Column("float32", "effective neurons per feature", (0, None)),
-        "learned": Column("int64", "features with half of the best constant's loss", None),
-        "lost_share": Column("float32", "loss over the best constant's, mean of features", None),
+        "learned": Column("int64", "features with half of the best constant's loss", (0, None)),
+        "lost_share": Column(
+            "float32", "loss over the best constant's, mean of features", (0, None)
+        ),
         "pure": _share("share of neurons whose responses to single features are concentrated"),
         "silent": _share("share of neurons that respond to no single feature"),
         "median_bias": Column("float32", "median of the hidden biases; 0 without", None),
@@ -244,6 +246,10 @@ class Absolute(NetworkQuestion):
             fields.pop("bias_decay", None)
         labels = {"arm": arm, "density": float(density)}
         return Case(labels, NetworkConfig(**fields), MOST.get(arm))
+
+    def table(self, data: Answers) -> pd.DataFrame:
+        """Means, one row per configuration; their intervals stay within what is possible."""
+        return summary(data, self.LABELS, self.METRICS, self.PROBE)
 
     def tests(self, data: Answers) -> list[Comparison]:
         """Sparse against dense, and biases."""
