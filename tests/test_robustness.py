@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,10 @@ import pytest
 
 import fastpolysem as fp
 from fastpolysem.experiments import robustness
+from fastpolysem.experiments._answers import Answers
 from fastpolysem.experiments._networks import Case
+
+FINDINGS = Path(__file__).parents[1] / "docs" / "findings"
 
 
 def config(**changes: Any) -> fp.NetworkConfig:
@@ -81,3 +85,27 @@ def test_tasks() -> None:
         config(representation="mixed")
     with pytest.raises(ValueError, match="optimizer"):
         config(optimizer="adamw")
+
+
+@pytest.mark.skipif(not FINDINGS.exists(), reason="no docs here")
+def test_what_the_page_says_in_its_text() -> None:
+    page = " ".join((FINDINGS / "robustness.md").read_text(encoding="utf-8").split())
+    means = robustness.EXPERIMENT.table(Answers.read(FINDINGS / "robustness.parquet"))
+    means = means.set_index("representation")
+    mono, poly = (means.loc[kind].set_index("optimizer") for kind in robustness.DENSITIES)
+
+    def points(columns: list[str]) -> str:
+        lead = np.ravel([100 * (poly[one] - mono[one]) for one in columns])
+        return f"{np.abs(lead).min():.0f} to {np.abs(lead).max():.0f} points"
+
+    labels = ("labels_0.1", "labels_0.6", "few_50")
+    assert f"are better by {points([f'{one}_all' for one in labels])}" in page
+    assert f"ahead by {points(['labels_0.8_all'])} only" in page
+    assert f"by {points(['input_0.3_all'])} at noise with" in page
+    noisy = ("input_0.1", "input_0.3", "labels_0.6", "few_50")
+    assert f"by {points([f'{one}_matched' for one in noisy])} under all but weak" in page
+    kept = [f"{one}_kept" for one in robustness.PRIMARY]
+    assert f"better throughout, by {points(kept)}" in page
+    for name in robustness.PRIMARY:
+        ahead = mono[f"{name}_all_untrained"] > mono[f"{name}_all"]
+        assert ahead.all() == (name != "input_0.3")
