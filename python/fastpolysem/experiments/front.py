@@ -28,6 +28,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from fastpolysem import _checks
 from fastpolysem.experiments._answers import Answers, joined, rows_of
 from fastpolysem.experiments._base import Presets, measure, with_interval
@@ -41,10 +43,11 @@ from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, 
 from fastpolysem.families.network.dataset import Dataset
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
+
+    from fastpolysem.statistics import Estimate
 
 MARGIN = 0.05
 """Difference of shared use that would not matter."""
@@ -182,7 +185,7 @@ class Front(NetworkQuestion):
             row: dict[str, Any] = dict(zip(_CELL, cell, strict=True)) | {"splits": len(group)}
             row["seeds"] = int(group["seeds"].sum())
             for name in ("shared_last", "test_loss", "test_accuracy"):
-                row |= with_interval(name, over_splits(group[name], overlap)[0])
+                row |= with_interval(name, _possible(name, over_splits(group[name], overlap)[0]))
             for name, column, unit in (
                 ("less", "shared_last", -1),
                 ("price", "test_accuracy", -100),
@@ -298,6 +301,12 @@ def differences(
     both = a.index.intersection(b.index)
     result: NDArray[np.float64] = a.loc[both].to_numpy(float) - b.loc[both].to_numpy(float)
     return result
+
+
+def _possible(name: str, found: Estimate) -> Estimate:
+    """The same mean with the part of its interval that lies within the bounds of the column."""
+    low, high = np.clip([found.low, found.high], *(Trade.columns[name].bounds or ())).tolist()
+    return found._replace(low=low, high=high)
 
 
 def _on_front(means: pd.DataFrame) -> list[bool]:
