@@ -346,6 +346,9 @@ class Diagnose(AutoencoderQuestion):
             each.plot([0, 1], [0, 1], ":", color="#666666")
             each.set_title(setting, fontsize="medium")
             each.legend(frameon=False, fontsize="xx-small", loc="lower right")
+        if not curves:
+            axes[0, 0].plot([0, 1], [0, 1], ":", color="#666666", label="chance")
+            axes[0, 0].legend(frameon=False, title=f"no setting with {LEAST} models of each kind")
         for each in axes[-1]:
             each.set(xlabel="necessary called incidental", xlim=(-0.02, 1.02))
         for each in axes[:, 0]:
