@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 import fastpolysem as fp
 from fastpolysem import measures
 from fastpolysem.experiments import contexts
+from fastpolysem.experiments._answers import Answers
 from fastpolysem.experiments._networks import Case
 
+FINDINGS = Path(__file__).parents[1] / "docs" / "findings"
 OBJECTS, CONTEXTS = 4, 3
 
 
@@ -127,3 +130,18 @@ def test_settings_that_are_none() -> None:
         config(layers=3)
     with pytest.raises(ValueError, match="optimizer"):
         config(optimizer="adamw")
+
+
+@pytest.mark.skipif(not FINDINGS.exists(), reason="no docs here")
+def test_what_the_page_says_of_widths() -> None:
+    page = " ".join((FINDINGS / "contexts.md").read_text(encoding="utf-8").split())
+    means = contexts.EXPERIMENT.table(Answers.read(FINDINGS / "contexts_widths.parquet"))
+    said = {}
+    for width, group in means.groupby("neurons"):
+        shares = 100 * group["last_all_but_one"]
+        more = shares - 100 * group["last_chance"]
+        said[width] = f"{shares.min():.0f} to {shares.max():.0f} %", (more.min(), more.max())
+    (narrow, (_, most)), (wide, (least, largest)) = said[32], said[128]
+    assert f"With 128 neurons it is {wide}, with 32 only {narrow}" in page
+    assert f"exceeds chance by at most {most:.0f} points" in page
+    assert f"exceeds chance by {least:.0f} to {largest:.0f} points" in page

@@ -294,7 +294,7 @@ class Contexts(NetworkQuestion):
     def table(self, data: Answers) -> pd.DataFrame:
         """Means over tables of properties, whose number is ``seeds``; `Pathways` describes the
         columns. With one hidden layer, the first and the last are the same."""
-        return summary(Answers(self.by_table(data)), self.LABELS, self.METRICS)
+        return summary(Answers(self.by_table(data)), self.LABELS, self.METRICS, self.PROBE)
 
     def tests(self, data: Answers) -> list[Comparison]:
         """Both outcomes against the untrained network, and between depths and layers."""
@@ -361,7 +361,8 @@ class Contexts(NetworkQuestion):
     def tables(self, data: Answers) -> dict[str, str]:
         """Activity and selectivity of each layer, trained and untrained."""
         means = self.table(data)
-        labels = {"C": "contexts", "optimiser": "optimizer", "hidden layers": "layers"}
+        labels = {"C": "contexts", "m": "neurons", "optimiser": "optimizer"}
+        labels["hidden layers"] = "layers"
         estimates = {
             "active in all contexts but one": "all_but_one",
             "active in all": "all",
