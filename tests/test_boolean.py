@@ -18,7 +18,14 @@ FINDINGS = Path(__file__).parents[1] / "docs" / "findings"
 
 
 def config(**settings: Any) -> fp.NetworkConfig:
-    usual = {"task": "dnf", "variables": 24, "formula": 0, "neurons": 16, "dropout": 0.0}
+    usual = {
+        "task": "dnf",
+        "variables": 24,
+        "formula": 0,
+        "neurons": 16,
+        "dropout": 0.0,
+        "optimizer": "adam",
+    }
     case = boolean.EXPERIMENT.case(**{**usual, **settings})
     assert isinstance(case, Case)
     return case.config
@@ -126,6 +133,11 @@ def test_positive_neurons_of_their_own_make_clauses_easy() -> None:
     assert means["positive"] > 0.95 > means["accuracy"] > 0.7
 
 
+def test_a_higher_rate_of_adam_is_right_more_often() -> None:
+    fast = fp.train(config().replace(learning_rate=0.01), 8)
+    assert np.mean(fast.accuracy) > 0.95
+
+
 @pytest.mark.skipif(not FINDINGS.exists(), reason="no docs here")
 def test_what_the_page_says_in_its_text() -> None:
     page = " ".join((FINDINGS / "boolean.md").read_text(encoding="utf-8").split())
@@ -144,3 +156,23 @@ def test_what_the_page_says_in_its_text() -> None:
     assert f"serve {middle['effective_concepts']:.1f} effective clauses each" in page
     parities = means[means["task"] == "parity"].set_index("dropout")["neurons_per_concept"]
     assert f"{parities[0.0]:.1f} without and {parities[0.3]:.1f} with it" in page
+    excess = disjoint["channel_use"] - disjoint["channel"]
+    assert f"channels is {excess[16]:.2f}, and" in page
+    assert f"{middle['channel_use_untrained'] - 0.25:.2f} before training" in page
+    assert f"the excess is {excess[32]:.2f}" in page
+    overlapping = means[(means["variables"] == 12) & (means["neurons"] == 16)]
+    for name, said in (("channel_use", "is {} to {},"), ("channel_use_untrained", "{} to {} in")):
+        ends = (f"{one:.2f}" for one in (overlapping[name].min(), overlapping[name].max()))
+        assert said.format(*ends) in page
+    sgd = boolean.EXPERIMENT.table(Answers.read(FINDINGS / "boolean_sgd.parquet"))
+    other = sgd.set_index("neurons").loc[16]
+    shown = [f"{100 * other[name]:.3g} %" for name in boolean.STARTS]
+    assert (
+        f"right in {shown[0]} from the dense start, {shown[1]} split at random, {shown[2]} split "
+        f"by clause, {shown[3]} if these are positive, and {shown[4]} dense and positive"
+    ) in page
+    few = sgd.set_index("neurons").loc[8]
+    shown = [f"({100 * few[name]:.3g} %)" for name in ("positive", "accuracy")]
+    assert f"{shown[0]} than if dense {shown[1]}" in page
+    for one in (few, other, disjoint.loc[8], middle):
+        assert one["by_clause"] < one["accuracy"]
