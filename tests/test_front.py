@@ -65,7 +65,7 @@ def test_label_noise_is_that_of_the_rows() -> None:
     data = _splits.split_of("digits", 2)
     labels = {"data": "digits", "n_hidden": 40}
     for name in front.TREATMENTS:
-        rows = front._rows({**labels, "treatment": name}, 2)
+        rows = front.EXPERIMENT.split_rows({**labels, "treatment": name}, 2)
         kind, strength = front.TREATMENTS[name]
         assert rows.label_noise == (strength if kind == "label noise" else 0)
         assert (rows.sha256, rows.batch_size) == (data.sha256, data.batch_size)

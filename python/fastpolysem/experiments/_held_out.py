@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._networks import trained_network, use_of
-from fastpolysem.experiments._splits import split_of
+from fastpolysem.experiments._answers import Answers, joined, rows_of
+from fastpolysem.experiments._base import measure
+from fastpolysem.experiments._networks import (
+    USE,
+    Case,
+    NetworkQuestion,
+    trained_network,
+    use_of,
+)
+from fastpolysem.experiments._splits import SOURCES, split_of
 from fastpolysem.families.network.config import NetworkConfig
+from fastpolysem.families.network.dataset import Dataset
 from fastpolysem.families.network.losses import BinaryCrossEntropy, CrossEntropy
 from fastpolysem.families.network.measures import formulas
 from fastpolysem.families.network.objective import forward
@@ -34,6 +44,40 @@ def network_on(data: str, h: int, **fields: Any) -> NetworkConfig:
         "steps": 1000 if digits else 2000,
     }
     return NetworkConfig(**{**settings, **fields})
+
+
+class SplitQuestion(NetworkQuestion):
+    """A question on the data sets of `_splits`, which the label `data` names.
+
+    Each split has seeds of its own, so that no start is on several splits.
+    """
+
+    def split_rows(self, labels: Mapping[str, Any], split: int) -> Dataset:
+        """The rows that the networks of a split are trained on."""
+        return split_of(labels["data"], split)
+
+    def _collected(self, configs: list[Case], seeds: int, **options: Any) -> Answers:
+        frames, interrupted = [], False
+        for data in dict.fromkeys(case.labels["data"] for case in configs):
+            cases = [case for case in configs if case.labels["data"] == data]
+            count = min([seeds, *(case.most for case in cases if case.most is not None)])
+            each = SOURCES[data].seeds_per_split
+            for first in range(0, count, each):
+                split = first // each
+                here = [
+                    case.config.replace(inputs=self.split_rows(case.labels, split))
+                    for case in cases
+                ]
+                chosen = range(first, min(first + each, count))
+                study = measure(here, chosen, probe=self.PROBE, **options)
+                for case, config in zip(cases, here, strict=True):
+                    labels = {name: case.labels[name] for name in self.LABELS}
+                    found = rows_of(study, config, labels, (*USE, *self.COLUMNS), self.PROBE)
+                    frames.append(found.assign(split=split))
+                interrupted = interrupted or study.interrupted
+                if interrupted:
+                    break
+        return Answers(joined(frames, self.LABELS), interrupted)
 
 
 @dataclass(frozen=True)

@@ -43,16 +43,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
-from fastpolysem.experiments._answers import Answers, joined, rows_of
-from fastpolysem.experiments._base import Presets, measure, with_interval
+from fastpolysem.experiments._answers import Answers
+from fastpolysem.experiments._base import Presets, with_interval
 from fastpolysem.experiments._drawing import points
-from fastpolysem.experiments._held_out import HeldOut, network_on
-from fastpolysem.experiments._networks import (
-    USE,
-    Case,
-    NetworkQuestion,
-)
-from fastpolysem.experiments._splits import SOURCES, compared_over_splits, over_splits, split_of
+from fastpolysem.experiments._held_out import HeldOut, SplitQuestion, network_on
+from fastpolysem.experiments._networks import Case
+from fastpolysem.experiments._splits import SOURCES, compared_over_splits, over_splits
 from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, WITHIN, Comparison, text
 
 if TYPE_CHECKING:
@@ -74,7 +70,7 @@ _SETTINGS: dict[str, Any] = {
 _CELL = ["data", "n_hidden", "readout"]
 
 
-class Classify(NetworkQuestion):
+class Classify(SplitQuestion):
     """Classifiers with a dense, a random and a private readout."""
 
     NAME = "classify"
@@ -120,28 +116,6 @@ class Classify(NetworkQuestion):
             **fields,
         )
         return Case(settings, config, _MOST.get(data))
-
-    def _collected(self, configs: list[Case], seeds: int, **options: Any) -> Answers:
-        """Each split has seeds of its own, so that no start is on several splits."""
-        frames, interrupted = [], False
-        for data in dict.fromkeys(case.labels["data"] for case in configs):
-            cases = [case for case in configs if case.labels["data"] == data]
-            count = min(seeds, _MOST.get(data, seeds))
-            each = SOURCES[data].seeds_per_split
-            for first in range(0, count, each):
-                split = first // each
-                inputs = split_of(data, split)
-                here = [case.config.replace(inputs=inputs) for case in cases]
-                chosen = range(first, min(first + each, count))
-                study = measure(here, chosen, probe=self.PROBE, **options)
-                for case, config in zip(cases, here, strict=True):
-                    labels = {name: case.labels[name] for name in self.LABELS}
-                    found = rows_of(study, config, labels, (*USE, *self.COLUMNS), self.PROBE)
-                    frames.append(found.assign(split=split))
-                interrupted = interrupted or study.interrupted
-                if interrupted:
-                    break
-        return Answers(joined(frames, self.LABELS), interrupted)
 
     def table(self, data: Answers) -> pd.DataFrame:
         """One row per data set, width and readout, at the learning rates chosen on validation rows.

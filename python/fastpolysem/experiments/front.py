@@ -31,14 +31,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fastpolysem import _checks
-from fastpolysem.experiments._answers import Answers, joined, rows_of
-from fastpolysem.experiments._base import Presets, measure, with_interval
+from fastpolysem.experiments._answers import Answers
+from fastpolysem.experiments._base import Presets, with_interval
 from fastpolysem.experiments._classify_tables import fixed
 from fastpolysem.experiments._drawing import points
-from fastpolysem.experiments._held_out import HeldOut, network_on
-from fastpolysem.experiments._networks import USE, Case, NetworkQuestion
+from fastpolysem.experiments._held_out import HeldOut, SplitQuestion, network_on
+from fastpolysem.experiments._networks import Case
 from fastpolysem.experiments._pages import markdown
-from fastpolysem.experiments._splits import SOURCES, compared_over_splits, over_splits, split_of
+from fastpolysem.experiments._splits import SOURCES, compared_over_splits, over_splits
 from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, text
 from fastpolysem.families.network.dataset import Dataset
 
@@ -90,7 +90,7 @@ class Trade(HeldOut):
     name = "front"
 
 
-class Front(NetworkQuestion):
+class Front(SplitQuestion):
     """Shared use and loss of classifiers under treatments."""
 
     NAME = "front"
@@ -145,26 +145,15 @@ class Front(NetworkQuestion):
             fields["steps"] = settings["steps"]
         return Case(settings, network_on(data, settings["n_hidden"], **fields), _MOST.get(data))
 
-    def _collected(self, configs: list[Case], seeds: int, **options: Any) -> Answers:
-        """Each split has seeds of its own, so that no start is on several splits."""
-        frames, interrupted = [], False
-        for data in dict.fromkeys(case.labels["data"] for case in configs):
-            cases = [case for case in configs if case.labels["data"] == data]
-            count = min(seeds, _MOST.get(data, seeds))
-            each = SOURCES[data].seeds_per_split
-            for first in range(0, count, each):
-                split = first // each
-                here = [case.config.replace(inputs=_rows(case.labels, split)) for case in cases]
-                chosen = range(first, min(first + each, count))
-                study = measure(here, chosen, probe=self.PROBE, **options)
-                for case, config in zip(cases, here, strict=True):
-                    labels = {name: case.labels[name] for name in self.LABELS}
-                    found = rows_of(study, config, labels, (*USE, *self.COLUMNS), self.PROBE)
-                    frames.append(found.assign(split=split))
-                interrupted = interrupted or study.interrupted
-                if interrupted:
-                    break
-        return Answers(joined(frames, self.LABELS), interrupted)
+    def split_rows(self, labels: Mapping[str, Any], split: int) -> Dataset:
+        """The rows of a split, with the label noise of the treatment."""
+        data = super().split_rows(labels, split)
+        kind, strength = TREATMENTS[labels["treatment"]]
+        if kind != "label noise":
+            return data
+        noisy = Dataset.known(data.sha256, data.batch_size, strength)
+        assert noisy is not None
+        return noisy
 
     def table(self, data: Answers) -> pd.DataFrame:
         """One row per data set, width and treatment.
@@ -268,17 +257,6 @@ class Front(NetworkQuestion):
             one.set_ylabel("shared use, last hidden layer")
         axes[0, -1].legend(frameon=False, fontsize="small", loc="lower left")
         return ax or axes[0, 0]
-
-
-def _rows(labels: Mapping[str, Any], split: int) -> Dataset:
-    """The rows of a split, with the label noise of the treatment."""
-    data = split_of(labels["data"], split)
-    kind, strength = TREATMENTS[labels["treatment"]]
-    if kind != "label noise":
-        return data
-    noisy = Dataset.known(data.sha256, data.batch_size, strength)
-    assert noisy is not None
-    return noisy
 
 
 def by_split(data: Answers) -> pd.DataFrame:
