@@ -109,3 +109,34 @@ def test_what_the_page_says_in_its_text() -> None:
     for name in robustness.PRIMARY:
         ahead = mono[f"{name}_all_untrained"] > mono[f"{name}_all"]
         assert ahead.all() == (name != "input_0.3")
+
+
+@pytest.mark.skipif(not FINDINGS.exists(), reason="no docs here")
+def test_what_the_page_says_of_other_sizes() -> None:
+    page = " ".join((FINDINGS / "robustness.md").read_text(encoding="utf-8").split())
+    means = robustness.EXPERIMENT.table(Answers.read(FINDINGS / "robustness_sizes.parquet"))
+    by = means.set_index(["features", "representation", "optimizer"])
+    mono, poly = (by.xs(kind, level=1) for kind in robustness.DENSITIES)
+    lead = 100 * (poly - mono)[[f"{one}_all" for one in robustness.PRIMARY]]
+    strong = lead.pop("input_0.3_all")
+    assert (
+        f"by {lead.loc[20].min().min():.0f} to {lead.loc[20].max().max():.0f} points, and" in page
+    )
+    assert f"worse by {-strong[20].max():.1f} to {-strong[20].min():.1f}, which" in page
+    assert lead.loc[80].min().min() > 0
+    assert f"at input noise 0.3 by {strong[80].min():.0f} to {strong[80].max():.0f} points" in page
+    for part, kind in ((mono, "monosemantic"), (poly, "polysemantic")):
+        gone = part.loc[80, "not_learned"]
+        assert f"{gone.min():.0f} to {gone.max():.0f} by {kind}" in page
+    for name, said in (("shared_use", "only {} to {} lies"), ("chance", "chance {} to {}.")):
+        here = poly.loc[80, name]
+        assert said.format(f"{here.min():.2f}", f"{here.max():.2f}") in page
+    noisy = ("input_0.1", "input_0.3", "labels_0.6", "few_50")
+    equal = [
+        100 * (mono.loc[(20, optimizer), name] - poly.loc[(20, optimizer), name])
+        for optimizer, task in (("adam", "kept"), ("sgd", "matched"))
+        for name in (f"{one}_{task}" for one in noisy)
+    ]
+    assert f"better by {min(equal):.0f} to {max(equal):.0f} points under all but weak" in page
+    clean = [f"clean_{task}" for task in robustness.TASKS]
+    assert (poly - mono).loc[80, clean].min().min() > robustness.MARGIN

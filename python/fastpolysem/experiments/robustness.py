@@ -46,7 +46,7 @@ from fastpolysem.experiments._networks import (
     use_of,
 )
 from fastpolysem.experiments._tables import markdown
-from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison
+from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, text
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.measures.controls import untrained
 from fastpolysem.probes import Column, Probe
@@ -315,7 +315,23 @@ class Robustness(NetworkQuestion):
                 f"{CONDITIONS[name]}, untrained": f"{name}_{task}_untrained" for name in PRIMARY
             }
             found[task] = markdown(means, labels, shown, rest | before)
+        found["differences"] = self._differences(data)
         return found
+
+    def _differences(self, data: Answers) -> str:
+        """What is tested: polysemantic minus monosemantic, one row per setting and task."""
+        tests = {one.name: text(one.difference, 2) for one in self.tests(data)}
+        conditions = [CONDITIONS[name] for name in PRIMARY]
+        lines = [
+            f"| features | neurons | optimiser | count | {' | '.join(conditions)} |",
+            "|---" * (4 + len(conditions)) + "|",
+        ]
+        for setting, _ in self.settings(data.valid, _SETTING):
+            for task, count in _relevant((setting["features"], setting["neurons"])).items():
+                cells = [*setting.values(), count]
+                cells += [tests[f"{_named(setting, task)}: {what}"] for what in conditions]
+                lines.append(f"| {' | '.join(map(str, cells))} |")
+        return "\n".join(lines)
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Accuracy against noise on inputs, noise on labels, and the number of labels."""
