@@ -172,6 +172,9 @@ def test_what_the_page_says_in_its_text() -> None:
         f"by clause, {shown[3]} if these are positive, and {shown[4]} dense and positive"
     ) in page
     few = sgd.set_index("neurons").loc[8]
+    assert f"{other['channel_use']:.3f} of the use lies in own channels, which" in page
+    assert f"make up {100 * other['channel']:.0f} %, and {other['shared_use']:.3f} on" in page
+    assert disjoint.loc[8, "not_learned"] > 4
     shown = [f"({100 * few[name]:.3g} %)" for name in ("positive", "accuracy")]
     assert f"{shown[0]} than if dense {shown[1]}" in page
     for one in (few, other, disjoint.loc[8], middle):
