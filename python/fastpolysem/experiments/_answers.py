@@ -85,6 +85,8 @@ class Question(Experiment[Setting, Answers]):
     """Columns whose means the table shows."""
     METHOD: ClassVar[str]
     """Which tests the verdict is based on, and of what."""
+    PROBE: ClassVar[Probe | None] = None
+    """Probe for what it needs besides the columns of a study; intervals stay within its bounds."""
 
     def rows(self, data: Answers) -> pd.DataFrame:
         """One row per seed."""
@@ -92,7 +94,7 @@ class Question(Experiment[Setting, Answers]):
 
     def table(self, data: Answers) -> pd.DataFrame:
         """Means with 95 % intervals, one row per configuration."""
-        return summary(data, self.LABELS, self.METRICS)
+        return summary(data, self.LABELS, self.METRICS, self.PROBE)
 
     def settings(
         self, rows: pd.DataFrame, labels: Sequence[str] | None = None

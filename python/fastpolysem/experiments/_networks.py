@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,6 @@ from fastpolysem.families.network.measures.measure import measure as measure_use
 from fastpolysem.families.network.objective import NetworkParameters
 from fastpolysem.probes import Column
 from fastpolysem.training import TrainingResult
-
-if TYPE_CHECKING:
-    from fastpolysem.probes import Probe
 
 USE = (
     *("shared_use", "polysemantic", "serving", "effective_concepts", "neurons_per_concept"),
@@ -50,8 +47,6 @@ class NetworkQuestion(Question[Case]):
     """
 
     OPTIONS: ClassVar[Mapping[str, str]]
-    PROBE: ClassVar[Probe | None] = None
-    """Probe for what it needs besides the columns of a study."""
     COLUMNS: ClassVar[tuple[str, ...]] = ()
     """Result columns of a study to include besides `USE`."""
 

@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
-from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of, summary
+from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of
 from fastpolysem.experiments._base import Presets
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._networks import (
@@ -246,10 +246,6 @@ class Absolute(NetworkQuestion):
             fields.pop("bias_decay", None)
         labels = {"arm": arm, "density": float(density)}
         return Case(labels, NetworkConfig(**fields), MOST.get(arm))
-
-    def table(self, data: Answers) -> pd.DataFrame:
-        """Means, one row per configuration; their intervals stay within what is possible."""
-        return summary(data, self.LABELS, self.METRICS, self.PROBE)
 
     def tests(self, data: Answers) -> list[Comparison]:
         """Sparse against dense, and biases."""
