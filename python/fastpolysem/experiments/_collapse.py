@@ -9,12 +9,15 @@ which makes the tests conservative.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastpolysem.statistics import Estimate
+from fastpolysem.experiments._verdicts import Z
+
+if TYPE_CHECKING:
+    from fastpolysem.statistics import Estimate
 
 Array = NDArray[np.float64]
 
@@ -54,11 +57,13 @@ class Fall(NamedTuple):
     def half(self) -> Estimate:
         """Where half is left, with the 95 % interval by the delta method; wider by the root of
         deviance per degree of freedom if the curve does not fit."""
+        from fastpolysem.statistics import Estimate
+
         a, b = (*self.coefficients, 0.0)[:2]
         x = math.log(2) / a if b == 0 else (math.sqrt(a * a + 4 * b * math.log(2)) - a) / (2 * b)
         slope = np.array([x, x * x][: len(self.coefficients)]) / (a + 2 * b * x)
         scale = max(1.0, self.deviance / max(self.freedom, 1))
-        half = 1.96 * math.sqrt(scale * slope @ self.covariance @ slope)
+        half = Z * math.sqrt(scale * slope @ self.covariance @ slope)
         return Estimate(x, x - half, x + half)
 
 

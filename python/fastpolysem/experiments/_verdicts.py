@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 ALPHA = 0.05
 """Probability of a false alarm among all primary tests of a verdict."""
+
+Z = NormalDist().inv_cdf(0.975)
+"""Half the length of a normal distribution's 95 % interval, in standard deviations."""
 
 LEAST_P = 1e-10
 """Smaller p-values are shown as below this bound: they depend on tails that no sample shows."""
@@ -123,7 +127,7 @@ def power_within(low: float, high: float, margin: float) -> float:
     half = (high - low) / 2
     if math.isnan(half) or half <= 0:
         return half if math.isnan(half) else 1.0
-    return math.erf(max(0.0, margin / half - 1) * 1.96 / math.sqrt(2))
+    return math.erf(max(0.0, margin / half - 1) * Z / math.sqrt(2))
 
 
 def overall(tests: pd.DataFrame) -> str:

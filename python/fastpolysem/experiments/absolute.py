@@ -182,7 +182,7 @@ class Absolute(NetworkQuestion):
     """Use of neurons against density, and with a negative start bias."""
 
     NAME = "absolute"
-    SUMMARY = "Train |x|, the hidden-ReLU autoencoder and a feature decoder: who shares neurons?"
+    SUMMARY = "Measure who shares neurons in |x|, the hidden-ReLU autoencoder and feature decoders."
     FIGURE_SIZE = (7.4, 3.4)
     PRESETS: ClassVar[Presets] = {
         # Some minutes.

@@ -217,7 +217,7 @@ class Boolean(NetworkQuestion):
     """Formulas by width, overlap and start; parities by dropout."""
 
     NAME = "boolean"
-    SUMMARY = "Compute formulas with networks: does each clause get neurons of its own?"
+    SUMMARY = "Measure whether each clause of a formula gets neurons of its own."
     FIGURE_SIZE = (7.4, 3.4)
     PRESETS: ClassVar[Presets] = {
         # A minute on two cores.

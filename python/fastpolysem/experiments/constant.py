@@ -29,7 +29,6 @@ from fastpolysem.experiments._base import (
     with_interval,
 )
 from fastpolysem.experiments._drawing import points
-from fastpolysem.families.autoencoder import theory
 from fastpolysem.families.autoencoder.config import Config
 
 if TYPE_CHECKING:
@@ -187,6 +186,7 @@ class Constant(TrainingExperiment[Answers]):
         import pandas as pd
 
         from fastpolysem import statistics
+        from fastpolysem.families.autoencoder import theory
 
         table = []
         for key, group in data.rows.groupby(_LABELS, sort=False):

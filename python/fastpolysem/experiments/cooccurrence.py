@@ -51,11 +51,10 @@ from fastpolysem.experiments._meetings import (
     meetings_of,
     zipf_joint,
 )
-from fastpolysem.experiments._verdicts import EFFECT, Comparison, compared, text
+from fastpolysem.experiments._verdicts import EFFECT, Comparison, Z, compared, text
 from fastpolysem.experiments._weights import settled, trained_weights
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.probes import Column, Probe
-from fastpolysem.statistics import Estimate, proportion
 from fastpolysem.training import TrainingResult
 
 if TYPE_CHECKING:
@@ -295,6 +294,8 @@ def _couples(name: str, coupled: float, sharing: float, n: int) -> Comparison:
     binomial test: of the pairs on one neuron, 1 in n - 1 would be a couple by chance."""
     from scipy import stats
 
+    from fastpolysem.statistics import Estimate, proportion
+
     if not sharing:
         return compared(name, [], [], MARGIN)
     found = proportion(int(coupled), int(sharing))
@@ -380,7 +381,7 @@ def tests_of_axis(data: Answers) -> list[Fields]:
         deviance, freedom = common(counts)
         half = fall(counts, 2 if len(np.unique(counts.x)) > 3 else 1).half
         scale = max(1, curve.deviance / max(curve.freedom, 1))
-        error = 1.96 * math.sqrt(curve.covariance[0, 0] * scale)
+        error = Z * math.sqrt(curve.covariance[0, 0] * scale)
         rate = float(curve.coefficients[0])
         found.append(
             {
