@@ -14,7 +14,10 @@ FALSE_ALARMS = 0.001  # of the whole test, if both implementations sample the sa
 INDEPENDENT = {64: (13.70, 0.13), 128: (6.44, 0.14), 256: (3.23, 0.10)}
 
 
-@pytest.mark.parametrize("n_hidden", [64, 128, pytest.param(256, marks=pytest.mark.slow)])
+WIDE = [pytest.param(m, marks=pytest.mark.slow) for m in (128, 256)]
+
+
+@pytest.mark.parametrize("n_hidden", [64, *WIDE])
 def test_mean_count_of_the_default_training(n_hidden):
     mean, error = INDEPENDENT[n_hidden]
     config = fp.Config(n_features=64, n_hidden=n_hidden, l1=1e-3)

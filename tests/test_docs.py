@@ -39,7 +39,11 @@ def blocks(page: Path) -> Iterator[tuple[str, str, int]]:
 
 
 # Packages of extras, and what pages that need them write.
-EXTRAS = {"sklearn": "datasets.digits(", "torch": "import torch\n"}
+EXTRAS = {
+    "sklearn": "datasets.digits(",
+    "mnist1d": "datasets.mnist1d",
+    "torch": "import torch\n",
+}
 
 
 def needed(page: Path) -> list[str]:

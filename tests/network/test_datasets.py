@@ -138,6 +138,7 @@ def test_mnist1d_is_the_published_one_and_leaves_random_numbers_alone():
 @pytest.mark.extra
 def test_sums_add_up_rows_of_their_own_half(monkeypatch):
     """With rows that tell their class and half, each sum is that of the classes present."""
+    pytest.importorskip("mnist1d")
 
     def told(label, samples, seed, **changes):
         found = _MNIST1D(label, samples, seed, **changes)
@@ -161,6 +162,7 @@ def test_sums_add_up_rows_of_their_own_half(monkeypatch):
 @pytest.mark.extra
 def test_templates_of_sums_are_not_shifted():
     """Rows of one class are its template but for scale, shear and noise, and so are alike."""
+    pytest.importorskip("mnist1d")
     rows, targets = dense(datasets.mnist1d_sums(probability=0.1, samples=5000, seed=3))
     shifted, classes = dense(datasets.mnist1d(seed=3))
     for one in range(10):
