@@ -1,8 +1,8 @@
 """The autoencoder's training in plain NumPy, without the package: a check on its numbers.
 
-Everything is written down anew from the paper: the gradient over all weights, gradient descent and
-AdamW, and orthant-wise l1 (Andrew & Gao 2007). Nothing comes from the package. The pushes that
-features exert on each other can be switched off in parts, which the package cannot do;
+The gradient over all weights, gradient descent and AdamW, and orthant-wise l1 (Andrew & Gao 2007)
+are implemented from the equations in the papers. Parts of the pushes that features exert on each
+other can be switched off, which the package cannot do;
 `docs/findings/constant.md` uses this. `python -m benchmarks.independent` writes
 `results/independent.csv` and `results/ablations.csv`, in some minutes on one core.
 """

@@ -2,8 +2,9 @@
 
 python benchmarks/independent_networks.py [absolute modular contexts front]   minutes
 
-Data, starts, training and measures are written anew, from the pages. Each line is a network, with
-means and standard errors over seeds or splits, each with a start of its own.
+Data, initial weights, training and measures are implemented from the descriptions on the pages.
+Each line shows one network: means and standard errors over seeds or splits, each of which has its
+own initial weights.
 """
 
 from __future__ import annotations

@@ -214,7 +214,7 @@ def zeros(size: int, claimed: tuple[int, ...] | None = None, dtype: str = "<f8")
 
 
 def members(path: Path, changes: dict[str, bytes]) -> None:
-    """Write some members of a .npz file anew, compressed."""
+    """Rewrite some members of a .npz file, compressed."""
     with zipfile.ZipFile(path) as archive:
         old = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

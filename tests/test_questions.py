@@ -349,7 +349,7 @@ def test_quick_agrees_with_the_page_or_is_inconclusive(name: str) -> None:
 
 @pytest.mark.slow
 def test_one_setting_under_two_names_is_no_effect() -> None:
-    """Trained anew with other seeds: what remains if the effect itself is switched off."""
+    """Retrained with other seeds: what remains if the effect itself is switched off."""
     config = optimizers.EXPERIMENT.configs("paper", optimizer="adamw", n_features=16, n_hidden=32)[
         0
     ]
