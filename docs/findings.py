@@ -22,6 +22,7 @@ import numpy as np
 
 from fastpolysem import experiments
 from fastpolysem.experiments._answers import Answers, Question
+from fastpolysem.experiments._pages import markdown
 from fastpolysem.experiments._verdicts import ALPHA, EFFECT, INCONCLUSIVE, WITHIN, holm
 
 FOLDER = Path(__file__).with_name("findings")
@@ -41,7 +42,7 @@ def overview() -> str:
     """What the tests of each page find and could find, and what is left if all are corrected
     together."""
     head = ["page", "tests", EFFECT, WITHIN, INCONCLUSIVE, f"power of at least {POWER:.0%}"]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    rows = []
     p_values, found = [], []
     judged = [name for name in names() if isinstance(experiments.get(name), Question)]
     for name in judged:
@@ -49,8 +50,8 @@ def overview() -> str:
         tests = experiment.verdict(Answers.read(FOLDER / f"{name}.parquet")).tests
         counts = [int((tests["outcome"] == kind).sum()) for kind in (EFFECT, WITHIN, INCONCLUSIVE)]
         able = int((tests["power"] >= POWER).sum())
-        cells = [f"[{name}]({name}.md)", len(tests), *counts, f"{able} ({able / len(tests):.0%})"]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
+        share = f"{able} ({able / len(tests):.0%})"
+        rows.append([f"[{name}]({name}.md)", len(tests), *counts, share])
         p_values += tests["p_value"].tolist()
         found += (tests["outcome"] == EFFECT).tolist()
     kept = int((np.array(found) & (holm(p_values) <= ALPHA)).sum())
@@ -62,7 +63,7 @@ def overview() -> str:
         f"the {len(found)} tests of all pages are corrected together, so that this probability is "
         f"at most {ALPHA:.0%}, {kept} of the {sum(found)} effects remain."
     )
-    return "\n".join([*lines, "", textwrap.fill(said, WIDTH)])
+    return f"{markdown(head, rows)}\n\n{textwrap.fill(said, WIDTH)}"
 
 
 def filled(name: str, page: str) -> str:

@@ -15,6 +15,7 @@ from fastpolysem.experiments._networks import (
     USE,
     Case,
     NetworkQuestion,
+    before_training,
     trained_network,
     use_of,
 )
@@ -25,7 +26,7 @@ from fastpolysem.families.network.losses import BinaryCrossEntropy, CrossEntropy
 from fastpolysem.families.network.measures import formulas
 from fastpolysem.families.network.objective import forward
 from fastpolysem.probes import Column, Probe
-from fastpolysem.training import TrainingResult, train
+from fastpolysem.training import TrainingResult
 
 
 def network_on(data: str, h: int, **fields: Any) -> NetworkConfig:
@@ -105,7 +106,7 @@ class HeldOut(Probe):
         for i, seed in enumerate(result.seeds):
             generator = np.random.default_rng(int(seed))
             shared_by_chance[i] = formulas.shared_use(formulas.permuted(rises[i], generator))
-        start = train(result.config.replace(steps=0), result.seeds, return_weights=True)
+        start = before_training(result)
         return found | {
             "shared_last": np.asarray(formulas.shared_use(rises)),
             "shared_last_chance": shared_by_chance,

@@ -15,11 +15,12 @@ from fastpolysem.experiments._answers import Answers, Question, joined, rows_of
 from fastpolysem.experiments._base import Fields, measure, values_of
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.measures import formulas
+from fastpolysem.families.network.measures.controls import untrained
 from fastpolysem.families.network.measures.measure import Measures
 from fastpolysem.families.network.measures.measure import measure as measure_use
 from fastpolysem.families.network.objective import NetworkParameters
 from fastpolysem.probes import Column
-from fastpolysem.training import TrainingResult
+from fastpolysem.training import TrainingResult, train
 
 USE = (
     *("shared_use", "polysemantic", "serving", "effective_concepts", "neurons_per_concept"),
@@ -102,6 +103,11 @@ def trained_network(result: TrainingResult) -> NetworkParameters:
     weights = [np.asarray(kept(one)) for one in parameters.weights]
     biases = parameters.biases
     return NetworkParameters(weights, None if biases is None else [kept(one) for one in biases])
+
+
+def before_training(result: TrainingResult) -> TrainingResult:
+    """The networks of a block, with weights, before their first step."""
+    return train(untrained(result.config), result.seeds, return_weights=True, num_threads=1)
 
 
 def use_of(result: TrainingResult) -> Measures:

@@ -14,8 +14,8 @@ ABSENT = "not run"
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    first, *rest = (f"| {' | '.join(map(str, line))} |" for line in (head, *rows))
+    return "\n".join([first, "|---" * len(head) + "|", *rest])
 
 
 def cell(value: float, digits: int = 3) -> str:

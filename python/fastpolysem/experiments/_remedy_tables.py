@@ -10,6 +10,7 @@ import pandas as pd
 from fastpolysem.experiments import cooccurrence, tradeoff
 from fastpolysem.experiments._answers import Answers
 from fastpolysem.experiments._base import Fields
+from fastpolysem.experiments._pages import markdown
 from fastpolysem.experiments._verdicts import EFFECT, WITHIN, p_text
 
 OPTIMIZERS = {"adamw": "AdamW", "sgd": "SGD"}
@@ -24,11 +25,6 @@ def _interval(row: Any, name: str, digits: int = 3) -> str:
         return "—"
     value, low, high = (f"{0.0 if abs(one) < 5e-4 else one:.{digits}g}" for one in ends)
     return f"{value} [{low}, {high}]"
-
-
-def _table(head: str, rows: list[list[str]]) -> str:
-    width = head.count("|") - 1
-    return "\n".join([head, "|" + "---|" * width, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 # Co-occurrence.
@@ -57,11 +53,9 @@ def _settings_of_cooccurrence(means: pd.DataFrame, chosen: str) -> str:
                 f"{row['loss']:.3g}",
             ]
         )
-    return _table(
-        "| inputs | n | m | λ | optimiser | q/λ | other active features | seeds | pairs on one "
-        "neuron | share left | couples on one neuron | malign | unrepresented | loss |",
-        rows,
-    )
+    head = ["inputs", "n", "m", "λ", "optimiser", "q/λ", "other active features", "seeds"]
+    head += ["pairs on one neuron", "share left", "couples on one neuron", "malign"]
+    return markdown([*head, "unrepresented", "loss"], rows)
 
 
 def _axis_of_cooccurrence(data: Answers) -> str:
@@ -81,10 +75,8 @@ def _axis_of_cooccurrence(data: Answers) -> str:
                 _interval(one, "half"),
             ]
         )
-    return _table(
-        "| settings | curves | χ² of one common curve | χ² of exp(-k q/λ) | k | half left at q/λ |",
-        rows,
-    )
+    head = ["settings", "curves", "χ² of one common curve", "χ² of exp(-k q/λ)", "k"]
+    return markdown([*head, "half left at q/λ"], rows)
 
 
 def _zipf_of_cooccurrence(data: Answers) -> str:
@@ -102,9 +94,8 @@ def _zipf_of_cooccurrence(data: Answers) -> str:
                 f"{one['predicted']:.3g}",
             ]
         )
-    return _table(
-        "| n | inputs | mean q/λ | class | pairs | q/λ in it | share left | predicted |", rows
-    )
+    head = ["n", "inputs", "mean q/λ", "class", "pairs", "q/λ in it", "share left", "predicted"]
+    return markdown(head, rows)
 
 
 def _sizes_of_cooccurrence(data: Answers) -> str:
@@ -119,11 +110,10 @@ def _sizes_of_cooccurrence(data: Answers) -> str:
                 continue
             cells += [_interval(one, "half"), f"{one['half'] * 0.03 * (n - 1):.2g}"]
         rows.append(cells)
-    return _table(
-        "| n | m | λ√m | AdamW: half left at q/λ | other active features there | SGD: half left at "
-        "q/λ | other active features there |",
-        rows,
-    )
+    head = ["n", "m", "λ√m"]
+    for name in OPTIMIZERS.values():
+        head += [f"{name}: half left at q/λ", "other active features there"]
+    return markdown(head, rows)
 
 
 # Trade-off.
@@ -148,8 +138,8 @@ def _gains(own: Answers, means: pd.DataFrame, judged: pd.DataFrame, optimizer: s
     for name, strength in tradeoff.PRIMARY.items():
         cells = [found.get((name, *size), "—") for size in sizes]
         rows.append([name, f"{strength:g}", "yes" if name == "repulsion" else "no", *cells])
-    head = "".join(f" {n}, {m} |" for n, m in sizes)
-    return _table(f"| remedy | strength | knows the features |{head}", rows)
+    shown = [f"{n}, {m}" for n, m in sizes]
+    return markdown(["remedy", "strength", "knows the features", *shown], rows)
 
 
 def _price(means: pd.DataFrame, row: Fields) -> float:
@@ -185,11 +175,9 @@ def _settings_of_tradeoff(means: pd.DataFrame, n: int, optimizer: str) -> str:
                 gain if treated else "—",
             ]
         )
-    return _table(
-        "| m | λ | remedy | strength | with a neuron of their own | shared neurons | unrepresented "
-        "| loss | times untreated | ... two features on | gain at matched loss, points |",
-        rows,
-    )
+    head = ["m", "λ", "remedy", "strength", "with a neuron of their own", "shared neurons"]
+    head += ["unrepresented", "loss", "times untreated", "... two features on"]
+    return markdown([*head, "gain at matched loss, points"], rows)
 
 
 def of_cooccurrence(data: Answers) -> dict[str, str]:

@@ -1,18 +1,21 @@
-"""Tables of pages, as Markdown."""
+"""Tables of means on pages of findings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import ArrayLike
+
 from fastpolysem.experiments._answers import estimate_of
+from fastpolysem.experiments._pages import markdown
 from fastpolysem.experiments._verdicts import text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def markdown(
+def of_means(
     means: pd.DataFrame,
     labels: Mapping[str, str],
     estimates: Mapping[str, str],
@@ -25,14 +28,34 @@ def markdown(
     have their intervals, the rest follows without.
     """
     rest = rest or {}
-    lines = ["| " + " | ".join((*labels, *estimates, *rest)) + " |"]
-    lines.append("|---" * (len(labels) + len(estimates) + len(rest)) + "|")
-    for _, row in means.iterrows():
-        cells = [_plain(row[name]) for name in labels.values()]
-        cells += [_estimate(row, name, digits) for name in estimates.values()]
-        cells += [_plain(row[name]) for name in rest.values()]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    rows = [
+        [
+            *(_plain(row[name]) for name in labels.values()),
+            *(_estimate(row, name, digits) for name in estimates.values()),
+            *(_plain(row[name]) for name in rest.values()),
+        ]
+        for _, row in means.iterrows()
+    ]
+    return markdown([*labels, *estimates, *rest], rows)
+
+
+def by_width(
+    means: pd.DataFrame, column: str, place: ArrayLike, widths: Mapping[Any, str], digits: int
+) -> tuple[list[str], list[list[Any]]]:
+    """Head and rows of a table of one estimate, one row per number of features and optimiser.
+
+    ``place`` is the width of each row of the means, and ``widths`` has those shown with their
+    headings.
+    """
+    rows = []
+    placed = means.assign(place=place)
+    for (n, optimizer), part in placed.groupby(["n_features", "optimizer"]):
+        cells = part.set_index("place")
+        found = [
+            _estimate(cells.loc[at], column, digits) if at in cells.index else "" for at in widths
+        ]
+        rows.append([n, optimizer, *found])
+    return ["n", "optimiser", *widths.values()], rows
 
 
 def _plain(value: Any) -> str:

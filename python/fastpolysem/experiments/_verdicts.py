@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastpolysem.experiments._pages import markdown
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -75,15 +77,16 @@ class Verdict:
     def markdown(self) -> str:
         """The tests as a table for a page."""
         rows = [
-            f"| {row.test} | {row.difference:+.3g} | {row.ci_low:+.3g} … {row.ci_high:+.3g} | "
-            f"{p_text(row.p_holm)} | {row.outcome} |"
+            [
+                row.test,
+                f"{row.difference:+.3g}",
+                f"{row.ci_low:+.3g} … {row.ci_high:+.3g}",
+                p_text(row.p_holm),
+                row.outcome,
+            ]
             for row in self.tests.itertuples()
         ]
-        head = [
-            "| test | difference | 95 % interval | p (Holm) | outcome |",
-            "|---|---|---|---|---|",
-        ]
-        return "\n".join([*head, *rows])
+        return markdown(["test", "difference", "95 % interval", "p (Holm)", "outcome"], rows)
 
     def outcome_of(self, name: str) -> str:
         """The outcome of one test."""

@@ -41,6 +41,7 @@ from fastpolysem.experiments._networks import (
     CONTROLS,
     Case,
     NetworkQuestion,
+    before_training,
     controls,
     trained_network,
 )
@@ -62,7 +63,7 @@ from fastpolysem.experiments._sparse_tasks import (
     TWO,
     bias_arm,
 )
-from fastpolysem.experiments._tables import markdown
+from fastpolysem.experiments._tables import of_means
 from fastpolysem.experiments._verdicts import INCONCLUSIVE, Comparison, change, text
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.measures import formulas
@@ -70,7 +71,7 @@ from fastpolysem.families.network.measures.measure import Measures, measure
 from fastpolysem.families.network.objective import NetworkParameters, forward
 from fastpolysem.probes import Column, Probe
 from fastpolysem.specs.inputs import Basis, Independent
-from fastpolysem.training import TrainingResult, train
+from fastpolysem.training import TrainingResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,8 +145,7 @@ class Apart(Probe):
         config, seeds = result.config, result.seeds
         weights = trained_network(result)
         found = use_of_features(weights, config)
-        untrained = config.replace(steps=0, bias_decay=None)
-        start = train(untrained, seeds, return_weights=True, num_threads=1).weights
+        start = before_training(result).weights
         last = len(config.widths) - 3
         first = weights.weights[last]
         lost = found.loss / np.maximum(found.constant_loss, np.finfo(float).tiny)
@@ -317,7 +317,7 @@ class Absolute(NetworkQuestion):
             if len(part):
                 rest = _CONTEXT | (_OF_BIASES if arms is BIASES else {})
                 labels = {"network": "called", "density": "density", "seeds": "seeds"}
-                found[block] = markdown(part, labels, _ESTIMATES[block], rest)
+                found[block] = of_means(part, labels, _ESTIMATES[block], rest)
         return found
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
@@ -421,7 +421,7 @@ def _two_by_two(rows: pd.DataFrame) -> str:
         "of positive parts, quartiles": "positive",
         "solved ones with both neurons aligned (above 0.999)": "monosemantic",
     }
-    return markdown(pd.DataFrame(lines), headings, {})
+    return of_means(pd.DataFrame(lines), headings, {})
 
 
 def _lengths(data: Answers) -> list[tuple[float, int]]:

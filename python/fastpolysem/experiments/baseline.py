@@ -25,7 +25,8 @@ from fastpolysem.experiments._answers import (
 )
 from fastpolysem.experiments._base import Fields, Presets
 from fastpolysem.experiments._drawing import points
-from fastpolysem.experiments._tables import markdown
+from fastpolysem.experiments._pages import markdown
+from fastpolysem.experiments._tables import of_means
 from fastpolysem.experiments._verdicts import (
     EFFECT,
     INCONCLUSIVE,
@@ -243,8 +244,7 @@ class Baseline(AutoencoderQuestion):
         }  # fmt: skip
         tests = self.verdict(data).tests
         sizes = list(means.groupby(["n_features", "n_hidden"]).groups)
-        lines = ["| optimiser | " + " | ".join(f"n = {n}, m = {m}" for n, m in sizes) + " |"]
-        lines.append("|---" * (1 + len(sizes)) + "|")
+        rows = []
         for way in means["optimizer"].unique():
             cells = []
             for n, m in sizes:
@@ -253,8 +253,9 @@ class Baseline(AutoencoderQuestion):
                 loss = here.loc[here["optimizer"] == way, "loss"]
                 mark = "" if len(loss) and loss.iloc[0] <= CONVERGED * n else " (not converged)"
                 cells.append(change(row.iloc[0]) + mark if len(row) else "")
-            lines.append(f"| {way} | " + " | ".join(cells) + " |")
-        return {"sizes": "\n".join(lines), "numbers": markdown(means, labels, shown, rest)}
+            rows.append([way, *cells])
+        head = ["optimiser", *(f"n = {n}, m = {m}" for n, m in sizes)]
+        return {"sizes": markdown(head, rows), "numbers": of_means(means, labels, shown, rest)}
 
 
 EXPERIMENT = Baseline()

@@ -44,10 +44,11 @@ from fastpolysem.experiments._networks import (
     CONTROLS,
     Case,
     NetworkQuestion,
+    before_training,
     controls,
     trained_network,
 )
-from fastpolysem.experiments._tables import markdown
+from fastpolysem.experiments._tables import of_means
 from fastpolysem.experiments._verdicts import (
     INCONCLUSIVE,
     Comparison,
@@ -181,7 +182,7 @@ class Channels(Probe):
         """The columns of a block."""
         config, seeds = result.config, result.seeds
         weights = trained_network(result)
-        start = train(config.replace(steps=0), seeds, return_weights=True, num_threads=1)
+        start = before_training(result)
         found: dict[str, Any] = dict.fromkeys(self.columns, np.full(len(seeds), np.nan))
         use = measure(weights, config)
         found |= {"shared_untrained": start.shared_use, **controls(use, seeds)}
@@ -364,11 +365,11 @@ class Boolean(NetworkQuestion):
         formulas_, parities = (means[means["task"] == one] for one in (_DNF, _PARITY))
         labels = {name: name for name in ("variables", "formula", "neurons", "seeds")}
         found = {
-            "accuracies": markdown(formulas_, labels, {STARTS[one]: one for one in STARTS}),
-            "channels": markdown(formulas_, labels, _IN_CHANNELS, _CONTEXT),
+            "accuracies": of_means(formulas_, labels, {STARTS[one]: one for one in STARTS}),
+            "channels": of_means(formulas_, labels, _IN_CHANNELS, _CONTEXT),
         }
         labels = {name: name for name in ("dropout", "seeds")}
-        found["parities"] = markdown(parities, labels, _OF_PARITIES, _CONTEXT)
+        found["parities"] = of_means(parities, labels, _OF_PARITIES, _CONTEXT)
         return found
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:

@@ -35,15 +35,20 @@ from fastpolysem import _checks
 from fastpolysem.experiments._answers import Answers, joined, rows_of, summary
 from fastpolysem.experiments._base import Presets, measure
 from fastpolysem.experiments._drawing import points
-from fastpolysem.experiments._networks import USE, Case, NetworkQuestion, trained_network
-from fastpolysem.experiments._tables import markdown
+from fastpolysem.experiments._networks import (
+    USE,
+    Case,
+    NetworkQuestion,
+    before_training,
+    trained_network,
+)
+from fastpolysem.experiments._tables import of_means
 from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, compared, span
 from fastpolysem.families.network import datasets
 from fastpolysem.families.network.config import NetworkConfig
-from fastpolysem.families.network.measures.controls import untrained
 from fastpolysem.families.network.measures.selectivity import mixed_selectivity
 from fastpolysem.probes import Column, Probe
-from fastpolysem.training import TrainingResult, train
+from fastpolysem.training import TrainingResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,7 +161,7 @@ class Pathways(Probe):
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
         """The columns of a block."""
-        begun = train(untrained(result.config), result.seeds, return_weights=True, num_threads=1)
+        begun = before_training(result)
         trained = self._layers(trained_network(result).weights, result)
         start = self._layers(begun.weights.weights, result)
         found: dict[str, NDArray[Any]] = {}
@@ -386,7 +391,7 @@ class Contexts(NetworkQuestion):
             part = means if where == "last" else means[means["layers"] > 1]
             shown = {what: f"{where}_{name}" for what, name in estimates.items()}
             others = {what: f"{where}_{name}" for what, name in rest.items()} | {"loss": "loss"}
-            found[where] = markdown(part, labels, shown, others)
+            found[where] = of_means(part, labels, shown, others)
         return found
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+ENDS = ("", "_low", "_high")
 MARGIN = 0.05
 """Share of the count with one feature at a time that is negligible as a difference."""
 TESTED = 0.1
@@ -229,10 +230,10 @@ class Cooccurrence(AutoencoderQuestion):
     def table(self, data: Answers) -> pd.DataFrame:
         """Means with 95 % intervals, one row per setting, with ``relative`` and its interval."""
         means = summary(data, self.LABELS, self.METRICS)
-        left = [_relative(data, row, "").difference for row in means.to_dict("records")]
-        for name, index in (("relative", 0), ("relative_low", 1), ("relative_high", 2)):
-            means[name] = [1 + one[index] for one in left]
-        return means
+        left = [_left(_relative(data, row, "")) for row in means.to_dict("records")]
+        return means.assign(
+            **{f"relative{end}": [one[i] for one in left] for i, end in enumerate(ENDS)}
+        )
 
     def tests(self, data: Answers) -> list[Comparison]:
         """Are there fewer shared neurons if features co-occur?"""
@@ -403,6 +404,12 @@ def tests_of_axis(data: Answers) -> list[Fields]:
     return found
 
 
+def _left(comparison: Comparison) -> tuple[float, float, float]:
+    """What is left with its interval, from a relative difference of counts; at least 0."""
+    value, low, high = (1 + one for one in comparison.difference[:3])
+    return value, max(low, 0.0), high
+
+
 def sums_over_pairs(data: Answers) -> list[Fields]:
     """Zipf rates: what is left of pairs in each class, and what equal rates predict."""
     curve = curve_of(data, "adamw")
@@ -418,9 +425,9 @@ def sums_over_pairs(data: Answers) -> list[Fields]:
         which = classes(n)[np.triu_indices(n, 1)]
         x = zipf_joint(n, label["strength"])[np.triu_indices(n, 1)]
         for c in range(CLASSES):
-            left = compared_by_seed("", part, control, f"sharing_{c}", MARGIN).difference
+            left = _left(compared_by_seed("", part, control, f"sharing_{c}", MARGIN))
             said = {"class": c, "pairs": int((which == c).sum()), "x": float(x[which == c].mean())}
-            shares = {"left": 1 + left.value, "left_low": 1 + left.low, "left_high": 1 + left.high}
+            shares = {f"left{end}": left[i] for i, end in enumerate(ENDS)}
             predicted = float(curve.at(x[which == c]).mean())
             found.append({**label, **said, **shares, "predicted": predicted})
     return found

@@ -28,7 +28,7 @@ from fastpolysem.experiments._answers import (
 )
 from fastpolysem.experiments._base import Fields, Presets, with_interval
 from fastpolysem.experiments._roc import Roc, logistic, roc
-from fastpolysem.experiments._tables import markdown
+from fastpolysem.experiments._tables import of_means
 from fastpolysem.experiments._verdicts import Comparison, compared, text
 from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.families.autoencoder.config import Config
@@ -370,8 +370,8 @@ class Diagnose(AutoencoderQuestion):
         views = {"area under the ROC curve": "area", "sensitivity": "sensitivity"}
         views |= {"specificity": "specificity"}
         return {
-            "sizes": markdown(means, labels | scales, trained, rest),
-            "views": markdown(table, {**labels, "seen": "view", "incidental": "incidental"}, views),
+            "sizes": of_means(means, labels | scales, trained, rest),
+            "views": of_means(table, {**labels, "seen": "view", "incidental": "incidental"}, views),
         }
 
 

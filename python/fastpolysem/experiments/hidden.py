@@ -49,7 +49,7 @@ from fastpolysem import _checks
 from fastpolysem.experiments import _census, _networks
 from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of
 from fastpolysem.experiments._base import Presets
-from fastpolysem.experiments._networks import CONTROLS, USE, Case, NetworkQuestion
+from fastpolysem.experiments._networks import CONTROLS, USE, Case, NetworkQuestion, before_training
 from fastpolysem.experiments._verdicts import INCONCLUSIVE, WITHIN, Comparison, text
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.measures.measure import measure as measure_use
@@ -185,7 +185,7 @@ def _starts_again(config: NetworkConfig) -> bool:
 
 
 def _from_transpose(result: TrainingResult) -> TrainingResult:
-    start = train(result.config.replace(steps=0), result.seeds, return_weights=True, num_threads=1)
+    start = before_training(result)
     first = np.asarray(start.weights.weights[0])
     tied = NetworkParameters([first, np.ascontiguousarray(np.swapaxes(first, 1, 2))])
     return train(

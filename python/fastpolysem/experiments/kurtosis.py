@@ -27,7 +27,7 @@ from fastpolysem.experiments._edgeworth import (
     square_term,
 )
 from fastpolysem.experiments._planted import count_pairs, expected_loss, from_planted
-from fastpolysem.experiments._tables import markdown
+from fastpolysem.experiments._tables import of_means
 from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison
 from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.families.autoencoder.config import Config
@@ -401,7 +401,7 @@ class Kurtosis(AutoencoderQuestion):
         means = self.table(data)
         smallest = means["n_features"] == means["n_features"].min()
         kind = {"noise": "noise", "κ": "kurtosis", "noise shared by": "sharing"}
-        growth = markdown(
+        growth = of_means(
             means[smallest].sort_values("kurtosis", kind="stable"),
             {**kind, "sixth cumulant": "sixth"},
             {"growth per step": "growth", "over that predicted from κ": "ratio"},
@@ -419,8 +419,8 @@ class Kurtosis(AutoencoderQuestion):
         ends |= {"planted pairs left": "pairs_left"}
         rest = {"polysemantic": "polysemantic", "unrepresented": "unrepresented", "seeds": "seeds"}
         two = means["noise"].isin(_ENDS) & (means["sharing"] == "input")
-        sizes = markdown(means[two], {**scale, "noise": "noise"}, ends, rest)
-        numbers = markdown(
+        sizes = of_means(means[two], {**scale, "noise": "noise"}, ends, rest)
+        numbers = of_means(
             means[smallest],
             kind,
             {

@@ -33,8 +33,14 @@ from numpy.typing import NDArray
 from fastpolysem import _checks
 from fastpolysem.experiments._answers import Answers, estimate_of
 from fastpolysem.experiments._base import Presets
-from fastpolysem.experiments._networks import Case, NetworkQuestion, trained_network
-from fastpolysem.experiments._tables import markdown
+from fastpolysem.experiments._networks import (
+    Case,
+    NetworkQuestion,
+    before_training,
+    trained_network,
+)
+from fastpolysem.experiments._pages import markdown
+from fastpolysem.experiments._tables import of_means
 from fastpolysem.experiments._verdicts import (
     EFFECT,
     INCONCLUSIVE,
@@ -47,10 +53,9 @@ from fastpolysem.families.network import losses
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.datasets import modular_addition
 from fastpolysem.families.network.measures import formulas
-from fastpolysem.families.network.measures.controls import untrained
 from fastpolysem.families.network.objective import NetworkParameters
 from fastpolysem.probes import Column, Probe
-from fastpolysem.training import TrainingResult, train
+from fastpolysem.training import TrainingResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -203,8 +208,8 @@ class Frequencies(Probe):
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
         """The columns of a block."""
-        seeds, config = result.seeds, untrained(result.config)
-        begun: Any = train(config, seeds, return_weights=True, num_threads=1).weights
+        seeds = result.seeds
+        begun: Any = before_training(result).weights
         ended = trained_network(result)
         start, end = spectra(begun), spectra(ended)
         winner = np.abs(end[0]).argmax(axis=-1)
@@ -370,8 +375,8 @@ class Modular(NetworkQuestion):
         }
         return {
             "published": self._published(data),
-            "predictions": markdown(means, labels, named, agree),
-            "use": markdown(means, labels, estimates, rest),
+            "predictions": of_means(means, labels, named, agree),
+            "use": of_means(means, labels, estimates, rest),
         }
 
     def _published(self, data: Answers) -> str:
@@ -384,17 +389,17 @@ class Modular(NetworkQuestion):
         }
         rows = data.where(p=23, neurons=512, optimizer="adamw")
         means = self.table(Answers(rows))
+        head = ["", "published, one seed", "ours, mean", "ours, range over seeds"]
         lines = [
-            "| | published, one seed | ours, mean | ours, range over seeds |",
-            "|---|---|---|---|",
+            [
+                what,
+                f"{PUBLISHED[name]:.3g}",
+                text(estimate_of(means.iloc[0], name)),
+                f"{rows[name].min():.3g} to {rows[name].max():.3g}",
+            ]
+            for name, what in theirs.items()
         ]
-        for name, what in theirs.items():
-            values = rows[name]
-            lines.append(
-                f"| {what} | {PUBLISHED[name]:.3g} | {text(estimate_of(means.iloc[0], name))} | "
-                f"{values.min():.3g} to {values.max():.3g} |"
-            )
-        return "\n".join(lines)
+        return markdown(head, lines)
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Shares that predictors name, and shares of use on shared neurons."""

@@ -17,20 +17,19 @@ from numpy.typing import NDArray
 from fastpolysem.experiments._answers import (
     Answers,
     AutoencoderQuestion,
-    estimate_of,
     sized,
     with_scales,
 )
 from fastpolysem.experiments._base import Fields, Presets
 from fastpolysem.experiments._drawing import points
-from fastpolysem.experiments._tables import markdown
+from fastpolysem.experiments._pages import markdown
+from fastpolysem.experiments._tables import by_width, of_means
 from fastpolysem.experiments._verdicts import (
     EFFECT,
     INCONCLUSIVE,
     WITHIN,
     Comparison,
     compared,
-    text,
 )
 from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.families.autoencoder.diagnosis import diagnose
@@ -249,17 +248,10 @@ class Necessary(AutoencoderQuestion):
             "loss added by moves": "loss_added", "unrepresented": "unrepresented",
             "capacity": "capacity", "certified": "finished", "seeds": "seeds",
         }  # fmt: skip
-        ratios = {0.5: "n/2", 0.625: "5n/8", 0.75: "3n/4", 1.0: "n", 2.0: "2n"}
-        lines = ["| n | optimiser | " + " | ".join(f"m = {m}" for m in ratios.values()) + " |"]
-        lines.append("|---" * (2 + len(ratios)) + "|")
-        for (n, optimizer), part in means.groupby(["n_features", "optimizer"]):
-            cells = part.set_index(part["n_hidden"] / n)
-            found = [
-                text(estimate_of(cells.loc[at], "removable"), 3) if at in cells.index else ""
-                for at in ratios
-            ]
-            lines.append(f"| {n} | {optimizer} | " + " | ".join(found) + " |")
-        return {"sizes": "\n".join(lines), "numbers": markdown(means, labels, counts, rest)}
+        ratios = {0.5: "m = n/2", 0.625: "m = 5n/8", 0.75: "m = 3n/4", 1.0: "m = n", 2.0: "m = 2n"}
+        place = means["n_hidden"] / means["n_features"]
+        sizes = markdown(*by_width(means, "removable", place, ratios, 3))
+        return {"sizes": sizes, "numbers": of_means(means, labels, counts, rest)}
 
 
 EXPERIMENT = Necessary()

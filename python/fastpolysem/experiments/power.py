@@ -37,6 +37,7 @@ from fastpolysem.experiments._networks import (
     CONTROLS,
     Case,
     NetworkQuestion,
+    before_training,
     controls,
     trained_network,
 )
@@ -206,7 +207,7 @@ class Powers(Probe):
         own = config.loss.q
         squares = use_of_positive(weights, config, 2.0)
         by_own = use_of_positive(weights, config, own)
-        start = train(config.replace(steps=0), seeds, return_weights=True, num_threads=1).weights
+        start = before_training(result).weights
         found: dict[str, Any] = {
             "shared": squares.shared_use,
             "shared_fourth": use_of_positive(weights, config, 4.0).shared_use,

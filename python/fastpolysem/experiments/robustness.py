@@ -41,17 +41,18 @@ from fastpolysem.experiments._networks import (
     CONTROLS,
     Case,
     NetworkQuestion,
+    before_training,
     controls,
     trained_network,
     use_of,
 )
-from fastpolysem.experiments._tables import markdown
+from fastpolysem.experiments._pages import markdown
+from fastpolysem.experiments._tables import of_means
 from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, text
 from fastpolysem.families.network.config import NetworkConfig
-from fastpolysem.families.network.measures.controls import untrained
 from fastpolysem.probes import Column, Probe
 from fastpolysem.specs.inputs import Independent
-from fastpolysem.training import TrainingResult, train
+from fastpolysem.training import TrainingResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,7 +172,7 @@ class Classified(Probe):
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
         """The columns of a block."""
-        start = train(untrained(result.config), result.seeds, return_weights=True, num_threads=1)
+        start = before_training(result)
         trained = np.asarray(trained_network(result).weights[0], dtype=np.float64)
         begun = np.asarray(start.weights.weights[0], dtype=np.float64)
         found: dict[str, NDArray[Any]] = dict(controls(use_of(result), result.seeds))
@@ -305,7 +306,7 @@ class Robustness(NetworkQuestion):
             "features not learned": "not_learned",
             "seeds": "seeds",
         }
-        found = {"use": markdown(means, labels, {"shared use": "shared_use"}, use)}
+        found = {"use": of_means(means, labels, {"shared use": "shared_use"}, use)}
         for task in TASKS:
             shown = {CONDITIONS[name]: f"{name}_{task}" for name in PRIMARY}
             rest = {
@@ -314,7 +315,7 @@ class Robustness(NetworkQuestion):
             before = {
                 f"{CONDITIONS[name]}, untrained": f"{name}_{task}_untrained" for name in PRIMARY
             }
-            found[task] = markdown(means, labels, shown, rest | before)
+            found[task] = of_means(means, labels, shown, rest | before)
         found["differences"] = self._differences(data)
         return found
 
@@ -322,16 +323,13 @@ class Robustness(NetworkQuestion):
         """What is tested: polysemantic minus monosemantic, one row per setting and task."""
         tests = {one.name: text(one.difference, 2) for one in self.tests(data)}
         conditions = [CONDITIONS[name] for name in PRIMARY]
-        lines = [
-            f"| features | neurons | optimiser | count | {' | '.join(conditions)} |",
-            "|---" * (4 + len(conditions)) + "|",
-        ]
+        rows = []
         for setting, _ in self.settings(data.valid, _SETTING):
             for task, count in _relevant((setting["features"], setting["neurons"])).items():
                 cells = [*setting.values(), count]
                 cells += [tests[f"{_named(setting, task)}: {what}"] for what in conditions]
-                lines.append(f"| {' | '.join(map(str, cells))} |")
-        return "\n".join(lines)
+                rows.append(cells)
+        return markdown(["features", "neurons", "optimiser", "count", *conditions], rows)
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Accuracy against noise on inputs, noise on labels, and the number of labels."""

@@ -28,7 +28,8 @@ from fastpolysem.experiments._answers import (
 )
 from fastpolysem.experiments._base import Fields, Presets
 from fastpolysem.experiments._drawing import points
-from fastpolysem.experiments._tables import markdown
+from fastpolysem.experiments._pages import markdown
+from fastpolysem.experiments._tables import by_width, of_means
 from fastpolysem.experiments._verdicts import EFFECT, Comparison, compared, text
 from fastpolysem.experiments._weights import start_encoders, trained_weights
 from fastpolysem.families.autoencoder.config import Config
@@ -344,22 +345,14 @@ class Winners(AutoencoderQuestion):
             "chance": "chance", "keeps its sign": "kept_sign", "unrepresented": "unrepresented",
             "steps": "steps_taken", "certified": "finished", "seeds": "seeds",
         }  # fmt: skip
-        return {"numbers": markdown(means, shown, shares, rest), "sizes": self._sizes(means)}
+        return {"numbers": of_means(means, shown, shares, rest), "sizes": self._sizes(means)}
 
     def _sizes(self, means: pd.DataFrame) -> str:
         """Largest initial weight by n, at fixed λ√m."""
         here = means[np.isclose(means["strength"], STRENGTH, rtol=0.01)]
-        lines = ["| n | optimiser | " + " | ".join(f"m = {m}" for m in _WIDTHS) + " |"]
-        lines.append("|---" * (2 + len(_WIDTHS)) + "|")
-        for (n, optimizer), part in here.groupby(["n_features", "optimizer"]):
-            cells = part.set_index("n_hidden")
-            found = [
-                text(estimate_of(cells.loc[m], "favourite"), 2) if m in cells.index else ""
-                for m in _WIDTHS
-            ]
-            lines.append(f"| {n} | {optimizer} | " + " | ".join(found) + " |")
-        lines.append("| any | chance | " + " | ".join(f"{1 / m:.2g}" for m in _WIDTHS) + " |")
-        return "\n".join(lines)
+        widths = {m: f"m = {m}" for m in _WIDTHS}
+        head, rows = by_width(here, "favourite", here["n_hidden"], widths, 2)
+        return markdown(head, [*rows, ["any", "chance", *(f"{1 / m:.2g}" for m in _WIDTHS)]])
 
 
 _WIDTHS = (16, 64, 256, 1024)
