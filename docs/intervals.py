@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from fastpolysem import statistics
+from fastpolysem.experiments._pages import markdown
 
 PAGE = Path(__file__).with_name("intervals.md")
 REPETITIONS = 4000
@@ -80,10 +81,7 @@ def coverage(
 
 def table(name: str, repetitions: int = REPETITIONS) -> str:
     """Coverage in percent, one row per mean and one column per number of seeds."""
-    rows = [
-        "| mean | " + " | ".join(f"{seeds} seeds" for seeds in SEEDS) + " |",
-        "|---" * (len(SEEDS) + 1) + "|",
-    ]
+    rows = []
     rng = np.random.default_rng(20231206)
     for mean in MEANS:
         cells = [
@@ -91,8 +89,8 @@ def table(name: str, repetitions: int = REPETITIONS) -> str:
         ]
         few = [seeds * mean < 5 for seeds in SEEDS]
         cells = [f"({cell})" if one else cell for cell, one in zip(cells, few, strict=True)]
-        rows.append(f"| {mean:g} | " + " | ".join(cells) + " |")
-    return "\n".join(rows)
+        rows.append([f"{mean:g}", *cells])
+    return markdown(["mean", *(f"{seeds} seeds" for seeds in SEEDS)], rows)
 
 
 def filled(page: str) -> str:

@@ -1,6 +1,8 @@
 # ruff: noqa: RUF001 - the page is for readers: Greek letters, primes and minus signs
 """The numbers of `published.md`: trains the models behind them and fills in the page.
 
+One file: each table of the page has a function, next to the settings of its models.
+
 python docs/published.py train FOLDER   trains what is missing in FOLDER (many hours in all) and
                                         writes docs/data/published/, the source of all tables
 python docs/published.py write          fills in the page's tables
@@ -22,6 +24,7 @@ from scipy import stats
 
 from fastpolysem import Study, experiments, plots, statistics, theory
 from fastpolysem.experiments import amount, existence, sparsity
+from fastpolysem.experiments._pages import markdown
 from fastpolysem.statistics import Estimate
 
 PAGE = Path(__file__).with_name("published.md")
@@ -235,11 +238,6 @@ def _compared(published: float, instances: int, values: Any) -> list[str]:
     return [f"{ends[0]} [{ends[1]}, {ends[2]}] %", f"{100 * detected:.0f} %"]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
 def collisions(data: Data) -> str:
     widths = (256, 512, 768, 1024, 1536, 2048, 3072, 4096)
     published = dict(zip(widths, (72.2, 23.8, 13.7, 10.1, 8.2, 5.4, 3.8, 3.8), strict=True))
@@ -256,7 +254,7 @@ def collisions(data: Data) -> str:
         "m", "published (16)", "ours, subgradient", "ours, orthant", "n²/4m",
         "ratio to n²/4m, subgradient", "ratio to n²/4m, orthant", *COMPARED,
     ]  # fmt: skip
-    return _table(head, rows)
+    return markdown(head, rows)
 
 
 def dispersions(data: Data) -> str:
@@ -278,7 +276,7 @@ def dispersions(data: Data) -> str:
         "l1 update", "m", "variance / mean", "p (Poisson, ratio 1)",
         "variance / mean, null model", "p (null model)",
     ]  # fmt: skip
-    return _table(head, rows)
+    return markdown(head, rows)
 
 
 def curves(data: Data) -> str:
@@ -299,7 +297,7 @@ def curves(data: Data) -> str:
         "λ", "published", "ours", "15th to 85th percentile, ours", "unrepresented features",
         *COMPARED,
     ]  # fmt: skip
-    return _table(head, rows)
+    return markdown(head, rows)
 
 
 def orthant(data: Data) -> str:
@@ -326,7 +324,7 @@ def orthant(data: Data) -> str:
         "m", "common seeds", "subgradient", "orthant", "orthant − subgradient", "p (paired)",
         "effect size", "correlation",
     ]  # fmt: skip
-    return _table(head, rows)
+    return markdown(head, rows)
 
 
 def starts(data: Data) -> str:
@@ -365,7 +363,7 @@ def starts(data: Data) -> str:
     ):
         rows.append([name, "not reported", *(_share(one, column) for one in models.values())])
     rows.append(["median rank of the winner among 4096", "not reported", *ranks])
-    return _table(["", "published (16)", "ours, subgradient", "ours, orthant"], rows)
+    return markdown(["", "published (16)", "ours, subgradient", "ours, orthant"], rows)
 
 
 def _share(models: pd.DataFrame, column: str) -> str:
@@ -404,7 +402,7 @@ def noise(data: Data) -> str:
         "noise", "σ", "fourth norm: published (5)", "ours, paper", "ours, large",
         "take-off: published", "ours, paper", "ours, large",
     ]  # fmt: skip
-    return _table(head, rows)
+    return markdown(head, rows)
 
 
 def _one(table: pd.DataFrame, **settings: Any) -> pd.Series[Any] | None:
@@ -447,7 +445,7 @@ def noise_counts(data: Data) -> str:
         "noise", "excess kurtosis", "σ", "seeds", "fourth norm", "take-off", "polysemantic",
         f"shared neurons (null model {null:.3f})", "unrepresented (of 8)",
     ]  # fmt: skip
-    return _table(head, rows)
+    return markdown(head, rows)
 
 
 def sparsification(data: Data) -> str:
@@ -477,7 +475,7 @@ def sparsification(data: Data) -> str:
         "λt at which the last but one weight vanishes (published: about 1.3)",
         "5th to 95th percentile of seeds",
     ]  # fmt: skip
-    return _table(head, rows)
+    return markdown(head, rows)
 
 
 def found(data: Data) -> str:
@@ -489,7 +487,7 @@ def found(data: Data) -> str:
         "m", "published (1)", "ours, seed 0", "ours, mean", "ours, orthant", "n²/4m",
         "unrepresented (of 32)", "seeds at least as extreme",
     ]  # fmt: skip
-    return _table(head, rows)
+    return markdown(head, rows)
 
 
 def _several(data: Data, settings: dict[str, Any], theirs: int) -> list[str]:
@@ -519,7 +517,7 @@ def collapse(data: Data) -> str:
         "polysemantic, orthant", "unrepresented (of 64), orthant",
         "mean largest initial weight (λ/4 = 0.016)",
     ]  # fmt: skip
-    return _table(head, rows)
+    return markdown(head, rows)
 
 
 def _range(seeds: Sequence[int]) -> str:
@@ -554,7 +552,7 @@ def slopes(data: Data) -> str:
         "l1 update", "window", "m", "seeds per point", "slope (published: −1.125, law: −1)",
         "p (goodness of fit)", "R²",
     ]  # fmt: skip
-    return _table(head, rows)
+    return markdown(head, rows)
 
 
 def slope_tests(data: Data) -> str:
@@ -588,7 +586,7 @@ def slope_tests(data: Data) -> str:
     head = [
         "counts", "range", "m", "χ² of slope −1", "p", "free slope", "χ² of the free slope", "p",
     ]  # fmt: skip
-    return _table(head, rows)
+    return markdown(head, rows)
 
 
 def _collision_points(data: Data) -> list[tuple[int, int, Any]]:
@@ -627,7 +625,7 @@ def descent(data: Data) -> str:
         "n", "m", "λ", "λ√m", "seeds", "n²/4m", "SGD", "AdamW", "AdamW − SGD",
         "largest initial weight wins, SGD", "AdamW", "unrepresented, at most",
     ]  # fmt: skip
-    return _table(head, rows)
+    return markdown(head, rows)
 
 
 def amounts(data: Data) -> str:
@@ -645,7 +643,7 @@ def amounts(data: Data) -> str:
             ]
         )  # fmt: skip
     head = ["m", "ours, subgradient", "ours, orthant", "n²/4m", "ratio to n²/4m", "unrepresented"]
-    return _table(head, rows)
+    return markdown(head, rows)
 
 
 def correlated(data: Data) -> str:
@@ -668,7 +666,7 @@ def correlated(data: Data) -> str:
             _mean(table.loc[table["init_scale"] == scale, column], most) for scale in (1.0, 0.2)
         ]
         rows.append([name, theirs.get(column, "not counted"), *ours])
-    return _table(
+    return markdown(
         ["", "published (1)", "ours, normal initialisation", 'ours, their "xavier" initialisation'],
         rows,
     )

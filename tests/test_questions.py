@@ -1,4 +1,7 @@
-"""The experiments on readers' questions: what they take, and what they say where nothing is."""
+"""The experiments on readers' questions: what they take, and what they say where nothing is.
+
+One file: every question goes through the same tests, with a null model of its own.
+"""
 
 from __future__ import annotations
 

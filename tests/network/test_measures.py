@@ -1,4 +1,7 @@
-"""Measures of networks: their specification, networks made by hand, symmetries."""
+"""Measures of networks: their specification, networks made by hand, symmetries.
+
+One file: each measure has its examples by hand and the symmetries that must not change it.
+"""
 
 from __future__ import annotations
 

@@ -390,15 +390,11 @@ class Modular(NetworkQuestion):
         rows = data.where(p=23, neurons=512, optimizer="adamw")
         means = self.table(Answers(rows))
         head = ["", "published, one seed", "ours, mean", "ours, range over seeds"]
-        lines = [
-            [
-                what,
-                f"{PUBLISHED[name]:.3g}",
-                text(estimate_of(means.iloc[0], name)),
-                f"{rows[name].min():.3g} to {rows[name].max():.3g}",
-            ]
-            for name, what in theirs.items()
-        ]
+        lines = []
+        for name, what in theirs.items():
+            ours = text(estimate_of(means.iloc[0], name))
+            extremes = f"{rows[name].min():.3g} to {rows[name].max():.3g}"
+            lines.append([what, f"{PUBLISHED[name]:.3g}", ours, extremes])
         return markdown(head, lines)
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
