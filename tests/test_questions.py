@@ -307,6 +307,20 @@ def test_nothing_is_incidental_where_every_neuron_is_used() -> None:
     assert necessary.EXPERIMENT.verdict(Answers(rows)).outcome == WITHIN
 
 
+def test_verdicts_say_where_they_were_seen() -> None:
+    """Settings that the sentence leaves out, and optimisers that are no label."""
+    contexts: Any = experiments.get("contexts")
+    sentence = contexts.verdict(Answers(page_rows("contexts"))).sentence
+    assert sentence.endswith(" Tested at C = 3, 4 and 5; m = 64 with adam and sgd.")
+    one = page_rows("contexts").query("contexts == 3 and optimizer == 'sgd'")
+    sentence = contexts.verdict(Answers(one)).sentence
+    assert sentence.endswith(" Tested at C = 3; m = 64 with sgd.")
+    tradeoff: Any = experiments.get("tradeoff")
+    assert "; m = 12 to 1024; λ = " in tradeoff.verdict(Answers(page_rows("tradeoff"))).sentence
+    front: Any = experiments.get("front")
+    assert front.verdict(Answers(page_rows("front"))).sentence.endswith(" Tested with Adam.")
+
+
 # The pages say what their data say.
 
 

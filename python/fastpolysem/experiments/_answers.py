@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -76,6 +76,15 @@ class Answers:
         return chosen.sort_values("seed")
 
 
+def _listed(values: pd.Series[Any]) -> str:
+    """The values that occur, or the least and the largest of many."""
+    found = sorted(values.dropna().unique())
+    texts = [one if isinstance(one, str) else f"{one:.4g}" for one in found]
+    if len(texts) > 6 and not isinstance(found[0], str):
+        return f"{texts[0]} to {texts[-1]}"
+    return ", ".join(texts[:-1]) + " and " + texts[-1] if len(texts) > 1 else texts[0]
+
+
 class Question(Experiment[Setting, Answers]):
     """An experiment on a question answered by statistical tests."""
 
@@ -87,6 +96,10 @@ class Question(Experiment[Setting, Answers]):
     """Which tests the verdict is based on, and of what."""
     PROBE: ClassVar[Probe | None] = None
     """Probe for what it needs besides the columns of a study; intervals stay within its bounds."""
+    SEEN: ClassVar[Mapping[str, str]] = {}
+    """Settings that its sentence does not tell: symbols, and the labels that they stand for."""
+    OPTIMIZER: ClassVar[str] = ""
+    """The optimiser, if it is no label."""
 
     def rows(self, data: Answers) -> pd.DataFrame:
         """One row per seed."""
@@ -105,8 +118,15 @@ class Question(Experiment[Setting, Answers]):
             yield dict(zip(names, key, strict=True)), group
 
     def verdict(self, data: Answers) -> Verdict:
-        """The outcome of the experiment's tests, with a sentence."""
-        return verdict_of(self.tests(data), self.METHOD, partial(self.say, data))
+        """The outcome of the experiment's tests, with a sentence and where it was seen."""
+        verdict = verdict_of(self.tests(data), self.METHOD, partial(self.say, data))
+        optimizer = self.OPTIMIZER
+        if self.SEEN and "optimizer" in self.LABELS:
+            optimizer = _listed(data.rows["optimizer"])
+        where = [f"{symbol} = {_listed(data.rows[name])}" for symbol, name in self.SEEN.items()]
+        said = f" at {'; '.join(where)}" if where else ""
+        said += f" with {optimizer}" if optimizer else ""
+        return replace(verdict, sentence=f"{verdict.sentence} Tested{said}.") if said else verdict
 
     @abstractmethod
     def tests(self, data: Answers) -> list[Comparison]:

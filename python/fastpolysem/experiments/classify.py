@@ -98,6 +98,7 @@ class Classify(SplitQuestion):
     PROBE = HeldOut()
     COLUMNS = ("accuracy",)
     LABELS = ("data", "n_hidden", "readout", "learning_rate")
+    OPTIMIZER = "Adam"
     METRICS = ("test_accuracy", "test_loss", "accuracy", "shared_last", "not_learned")
     METHOD = (
         "T tests of the difference in test accuracy between readouts, in points, over splits; "

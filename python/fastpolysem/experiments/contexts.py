@@ -247,6 +247,7 @@ class Contexts(NetworkQuestion):
     }
     PROBE = Pathways()
     LABELS = ("objects", "contexts", "layers", "neurons", "optimizer")
+    SEEN: ClassVar = {"C": "contexts", "m": "neurons"}
     METRICS = (*Pathways.columns, "loss")
     METHOD = (
         "Paired t tests over tables of properties: weight on neurons active in all contexts but "

@@ -184,6 +184,7 @@ class Cooccurrence(AutoencoderQuestion):
     PROBE = Favourites()
     MOST: ClassVar = {16: 400, 32: 100, 64: 40, 256: 5}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "inputs", "strength", "companions")
+    SEEN: ClassVar = {"n": "n_features", "m": "n_hidden", "λ": "l1"}
     METRICS = (
         *("signed_slots", "sharing", "polysemantic", "malign", "coupled", "unrepresented", "loss"),
     )

@@ -222,6 +222,7 @@ class Diagnose(AutoencoderQuestion):
     PROBE = Views()
     MOST: ClassVar[dict[int, int]] = {64: 60, 256: 3}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "learning_rate")
+    SEEN: ClassVar = {"λ": "l1"}
     COLUMNS = ("steps_taken",)
     METHOD = (
         "Mann-Whitney tests of the area under the ROC curve minus 1/2, on seeds not used for "

@@ -121,6 +121,7 @@ class Front(SplitQuestion):
     PROBE = Trade()
     COLUMNS = ("accuracy",)
     LABELS = ("data", "n_hidden", "treatment")
+    OPTIMIZER = "Adam"
     METRICS = ("test_accuracy", "test_loss", "accuracy", "shared_last", "not_learned")
     METHOD = (
         "T tests of the difference in shared use of the last hidden layer between treated and "

@@ -222,6 +222,7 @@ class HiddenLayers(NetworkQuestion):
     }
     PROBE = Hidden()
     LABELS = ("n_features", "n_hidden", "strength", "arm")
+    OPTIMIZER = f"Adam and λ√m = {STRENGTH:g}"
     METRICS = (
         *("shared_use", *SHARES, "pairs", "triangles", "larger", "window", "polysemantic"),
         *("serving", "dead", "effective_concepts", "neurons_per_concept"),

@@ -219,6 +219,8 @@ class Kurtosis(AutoencoderQuestion):
     PROBE = Growth()
     MOST: ClassVar[dict[int, int]] = {16: 24, 64: 2}
     LABELS = (*_SETTING, "learning_rate", "noise", "kurtosis", "sixth")
+    SEEN: ClassVar = {"n": "n_features", "m": "n_hidden", "σ": "noise_std"}  # noqa: RUF001
+    OPTIMIZER = "SGD"
     METRICS = (
         *("fourth_norm", "taken_off", "take_off", "growth", "slope", "slope_sixth", "slope_square"),
         *("loss_end", "loss_own", "loss_pairs", "pairs", "pairs_left"),

@@ -289,6 +289,7 @@ class Modular(NetworkQuestion):
     PROBE = Frequencies()
     COLUMNS = ("accuracy",)
     LABELS = ("p", "neurons", "optimizer")
+    SEEN: ClassVar = {"p": "p", "m": "neurons"}
     METRICS = (*Frequencies.columns, "loss", "accuracy")
     METHOD = (
         "Paired t tests of the share of neurons whose frequency a predictor names, relative to a "

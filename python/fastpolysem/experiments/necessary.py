@@ -123,6 +123,7 @@ class Necessary(AutoencoderQuestion):
     PROBE = Moves()
     MOST: ClassVar[dict[int, int]] = {64: 40, 256: 4}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "learning_rate")
+    SEEN: ClassVar = {"λ": "l1"}
     COLUMNS = ("steps_taken",)
     METRICS = (
         *("polysemantic", "shared", "necessary", "excess", "removable", "spread", "unrepresented"),

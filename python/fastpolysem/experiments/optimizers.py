@@ -266,7 +266,11 @@ class Optimizers(AutoencoderQuestion):
             if len(here):
                 at = ", ".join(f"{r.ratio:.2f} (n = {r.n_features})" for r in here.itertuples())
                 parts.append(f"{title} {at}")
-        first = " and ".join(parts) + " of the shared neurons of the null model" if parts else ""
+        first = (
+            " and ".join(parts) + " of the shared neurons of the null model at m = 2n, λ = 0.01"
+            if parts
+            else ""
+        )
         found = judged.assign(cell=judged["test"].str.split(": ", n=1).str[0])
         found["what"] = found["test"].str.split(": ", n=1).str[1]
         said = [

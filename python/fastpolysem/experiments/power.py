@@ -288,6 +288,8 @@ class Power(NetworkQuestion):
     }
     PROBE = Powers()
     LABELS = ("features", "neurons", "second", "density", "power")
+    SEEN: ClassVar = {"density": "density"}
+    OPTIMIZER = "Adam"
     METRICS = tuple(Powers.columns)
     METHOD = (
         "Paired t tests at the same seeds: each exponent against 2 by the share of use on shared "

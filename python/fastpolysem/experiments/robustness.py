@@ -223,6 +223,7 @@ class Robustness(NetworkQuestion):
     }
     PROBE = Classified()
     LABELS = ("features", "neurons", "representation", "optimizer")
+    SEEN: ClassVar = {"features": "features", "neurons": "neurons"}
     METRICS = (
         *("shared_use", "effective_concepts", "neurons_per_concept", "not_learned"),
         *Classified.columns,

@@ -228,6 +228,7 @@ class Tradeoff(AutoencoderQuestion):
     PROBE = Alone()
     MOST: ClassVar = {16: 400, 64: 50, 256: 5}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "remedy", "strength")
+    SEEN: ClassVar = {"n": "n_features", "m": "n_hidden", "λ": "l1"}
     METRICS = (
         *("alone", "shared", "polysemantic", "malign", "loss", "loss_mixed", "unrepresented"),
     )
