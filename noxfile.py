@@ -54,6 +54,7 @@ def tidy(session: nox.Session) -> None:
         *("cmake", "-S", ".", "-B", "build/tidy", "-G", "Ninja", f"-Dpybind11_DIR={cmake}"),
         *("-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", "-DSKBUILD_PROJECT_NAME=fastpolysem"),
         *("-DSKBUILD_PROJECT_VERSION=0", "-DSKBUILD_PROJECT_VERSION_FULL=0"),
+        "-DFASTPOLYSEM_UNITY=OFF",
         "-DFASTPOLYSEM_OPENMP=OFF",  # whose header comes with compilers only
     )
     sources = session.run(

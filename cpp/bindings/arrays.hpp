@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "fastpolysem/infra/dtype.hpp"
+#include "fastpolysem/infra/matrix.hpp"
 #include "fastpolysem/sampling/inputs.hpp"
 
 namespace fastpolysem::bindings {
@@ -54,6 +55,24 @@ auto column_of(std::vector<Row>& rows, Get get) {
     Array<V> column(py::ssize_t(rows.size()));
     std::transform(rows.begin(), rows.end(), column.mutable_data(), get);
     return column;
+}
+
+// Copies; a single row may have one dimension.
+template <class T>
+Matrix<T> matrix_of(const py::handle& array) {
+    const auto a = py::array_t<T, py::array::c_style | py::array::forcecast>::ensure(array);
+    if (!a) throw py::type_error("not an array");
+    const bool row = a.ndim() == 1;
+    Matrix<T> m(row ? 1 : a.shape(0), a.shape(row ? 0 : 1));
+    m.copy_from(a.data());
+    return m;
+}
+
+template <class T>
+Array<T> array_of(const Matrix<T>& m) {
+    Array<T> a(Shape{m.rows, m.columns});
+    m.copy_to(a.mutable_data());
+    return a;
 }
 
 // (row_start, feature, value)

@@ -20,7 +20,7 @@ py::dict encoding_run(const Array<float>& start, double l1, double step, double 
     std::vector<float> weights(start.data(), start.data() + start.size());
     compute(py::none(), [&](StopSource& source) {
         StopToken stop(source, true);
-        records = Encoding(std::move(weights), l1).run(step, end, times, stop);
+        records = run_encoding(std::move(weights), l1, step, end, times, stop);
     });
     py::dict result;
     const auto column = [&](const char* name, auto EncodingRecord::* member) {

@@ -83,23 +83,6 @@ network::Settings settings_of(const py::dict& d) {
 }
 
 template <class T>
-Matrix<T> matrix_of(const py::handle& object) {
-    const auto a = py::array_t<T, py::array::c_style | py::array::forcecast>::ensure(object);
-    if (!a) throw py::type_error("not an array");
-    const bool row = a.ndim() == 1;
-    Matrix<T> m(row ? 1 : a.shape(0), a.shape(row ? 0 : 1));
-    m.copy_from(a.data());
-    return m;
-}
-
-template <class T>
-Array<T> array_of(const Matrix<T>& m) {
-    Array<T> a({m.rows, m.columns});
-    m.copy_to(a.mutable_data());
-    return a;
-}
-
-template <class T>
 py::tuple parameters_to(const network::Parameters<T>& w) {
     py::list weights, biases;
     for (const Matrix<T>& m : w.weights) weights.append(array_of(m));

@@ -19,19 +19,6 @@ Array<T> by_vectors(const Array<T>& a, Of of) {
 }
 
 template <class T>
-Matrix<T> matrix_of(const Array<T>& a) {
-    Matrix<T> matrix(a.shape(0), a.shape(1));
-    matrix.copy_from(a.data());
-    return matrix;
-}
-template <class T>
-Array<T> array_of(const Matrix<T>& matrix) {
-    Array<T> a(Shape{matrix.rows, matrix.columns});
-    matrix.copy_to(a.mutable_data());
-    return a;
-}
-
-template <class T>
 void add_vectors(py::module_& t) {
     using P = simd::Pack<T>;
     using A = const Array<T>&;

@@ -7,7 +7,6 @@ bool has_held_out(const Settings& s) { return s.in_float.held_out || s.in_double
 namespace {
 
 using Column = training::Column<Outcome>;
-constexpr auto nan = std::numeric_limits<double>::quiet_NaN();
 
 // A column of all hidden layers and, if there are more than one, of each.
 template <class V>

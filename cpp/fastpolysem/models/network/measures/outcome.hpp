@@ -1,12 +1,15 @@
 // A seed's row of results, and what can be recorded on the way.
 #pragma once
 
+#include <limits>
 #include <string>
 
 #include "fastpolysem/models/network/model/settings.hpp"
 #include "fastpolysem/training/columns.hpp"
 
 namespace fastpolysem::network {
+
+inline constexpr auto nan = std::numeric_limits<double>::quiet_NaN();  // not measured
 
 // Of one hidden layer, or of all: sums of counts, means of the others. See measures/sharing.
 struct Neurons {

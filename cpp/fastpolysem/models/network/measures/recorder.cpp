@@ -1,14 +1,11 @@
 #include "fastpolysem/models/network/measures/recorder.hpp"
 
 #include <cmath>
-#include <limits>
 
 #include "fastpolysem/models/network/measures/sharing.hpp"
 
 namespace fastpolysem::network {
 namespace {
-
-constexpr auto nan = std::numeric_limits<double>::quiet_NaN();
 
 // Over all matrices, in double, in row-major order.
 struct Norms {
