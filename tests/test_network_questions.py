@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,9 +15,18 @@ import pytest
 import fastpolysem as fp
 from fastpolysem import cli, experiments, measures
 from fastpolysem.experiments import _networks
-from fastpolysem.experiments._networks import Case, NetworkQuestion, controls, use_of
+from fastpolysem.experiments._base import measure
+from fastpolysem.experiments._networks import (
+    Case,
+    NetworkQuestion,
+    Replicate,
+    ReplicateQuestion,
+    controls,
+    use_of,
+)
 from fastpolysem.experiments._verdicts import Comparison, compared
 from fastpolysem.probes import Probe
+from fastpolysem.studies.forecast import together
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +99,45 @@ def test_cases_and_their_seeds(tmp_path: Path) -> None:
     assert set(_networks.USE) < set(rows.columns)
 
 
+def test_estimates_respect_the_seeds_of_each_case(tmp_path: Path) -> None:
+    cases = Tiny().configs("quick")
+    told = Tiny().training(cases, 7)
+    assert [(len(configs), seeds) for configs, seeds in told] == [(2, 7), (1, 3)]
+    assert together(told, path=tmp_path).seeds == 2 * 7 + 3
+    Tiny().run("quick", seeds=2, path=tmp_path, progress=False)
+    found = together(told, path=tmp_path)
+    assert (found.configs, found.seeds, found.stored) == (3, 17, 6)
+
+
+class Replicated(Tiny, ReplicateQuestion):
+    REPLICATE = "data"
+
+    def replicates(self, configs: list[Case], seeds: int) -> Iterator[Replicate]:
+        for number in range(seeds):
+            data = fp.Dataset(np.eye(4) * (1 + number), np.eye(4))
+            yield number, [case.with_inputs(data) for case in configs], range(number, number + 1)
+
+
+def test_interrupted_runs_end_with_the_data_set_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*given: Any, **options: Any) -> Any:
+        study = measure(*given, **options)
+        study.interrupted = 1 in given[1]
+        return study
+
+    monkeypatch.setattr(_networks, "measure", interrupted)
+    data = Replicated().run("quick", seeds=3, progress=False)
+    assert data.interrupted
+    assert data.rows["data"].tolist() == data.rows["seed"].tolist() == [0, 0, 0, 1, 1, 1]
+    told = Replicated().training(Replicated().configs("quick"), 2)
+    assert [(len(configs), seeds) for configs, seeds in told] == [(3, range(1)), (3, range(1, 2))]
+
+
+def test_numbers_of_seeds_that_are_none() -> None:
+    for seeds, error in ((0, ValueError), (-1, ValueError), ("4", TypeError), (2.0, TypeError)):
+        with pytest.raises(error, match=r"^tiny: seeds must be an integer >= 1, got "):
+            Tiny().run("quick", seeds=seeds)  # type: ignore[arg-type]
+
+
 def test_settings_that_are_none() -> None:
     with pytest.raises(TypeError, match="did you mean 'width'"):
         Tiny().configs("quick", widths=3)
@@ -151,7 +200,11 @@ def test_options_of_the_command_line(
         shown = capsys.readouterr().out
         assert "--width" in shown
         assert "--n-hidden" not in shown
-        assert cli.main(["reproduce", "tiny", *words, "--output", str(tmp_path)]) == 0
+        written = ["--output", str(tmp_path)]
+        assert cli.main(["reproduce", "tiny", *words, *written, "--estimate"]) == 0
+        assert capsys.readouterr().out.startswith("16 seeds of 4 configurations to train (0 are")
+        assert not list(tmp_path.iterdir())
+        assert cli.main(["reproduce", "tiny", *words, *written]) == 0
         rows = pd.read_csv(tmp_path / "tiny-seeds.csv")
         assert len(rows) == 4 * 2 * 2  # both activations, both numbers of steps
     finally:

@@ -36,7 +36,7 @@ from fastpolysem.experiments import (
     tradeoff,
     winners,
 )
-from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, Question
+from fastpolysem.experiments._answers import Answers, Question
 from fastpolysem.experiments._meetings import paired_inputs
 from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, WITHIN, judged, overall
 
@@ -340,11 +340,12 @@ def test_pages_say_what_their_data_say(name: str) -> None:
     counts = rows.groupby(labels, dropna=False).size()
     asked = experiment.PRESETS["paper"]["seeds"]
     cases = experiment.configs("paper")
-    if isinstance(experiment, AutoencoderQuestion):
-        most = {experiment.most(case, asked) for case in cases}
-    else:
-        most = {min(asked, case.most or asked) for case in cases}
-    assert set(counts) == most
+    assert set(counts) == {experiment.most(case, asked) for case in cases}
+    trained = [
+        (len(networks), seeds if isinstance(seeds, int) else len(seeds))
+        for networks, seeds in experiment.training(cases, asked)
+    ]
+    assert len(rows.drop_duplicates([*labels, "seed"])) == sum(n * each for n, each in trained)
 
 
 def test_verdicts_are_printed_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

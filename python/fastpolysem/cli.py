@@ -226,17 +226,14 @@ def _forecast(
     changes: dict[str, Any],
 ) -> int:
     """Say how long the training of an experiment would take."""
-    from fastpolysem.families import is_config
-    from fastpolysem.studies.forecast import forecast
+    from fastpolysem.studies.forecast import together
 
-    configs = experiment.configs(preset, **changes)
-    if not all(map(is_config, configs)):
+    parts = experiment.training(*experiment.chosen(preset, seeds, **changes))
+    if not parts:
         raise ValueError(
             f"--estimate must be left out with {experiment.NAME}, which trains nothing"
         )
-    number = experiment.PRESETS[preset]["seeds"] if seeds is None else seeds
-    path = folder / "study"
-    print_line(str(forecast(configs, seeds=number, path=path, num_threads=num_threads)))
+    print_line(str(together(parts, path=folder / "study", num_threads=num_threads)))
     return 0
 
 

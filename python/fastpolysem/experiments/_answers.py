@@ -21,7 +21,9 @@ from fastpolysem._files import reading, write_output
 from fastpolysem.experiments._base import (
     Experiment,
     Setting,
+    Training,
     TrainingExperiment,
+    measure,
     values_of,
     with_interval,
 )
@@ -167,12 +169,21 @@ class AutoencoderQuestion(Question[Config], TrainingExperiment[Answers]):
         instead."""
         return {name: getattr(config, name) for name in self.LABELS if hasattr(config, name)}
 
-    def _collected(self, configs: list[Config], seeds: int, **options: Any) -> Answers:
+    def training(self, configs: list[Config], seeds: int) -> Training:
+        """Configurations by their number of seeds, `most`."""
         counts = [self.most(config, seeds) for config in configs]
+        return [
+            ([one for one, own in zip(configs, counts, strict=True) if own == count], count)
+            for count in dict.fromkeys(counts)
+        ]
+
+    def _collected(self, configs: list[Config], seeds: int, **options: Any) -> Answers:
         parts = []
-        for count in dict.fromkeys(counts):
-            chosen = [one for one, own in zip(configs, counts, strict=True) if own == count]
-            parts.append(super()._collected(chosen, count, **options))
+        for chosen, count in self.training(configs, seeds):
+            record = self.record(chosen)
+            parts.append(
+                self._data(measure(chosen, count, probe=self.PROBE, record=record, **options))
+            )
             if parts[-1].interrupted:
                 break
         rows = joined([part.rows for part in parts], self.LABELS)

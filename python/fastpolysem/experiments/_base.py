@@ -36,6 +36,8 @@ Fields = dict[str, Any]
 """Values of fields by name; a list or range holds several values."""
 Presets = dict[str, Fields]
 """Settings by name of the preset: fields, and a number of ``seeds``."""
+Training = list[tuple[list[Any], "int | range"]]
+"""Lists of configurations, each with the seeds of all in it, or their number."""
 
 Setting = TypeVar("Setting")
 Data = TypeVar("Data")
@@ -67,6 +69,14 @@ class Experiment(ABC, Generic[Setting, Data]):
         changes.pop("seeds", None)
         return self._expanded(settings, changes)
 
+    def chosen(
+        self, preset: str, seeds: int | None = None, **changes: Any
+    ) -> tuple[list[Setting], int]:
+        """The configurations of a preset, and the number of seeds: its own if None."""
+        configs = self.configs(preset, **changes)
+        number = self.PRESETS[preset]["seeds"] if seeds is None else seeds
+        return configs, _checks.integer(f"{self.NAME}: seeds", number, (">=", 1))
+
     def run(
         self,
         preset: str = "default",
@@ -80,8 +90,7 @@ class Experiment(ABC, Generic[Setting, Data]):
     ) -> Data:
         """Train what is missing in ``path`` (without a path, everything), in this process or on an
         executor, and return the data for the other methods."""
-        configs = self.configs(preset, **changes)
-        count = self.PRESETS[preset]["seeds"] if seeds is None else seeds
+        configs, count = self.chosen(preset, seeds, **changes)
         return self._collected(
             configs,
             count,
@@ -90,6 +99,11 @@ class Experiment(ABC, Generic[Setting, Data]):
             num_threads=num_threads,
             progress=progress,
         )
+
+    def training(self, configs: list[Setting], seeds: int) -> Training:
+        """What `run` trains, given the configurations of a preset and its number of seeds; empty
+        for an experiment that trains nothing."""
+        return []
 
     @abstractmethod
     def table(self, data: Data) -> pd.DataFrame:
@@ -160,6 +174,10 @@ class TrainingExperiment(Experiment[Config, Data]):
     def record(self, configs: Sequence[Config]) -> Record | None:
         """What to record during training."""
         return None
+
+    def training(self, configs: list[Config], seeds: int) -> Training:
+        """All configurations with all seeds."""
+        return [(configs, seeds)]
 
     def _expanded(self, settings: Fields, changes: Fields) -> list[Config]:
         ways = list(self.ways(settings, changes))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, joined, rows_of
-from fastpolysem.experiments._base import measure
 from fastpolysem.experiments._networks import (
-    USE,
     Case,
-    NetworkQuestion,
+    Replicate,
+    ReplicateQuestion,
     before_training,
     trained_network,
     use_of,
@@ -47,38 +45,25 @@ def network_on(data: str, h: int, **fields: Any) -> NetworkConfig:
     return NetworkConfig(**{**settings, **fields})
 
 
-class SplitQuestion(NetworkQuestion):
-    """A question on the data sets of `_splits`, which the label `data` names.
+class SplitQuestion(ReplicateQuestion):
+    """A question on the data sets of `_splits`, which the label `data` names."""
 
-    Each split has seeds of its own, so that no start is on several splits.
-    """
+    REPLICATE = "split"
 
     def split_rows(self, labels: Mapping[str, Any], split: int) -> Dataset:
         """The rows that the networks of a split are trained on."""
         return split_of(labels["data"], split)
 
-    def _collected(self, configs: list[Case], seeds: int, **options: Any) -> Answers:
-        frames, interrupted = [], False
+    def replicates(self, configs: list[Case], seeds: int) -> Iterator[Replicate]:
+        """The splits of each data set in turn."""
         for data in dict.fromkeys(case.labels["data"] for case in configs):
             cases = [case for case in configs if case.labels["data"] == data]
-            count = min([seeds, *(case.most for case in cases if case.most is not None)])
+            count = min(self.most(case, seeds) for case in cases)
             each = SOURCES[data].seeds_per_split
             for first in range(0, count, each):
                 split = first // each
-                here = [
-                    case.config.replace(inputs=self.split_rows(case.labels, split))
-                    for case in cases
-                ]
-                chosen = range(first, min(first + each, count))
-                study = measure(here, chosen, probe=self.PROBE, **options)
-                for case, config in zip(cases, here, strict=True):
-                    labels = {name: case.labels[name] for name in self.LABELS}
-                    found = rows_of(study, config, labels, (*USE, *self.COLUMNS), self.PROBE)
-                    frames.append(found.assign(split=split))
-                interrupted = interrupted or study.interrupted
-                if interrupted:
-                    break
-        return Answers(joined(frames, self.LABELS), interrupted)
+                here = [case.with_inputs(self.split_rows(case.labels, split)) for case in cases]
+                yield split, here, range(first, min(first + each, count))
 
 
 @dataclass(frozen=True)

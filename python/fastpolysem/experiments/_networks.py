@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
 from fastpolysem.experiments._answers import Answers, Question, joined, rows_of
-from fastpolysem.experiments._base import Fields, measure, values_of
+from fastpolysem.experiments._base import Fields, Training, measure, values_of
 from fastpolysem.families.network.config import NetworkConfig
+from fastpolysem.families.network.dataset import Dataset
 from fastpolysem.families.network.measures import formulas
 from fastpolysem.families.network.measures.controls import untrained
 from fastpolysem.families.network.measures.measure import Measures
@@ -21,6 +22,11 @@ from fastpolysem.families.network.measures.measure import measure as measure_use
 from fastpolysem.families.network.objective import NetworkParameters
 from fastpolysem.probes import Column
 from fastpolysem.training import TrainingResult, train
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fastpolysem.studies import Study
 
 USE = (
     *("shared_use", "polysemantic", "serving", "effective_concepts", "neurons_per_concept"),
@@ -38,6 +44,14 @@ class Case(NamedTuple):
     config: NetworkConfig
     most: int | None = None
     """Largest number of seeds, for costly cases."""
+
+    def with_inputs(self, inputs: Dataset) -> Case:
+        """The same case on other rows."""
+        return self._replace(config=self.config.replace(inputs=inputs))
+
+
+Replicate = tuple[int, list[Case], range]
+"""The number of a data set, the cases trained on it, and their seeds."""
 
 
 class NetworkQuestion(Question[Case]):
@@ -69,23 +83,63 @@ class NetworkQuestion(Question[Case]):
             raise ValueError(f"{self.NAME}: no network has this combination of settings")
         return list(found.values())
 
+    def most(self, case: Case, seeds: int) -> int:
+        """Of this many seeds, the number that a case gets."""
+        return seeds if case.most is None else min(seeds, case.most)
+
+    def training(self, configs: list[Case], seeds: int) -> Training:
+        """The networks by their number of seeds, each once."""
+        found: dict[int, dict[str, Any]] = {}
+        for case in configs:
+            found.setdefault(self.most(case, seeds), {})[case.config.digest] = case.config
+        return [(list(distinct.values()), count) for count, distinct in found.items()]
+
     def _collected(self, configs: list[Case], seeds: int, **options: Any) -> Answers:
-        counts = [seeds if case.most is None else min(seeds, case.most) for case in configs]
         frames = {}
         interrupted = False
-        for count in dict.fromkeys(counts):
-            if interrupted:
+        for networks, count in self.training(configs, seeds):
+            study = measure(networks, count, probe=self.PROBE, **options)
+            for i, case in enumerate(configs):
+                if self.most(case, seeds) == count:
+                    frames[i] = self._rows_of(study, case)
+            if interrupted := study.interrupted:
                 break
-            chosen = [i for i, own in enumerate(counts) if own == count]
-            distinct = {configs[i].config.digest: configs[i].config for i in chosen}
-            study = measure(list(distinct.values()), count, probe=self.PROBE, **options)
-            interrupted = study.interrupted
-            columns = (*USE, *self.COLUMNS)
-            for i in chosen:
-                labels = {name: configs[i].labels[name] for name in self.LABELS}
-                frames[i] = rows_of(study, configs[i].config, labels, columns, self.PROBE)
         rows = joined([frames[i] for i in sorted(frames)], self.LABELS)
         return Answers(rows, interrupted)
+
+    def _rows_of(self, study: Study, case: Case) -> pd.DataFrame:
+        labels = {name: case.labels[name] for name in self.LABELS}
+        return rows_of(study, case.config, labels, (*USE, *self.COLUMNS), self.PROBE)
+
+
+class ReplicateQuestion(NetworkQuestion):
+    """A question whose replicates are data sets, each with seeds of its own, so that no start is on
+    several of them."""
+
+    REPLICATE: ClassVar[str]
+    """Column with the number of the data set."""
+
+    @abstractmethod
+    def replicates(self, configs: list[Case], seeds: int) -> Iterator[Replicate]:
+        """What is trained on each data set."""
+
+    def training(self, configs: list[Case], seeds: int) -> Training:
+        """The cases on each data set."""
+        return [
+            ([case.config for case in cases], own)
+            for _, cases, own in self.replicates(configs, seeds)
+        ]
+
+    def _collected(self, configs: list[Case], seeds: int, **options: Any) -> Answers:
+        frames: list[pd.DataFrame] = []
+        for number, cases, own in self.replicates(configs, seeds):
+            networks = [case.config for case in cases]
+            study = measure(networks, own, probe=self.PROBE, **options)
+            for case in cases:
+                frames.append(self._rows_of(study, case).assign(**{self.REPLICATE: number}))
+            if study.interrupted:
+                return Answers(joined(frames, self.LABELS), True)
+        return Answers(joined(frames, self.LABELS))
 
 
 def trained_network(result: TrainingResult) -> NetworkParameters:

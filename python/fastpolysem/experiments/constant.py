@@ -23,6 +23,7 @@ from fastpolysem.experiments._answers import Answers, rows_of
 from fastpolysem.experiments._base import (
     Fields,
     Presets,
+    Training,
     TrainingExperiment,
     measure,
     values_of,
@@ -154,13 +155,17 @@ class Constant(TrainingExperiment[Answers]):
             for l1 in given.get("l1", [strength / math.sqrt(m)])
         ]
 
+    def training(self, configs: list[Config], seeds: int) -> Training:
+        """Each configuration on its own, as their numbers of seeds differ."""
+        times = max(1, seeds // MOST)
+        return [([config], min(seeds, times * planned(config))) for config in configs]
+
     def _collected(self, configs: list[Config], seeds: int, **options: Any) -> Answers:
         import pandas as pd
 
         parts = []
-        for config in configs:  # each on its own, as their numbers of seeds differ
-            count = min(seeds, planned(config) * max(1, seeds // MOST))
-            parts.append(self._data(measure([config], count, **options)))
+        for chosen, count in self.training(configs, seeds):
+            parts.append(self._data(measure(chosen, count, **options)))
             if parts[-1].interrupted:
                 break
         rows = pd.concat([part.rows for part in parts], ignore_index=True)

@@ -24,7 +24,7 @@ chance (each context's activity permuted over neurons) and other thresholds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,13 +32,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
-from fastpolysem.experiments._answers import Answers, joined, rows_of, summary
-from fastpolysem.experiments._base import Presets, measure
+from fastpolysem.experiments._answers import Answers, summary
+from fastpolysem.experiments._base import Presets
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._networks import (
-    USE,
     Case,
-    NetworkQuestion,
+    Replicate,
+    ReplicateQuestion,
     before_training,
     trained_network,
 )
@@ -221,7 +221,7 @@ def _described(
     }
 
 
-class Contexts(NetworkQuestion):
+class Contexts(ReplicateQuestion):
     """Contexts in which neurons are active."""
 
     NAME = "contexts"
@@ -246,6 +246,7 @@ class Contexts(NetworkQuestion):
         "steps": "Number of updates.",
     }
     PROBE = Pathways()
+    REPLICATE = "table"
     LABELS = ("objects", "contexts", "layers", "neurons", "optimizer")
     SEEN: ClassVar = {"C": "contexts", "m": "neurons"}
     METRICS = (*Pathways.columns, "loss")
@@ -271,25 +272,16 @@ class Contexts(NetworkQuestion):
         )
         return Case(settings, config)
 
-    def _collected(self, configs: list[Case], seeds: int, **options: Any) -> Answers:
-        """Each table has seeds of its own, so that no start is on several tables."""
-        frames: list[pd.DataFrame] = []
+    def replicates(self, configs: list[Case], seeds: int) -> Iterator[Replicate]:
+        """The tables of properties."""
         for first in range(0, seeds, SEEDS_PER_TABLE):
             table = first // SEEDS_PER_TABLE
             here = []
             for case in configs:
                 size = case.labels["objects"], case.labels["contexts"]
                 data = datasets.contexts(*size, seed=FIRST_TABLE + table)
-                here.append(case.config.replace(inputs=data))
-            chosen = range(first, min(first + SEEDS_PER_TABLE, seeds))
-            study = measure(here, chosen, probe=self.PROBE, **options)
-            for case, config in zip(configs, here, strict=True):
-                labels = {name: case.labels[name] for name in self.LABELS}
-                found = rows_of(study, config, labels, USE, self.PROBE)
-                frames.append(found.assign(table=table))
-            if study.interrupted:
-                return Answers(joined(frames, self.LABELS), True)
-        return Answers(joined(frames, self.LABELS))
+                here.append(case.with_inputs(data))
+            yield table, here, range(first, min(first + SEEDS_PER_TABLE, seeds))
 
     def by_table(self, data: Answers) -> pd.DataFrame:
         """Means over the seeds of each table of properties."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
 from fastpolysem.families import AnyConfig
 from fastpolysem.studies.blocks import block_size, flops_of_seed
 from fastpolysem.studies.options import Keywords, Options, checked_options
+from fastpolysem.studies.seedsets import SeedSet
+from fastpolysem.studies.store import Store
 from fastpolysem.studies.study import Study
 from fastpolysem.training import train, weight_bytes
 
@@ -85,39 +87,64 @@ def forecast(configs: AnyConfig | Iterable[AnyConfig], **keywords: Unpack[Keywor
 
     Nothing is written. Seeds count as stored if their rows are there.
     """
-    options = checked_options(configs, keywords)
-    stored = _stored(options)
-    wanted, total = 0, 0
-    left: dict[str, int] = {}
-    flops: dict[str, int] = {}
-    for config in options.configs:
-        wanted += options.seeds.count
-        lacking = options.seeds.count - stored.get(config.digest, 0)
-        left[config.digest], flops[config.digest] = lacking, max(1, flops_of_seed(config))
-        total += lacking * _ROW + -(-lacking // block_size(config)) * _FILE
-        total += lacking * weight_bytes(config) if options.kept.weights else 0
-    missing = [config for config in options.configs if left[config.digest]]
-    seconds = _seconds(missing, left, flops, options)
-    done = sum(stored.get(config.digest, 0) for config in options.configs)
-    at_least = options.target is not None
-    return Forecast(
-        len(options.configs), wanted, done, seconds, total, options.num_threads, at_least
+    return _forecast([checked_options(configs, keywords)])
+
+
+def together(
+    parts: Iterable[tuple[Iterable[AnyConfig], Any]], **keywords: Unpack[Keywords]
+) -> Forecast:
+    """How long several calls of `collect` would take together, each with configurations and seeds
+    of its own and otherwise the same arguments; seeds in several of them are trained once."""
+    return _forecast(
+        [checked_options(configs, {**keywords, "seeds": seeds}) for configs, seeds in parts]
     )
 
 
-def _stored(options: Options) -> dict[str, int]:
+def _forecast(parts: Sequence[Options]) -> Forecast:
+    """The forecast of one or more calls, which differ in their configurations and seeds only."""
+    options = parts[0]
+    configs: dict[str, AnyConfig] = {}
+    wanted: dict[str, SeedSet] = {}
+    for part in parts:
+        for config in part.configs:
+            configs[config.digest] = config
+            wanted[config.digest] = wanted.get(config.digest, SeedSet()) | part.seeds
+    stored = _stored(options.store, wanted)
+    size = 0
+    left: dict[str, int] = {}
+    flops: dict[str, int] = {}
+    for digest, config in configs.items():
+        lacking = wanted[digest].count - stored.get(digest, 0)
+        left[digest], flops[digest] = lacking, max(1, flops_of_seed(config))
+        size += lacking * _ROW + -(-lacking // block_size(config)) * _FILE
+        size += lacking * weight_bytes(config) if options.kept.weights else 0
+    missing = [config for digest, config in configs.items() if left[digest]]
+    return Forecast(
+        configs=len(configs),
+        seeds=sum(seeds.count for seeds in wanted.values()),
+        stored=sum(stored.values()),
+        seconds=_seconds(missing, left, flops, options.num_threads),
+        size=size,
+        num_threads=options.num_threads,
+        at_least=options.target is not None,
+    )
+
+
+def _stored(store: Store | None, wanted: dict[str, SeedSet]) -> dict[str, int]:
     """How many of the requested seeds of each configuration have rows."""
-    store = options.store
     if store is None or not store.digests():
         return {}
-    rows = Study.open(store.path).seeds()
-    rows = rows[options.seeds.contains(rows["seed"].to_numpy(dtype=np.uint64))]
-    found: dict[str, int] = rows["digest"].value_counts().to_dict()
-    return found
+    study = Study.open(store.path)
+    held = {config.digest for config in study.configs}
+    return {
+        digest: int(seeds.contains(study.seeds(digest)["seed"].to_numpy(dtype=np.uint64)).sum())
+        for digest, seeds in wanted.items()
+        if digest in held
+    }
 
 
 def _seconds(
-    missing: list[AnyConfig], left: dict[str, int], flops: dict[str, int], options: Options
+    missing: list[AnyConfig], left: dict[str, int], flops: dict[str, int], num_threads: int
 ) -> float:
     """Time of all missing seeds, at the speed of the tried configuration of most similar size."""
     ordered = sorted(missing, key=lambda config: flops[config.digest])
@@ -128,10 +155,10 @@ def _seconds(
         speed = speeds[-1][1] if speeds else _GUESS
         if speeds and size / speed > _LONGEST:
             break  # the larger ones are as fast as this
-        count = int(np.clip(_TRIAL * speed / size, options.num_threads, 1024))
-        train(config, count, num_threads=options.num_threads)  # caches and clocks
+        count = int(np.clip(_TRIAL * speed / size, num_threads, 1024))
+        train(config, count, num_threads=num_threads)  # caches and clocks
         start = time.perf_counter()
-        train(config, count, num_threads=options.num_threads)
+        train(config, count, num_threads=num_threads)
         speeds.append((size, count * size / max(time.perf_counter() - start, 1e-9)))
     total = 0.0
     for config in missing:
