@@ -168,7 +168,9 @@ def test_what_the_page_says_of_starts() -> None:
         were[arm] = (solved[allowed].mean(), allowed[solved].mean(), alone[solved].mean())
     (kept, kind, relu), (_, _, linear) = were.values()
     assert f"{100 * kept:.0f} % are solved, and {100 * kind:.0f} % of the solved" in page
-    assert f"{100 * relu:.0f} % (linear output {100 * linear:.0f} %) were of this kind" in page
+    assert (
+        f"{100 * relu:.0f} % (linear output: {100 * linear:.0f} %) of the same starts were" in page
+    )
 
 
 @pytest.mark.skipif(not FINDINGS.exists(), reason="no docs here")
@@ -181,7 +183,7 @@ def test_what_the_page_says_in_its_text() -> None:
         for arm in ("absolute", "autoencoder")
         for part in [sparse.loc[sparse["arm"] == arm, "both"]]
     ]
-    assert f"down, {ends[0]} of the |x| networks, and {ends[1]} of the autoencoders" in page
+    assert f"below, {ends[0]} of the |x| networks, and {ends[1]} of the autoencoders" in page
     by_arm = means.set_index("arm")
     slow, fast = (by_arm.loc[bias_arm(0.0, rate, 16_000)] for rate in (0.003, 0.01))
     assert f"share from {slow['shared']:.3f} to {fast['shared']:.3f}" in page

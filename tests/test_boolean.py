@@ -151,13 +151,13 @@ def test_what_the_page_says_in_its_text() -> None:
         assert line, label
     accuracies = [f"{100 * one:.1f} %" for one in disjoint["accuracy"]]
     assert f"{accuracies[0]}, {accuracies[1]} and {accuracies[2]} with 8, 16 and 32" in page
-    assert f"make up {100 * middle['channel']:.0f} % of all" in page
-    assert f"{middle['shared_use']:.3f} of the use lies on neurons that clauses share" in page
-    assert f"serve {middle['effective_concepts']:.1f} effective clauses each" in page
+    assert f"contains {100 * middle['channel']:.0f} % of the neurons" in page
+    assert f"{middle['shared_use']:.3f} of the use falls on neurons that clauses share" in page
+    assert f"serves {middle['effective_concepts']:.1f} effective clauses" in page
     parities = means[means["task"] == "parity"].set_index("dropout")["neurons_per_concept"]
-    assert f"{parities[0.0]:.1f} without and {parities[0.3]:.1f} with it" in page
+    assert f"{parities[0.0]:.1f} without dropout and {parities[0.3]:.1f} with it" in page
     excess = disjoint["channel_use"] - disjoint["channel"]
-    assert f"channels is {excess[16]:.2f}, and" in page
+    assert f"channels is therefore {excess[16]:.2f}, and" in page
     assert f"{middle['channel_use_untrained'] - 0.25:.2f} before training" in page
     assert f"the excess is {excess[32]:.2f}" in page
     overlapping = means[(means["variables"] == 12) & (means["neurons"] == 16)]
@@ -168,14 +168,17 @@ def test_what_the_page_says_in_its_text() -> None:
     other = sgd.set_index("neurons").loc[16]
     shown = [f"{100 * other[name]:.3g} %" for name in boolean.STARTS]
     assert (
-        f"right in {shown[0]} from the dense start, {shown[1]} split at random, {shown[2]} split "
-        f"by clause, {shown[3]} if these are positive, and {shown[4]} dense and positive"
+        f"reach {shown[0]} from the dense start, {shown[1]} split at random, {shown[2]} split by "
+        f"clause, {shown[3]} split by clause and positive, and {shown[4]} dense and positive"
     ) in page
     few = sgd.set_index("neurons").loc[8]
-    assert f"{other['channel_use']:.3f} of the use lies in own channels, which" in page
-    assert f"make up {100 * other['channel']:.0f} %, and {other['shared_use']:.3f} on" in page
+    assert f"{other['channel_use']:.3f} of the use falls on own channels, which" in page
+    assert (
+        f"contain {100 * other['channel']:.0f} % of the neurons, and {other['shared_use']:.3f} on"
+        in page
+    )
     assert disjoint.loc[8, "not_learned"] > 4
     shown = [f"({100 * few[name]:.3g} %)" for name in ("positive", "accuracy")]
-    assert f"{shown[0]} than if dense {shown[1]}" in page
+    assert f"{shown[0]} is again better than dense {shown[1]}" in page
     for one in (few, other, disjoint.loc[8], middle):
         assert one["by_clause"] < one["accuracy"]

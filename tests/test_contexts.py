@@ -142,6 +142,7 @@ def test_what_the_page_says_of_widths() -> None:
         more = shares - 100 * group["last_chance"]
         said[width] = f"{shares.min():.0f} to {shares.max():.0f} %", (more.min(), more.max())
     (narrow, (_, most)), (wide, (least, largest)) = said[32], said[128]
-    assert f"With 128 neurons it is {wide}, with 32 only {narrow}" in page
+    assert f"With 128 neurons, {wide} of the weight" in page
+    assert f"with 32, only {narrow}" in page
     assert f"exceeds chance by at most {most:.0f} points" in page
     assert f"exceeds chance by {least:.0f} to {largest:.0f} points" in page

@@ -100,8 +100,8 @@ def test_what_the_page_says_in_its_text() -> None:
 
     labels = ("labels_0.1", "labels_0.6", "few_50")
     assert f"are better by {points([f'{one}_all' for one in labels])}" in page
-    assert f"ahead by {points(['labels_0.8_all'])} only" in page
-    assert f"by {points(['input_0.3_all'])} at noise with" in page
+    assert f"lead by only {points(['labels_0.8_all'])}" in page
+    assert f"by {points(['input_0.3_all'])} under noise with" in page
     noisy = ("input_0.1", "input_0.3", "labels_0.6", "few_50")
     assert f"by {points([f'{one}_matched' for one in noisy])} under all but weak" in page
     kept = [f"{one}_kept" for one in robustness.PRIMARY]
@@ -120,15 +120,19 @@ def test_what_the_page_says_of_other_sizes() -> None:
     lead = 100 * (poly - mono)[[f"{one}_all" for one in robustness.PRIMARY]]
     strong = lead.pop("input_0.3_all")
     assert (
-        f"by {lead.loc[20].min().min():.0f} to {lead.loc[20].max().max():.0f} points, and" in page
+        f"by {lead.loc[20].min().min():.0f} to {lead.loc[20].max().max():.0f} points, except"
+        in page
     )
-    assert f"worse by {-strong[20].max():.1f} to {-strong[20].min():.1f}, which" in page
+    assert f"worse by {-strong[20].max():.1f} to {-strong[20].min():.1f} points, which" in page
     assert lead.loc[80].min().min() > 0
     assert f"at input noise 0.3 by {strong[80].min():.0f} to {strong[80].max():.0f} points" in page
     for part, kind in ((mono, "monosemantic"), (poly, "polysemantic")):
         gone = part.loc[80, "not_learned"]
         assert f"{gone.min():.0f} to {gone.max():.0f} by {kind}" in page
-    for name, said in (("shared_use", "only {} to {} lies"), ("chance", "chance {} to {}.")):
+    for name, said in (
+        ("shared_use", "only {} to {} falls"),
+        ("chance", "with {} to {} by chance"),
+    ):
         here = poly.loc[80, name]
         assert said.format(f"{here.min():.2f}", f"{here.max():.2f}") in page
     noisy = ("input_0.1", "input_0.3", "labels_0.6", "few_50")

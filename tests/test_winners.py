@@ -62,8 +62,10 @@ def test_what_the_page_says_in_its_text() -> None:
         f"{100 * part['early'].min():.0f} to {100 * part['early'].max():.0f} %"
         for _, part in sgd.groupby("n_features")
     ]
-    assert f"names {looks[0]} of the winners at n = 16, {looks[1]} at n = 64 and {looks[2]}" in page
-    assert f"names {100 * adamw['early'].min():.1g} to {100 * adamw['early'].max():.0f} %" in page
+    assert f"{looks[0]} of the winners at n = 16, {looks[1]} at n = 64 and {looks[2]}" in page
+    assert (
+        f"identifies {100 * adamw['early'].min():.1g} to {100 * adamw['early'].max():.0f} %" in page
+    )
     assert (adamw["early"] - adamw["favourite"]).max() < 0.15
     few = sgd[sgd["n_features"] == 16]
     part = winners.EARLY["sgd"] / few["steps_taken"]

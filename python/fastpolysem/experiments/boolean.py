@@ -338,16 +338,16 @@ class Boolean(NetworkQuestion):
             channel = rows.loc["trained against untrained, use in channels"]
             sentences.append(
                 f"With 16 neurons for 8 disjoint clauses of 3 variables ({one['optimizer']}), the "
-                f"accuracy is {parts} (0.5 by a constant). Of the use by clauses, "
-                f"{text(estimate_of(one, 'channel_use'))} lies in their own channels, "
-                f"{text(estimate_of(one, 'channel_use_untrained'))} in "
+                f"accuracy is {parts} (constant output: 0.5). Of the use by clauses, "
+                f"{text(estimate_of(one, 'channel_use'))} falls on their own channels, compared "
+                f"with {text(estimate_of(one, 'channel_use_untrained'))} in "
                 f"untrained networks ({channel['outcome']}); the dense start leaves "
                 f"{one['not_learned']:.2g} of 8 clauses unlearned."
             )
         for name, row in rows.iterrows():
             if str(name).startswith("32 neurons"):
                 sentences.append(
-                    f"32 neurons in place of 8 change the accuracy by {_signed(row)} "
+                    f"32 neurons instead of 8 change the accuracy by {_signed(row)} "
                     f"({row['outcome']})."
                 )
             if str(name).startswith("dropout"):

@@ -348,7 +348,7 @@ class Contexts(ReplicateQuestion):
         if not (means["layers"] == 2).any():
             return f"{said}."
         return (
-            f"{said}; with a second one, the share of interaction in the first is "
+            f"{said}; with a second layer, the share of interaction in the first is "
             f"{over(2, 'first_interaction')} instead of {over(1, 'first_interaction')} (less in "
             f"{seen('interaction, against one layer', -1)}), and the weight on neurons active in "
             f"all contexts but one is {over(2, 'first_all_but_one')} in the first and "

@@ -262,7 +262,9 @@ class Cooccurrence(AutoencoderQuestion):
         for optimizer, name in WRITTEN.items():
             curve = curve_of(data, optimizer)
             if curve is not None:
-                sentence += f"; with m = 2n and {name}, half are left at q/λ = {text(curve.half)}"
+                sentence += (
+                    f"; with m = 2n and {name}, half of them remain at q/λ = {text(curve.half)}"
+                )
         return f"{sentence}."
 
     def tables(self, data: Answers) -> dict[str, str]:

@@ -327,7 +327,10 @@ class Diagnose(AutoencoderQuestion):
             ]
             columns = ["difference", "ci_low", "ci_high"]
             change = text(here.loc[here["what"] == SHARED, columns].iloc[0])
-            part = f"{setting}: training on after the moves changes the shared neurons by {change}"
+            part = (
+                f"{setting}: moves and further training change the number of shared neurons by "
+                f"{change}"
+            )
             parts.append(f"{part}; areas {', '.join(said)}" if said else part)
         return f"Moves of `diagnose` and area under the ROC curve by view. {'. '.join(parts)}."
 

@@ -342,9 +342,9 @@ class Kurtosis(AutoencoderQuestion):
                 f"({row['noise']})"
                 for _, row in known.iterrows()
             ]
-            parts.append(f"noise by {sharing}: {', '.join(said)}")
+            parts.append(f"with noise by {sharing}, {', '.join(said)}")
         return (
-            "The early growth of the fourth norm over the one predicted from κ alone, "
+            "The early growth of the fourth norm, divided by that predicted from κ alone, is, "
             f"{'; '.join(parts)}"
         )
 

@@ -292,8 +292,8 @@ class Modular(NetworkQuestion):
     SEEN: ClassVar = {"p": "p", "m": "neurons"}
     METRICS = (*Frequencies.columns, "loss", "accuracy")
     METHOD = (
-        "Paired t tests of the share of neurons whose frequency a predictor names, relative to a "
-        "lesser predictor at the same seeds"
+        "Paired t tests of the share of neurons whose frequency a predictor gets right, relative "
+        "to a weaker predictor at the same seeds"
     )
 
     def case(self, **settings: Any) -> Case:
@@ -335,7 +335,7 @@ class Modular(NetworkQuestion):
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """What each predictor names, and in how many settings it is better than a lesser one."""
         if outcome == INCONCLUSIVE:
-            return f"Whether the start picks the frequency of a neuron is {outcome}."
+            return f"Whether initial weights determine the frequency of a neuron is {outcome}."
         means = self.table(data)
 
         def named(predictor: str) -> str:
@@ -348,12 +348,12 @@ class Modular(NetworkQuestion):
             return f"{count} of {len(means)} settings"
 
         return (
-            f"Magnitudes and phases at the start, if frequencies did not interact, name the "
+            f"Initial magnitudes and phases, if frequencies did not interact, predict the "
             f"frequency of {named('both')} of the neurons, more than the largest magnitude alone "
-            f"({named('magnitude')}) in {wins('both')}; another neuron's prediction names "
-            f"{named('other')}, the smallest phase difference {named('phase')} (more in "
-            f"{wins('phase')}), and training the neuron alone {named('alone')}, more than without "
-            f"interaction in {wins('alone')}."
+            f"({named('magnitude')}) in {wins('both')}; another neuron's prediction is right for "
+            f"{named('other')}, the smallest phase difference for {named('phase')} (more in "
+            f"{wins('phase')}), and training the neuron alone for {named('alone')}, more than "
+            f"without interaction in {wins('alone')}."
         )
 
     def tables(self, data: Answers) -> dict[str, str]:

@@ -172,7 +172,7 @@ class Necessary(AutoencoderQuestion):
             return f"Whether more neurons are polysemantic than necessary is {outcome}."
         means = self.table(data).assign(outcome=judged["outcome"].to_numpy())
         if outcome == WITHIN:
-            return f"Moves undo no more than {MARGIN:g} shared neurons per model."
+            return f"Moves remove at most {MARGIN:g} shared neurons per model."
         parts = []
         for (n, optimizer), here in means.groupby(["n_features", "optimizer"], sort=False):
             found = []
@@ -185,7 +185,7 @@ class Necessary(AutoencoderQuestion):
                 if len(widths):
                     found.append(f"{said} at m = {', '.join(map(str, widths))}")
             parts.append(f"n = {n}, {optimizer}: {'; '.join(found)}")
-        return f"Do moves to free neurons undo shared neurons? {'. '.join(parts)}."
+        return f"Do moves to free neurons remove shared neurons? {'. '.join(parts)}."
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Counts against the necessary ones, the excess, what becomes of features, and the

@@ -288,7 +288,7 @@ class Robustness(NetworkQuestion):
                     winner = "neither is better"
                     if row.outcome == EFFECT:
                         winner = "poly" if row.difference > 0 else "mono"
-                        winner = f"{winner}semantic ones are better"
+                        winner = f"{winner}semantic representations are better"
                     parts.setdefault(winner, []).append(f"{CONDITIONS[name]} {row.difference:+.2g}")
                 listed = "; ".join(f"{who} ({', '.join(each)})" for who, each in parts.items())
                 said.append(f"{_named(setting, task)}: {listed}.")

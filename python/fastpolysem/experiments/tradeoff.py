@@ -307,7 +307,7 @@ class Tradeoff(AutoencoderQuestion):
                     ("more", "more"),
                     ("fewer", "fewer"),
                     (WITHIN, "within the margin"),
-                    (INCONCLUSIVE, "undecided"),
+                    (INCONCLUSIVE, INCONCLUSIVE),
                 )
                 if sum(own == kind)
             ]

@@ -288,7 +288,8 @@ class Winners(AutoencoderQuestion):
         better = ((ahead["outcome"] == EFFECT) & (ahead["difference"] > 0)).sum()
         return (
             f"{first}; less often with adamw than with sgd in {less} of {len(against)} settings. "
-            f"One step against interference names more winners in {better} of {len(ahead)}."
+            f"One step against interference names more winners in {better} of {len(ahead)} "
+            "settings."
         )
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
