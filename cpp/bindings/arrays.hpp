@@ -1,5 +1,5 @@
-// NumPy arrays as the core takes and gives them: contiguous, of the right dtype. Python sees to that; what is wrong all
-// the same is refused.
+// NumPy arrays as passed to and from the core: contiguous and of the right dtype. The Python layer ensures this;
+// anything else is rejected here.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -23,7 +23,7 @@ template <class T>
 using Array = py::array_t<T, py::array::c_style>;
 using Shape = std::vector<py::ssize_t>;
 
-// The entries of an array that lives as long as `array` does.
+// The entries of an array, valid as long as `array` lives.
 template <class T>
 const T* entries(const py::handle& array) {
     if (!py::isinstance<Array<T>>(array))
@@ -36,7 +36,7 @@ const T* entries_or_null(const py::object& array) {
     return array.is_none() ? nullptr : entries<T>(array);
 }
 
-// ... and of an array that was just made here.
+// ... and of an array created here.
 template <class T>
 T* fresh_or_null(const py::object& array) {
     return array.is_none() ? nullptr : static_cast<T*>(py::reinterpret_borrow<py::array>(array).mutable_data());
@@ -48,7 +48,7 @@ auto with_dtype(const Settings& s, Body body) {
     return s.dtype == Dtype::float32 ? body(float{}) : body(double{});
 }
 
-// get(row) of each row.
+// An array with get(row) for each row.
 template <class Row, class Get>
 auto column_of(std::vector<Row>& rows, Get get) {
     using V = std::decay_t<decltype(get(rows[0]))>;

@@ -1,4 +1,4 @@
-// What training draws, for whoever wants to see it.
+// The random draws of training, exposed for inspection.
 #include "arrays.hpp"
 #include "computation.hpp"
 #include "fastpolysem/models/autoencoder/model/initial.hpp"
@@ -33,7 +33,7 @@ py::tuple initial_weights(const Settings& s, const Array<std::uint64_t>& seeds) 
     });
 }
 
-// What draw(seed, rows, out) gives each seed: (S, m) if the rows of a step share it, else (S, rows, m).
+// Stacks draw(seed, rows, out) over seeds: (S, m) if all rows of a step share the draw, else (S, rows, m).
 template <class T, class Draw>
 py::array hidden_draws(const Settings& s, const Array<std::uint64_t>& seeds, Sharing sharing, std::int64_t rows,
                        Draw draw) {

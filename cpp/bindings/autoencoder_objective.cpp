@@ -1,4 +1,4 @@
-// The model and its loss on weights of the user's own.
+// The model and its loss for weights supplied by the user.
 #include "fastpolysem/models/autoencoder/passes/objective.hpp"
 
 #include <optional>
@@ -18,7 +18,7 @@ std::optional<SparseBatch> batch_argument(const py::object& batch) {
     return batch_of(t[0].cast<Array<std::int64_t>>(), t[1].cast<Array<std::int32_t>>(), t[2].cast<Array<double>>());
 }
 
-// The models of one call: an array (S, n, m) and its companions.
+// The models of one call: an array (S, n, m), with decoders and biases if there are any.
 template <class T>
 struct Models {
     const T *encoder, *decoder, *bias, *noise;

@@ -1,4 +1,4 @@
-// The autoencoder's settings as a class of Python. Names are checked here, numbers in Python.
+// The autoencoder's settings as a Python class. Names are checked here, numbers in Python.
 #include "fastpolysem/models/autoencoder/model/settings.hpp"
 #include "module.hpp"
 #include "properties.hpp"

@@ -1,4 +1,4 @@
-// Training, and the counts of weights of any origin.
+// Training, and the counts for weights of any origin.
 #include "fastpolysem/models/autoencoder/kernels/table.hpp"
 #include "module.hpp"
 #include "training.hpp"
@@ -30,7 +30,7 @@ py::dict train(const Settings& s, const Array<std::uint64_t>& seeds, const py::d
     });
 }
 
-// In bytes; sizes beyond 2^62 are all the same.
+// In bytes, clamped to 2^62.
 std::int64_t model_bytes(const Settings& s, const std::string& kernel, std::int64_t seeds) {
     const double bytes = kernels().choose(s, kernel, seeds).bytes(s, s.dtype == Dtype::float64);
     return std::int64_t(std::min(bytes, 0x1p62));

@@ -9,9 +9,9 @@
 
 namespace fastpolysem::bindings {
 
-// Before Python 3.14, a daemon thread that asks for the lock while the interpreter ends is unwound by the C library,
-// through frames that cannot be unwound: OpenMP's, and those whose objects hold references. It must get no further
-// than here. Later versions let such a thread wait, too.
+// Before Python 3.14, a daemon thread that requests the GIL during interpreter shutdown is unwound by the C library
+// through frames that cannot be unwound: OpenMP's, and frames whose objects hold references. Such a thread therefore
+// blocks here. Later versions of Python block it as well.
 #ifdef __GLIBCXX__
 #define FASTPOLYSEM_CATCH_THE_END         \
     catch (const abi::__forced_unwind&) { \
@@ -43,7 +43,7 @@ void Computation::end() {
     FASTPOLYSEM_CATCH_THE_END
 }
 
-// Plain C calls only: no object may be destroyed without the lock. An error stays set until the end.
+// Plain C calls only: no object may be destroyed without the GIL. An error stays set until the end.
 template <class Body>
 bool Computation::with_python(Body body) {
     try {
@@ -60,7 +60,7 @@ bool Computation::with_python(Body body) {
 }
 
 void Computation::wait_for_the_end() {
-    source.stop = true;  // the other threads come to rest
+    source.stop = true;  // stops the other threads
     for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
 }
 

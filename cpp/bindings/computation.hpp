@@ -1,4 +1,5 @@
-// A call's work in the core: without Python's lock, in the standard floating-point environment, ended by signals.
+// Runs a call's work in the core: without the GIL, in the standard floating-point environment, interruptible by
+// signals.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -12,12 +13,12 @@ namespace fastpolysem::bindings {
 
 class Computation {
   public:
-    // Gives the lock up. progress: called with what is done, or None.
+    // Releases the GIL. progress: called with the number of finished seeds, or None.
     explicit Computation(pybind11::handle progress);
     Computation(const Computation&) = delete;
     Computation& operator=(const Computation&) = delete;
 
-    // Takes the lock again; nothing but the destructor may follow. What Python raised meanwhile is set.
+    // Reacquires the GIL; only the destructor may follow. Sets any exception that Python raised in the meantime.
     void end();
 
     StopSource source;
@@ -31,7 +32,7 @@ class Computation {
     FloatEnvironment environment_;
 };
 
-// Calls body(source), and raises what it threw or what Python raised.
+// Calls body(source), and rethrows its exception or raises that of Python.
 template <class Body>
 void compute(pybind11::handle progress, Body body) {
     std::exception_ptr thrown;

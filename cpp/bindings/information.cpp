@@ -1,4 +1,4 @@
-// What runs here.
+// Information about this build and this machine.
 #include <pybind11/stl.h>
 
 #include <Eigen/Core>

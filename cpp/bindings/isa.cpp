@@ -1,10 +1,10 @@
-// Which instruction sets this processor and this operating system both support; loaded before any module that needs
-// them.
+// The instruction sets that both the processor and the operating system support. Loaded before any module that requires
+// one.
 #include <Python.h>
 
 static PyObject* supported(PyObject*, PyObject*) {
 #if defined(__x86_64__)
-    __builtin_cpu_init();  // reads XGETBV too: a register set the system does not save does not count
+    __builtin_cpu_init();  // also reads XGETBV: excludes register sets that the system does not save
     const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
                     __builtin_cpu_supports("bmi2");
     const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

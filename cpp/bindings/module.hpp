@@ -1,4 +1,4 @@
-// What each file of this folder adds to the module.
+// What each file in this folder adds to the module.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -18,6 +18,6 @@ void add_network_objective(pybind11::module_& m);     // network_objective.cpp
 void add_network_draws(pybind11::module_& m);         // network_draws.cpp
 void add_network_measures(pybind11::module_& m);      // network_measures.cpp
 void add_primitives_for_tests(pybind11::module_& m);  // testing.cpp
-void add_networks_for_tests(pybind11::module_& m);    // network_testing.cpp, into the former's submodule
+void add_networks_for_tests(pybind11::module_& m);    // network_testing.cpp, into the submodule of the former
 
 }  // namespace fastpolysem::bindings

@@ -1,4 +1,4 @@
-// Networks and rows as Python gives them.
+// Conversion of networks and rows passed from Python.
 #pragma once
 
 #include "arrays.hpp"
@@ -6,7 +6,7 @@
 
 namespace fastpolysem::bindings {
 
-// A stack of models by name, each read into the same place.
+// A stack of models, with arrays by name; each model is read into the same storage.
 template <class T>
 class Models {
   public:
@@ -43,7 +43,7 @@ network::Table<T> batch_table(const py::tuple& batch) {
     return table;
 }
 
-// Classes with the cross-entropy; else what takes the place of the settings' own target, or None.
+// Classes for the cross-entropy; otherwise targets that replace the one in the settings, or None.
 template <class T>
 void read_targets(const py::object& targets, network::Settings& s, network::Table<T>& table) {
     if (s.loss == network::Loss::cross_entropy) {

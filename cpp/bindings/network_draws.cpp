@@ -1,4 +1,4 @@
-// What training networks draws, for whoever wants to see it.
+// The random draws of training networks, exposed for inspection.
 #include "arrays.hpp"
 #include "computation.hpp"
 #include "fastpolysem/models/network/model/sampler.hpp"
@@ -51,7 +51,7 @@ py::dict draw(const Settings& given, std::uint64_t seed, std::int64_t at) {
             sampler->start(seed);
             sampler->take(at);
             const Step<T>& step = sampler->step();
-            for (std::size_t l = 0; l < s.hidden(); ++l) {  // drawn when asked for
+            for (std::size_t l = 0; l < s.hidden(); ++l) {  // drawn on request
                 noise.push_back(step.noise_of(l));
                 dropout.push_back(step.dropout_of(l));
             }

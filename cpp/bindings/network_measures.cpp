@@ -1,4 +1,4 @@
-// Which concepts use which neurons, in weights of the user's own.
+// Which concepts use which neurons, for weights supplied by the user.
 #include "computation.hpp"
 #include "fastpolysem/models/network/measures/use.hpp"
 #include "module.hpp"
@@ -16,8 +16,8 @@ Array<V> copied(const std::vector<V>& values) {
     return array;
 }
 
-// The rows that the columns of results are measured on: (row_start, feature, value) in double, and their classes, or
-// their targets where these are no plain function of the inputs, or None.
+// The rows on which the columns of results are measured: (row_start, feature, value) in double, with their classes, or
+// with their targets where these are not an elementwise function of the inputs, or None.
 py::tuple evaluation(const Settings& given) {
     return with_dtype(given, [&](auto type) -> py::tuple {
         using T = decltype(type);
@@ -59,13 +59,13 @@ network::Table<T> complete_table(const py::tuple& batch, const py::object& targe
     return table;
 }
 
-// Of the task: (row_start, concept, output of each concept).
+// The concepts of the task: (row_start, concept, output of each concept).
 py::tuple concepts(const Settings& given, const py::tuple& batch, const py::object& targets) {
     return with_dtype(given, [&](auto type) -> py::tuple {
         using T = decltype(type);
         Settings s = given;
         const network::Table<T> table = complete_table<T>(batch, targets, s);
-        if (given.target != Target::given) s.target = given.target;  // concepts are those of the task
+        if (given.target != Target::given) s.target = given.target;  // otherwise the concepts are those of the task
         Step<T> step;
         step.show(table);
         const Concepts found = own_concepts(s, step);

@@ -1,4 +1,4 @@
-// Networks and their objective on weights of the user's own.
+// Networks and their objective for weights supplied by the user.
 #include <cmath>
 
 #include "computation.hpp"
@@ -28,7 +28,7 @@ class HiddenArrays {
             matrices_.emplace_back(array.shape(1), array.shape(2));
         }
     }
-    // Those of model i.
+    // The values for model i.
     std::vector<const Matrix<T>*> read(std::int64_t i) {
         std::vector<const Matrix<T>*> lent;
         for (std::size_t l = 0; l < data_.size(); ++l) {
@@ -43,7 +43,7 @@ class HiddenArrays {
     std::vector<const T*> data_;
 };
 
-// Arrays (S, ...) of a seed's numbers, shaped as the parameters are.
+// Arrays (S, ...) with the same shapes as the parameters.
 template <class T>
 py::dict parameter_arrays(const Settings& s, std::int64_t count, std::vector<T*>& data) {
     py::dict arrays;
@@ -89,7 +89,8 @@ py::list forward(const Settings& s, const py::dict& parameters, const py::tuple&
     });
 }
 
-// l1 at its full size: of the weights, whose sign it adds to the gradient, and of act(Z) with the scale.
+// l1 without its schedule: that of the weights, whose sign is added to the gradient, and that of act(Z), times the
+// scale.
 template <class T>
 double weight_penalty(const Settings& s, const Parameters<T>& w, Parameters<T>& gradient) {
     double total = 0;
@@ -114,7 +115,7 @@ py::tuple loss_and_gradient(const Settings& given_settings, const py::dict& para
         using T = decltype(type);
         network::Table<T> table = batch_table<T>(batch);
         Settings s = given_settings.for_rows(table.rows);
-        for (Layer& layer : s.layers) layer.frozen = false;  // what a frozen layer's gradient would be
+        for (Layer& layer : s.layers) layer.frozen = false;  // computes the gradient of frozen layers, too
         read_targets(targets, s, table);
         Models<T> models(s, parameters);
         HiddenArrays<T> added(noise), factors(dropout);

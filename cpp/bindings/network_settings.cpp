@@ -1,4 +1,4 @@
-// A network's settings as a class of Python. Names are checked here, numbers in Python.
+// A network's settings as a Python class. Names are checked here, numbers in Python.
 #include <stdexcept>
 
 #include "fastpolysem/models/network/model/tables.hpp"
@@ -11,8 +11,8 @@ namespace {
 using namespace network;
 using Class = py::class_<network::Settings>;
 
-// A property with one value for each of the first count(settings) layers; member(layer) is the value, V its type in
-// Python. `widths` come first.
+// A property with one value for each of the first count(settings) layers; member(layer) is the value and V its Python
+// type. `widths` must be set first.
 template <class V, class Count, class Member>
 void add_layers(Class& c, const char* name, Count count, Member member) {
     c.def_property(
@@ -68,7 +68,7 @@ std::shared_ptr<const network::Table<T>> table_of(const Settings& s, const Array
     return table;
 }
 
-// The rows of a data set, after all that decides about their targets.
+// The rows of a data set; to be set after everything that determines their targets.
 void set_rows(Settings& s, const std::string& which, const Array<std::int64_t>& indptr,
               const Array<std::int32_t>& indices, const Array<double>& values, const py::object& targets) {
     with_dtype(s, [&](auto type) {

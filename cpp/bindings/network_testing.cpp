@@ -1,4 +1,4 @@
-// The networks' passes, updates and elementary functions one by one: for the package's tests.
+// The passes, updates and elementary functions of networks, exposed separately for the package's tests.
 #include "arrays.hpp"
 #include "fastpolysem/math/elementary.hpp"
 #include "fastpolysem/models/network/passes/generic_pass.hpp"
@@ -203,7 +203,7 @@ py::tuple moments(const std::string& kernel, const py::dict& settings, const py:
     });
 }
 
-// A seed in each lane; what `data` has too little of is repeated.
+// One seed in each lane; if `data` has too few entries, they are repeated.
 template <class T>
 struct Lanes {
     using Table = typename network::LanesStep<T>::Table;

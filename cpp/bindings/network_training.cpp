@@ -32,7 +32,7 @@ py::dict train(const Settings& s, const Array<std::uint64_t>& seeds, const py::d
     });
 }
 
-// What training takes besides results, in bytes; sizes beyond 2^62 are all the same.
+// Memory that training takes besides results, in bytes, clamped to 2^62.
 std::int64_t bytes(const Settings& s, const std::string& kernel, std::int64_t seeds, std::int64_t threads) {
     return with_dtype(s, [&](auto type) {
         using T = decltype(type);

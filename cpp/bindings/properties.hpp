@@ -10,7 +10,7 @@
 
 namespace fastpolysem::bindings {
 
-// A property whose values are an enumeration's names; member(settings) is the enumerator.
+// A property whose values are the names of an enumeration; member(settings) is the enumerator.
 template <class Settings, class Member>
 void add_choice(py::class_<Settings>& c, const char* name, Member member) {
     c.def_property(
@@ -44,7 +44,7 @@ void add_schedule(py::class_<Settings>& c, const char* name, Schedule Settings::
         [member](Settings& s, const Schedule::Points& points) { s.*member = Schedule(points); });
 }
 
-// What every optimiser's settings have.
+// Settings common to all optimisers.
 template <class Settings>
 void add_optimizer(py::class_<Settings>& c) {
     c.def_readwrite("learning_rate", &Settings::learning_rate)

@@ -1,4 +1,4 @@
-// Primitives that results depend on but do not show one by one: for the package's tests.
+// Primitives on which results depend, exposed separately for the package's tests.
 #include "arrays.hpp"
 #include "computation.hpp"
 #include "fastpolysem/infra/pace.hpp"
@@ -10,7 +10,7 @@
 namespace fastpolysem::bindings {
 namespace {
 
-// Calls of(packs...) for whole vectors of arrays of one size, a multiple of 64 bytes.
+// Calls of(packs...) for whole vectors of equally sized arrays, whose size is a multiple of 64 bytes.
 template <class T, class Of>
 Array<T> by_vectors(const Array<T>& a, Of of) {
     Array<T> result(a.size());

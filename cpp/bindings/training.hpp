@@ -1,4 +1,4 @@
-// What a call that trains has in common for all families: arrays of weights by name, threads, tables of results.
+// What all families' training calls have in common: arrays of weights by name, threads, tables of results.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 
 namespace fastpolysem::bindings {
 
-// Where a task finds its initial weights and puts its final ones: arrays by name.
+// Where a task reads its initial weights and writes its final ones: arrays by name.
 template <class Model>
 void set_weights(training::TrainingTask<Model>& task, const py::dict& initial, bool return_weights,
                  py::dict& final_weights) {
@@ -27,7 +27,7 @@ void set_weights(training::TrainingTask<Model>& task, const py::dict& initial, b
     }
 }
 
-// As many as can be started; warns if these are fewer than wanted.
+// The number of threads that can be started; warns if it is smaller than requested.
 int threads_to_use(int wanted);
 
 template <class Outcome>
@@ -49,8 +49,8 @@ struct TrainingCall {
     const py::object& progress;
 };
 
-// Trains with the kernel that is meant. The task has its settings; metric_of(name) and prepare(source), called at work,
-// are the family's.
+// Trains with the requested kernel. The task contains its settings; the family provides metric_of(name) and
+// prepare(source), which is called without the GIL.
 template <template <class> class Model, class T, class MetricOf, class Prepare>
 py::dict train_task(training::TrainingTask<Model<T>>& task, const training::KernelTable<Model>& kernels,
                     const std::vector<training::Column<typename Model<T>::Outcome>>& columns, const TrainingCall& call,

@@ -11,7 +11,7 @@
 namespace fastpolysem {
 namespace {
 
-// Radix sort: the bits of non-negative floats are ordered like their values.
+// Radix sort: the bit patterns of non-negative floats have the same order as their values.
 void sort_descending(std::vector<float>& values) {
     constexpr int digits = 4, buckets = 256;
     const auto key = [](float x) {
@@ -37,8 +37,8 @@ class Encoding {
     // start: non-negative; sorted in place.
     Encoding(std::vector<float> start, double l1) : w_(std::move(start)), l1_(l1), survivors_(w_.size()) {
         sort_descending(w_);
-        // Running sums are kept at block ends and summed anew inside a block, from the largest on: subtraction never
-        // drifts.
+        // Running sums are stored at block ends and recomputed inside a block, starting from the largest weight, so
+        // that no rounding errors accumulate through subtraction.
         ends_.reserve(w_.size() / block + 1);
         for (std::size_t i = 0; i < w_.size(); i += block) {
             ends_.push_back(sums_);
@@ -52,7 +52,7 @@ class Encoding {
     std::vector<EncodingRecord> run(double h, double end, const std::vector<double>& times, StopToken& stop) {
         std::vector<EncodingRecord> records;
         std::size_t next = 0;
-        int patience = 256;  // to ask takes longer than some steps
+        int patience = 256;  // steps between queries of `stop`, each of which takes longer than a step
         for (std::int64_t step = 0;;) {
             const double time = double(step) * h;
             for (; next < times.size() && times[next] <= time; ++next) records.push_back(record());
@@ -61,7 +61,7 @@ class Encoding {
                 if (stop.stopped()) return {};
                 patience = 256;
             }
-            // Without a removal until the next record, or for a while.
+            // Steps until the next record, or at most a fixed number of them, if no weight is removed.
             const double left = std::floor((std::min(times[next], end) - time) / h);
             step += advance(h, std::int64_t(std::min(4096.0, std::max(1.0, left))));
         }
@@ -81,11 +81,11 @@ class Encoding {
                double(survivors_) * shift_ * shift_;
     }
 
-    // At most `most` steps, the last of which is the first that removes a weight. Returns how many.
+    // Takes at most `most` steps and stops after the first one that removes a weight. Returns their number.
     //
     // With F = c - hq, c = 1 + h, the next squared norm q is a cubic in q, and linear in the l1 norm s:
-    // F^2 q - 2 F h lambda s + f (h lambda)^2 = (h^2 q - 2 c h) q^2 + (c^2 + u) q + (f (h lambda)^2 - c/h u) with
-    // u = 2 h^2 lambda s, so that a step waits for two multiply-adds in a row instead of three.
+    //     F^2 q - 2 F h lambda s + f (h lambda)^2 = (h^2 q - 2 c h) q^2 + (c^2 + u) q + (f (h lambda)^2 - c/h u)
+    // with u = 2 h^2 lambda s, which reduces the latency of a step from three dependent multiply-adds to two.
     std::int64_t advance(double h, std::int64_t most) {
         const double f = double(survivors_), loss = h * l1_, c = 1 + h, square = c * c, cubic = h * h;
         const double smallest = survivors_ > 0 ? double(w_[survivors_ - 1]) : 1.0;
@@ -137,8 +137,8 @@ class Encoding {
     double l1_, alpha_ = 1, shift_ = 0;  // shift: lambda beta
     std::size_t survivors_;
     Sums sums_;                 // over the survivors
-    std::vector<Sums> ends_;    // over all before each block
-    std::vector<Sums> inside_;  // after each weight of the block where the last survivor is
+    std::vector<Sums> ends_;    // over all weights before each block
+    std::vector<Sums> inside_;  // after each weight of the block that contains the last survivor
     std::size_t inside_block_ = 0;
 };
 

@@ -1,4 +1,4 @@
-// In what numbers a model is kept.
+// The number type in which a model is stored.
 #pragma once
 
 #include "fastpolysem/infra/names.hpp"

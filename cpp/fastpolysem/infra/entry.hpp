@@ -1,4 +1,4 @@
-// One number, or a vector of numbers with a seed in every lane: what a matrix of training is made of.
+// The entries of training's matrices: one number, or a vector of numbers with one seed in each lane.
 #pragma once
 
 #include "fastpolysem/infra/matrix.hpp"

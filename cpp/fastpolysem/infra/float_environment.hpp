@@ -1,6 +1,6 @@
-// The floating-point environment that results are defined in: rounding to nearest, subnormal numbers as they are, no
-// traps. Other libraries change it for the threads that load or call them (flush-to-zero is the usual case), and a
-// thread inherits it from the one that starts it; so whoever computes sets it, and gives back what was there.
+// The floating-point environment in which results are defined: rounding to nearest, subnormal numbers kept, no traps.
+// Other libraries change it for the threads that load or call them (usually to flush-to-zero), and a thread inherits it
+// from the one that starts it. Every computation therefore sets it and afterwards restores the previous state.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ class FloatEnvironment {
     }
     static void write(State state) { __asm__ __volatile__("msr fpcr, %0" : : "r"(state)); }
 #else
-    using State = int;  // the rounding mode is all that C++ knows
+    using State = int;  // standard C++ gives access to the rounding mode only
     static constexpr State standard = FE_TONEAREST;
     static State read() { return std::fegetround(); }
     static void write(State state) { std::fesetround(state); }
@@ -41,7 +41,7 @@ class FloatEnvironment {
     FloatEnvironment(const FloatEnvironment&) = delete;
     FloatEnvironment& operator=(const FloatEnvironment&) = delete;
 
-    // While code of the caller runs, it has the caller's environment, and may change that.
+    // Restores the caller's environment while the caller's code runs, which may change it.
     class Lifted {
       public:
         explicit Lifted(FloatEnvironment& environment) : environment_(environment) { set(environment.found_); }
@@ -58,7 +58,7 @@ class FloatEnvironment {
 
   private:
     static void set(State state) {
-        __asm__ __volatile__("" : : : "memory");  // nothing is computed early or late
+        __asm__ __volatile__("" : : : "memory");  // keeps the compiler from moving computations across
         write(state);
         __asm__ __volatile__("" : : : "memory");
     }

@@ -34,7 +34,7 @@ class Buffer {
     void copy(const T* from, std::size_t count) {
         std::memcpy(static_cast<void*>(data_.get()), from, count * sizeof(T));
     }
-    void copy_from(const Buffer& other) {  // of the same size
+    void copy_from(const Buffer& other) {  // must have the same size
         if (size_) std::memcpy(static_cast<void*>(data_.get()), other.data_.get(), size_ * sizeof(T));
     }
 
@@ -59,7 +59,8 @@ struct Matrix {
         : rows(r), columns(c), stride(padded(c)), buffer(std::size_t(padded(r)) * std::size_t(padded(c))) {}
     static constexpr std::ptrdiff_t padding = std::is_arithmetic_v<T> ? 16 : 1;
     static constexpr std::ptrdiff_t padded(std::ptrdiff_t n) { return (n + padding - 1) / padding * padding; }
-    // What such a matrix takes, in double: sizes that overflow an integer are to be refused, not wrapped.
+    // Memory of such a matrix, in double, so that sizes that overflow an integer are rejected instead of wrapping
+    // around.
     static double bytes(std::ptrdiff_t r, std::ptrdiff_t c) {
         return double(padded(r)) * double(padded(c)) * double(sizeof(T));
     }

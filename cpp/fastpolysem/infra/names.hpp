@@ -1,4 +1,4 @@
-// Enumerations that Python knows by name.
+// Enumerations whose names are visible in Python.
 #pragma once
 
 #include <stdexcept>

@@ -1,4 +1,4 @@
-// How often to do something whose duration nobody knows: often, but not for more than a tenth of the time.
+// How often to do something of unknown duration: often, but for at most a tenth of the time.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,7 @@ namespace fastpolysem {
 
 class Pace {
   public:
-    // At most every `least` seconds; however long it takes, at least every `most` seconds.
+    // At most once every `least` seconds, but at least once every `most` seconds, however long it takes.
     Pace(double least, double most, double now) : least_(least), most_(most), next_(now + least) {}
 
     bool due(double now) const { return now >= next_; }

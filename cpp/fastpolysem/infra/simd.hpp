@@ -1,9 +1,9 @@
 // One vector type for every instruction set: GCC/Clang vector extensions, as wide as the machine.
 //
-// Only what the language has no operator for (fused multiply-add, square root, wide multiplication)
-// is spelled per instruction set. Every operation is exact by IEEE 754 or integral, so a lane
-// computes the same bits whatever the width. Without FMA hardware `fma` is the C library's
-// correctly rounded one: slow, and the same.
+// Only operations without an operator in the language (fused multiply-add, square root, wide multiplication) are
+// written per instruction set. Every operation is correctly rounded as IEEE 754 requires, or on integers, so a lane
+// computes the same bits at any width. Without FMA hardware `fma` is the correctly rounded function of the C library:
+// slow, but with the same results.
 #pragma once
 
 #include <array>
@@ -36,7 +36,7 @@ inline constexpr int bytes = 16;
 inline constexpr int registers = 16;
 #endif
 
-inline constexpr int alignment = 64;  // of every buffer, in bytes: the widest vector and a cache line
+inline constexpr int alignment = 64;  // of every buffer, in bytes: that of the widest vector and of a cache line
 
 template <class T>
 struct Pack {
@@ -63,7 +63,7 @@ struct Pack {
 };
 
 template <class T>
-using Mask = Pack<typename Pack<T>::Bits>;  // all bits set where true, as vector comparisons give
+using Mask = Pack<typename Pack<T>::Bits>;  // all bits set where true, as returned by vector comparisons
 
 // clang-format off
 template <class T> FASTPOLYSEM_INLINE Pack<T> operator+(Pack<T> a, Pack<T> b) { return {a.v + b.v}; }
@@ -88,13 +88,13 @@ FASTPOLYSEM_INLINE Pack<T> select(Mask<T> condition, Pack<T> yes, Pack<T> no) {
     return {condition.v ? yes.v : no.v};
 }
 
-// Same bits, other type.
+// Reinterprets the bits as another type.
 template <class To, class From>
 FASTPOLYSEM_INLINE Pack<To> bits_as(Pack<From> a) {
     return {(typename Pack<To>::Vector)a.v};
 }
 
-// Lane-wise conversion between types of one size, exact or rounded to nearest (towards zero to integers).
+// Lane-wise conversion between types of the same size, exact or rounded to nearest (to integers: towards zero).
 template <class To, class From>
 FASTPOLYSEM_INLINE Pack<To> convert(Pack<From> a) {
     static_assert(sizeof(To) == sizeof(From));
@@ -160,7 +160,7 @@ FASTPOLYSEM_INLINE unsigned lanes_set(Mask<T> mask) {
 }
 
 #if defined(FASTPOLYSEM_AVX2)
-// For each set of 8 lanes, which they are, in order.
+// For each subset of 8 lanes, their indices in ascending order.
 inline constexpr auto set_lanes = [] {
     std::array<std::array<std::uint8_t, 8>, 256> table{};
     for (unsigned bits = 0; bits < 256; ++bits) {
@@ -172,7 +172,8 @@ inline constexpr auto set_lanes = [] {
 }();
 #endif
 
-// Writes the lanes whose bit is set side by side, then whatever: `to` has room for a whole vector. Returns how many.
+// Writes the lanes whose bit is set contiguously, followed by arbitrary values: `to` must have room for a whole vector.
+// Returns their number.
 template <class T>
 FASTPOLYSEM_INLINE int compress(unsigned bits, Pack<T> a, T* to) {
 #if defined(FASTPOLYSEM_AVX512)
@@ -189,7 +190,7 @@ FASTPOLYSEM_INLINE int compress(unsigned bits, Pack<T> a, T* to) {
     }
 #endif
     int count = 0;
-    for (int lane = 0; lane < Pack<T>::width; ++lane) {  // without a branch that nobody can foresee
+    for (int lane = 0; lane < Pack<T>::width; ++lane) {  // avoids an unpredictable branch
         to[count] = a.v[lane];
         count += int(bits >> lane & 1);
     }
@@ -197,7 +198,7 @@ FASTPOLYSEM_INLINE int compress(unsigned bits, Pack<T> a, T* to) {
 #endif
 }
 
-// a0 b0 a1 b1 ...: the first half of them, and the second.
+// The first and the second half of the interleaved sequence a0 b0 a1 b1 ...
 template <class T, int... I>
 FASTPOLYSEM_INLINE void zip(Pack<T> a, Pack<T> b, Pack<T>& low, Pack<T>& high, std::integer_sequence<int, I...>) {
     constexpr int width = Pack<T>::width;

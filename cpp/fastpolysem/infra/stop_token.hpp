@@ -1,4 +1,4 @@
-// How a long computation hears that it should stop, and tells how far it is.
+// Cancellation and progress of a long computation.
 #pragma once
 
 #include <atomic>
@@ -11,15 +11,16 @@
 
 namespace fastpolysem {
 
-// Shared by the threads of one call. What it asks its caller, it asks in the thread that entered the library only.
+// Shared by the threads of one call. Callbacks run only in the thread that entered the library.
 struct StopSource {
     std::atomic<bool> stop{false};
     std::atomic<std::int64_t> done{0};         // seeds finished
-    std::function<bool()> interrupted;         // has the user had enough? asked every 20 to 100 ms
-    std::function<bool(std::int64_t)> report;  // is told what is done, at most a tenth of the time; false: stop
+    std::function<bool()> interrupted;         // whether the user has interrupted; called every 20 to 100 ms
+    std::function<bool(std::int64_t)> report;  // receives the number of finished seeds; false: stop
 };
 
-// One thread's view. Only the thread that entered the library may ask its caller (who may hold a lock, or signals).
+// One thread's view. Only the thread that entered the library may call back to its caller, who may hold a lock or
+// handle signals.
 class StopToken {
   public:
     StopToken(StopSource& source, bool caller)
@@ -28,7 +29,7 @@ class StopToken {
           asking_(0.02, 0.1, seconds()),
           reporting_(0.02, std::numeric_limits<double>::infinity(), seconds()) {}
 
-    // To be called every few milliseconds of work. True: give up, the results will not be used.
+    // To be called every few milliseconds of work. True: abort, the results will not be used.
     bool stopped() {
         if (caller_) ask_caller();
         return source_.stop.load(std::memory_order_relaxed);

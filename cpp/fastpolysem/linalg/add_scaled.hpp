@@ -1,4 +1,4 @@
-// to += scale from, one multiply-add for each entry: a link of `count` chains side by side.
+// to += scale from, one multiply-add per entry: the next link of `count` parallel chains.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Products whose entries are vectors over seeds: tiles in registers, whose rows and columns are of any size.
+// Products whose entries are vectors over seeds: register tiles with any number of rows and columns.
 #pragma once
 
 #include <cstddef>
@@ -30,7 +30,8 @@ struct LaneTile {
     }
 };
 
-// Cuts a matrix into tiles of most_rows x most_columns and what is left at its edges; sizes come as integral constants.
+// Divides a matrix into tiles of most_rows x most_columns and the remainders at its edges; sizes are passed as integral
+// constants.
 template <class P>
 struct LaneTiles {
     static constexpr int most_rows = simd::registers == 32 ? 4 : 2, most_columns = 4;
@@ -42,7 +43,7 @@ struct LaneTiles {
                                    [&](auto c, std::ptrdiff_t j) __attribute__((always_inline)) { body(r, c, i, j); });
         });
     }
-    // body(size, begin): pieces of `most`, then the rest.
+    // Calls body(size, begin) for pieces of `most`, then for the remainder.
     template <int most, class Body>
     FASTPOLYSEM_INLINE static void for_each(std::ptrdiff_t count, Body body) {
         std::ptrdiff_t i = 0;

@@ -9,8 +9,8 @@
 
 namespace fastpolysem {
 
-// Makes the rows of w orthonormal (modified Gram-Schmidt in double), or its columns if there are more rows than
-// columns. Stored with the vectors side by side, so that all inner products advance together, each a chain of its own.
+// Orthonormalises the rows of w (modified Gram-Schmidt in double), or its columns if there are more rows than columns.
+// The vectors are interleaved in memory, so that all inner products advance together, each as its own chain.
 template <class T>
 void orthonormalise(Matrix<T>& w, StopToken* stop) {
     using P = simd::Pack<double>;
@@ -43,7 +43,7 @@ void orthonormalise(Matrix<T>& w, StopToken* stop) {
         for (std::ptrdiff_t i = 0; i < count; ++i) entry(i, k) = T(float(v.row(k)[i]));
 }
 
-// What that takes for a while.
+// Temporary memory it needs.
 inline double orthonormalise_bytes(std::ptrdiff_t rows, std::ptrdiff_t columns) {
     const auto [shorter, longer] = std::minmax(rows, columns);
     return Matrix<double>::bytes(longer, shorter) + Matrix<double>::bytes(1, shorter);

@@ -1,4 +1,4 @@
-// What the machine can do at most: independent fused multiply-adds in registers, nothing else.
+// The machine's peak throughput: independent fused multiply-adds in registers only.
 #pragma once
 
 #include <chrono>
@@ -7,13 +7,13 @@
 
 namespace fastpolysem {
 
-// Floating point operations a second of one thread, two for each multiply-add; best of several trials.
+// Floating-point operations per second of one thread, counting two per multiply-add; best of several trials.
 template <class T>
 double fma_peak() {
     using P = simd::Pack<T>;
     constexpr int chains = 12, steps = 1 << 18;
     P sum[chains];
-    for (int i = 0; i < chains; ++i) sum[i] = P::all(T(1 + i));  // different, or the compiler would compute one of them
+    for (int i = 0; i < chains; ++i) sum[i] = P::all(T(1 + i));  // distinct, lest the compiler merge them
     const P factor = P::all(T(0.9999)), term = P::all(T(0.0001));
     double best = 0;
     for (int trial = 0; trial < 20; ++trial) {

@@ -1,7 +1,8 @@
-// The chain-ordered product: C_ij (+)= sum_k A_ik B_kj, each entry one fused-multiply-add chain in ascending k.
+// Matrix products with a fixed order: C_ij (+)= sum_k A_ik B_kj, each entry one fused-multiply-add chain in ascending
+// k.
 //
-// Tiles of C live in registers; A and B are packed so that the inner loop reads both in order. Blocking k only
-// parks a chain in memory, it never splits it, so the bits do not depend on any size chosen here.
+// Tiles of C live in registers; A and B are packed so that the inner loop reads both in order. Blocking k only stores a
+// chain in memory for a while and never splits it, so results do not depend on any block size chosen here.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +14,7 @@
 
 namespace fastpolysem {
 
-// A matrix seen through two strides: entry (i, k) is data[i * row + k * column].
+// A matrix view with two strides: entry (i, k) is data[i * row + k * column].
 template <class T>
 struct View {
     const T* data;
@@ -32,9 +33,9 @@ class Product {
     static constexpr std::ptrdiff_t block = 256;               // of k
 
   public:
-    // C has rows x columns entries; columns are taken up to a whole panel if C's stride has room, so the padding of C
-    // gets zeros times A: zeros, as B's padding is read as zero. With upper_only, tiles wholly below the diagonal are
-    // left out. Returns early, C unfinished, once it was told to stop.
+    // C has rows x columns entries. Columns are rounded up to a whole panel if C's stride has room; since the padding
+    // of B is read as zero, that of C becomes zero. With upper_only, tiles entirely below the diagonal are skipped.
+    // Returns early, with C unfinished, if it is told to stop.
     void operator()(View<T> a, View<T> b, Matrix<T>& c, std::ptrdiff_t rows, std::ptrdiff_t depth,
                     std::ptrdiff_t columns, StopToken& stop, bool accumulate = false, bool upper_only = false) {
         if (packed_b_.size() == 0) {
@@ -61,13 +62,14 @@ class Product {
         }
     }
 
-    // What it takes for products of at most so many rows.
+    // Memory it needs for products of at most this many rows.
     static double bytes(std::ptrdiff_t rows) {
         return (double(rows) * block + double(block * panel + Tile<T>::rows * panel)) * sizeof(T);
     }
 
   private:
-    // A tile's rows side by side, tile after tile: the broadcasts of the inner loop read one stream.
+    // Interleaves the rows of each tile, tile after tile, so that the broadcasts of the inner loop read a single
+    // stream.
     void pack_a(View<T> a, const EvenPieces& tiles, std::ptrdiff_t k0, std::ptrdiff_t kn) {
         const auto needed = std::size_t(tiles.count * block);
         if (packed_a_.size() < needed) packed_a_ = Buffer<T>(needed);

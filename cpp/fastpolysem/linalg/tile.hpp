@@ -1,4 +1,4 @@
-// The inner loop of every product: a tile of R rows and V vectors of C, in registers, over `depth` values of k.
+// The inner loop of every product: a tile of R rows and V vectors of C is kept in registers over `depth` values of k.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@ template <class T>
 struct Tile {
     using P = simd::Pack<T>;
     static constexpr int vectors = 2;
-    static constexpr int rows = simd::registers == 32 ? 14 : 6;  // the most that fit beside the operands
+    static constexpr int rows = simd::registers == 32 ? 14 : 6;  // the largest number that fits besides the operands
     static constexpr std::ptrdiff_t columns = vectors * P::width;
 
     // C_rv = fma over k of X[k][r] Y[k][v], on top of what C holds, or of zero.
@@ -45,8 +45,8 @@ struct Tile {
     }
 };
 
-// Cuts 0 .. count-1 into the fewest pieces of at most `most`, as even as can be: no thin rest that starves the
-// pipeline.
+// Divides 0 .. count-1 into the smallest number of pieces of at most `most`, as evenly as possible, since a thin
+// remainder would leave the pipeline idle.
 struct EvenPieces {
     std::ptrdiff_t count, pieces, size, longer;  // the first `longer` pieces have one more than `size`
     EvenPieces(std::ptrdiff_t n, std::ptrdiff_t most)

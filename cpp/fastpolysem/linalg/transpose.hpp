@@ -61,7 +61,7 @@ void transpose(const Matrix<T>& from, T* to, std::ptrdiff_t to_stride) {
         }
 }
 
-// Copies what is below the diagonal (in whole blocks) above it.
+// Copies the part below the diagonal (in whole blocks) to the part above it.
 template <class T>
 void mirror_lower(Matrix<T>& a) {
     constexpr int width = simd::Pack<T>::width;

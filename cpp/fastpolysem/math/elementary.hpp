@@ -1,5 +1,5 @@
 // Elementary functions with the same bits in every lane, at every vector width: no libm, no contraction, no tables.
-// Errors are in units in the last place of the exact result, over the whole range and the same for float and double.
+// Errors are given in units in the last place of the exact result and hold over the whole range, for float and double.
 #pragma once
 
 #include "fastpolysem/infra/simd.hpp"
@@ -17,7 +17,7 @@ struct Format<float> {
     static constexpr int fraction_bits = 23, bias = 127;
     static constexpr std::int32_t sqrt_half = 0x3F3504F3;  // as bits
     static constexpr float to_integer = 0x1.8p23f;         // adding it rounds to an integer in the low bits
-    static constexpr float ln2_high = 0x1.63p-1f;          // its product with any exponent is exact
+    static constexpr float ln2_high = 0x1.63p-1f;          // exact when multiplied by any exponent
     static constexpr float ln2_low = -0x1.bd0106p-13f;
     static constexpr float least_normal = 0x1p-126f, to_normal = 0x1p24f;
     static constexpr int to_normal_exponent = 24;
@@ -61,7 +61,7 @@ FASTPOLYSEM_INLINE Pack<T> power_of_two(Mask<T> k) {
     return simd::bits_as<T>((k + Mask<T>::all(Bits(F::bias))) << F::fraction_bits);
 }
 
-// e^x within 1.1 units, results below the least normal number included.
+// e^x within 1.1 units, including subnormal results.
 //     x = k ln 2 + r,  e^x = 2^k (1 + r + r^2 P(r))
 template <class T>
 FASTPOLYSEM_INLINE Pack<T> exp(Pack<T> x) {
@@ -76,7 +76,7 @@ FASTPOLYSEM_INLINE Pack<T> exp(Pack<T> x) {
     P r = simd::fma(rounded, P::all(-F::ln2_high), x);
     r = simd::fma(rounded, P::all(-F::ln2_low), r);
     const P e = P::all(T(1)) + simd::fma(polynomial(Coefficients<T>::exp, r), r * r, r);
-    const Mask<T> half = k >> 1;  // in two steps: 2^k itself may overflow, or be no normal number
+    const Mask<T> half = k >> 1;  // in two steps: 2^k itself may overflow or be subnormal
     return e * power_of_two<T>(half) * power_of_two<T>(k - half);
 }
 
@@ -99,7 +99,7 @@ FASTPOLYSEM_INLINE Pack<T> log_plus(Pack<T> u, Pack<T> correction) {
     const P low = simd::fma(s, rest, simd::fma(e, P::all(F::ln2_low), correction));
     const P y = simd::fma(e, P::all(F::ln2_high), f - (half_square - low));
     const P infinity = P::all(T(__builtin_inf()));
-    return simd::select<T>(u == P::zero(), -infinity, simd::select<T>(u < infinity, y, u));  // infinity and NaN stay
+    return simd::select<T>(u == P::zero(), -infinity, simd::select<T>(u < infinity, y, u));  // keeps infinity and NaN
 }
 
 // Natural logarithm within 1 unit; NaN below zero.
@@ -115,7 +115,7 @@ FASTPOLYSEM_INLINE Pack<T> log1p(Pack<T> x) {
     using P = Pack<T>;
     const P one = P::all(T(1)), infinity = P::all(T(__builtin_inf()));
     const P u = one + x;
-    const P lost = simd::select<T>(x > one, one - (u - x), x - (u - one));  // of x in the rounding of u
+    const P lost = simd::select<T>(x > one, one - (u - x), x - (u - one));  // the part of x lost in rounding u
     const P y = log_plus(u, lost / u);
     const P inside = simd::select<T>((x == P::zero()) | (x == infinity), x, y);
     const P outside = simd::select<T>(u == P::zero(), -infinity, P::all(T(__builtin_nan(""))));

@@ -1,4 +1,4 @@
-// A model's parameters as a list, for whoever treats them alike: optimiser, driver, binding.
+// A model's parameters as a list, for code that treats them alike: optimiser, driver, bindings.
 #pragma once
 
 #include <string>
@@ -8,12 +8,12 @@
 
 namespace fastpolysem {
 
-// Kernels keep names of their own, as the equations do.
+// Kernels use individual names, as in the equations.
 template <class E>
 struct Parameter {
     std::string name;
-    Matrix<E>* matrix;             // of no size before its model has any
-    std::ptrdiff_t rows, columns;  // of the model's; a vector has one row, and is (columns,) outside of the core
+    Matrix<E>* matrix;             // empty until its model is allocated
+    std::ptrdiff_t rows, columns;  // of the parameter; a vector has one row, and shape (columns,) outside the core
     bool is_vector;
     bool penalised;  // by l1; biases are not
     std::ptrdiff_t size() const { return rows * columns; }

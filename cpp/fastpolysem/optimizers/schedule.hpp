@@ -16,7 +16,7 @@ class Schedule {
     explicit Schedule(Points points) : points_(std::move(points)) {}
     const Points& points() const { return points_; }
 
-    // At a step, counted from 0: between two points on the line through them, outside constant.
+    // The factor at a step, counted from 0: interpolated linearly between points, constant outside.
     double at(std::int64_t step) const {
         if (points_.empty()) return 1;
         const auto after = std::upper_bound(points_.begin(), points_.end(), step,

@@ -1,4 +1,4 @@
-// What an optimiser is, and the scalars of one of its steps.
+// The settings of an optimiser, and the scalars of one step.
 #pragma once
 
 #include <cmath>
@@ -11,7 +11,8 @@
 namespace fastpolysem {
 
 enum class Optimizer { sgd, adam, adamw };
-// Of Adam: each weight has its own, or all of a model share the mean (AdaGrad-Norm is the same for AdaGrad).
+// The second moment of Adam: one per weight, or one for all weights of a model, their mean (as AdaGrad-Norm does for
+// AdaGrad).
 enum class SecondMoment { coordinate, scalar };
 enum class L1Update { subgradient, orthant };
 enum class L1Target { weights, activations };
@@ -36,11 +37,11 @@ struct OptimizerSettings {
     Optimizer optimizer = Optimizer::adamw;
     L1Update l1_update = L1Update::subgradient;
     double learning_rate = 1e-3;
-    double weight_decay = 0;  // the effective number
+    double weight_decay = 0;  // the effective value
     double momentum = 0, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
     std::int64_t steps = 7500;
     Schedule learning_rate_schedule;  // factor
-    bool cosine = false;              // instead of it
+    bool cosine = false;              // instead of the schedule
 
     double learning_rate_at(std::int64_t step) const {
         if (cosine) return learning_rate * ((1 + math::cos_pi(double(step) / double(steps))) / 2);
@@ -48,7 +49,7 @@ struct OptimizerSettings {
     }
     bool has_momentum() const { return optimizer == Optimizer::sgd && momentum != 0; }
     bool is_adam() const { return optimizer != Optimizer::sgd; }
-    // Matrices of state for each matrix of weights: a first moment or momentum buffer, a second moment.
+    // State matrices per weight matrix: a first moment or momentum buffer, and a second moment.
     bool has_first() const { return is_adam() || has_momentum(); }
     bool has_second() const { return is_adam(); }
 };

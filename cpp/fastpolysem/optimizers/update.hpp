@@ -1,4 +1,4 @@
-// One update of a vector of weights, PyTorch's formulas, with l1 by subgradient or orthant-wise.
+// One update of a vector of weights by PyTorch's formulas, with l1 by subgradient or orthant-wise.
 #pragma once
 
 #include "fastpolysem/infra/matrix.hpp"
@@ -7,7 +7,7 @@
 
 namespace fastpolysem {
 
-// How weights move: the optimiser and its l1 update, fixed at compile time.
+// The update rule: the optimiser and its l1 update, fixed at compile time.
 enum class Rule { sgd, momentum, adam, scalar_adam };
 
 template <Rule which, bool orthant, bool with_l1 = true>
@@ -30,7 +30,7 @@ struct Update {
             if (with_l1) g = g + simd::with_sign_of(l1, w);
             move(w, g, first, second, c);
         } else {
-            // After Andrew & Gao 2007: a weight moves within its orthant and stops at zero; a zero leaves only against
+            // After Andrew & Gao 2007: a weight moves within its orthant and stops at zero; a zero weight moves only if
             // |g| > l1.
             const P zero = P::zero();
             const auto non_zero = w != zero;
@@ -39,17 +39,17 @@ struct Update {
             const P p = simd::select<T>(non_zero, g + simd::with_sign_of(l1, w), simd::with_sign_of(size - l1, g));
             P moved = w, moved_first = first, moved_second = second;
             move(moved, p, moved_first, moved_second, c);
-            // NaN is no crossing: a run that overflows must end as diverged, not as a model of zeros.
+            // NaN does not count as a crossing: a run that overflows must end as diverged, not as a model of zeros.
             const auto clamp =
                 non_zero & ((moved == zero) | ((moved > zero) & (w < zero)) | ((moved < zero) & (w > zero)));
             const auto keep = free & ~clamp;
-            w = simd::select<T>(keep, moved, zero);  // a weight that is not free is zero already
+            w = simd::select<T>(keep, moved, zero);  // a weight that is not free is already zero
             first = simd::select<T>(clamp, zero, simd::select<T>(free, moved_first, first));
             second = simd::select<T>(free, moved_second, second);
         }
     }
 
-    // What moves a weight: gradient, coupled decay and l1; 0 for a zero that l1 holds (the pseudo-gradient).
+    // The pseudo-gradient: gradient, coupled decay and l1; 0 for a zero weight that l1 holds.
     template <class T>
     FASTPOLYSEM_INLINE static simd::Pack<T> slope(simd::Pack<T> w, simd::Pack<T> g, const StepConstants<T>& c) {
         using P = simd::Pack<T>;
@@ -86,7 +86,7 @@ struct Update {
     }
 };
 
-// One step for a matrix whose gradient is there.
+// One step for a matrix, given its gradient.
 template <class U, class T>
 void update_matrix(Matrix<T>& w, const Matrix<T>& gradient, Matrix<T>& first, Matrix<T>& second,
                    const StepConstants<T>& c) {
@@ -103,8 +103,8 @@ void update_matrix(Matrix<T>& w, const Matrix<T>& gradient, Matrix<T>& first, Ma
         }
 }
 
-// ... and for all of a model's parameters. first, second: lists of the same shapes; what the rule has no use for may be
-// of no size.
+// ... and for all of a model's parameters. first, second: lists of the same shapes; those that the rule does not use
+// may be empty.
 template <class U, class T>
 void update_all(const ParameterList<T>& weights, const ParameterList<T>& gradient, const ParameterList<T>& first,
                 const ParameterList<T>& second, const StepConstants<T>& c) {
@@ -115,7 +115,7 @@ void update_all(const ParameterList<T>& weights, const ParameterList<T>& gradien
     }
 }
 
-// The sum of squares of what moves a matrix's weights, in double and row-major order.
+// The sum of squares of a matrix's pseudo-gradient, in double and row-major order.
 template <class U, class T>
 double sum_of_squares(const Matrix<T>& w, const Matrix<T>& gradient, const StepConstants<T>& c) {
     using P = simd::Pack<T>;
@@ -128,7 +128,7 @@ double sum_of_squares(const Matrix<T>& w, const Matrix<T>& gradient, const StepC
     return sum;
 }
 
-// ... and its mean over all of a model's parameters, those at zero and the bias included.
+// ... and its mean over all of a model's parameters, including the bias and those at zero.
 template <class U, class T>
 double mean_square(const ParameterList<T>& weights, const ParameterList<T>& gradient, const StepConstants<T>& c) {
     double sum = 0, count = 0;

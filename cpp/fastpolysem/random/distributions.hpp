@@ -1,4 +1,4 @@
-// From random words to numbers, in float32 with the operations below only, so that they are the same bits on every
+// From random words to numbers, in float32 and with the operations below only, so that the bits are the same on every
 // machine.
 #pragma once
 

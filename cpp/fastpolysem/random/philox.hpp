@@ -1,4 +1,4 @@
-// The counter-based generator: four random words for a counter and a key, in every lane.
+// The counter-based generator: four random words per counter and key, in every lane.
 #pragma once
 
 #include <array>
@@ -10,7 +10,7 @@ namespace fastpolysem::random {
 
 using Word = simd::Pack<std::uint32_t>;
 
-// Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011), one counter and one key a lane.
+// Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011), one counter and one key per lane.
 FASTPOLYSEM_INLINE std::array<Word, 4> philox(std::array<Word, 4> counter, Word key_low, Word key_high) {
     auto [c0, c1, c2, c3] = counter;
     for (int round = 0; round < 10; ++round) {

@@ -1,13 +1,13 @@
-// Seed streams. Every random number of a run is a function of its position, never of what was drawn before:
+// Seed streams. Every random number of a run is a function of its position, never of previous draws:
 //
 //     block   = Philox4x32-10(counter, key)                      four 32-bit words
 //     key     = the 64-bit seed                                  (low word, high word)
 //     counter = (element / 4, step, stream, shape_word(n, m))
-//     stream  = family 2^24 + layer 2^8 + kind                   which family of models, which layer, what is drawn
+//     stream  = family 2^24 + layer 2^8 + kind                   family of models, layer, kind of draw
 //
-// An element is a row-major index into what is drawn; word element % 4 of its block is its word. Kinds that
-// use another number of words for an element say so where they are defined (sampling/noise.hpp). Draws are made in
-// float32; float64 widens them.
+// An element is a row-major index into the array drawn; its word is word element % 4 of its block. Kinds that use a
+// different number of words per element say so where they are defined (sampling/noise.hpp). Draws are made in float32;
+// float64 widens them.
 #pragma once
 
 #include "fastpolysem/infra/stop_token.hpp"
@@ -17,7 +17,7 @@ namespace fastpolysem::random {
 
 using simd::Pack;
 
-// Each family of models has a number of its own, for ever, so that no two share a stream.
+// Each family of models has its own permanent number, so that no two share a stream.
 enum class Family : std::uint32_t { autoencoder = 0, network = 1 };
 
 constexpr std::uint32_t stream_word(Family family, std::uint32_t layer, std::uint32_t kind) {
@@ -37,14 +37,14 @@ inline std::uint32_t shape_word(std::uint32_t n, std::uint32_t m) {
     return h;
 }
 
-// Where a run's draws of one stream and step come from: one seed in every lane, consecutive blocks in consecutive
+// The source of a run's draws of one stream and step: the same seed in every lane, consecutive blocks in consecutive
 // lanes.
 struct StreamPosition {
     std::uint64_t seed;
     std::uint32_t step, stream, shape;
-    StopToken* stop = nullptr;  // asked now and then by long draws whether to go on
+    StopToken* stop = nullptr;  // checked now and then during long draws
 
-    // Asked at element 0 and every 2^16 after; true: the draws will not be used.
+    // Checked at element 0 and every 2^16 elements; true: the draws will not be used.
     bool given_up(std::int64_t element) const { return stop && element % 65536 == 0 && stop->stopped(); }
     FASTPOLYSEM_INLINE std::array<Word, 4> blocks(std::uint32_t first) const {
         return blocks(Word::iota() + Word::all(first));
@@ -66,7 +66,7 @@ struct LanesPosition {
     }
 };
 
-// What blocks give, words or numbers made of them, a block in each lane: the same element by element.
+// Rearranges words or numbers from blocks, one block per lane, into the order of elements.
 template <class T>
 FASTPOLYSEM_INLINE std::array<Pack<T>, 4> in_order(const std::array<Pack<T>, 4>& block) {
     std::array<Pack<T>, 4> out;

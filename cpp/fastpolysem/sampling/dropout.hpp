@@ -22,7 +22,7 @@ void draw_dropout(double dropout, const random::StreamPosition& from, std::int64
         });
 }
 
-// The same into the rows of a matrix.
+// The same, written to the rows of a matrix.
 template <class T>
 void draw_dropout(double dropout, const random::StreamPosition& from, Matrix<T>& to) {
     const auto threshold = std::uint64_t(dropout * 0x1p32);

@@ -1,4 +1,4 @@
-// Rows whose features are on independently of each other, each with a chance and a kind of value of its own.
+// Rows whose features are active independently, each with its own probability and kind of value.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 
 namespace fastpolysem {
 
-// Of a feature that is on: 1, in (0, 1], -1 or 1, in [-1, 1].
+// The value of an active feature: 1, in (0, 1], -1 or 1, in [-1, 1].
 enum class FeatureValue { one, uniform, sign, signed_uniform };
 template <>
 struct Names<FeatureValue> {
@@ -32,7 +32,7 @@ class IndependentFeatures {
     static constexpr std::uint64_t few_words = 1 << 24, always_second = std::uint64_t(1) << 33;  // for `enough`
 
     IndependentFeatures() = default;
-    // probability, value: of each of n features, or one for all.
+    // probability, value: one per feature, or one for all n features.
     IndependentFeatures(std::int64_t n, const std::vector<double>& probability, const std::vector<FeatureValue>& value,
                         std::uint64_t enough)
         : n_(n) {
@@ -56,16 +56,16 @@ class IndependentFeatures {
     }
     static double bytes(std::int64_t n) { return double(n + run) * 24; }
 
-    // Numbers set aside for rows in which so many are on in expectation: six standard deviations more at the most, and
-    // what is written at a time.
+    // Numbers reserved for rows with this expected number of active features: at most six standard deviations more,
+    // plus the size of one write.
     static double room(double on) { return on + 6 * std::sqrt(on) + double(run * (runs + 1)); }
 
-    // Fills row_start, feature and value of sparse rows; the latter two may be longer than what is on.
+    // Fills row_start, feature and value of sparse rows; the latter two may be longer than the number of entries.
     template <class Rows>
     void draw(const random::StreamPosition& from, const random::StreamPosition& second, std::int64_t rows,
               Rows& out) const {
         const std::int64_t count = rows * n_;
-        std::array<std::array<Word, 4>, runs> drawn;  // together, since a block's multiplications wait for each other
+        std::array<std::array<Word, 4>, runs> drawn;  // drawn together to hide the latency of a block's multiplications
         std::size_t used = 0, at = 0;                 // at: the feature that a run begins with
         std::int64_t row_end = n_;
         out.row_start.assign(1, 0);
@@ -83,7 +83,7 @@ class IndependentFeatures {
                     out.row_start.push_back(std::int64_t(used) +
                                             __builtin_popcountll(on & lowest_bits(row_end - first)));
                 if (!plain_ && on) put_values(on, drawn[i], second, first, at, &out.value[used]);
-                // Whether something is on is a branch that nobody can foresee.
+                // Branching on whether a feature is active would be unpredictable.
                 for (std::size_t part = 0; part < 4; ++part)
                     used += std::size_t(simd::compress(part_of(on, part), Int::load(&feature_[at + part * Word::width]),
                                                        &out.feature[used]));
@@ -93,7 +93,7 @@ class IndependentFeatures {
         out.row_start.resize(std::size_t(rows) + 1, std::int64_t(used));
     }
 
-    // The same for a vector of seeds, one in each lane: put(row, feature, values), 0 where it is off.
+    // The same for a vector of seeds, one in each lane: put(row, feature, values), with 0 for inactive features.
     template <class Put>
     FASTPOLYSEM_INLINE void draw(const random::LanesPosition& from, const random::LanesPosition& second,
                                  std::int64_t rows, Put put) const {
@@ -116,11 +116,11 @@ class IndependentFeatures {
   private:
     static constexpr std::uint32_t top = 0x80000000u;
 
-    // Words compare as signed numbers once they are shifted down by half their range.
+    // Words can be compared as signed numbers after subtracting half their range.
     FASTPOLYSEM_INLINE static Int signed_order(Word words) {
         return simd::bits_as<std::int32_t>(words ^ Word::all(top));
     }
-    // Which of a run's elements are on, a bit each.
+    // Which of a run's elements are active, one bit each.
     FASTPOLYSEM_INLINE std::uint64_t on_at(const std::array<Word, 4>& words, std::size_t at) const {
         std::uint64_t off = 0;
         for (std::size_t part = 0; part < 4; ++part) {
@@ -135,7 +135,7 @@ class IndependentFeatures {
     static unsigned part_of(std::uint64_t on, std::size_t part) {
         return unsigned(on >> (part * Word::width)) & unsigned(lowest_bits(Word::width));
     }
-    // Of those of a run that are on, side by side; writes whole vectors.
+    // The values of a run's active elements, stored contiguously; writes whole vectors.
     template <class T>
     void put_values(std::uint64_t on, const std::array<Word, 4>& words, const random::StreamPosition& second,
                     std::int64_t first, std::size_t at, T* to) const {
@@ -155,7 +155,7 @@ class IndependentFeatures {
         const Real size = simd::select<float>(uniform, simd::select<float>(u > one, one, u), one);
         return simd::bits_as<float>(simd::bits_as<std::uint32_t>(size) | ((words << 31) & sign));
     }
-    // Vectors keep what room they have.
+    // Vectors keep their capacity.
     template <class Rows>
     static void make_room(std::size_t count, Rows& out) {
         using T = typename std::decay_t<decltype(out.value)>::value_type;
@@ -172,7 +172,7 @@ class IndependentFeatures {
     }
 
     std::int64_t n_ = 0;
-    // Of the element that a run's begin is at, and of those that follow: n features, and the first ones again.
+    // Thresholds by position in a run: those of all n features, followed by those of the first features again.
     std::vector<std::int32_t> feature_, last_on_, second_, uniform_;
     std::vector<float> factor_;
     std::vector<std::uint32_t> sign_;

@@ -1,4 +1,4 @@
-// The inputs of a step: sparse rows, given or sampled afresh at each step from the seed's streams.
+// The inputs of a step: sparse rows, given or newly sampled at each step from the seed's streams.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ struct Names<Inputs> {
     static constexpr const char* all[] = {"basis", "independent", "correlated_blocks", "fixed"};
 };
 
-// Rows of inputs, most entries zero (compressed sparse rows; columns ascending within a row). What comes after the last
-// row's end counts for nothing.
+// Rows of inputs, most entries zero (compressed sparse rows; columns ascending within a row). Anything after the end of
+// the last row is ignored.
 struct SparseBatch {
     std::vector<std::int64_t> row_start = {0};
     std::vector<std::int32_t> feature;
@@ -25,23 +25,23 @@ struct SparseBatch {
     std::int64_t rows() const { return std::int64_t(row_start.size()) - 1; }
 };
 
-// Calls use(feature, value) for what is on in row b.
+// Calls use(feature, value) for the active features in row b.
 template <class T, class Use>
 void for_active(const SparseBatch& batch, std::ptrdiff_t b, Use use) {
     for (std::int64_t e = batch.row_start[std::size_t(b)]; e < batch.row_start[std::size_t(b) + 1]; ++e)
         use(batch.feature[std::size_t(e)], T(batch.value[std::size_t(e)]));
 }
 
-// What is sampled: rows of n_features features.
+// The distribution of sampled inputs: rows of n_features features.
 struct InputSettings {
     Inputs inputs = Inputs::basis;
     std::int64_t n_features = 1, batch_size = 1;
-    std::vector<double> probability;      // independent: of each feature, or one for all
+    std::vector<double> probability;      // independent: one per feature, or one for all
     std::vector<FeatureValue> magnitude;  // likewise
     std::int64_t blocks = 1, active = 1;  // correlated_blocks
 
     bool sampled() const { return inputs == Inputs::independent || inputs == Inputs::correlated_blocks; }
-    // Features that are on in a row, in expectation.
+    // The expected number of active features per row.
     double active_per_row() const {
         if (inputs != Inputs::independent) return inputs == Inputs::correlated_blocks ? double(active) : 1;
         if (probability.size() == 1) return double(n_features) * probability[0];
@@ -49,7 +49,7 @@ struct InputSettings {
         for (const double p : probability) sum += p;
         return sum;
     }
-    // Memory of a sampled batch, and of what draws it.
+    // Memory of a sampled batch and of its sampler.
     double bytes() const {
         if (!sampled()) return 0;
         const double on = double(batch_size) * active_per_row();
@@ -66,7 +66,7 @@ inline IndependentFeatures features_of(const InputSettings& s) {
     return {s.n_features, s.probability, s.magnitude, IndependentFeatures::always_second};
 }
 
-// from: the stream of what is on. magnitudes: that of the magnitudes of independent features.
+// from: the stream of active features. magnitudes: the stream of magnitudes of independent features.
 inline void draw_batch(const InputSettings& s, const IndependentFeatures& features, const random::StreamPosition& from,
                        const random::StreamPosition& magnitudes, SparseBatch& batch) {
     if (s.inputs == Inputs::independent) features.draw(from, magnitudes, s.batch_size, batch);

@@ -11,7 +11,7 @@
 namespace fastpolysem {
 
 enum class Noise { none, rademacher, gaussian, uniform, laplace, student_t, three_point };
-enum class Sharing { step, input };  // one draw for all inputs of a step, or each input its own
+enum class Sharing { step, input };  // one draw for all inputs of a step, or one per input
 template <>
 struct Names<Noise> {
     static constexpr const char* all[] = {"none",    "rademacher", "gaussian",   "uniform",
@@ -28,7 +28,7 @@ struct NoiseSettings {
     double shape = 0;  // student_t: degrees of freedom; three_point: probability of a non-zero
 };
 
-// Turns the words of blocks into draws of standard deviation 1.
+// Converts the words of blocks into draws of standard deviation 1.
 //
 //   kind         words an element   draw
 //   gaussian     4 for 4            Box-Muller
@@ -52,7 +52,7 @@ struct NoiseShape {
         }
     }
 
-    // Elements that one block of four words gives (rademacher draws bits instead: see draw_noise).
+    // Elements per block of four words (rademacher draws bits instead: see draw_noise).
     int elements_per_block() const { return kind == Noise::student_t ? 2 : 4; }
 
     FASTPOLYSEM_INLINE std::array<random::Real, 4> operator()(const std::array<random::Word, 4>& w) const {
@@ -113,7 +113,7 @@ void draw_noise(const NoiseSettings& s, const random::StreamPosition& from, std:
     });
 }
 
-// The same into the rows of a matrix, whole vectors at a time where the kind allows it.
+// The same, written to the rows of a matrix, whole vectors at a time where the kind allows it.
 template <class T>
 void draw_noise(const NoiseSettings& s, const random::StreamPosition& from, Matrix<T>& to) {
     if (s.kind == Noise::rademacher || s.kind == Noise::student_t)

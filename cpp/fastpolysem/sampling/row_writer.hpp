@@ -1,4 +1,4 @@
-// Runs of draws into the rows of a matrix.
+// Writes runs of draws to the rows of a matrix.
 #pragma once
 
 #include <algorithm>
@@ -8,13 +8,13 @@
 
 namespace fastpolysem {
 
-// Takes runs of elements in row-major order; what is beyond the last row is left out.
+// Takes runs of elements in row-major order; elements beyond the last row are ignored.
 template <class T>
 class RowWriter {
   public:
     explicit RowWriter(Matrix<T>& to) : to_(to) {}
 
-    // make(word or number) is what is written.
+    // Writes make(word or number).
     template <class From, class Make>
     FASTPOLYSEM_INLINE void put(const std::array<simd::Pack<From>, 4>& run, Make make) {
         constexpr int length = 4 * random::Word::width;

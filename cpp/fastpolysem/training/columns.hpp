@@ -1,5 +1,4 @@
-// The table that results are made from: a column's name, type, value in the row of a seed that diverged, and what it
-// is.
+// The table of result columns: for each its name, type, value in the row of a diverged seed, and documentation.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +13,7 @@
 
 namespace fastpolysem::training {
 
-// What every family's row has. A family adds its own.
+// The columns common to all families. Each family adds its own.
 struct Outcome {
     std::int64_t steps_taken = 0;
     bool diverged = false;
@@ -23,14 +22,14 @@ struct Outcome {
 
 template <class Row>
 struct Column {
-    // How to reach the value in a row; V is std::int64_t, double or bool.
+    // Access to the value in a row; V is std::int64_t, double or bool.
     template <class V>
     using Access = std::function<V&(Row&)>;
     using AnyAccess = std::variant<Access<std::int64_t>, Access<double>, Access<bool>>;
 
     std::string name;
     AnyAccess value;
-    std::optional<double> diverged;  // none: a diverged seed has a value of its own
+    std::optional<double> diverged;  // none: the value is meaningful even if the seed diverged
     std::string doc;
 
     template <class V, class Owner>
@@ -42,7 +41,7 @@ struct Column {
         : name(std::move(called)), value(std::move(access)), diverged(if_diverged), doc(std::move(what)) {}
 };
 
-// Puts into the row of a seed that diverged what the columns promise.
+// Sets the documented values in the row of a diverged seed.
 template <class Row>
 void mark_diverged(const std::vector<Column<Row>>& columns, Row& row) {
     for (const Column<Row>& column : columns) {

@@ -1,4 +1,4 @@
-// The training loop: one seed, or a vector of seeds at once, from the first weights to the last.
+// The training loop: one seed, or a vector of seeds at once, from the initial to the final weights.
 //
 // A family of models is a class Model<T>, T = float or double, that has
 //
@@ -36,7 +36,7 @@
 
 namespace fastpolysem::training {
 
-// Everything a thread needs, made once and used for all of its seeds.
+// Everything a thread needs, created once and reused for all of its seeds.
 template <class Kernel>
 class Driver {
     using Model = typename Kernel::Model;
@@ -65,7 +65,7 @@ class Driver {
                Model::draw_start_bytes(s);
     }
 
-    // Trains seeds first ... first + count - 1 of the task, at most `width`.
+    // Trains seeds first ... first + count - 1 of the task, at most `width` of them.
     void run(std::int64_t first, std::int64_t count) {
         const auto begin = Clock::now();
         first_ = first;
@@ -98,7 +98,7 @@ class Driver {
 
   private:
     void set_start(std::int64_t index) {
-        clear(parameters_);  // the padding too: a diverged seed may have left NaN there
+        clear(parameters_);  // including the padding, where a diverged seed may have left NaN
         if (task_.initial_weights.empty()) return Model::draw_start(s_, task_.seeds[index], weights_, &stop_);
         for (std::size_t p = 0; p < parameters_.size(); ++p)
             if (const auto* from = task_.initial_weights[p])
@@ -109,14 +109,15 @@ class Driver {
         return next_record_ < task_.record_steps.size() && task_.record_steps[next_record_] == step;
     }
 
-    // Records what is due. Returns whether this was the seed's last step, after which its results are complete.
+    // Takes the records that are due. Returns whether this was the seed's last step, after which its results are
+    // complete.
     bool look(int lane, std::int64_t step, bool end, bool settle) {
         kernel_.read(lane, weights_);
         recorder_.look_at(task_.seeds[first_ + lane]);
         const bool last = end || (settle && recorder_.is_certain(weights_));
         const std::int64_t index = first_ + lane;
         const std::size_t records = task_.record_steps.size();
-        // A seed that ended early stays as it is: its last state is what is still to be recorded.
+        // A seed that ended early no longer changes: the remaining records repeat its last state.
         for (std::size_t r = next_record_; r < records && (last || task_.record_steps[r] == step); ++r) {
             using Data = decltype(sampler_.of_lane(lane));
             recorder_.record(weights_, last ? Data{} : sampler_.of_lane(lane), last, values_.data());
@@ -133,7 +134,7 @@ class Driver {
     const TrainingTask<Model>& task_;
     const Settings& s_;
     StopToken& stop_;
-    Parameters weights_;  // of the seed looked at, or about to begin
+    Parameters weights_;  // of the seed being measured, or about to start
     ParameterList<typename Model::Number> parameters_;
     Recorder recorder_;
     Kernel kernel_;

@@ -1,5 +1,5 @@
-// A family's kernels: which there are, which can serve, which is the fastest, and training with one. They differ in
-// time and memory only: all give the same bits.
+// A family's kernels: which exist, which can handle given settings, which is the fastest, and training with one. They
+// differ in time and memory only; all give the same bits.
 #pragma once
 
 #include <atomic>
@@ -12,7 +12,8 @@
 
 namespace fastpolysem::training {
 
-// False if it was stopped before the end. Seeds are handed out as threads become free, so a slow one holds up nobody.
+// Returns false if it was stopped before the end. Seeds are assigned dynamically, so a slow seed does not delay the
+// other threads.
 template <class Kernel>
 bool train_with(const TrainingTask<typename Kernel::Model>& task, StopSource& source) {
     constexpr std::int64_t width = Driver<Kernel>::width;
@@ -34,8 +35,8 @@ struct KernelEntry {
     using Settings = typename Model<float>::Settings;
 
     const char* name;
-    std::string (*refusal)(const Settings&);             // why it cannot serve them; empty if it can
-    bool (*suits)(const Settings&, std::int64_t seeds);  // whether it is the fastest of those that follow
+    std::string (*refusal)(const Settings&);             // why it cannot handle them; empty if it can
+    bool (*suits)(const Settings&, std::int64_t seeds);  // whether it is faster than all kernels listed after it
     double (*bytes)(const Settings&, bool in_double);    // memory of a thread
     std::int64_t (*width)(bool in_double);               // seeds that a thread trains at once
     bool (*train_float)(const TrainingTask<Model<float>>&, StopSource&);
@@ -45,7 +46,7 @@ struct KernelEntry {
     bool train(const TrainingTask<Model<double>>& task, StopSource& source) const { return train_double(task, source); }
 };
 
-// To be called in one source file for each kernel: it compiles all of it.
+// To be called in one source file per kernel: it instantiates the whole kernel.
 template <template <class> class Model, template <class> class Kernel>
 KernelEntry<Model> kernel_entry() {
     return {Kernel<float>::name,
@@ -61,7 +62,7 @@ KernelEntry<Model> kernel_entry() {
             &train_with<Kernel<double>>};
 }
 
-// In the order in which they are asked whether they suit; the last one serves everything.
+// In the order in which they are tried; the last one handles all settings.
 template <template <class> class Model>
 class KernelTable {
     using Entry = KernelEntry<Model>;
@@ -70,11 +71,11 @@ class KernelTable {
   public:
     explicit KernelTable(std::vector<Entry> entries) : entries_(std::move(entries)) {}
 
-    // Empty if the kernel can serve the settings; "auto" always can.
+    // Empty if the kernel can handle the settings; "auto" always can.
     std::string refusal(const Settings& s, const std::string& name) const {
         return name == "auto" ? "" : named(name).refusal(s);
     }
-    // The kernel that is meant, for this many seeds.
+    // The kernel to use for this many seeds.
     const Entry& choose(const Settings& s, const std::string& name, std::int64_t seeds) const {
         if (name != "auto") return named(name);
         for (const Entry& kernel : entries_)

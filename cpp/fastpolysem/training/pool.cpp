@@ -31,7 +31,7 @@ const int watch_forks = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 // OpenMP keeps a pool for each thread that enters it; this is how large the calling thread's is.
 thread_local int pool_size = 1;
 
-// Starts so many threads that do nothing, as far as the system lets it. Returns how many there were at a time.
+// Starts this many idle threads, or as many as the system allows. Returns how many existed at the same time.
 int try_threads(int wanted) {
     std::mutex lock;
     std::condition_variable opened;
@@ -55,7 +55,7 @@ int try_threads(int wanted) {
 }
 #endif
 
-// What the threads of one call share.
+// State shared by the threads of one call.
 class Team {
   public:
     Team(StopSource& source, const std::function<void(StopToken&)>& work) : source_(source), work_(work) {}
@@ -74,7 +74,7 @@ class Team {
         std::unique_lock<std::mutex> hold(lock_);
         if (--working_ == 0) all_done_.notify_one();
         while (caller && !all_done_.wait_for(hold, std::chrono::milliseconds(10), [this] { return working_ == 0; })) {
-            hold.unlock();  // the others still compute: go on answering signals
+            hold.unlock();  // keep handling signals while the others compute
             token.stopped();
             hold.lock();
         }
@@ -86,7 +86,7 @@ class Team {
   private:
     StopSource& source_;
     const std::function<void(StopToken&)>& work_;
-    std::mutex lock_;  // of what follows
+    std::mutex lock_;  // guards the members below
     std::condition_variable all_done_;
     int working_ = 1;
     std::exception_ptr failure_;
@@ -105,7 +105,7 @@ int default_threads() {
 int startable_threads(int wanted) {
 #ifdef _OPENMP
     if (forked || wanted <= pool_size) return wanted;
-    // Some to spare: a thread that has ended may count as one for a moment.
+    // A few spare threads, since a thread that has just ended may still be counted.
     constexpr int spare = 4;
     const int more = wanted - pool_size, there = try_threads(more + spare);
     return pool_size + std::clamp(there - spare, 0, more);

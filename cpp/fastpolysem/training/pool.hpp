@@ -1,4 +1,4 @@
-// The threads of a call. OpenMP is known to pool.cpp only.
+// The threads of a call. Only pool.cpp uses OpenMP.
 #pragma once
 
 #include <functional>
@@ -7,19 +7,20 @@
 
 namespace fastpolysem::training {
 
-// More are refused everywhere.
+// The maximum; larger numbers are rejected everywhere.
 inline constexpr int most_threads = 1024;
 
-// Threads that training uses unless told otherwise: 1 in a child of a fork, where OpenMP must not start.
+// The default number of threads: 1 in a forked child, where OpenMP must not start.
 int default_threads();
 
-// How many of so many threads can be started now. OpenMP's runtime ends the process if it cannot have those that it was
-// asked for, so this tries first; it costs something only when the calling thread needs more of them than before.
+// How many of the requested threads can be started now. OpenMP's runtime terminates the process if it cannot start the
+// number requested, so this is tested first. The test takes time only if the calling thread needs more threads than
+// before.
 int startable_threads(int wanted);
 
-// Calls work(token) in each of so many threads, the calling one among them, and waits for all. Computes in the standard
-// floating-point environment. What one of them throws stops the others and is thrown here. False: stopped before the
-// end.
+// Calls work(token) in each of this many threads, including the calling one, and waits for all of them. Computes in the
+// standard floating-point environment. An exception in one thread stops the others and is rethrown here. False: stopped
+// before the end.
 bool run_on_threads(int threads, StopSource& source, const std::function<void(StopToken&)>& work);
 
 }  // namespace fastpolysem::training

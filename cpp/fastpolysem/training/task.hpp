@@ -1,4 +1,4 @@
-// What a call asks for: many seeds of one kind of model, and where their results go.
+// The task of one call: many seeds of one kind of model, and where their results go.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 
 namespace fastpolysem::training {
 
-// Model: what driver.hpp says. Arrays are contiguous with a leading axis over seeds.
+// Model: see driver.hpp. Arrays are contiguous with a leading axis over seeds.
 template <class Model>
 struct TrainingTask {
     using T = typename Model::Number;
@@ -14,10 +14,10 @@ struct TrainingTask {
     typename Model::Settings settings;
     const std::uint64_t* seeds = nullptr;
     std::int64_t count = 0;
-    // One for each of the model's parameters, in the order of its list.
+    // One per parameter of the model, in the order of its list.
     std::vector<const T*> initial_weights;  // empty: drawn. Null: zero
-    std::vector<T*> final_weights;          // empty, or null: not wanted
-    typename Model::Given given;            // draws of the caller instead of the seeds' own
+    std::vector<T*> final_weights;          // empty or null: not returned
+    typename Model::Given given;            // draws given by the caller instead of those of the seeds
     std::vector<typename Model::Metric> metrics;
     std::vector<std::int64_t> record_steps;       // ascending
     std::vector<double*> history;                 // a (count, record_steps) array for each metric

@@ -1,11 +1,11 @@
-// The fused panel kernel. Weights and moments are stored in panels of neurons, 128 bytes to a row of a panel, so that
-// one panel (n rows) stays in the first cache while a step passes over it:
+// The fused panel kernel. Weights and moments are stored in panels of neurons with 128 bytes per row, so that a panel
+// (n rows) stays in the L1 cache while a step passes over it:
 //
 //     for each panel:   gradient = S W_panel              S = A + A^T, n x n, from the last pass
-//                       W_panel <- optimiser              while the gradient's tile is still in the first cache
+//                       W_panel <- optimiser              while the gradient's tile is still in the L1 cache
 //     for some of them:     next G += W_panels W_panels^T     from their transpose; next c += W_panels xi_panels
 //
-// Panels are taken in order, so each entry of G stays one chain over ascending neurons.
+// Panels are processed in order, so each entry of G remains one chain over ascending neurons.
 #pragma once
 
 #include "fastpolysem/linalg/tile.hpp"
@@ -19,9 +19,9 @@ template <class T>
 class DenseKernel {
     using P = simd::Pack<T>;
     static constexpr std::ptrdiff_t width = 128 / std::ptrdiff_t(sizeof(T));  // neurons in a panel
-    static constexpr std::ptrdiff_t piece = Tile<T>::columns;                 // ... of which a tile takes this many
-    // G is added to by several panels in one go, so that its tiles are loaded less often, in rows few enough to end
-    // near the diagonal.
+    static constexpr std::ptrdiff_t piece = Tile<T>::columns;                 // ... of which a tile covers this many
+    // Several panels are added to G at once, so that its tiles are loaded less often, in blocks with few enough rows to
+    // end close to the diagonal.
     static constexpr std::ptrdiff_t together = 4, square_rows = std::min<std::ptrdiff_t>(8, Tile<T>::rows);
     static_assert(width % piece == 0);
 
@@ -139,7 +139,7 @@ class DenseKernel {
     // One weight matrix: panel after panel, each `padded_` rows of `width`.
     struct Side {
         Matrix<T> weights, first, second;
-        Matrix<T> fresh;       // the panel at work after its update
+        Matrix<T> fresh;       // the current panel after its update
         Matrix<T> transposed;  // ... and its transpose, below those of the panels before it
 
         Side() = default;
@@ -200,7 +200,7 @@ class DenseKernel {
         }
     }
 
-    // Puts the fresh panel in its place; the last of some panels adds their part to G and c.
+    // Stores the fresh panel; after the last panel of a group, adds the group's contribution to G and c.
     void absorb(std::ptrdiff_t p, const Matrix<T>* noise) {
         place(encoder_, p);
         if (!s_.tied) place(decoder_, p);
@@ -233,14 +233,14 @@ class DenseKernel {
 
     const Settings& s_;
     std::ptrdiff_t n_, padded_, panels_;
-    bool symmetric_;  // A is, without noise
+    bool symmetric_;  // whether A is symmetric: without noise
     StepCounter<T> counter_;
     OutputGradient<T> output_;
     Side encoder_, decoder_;
     Matrix<T> bias_, bias_first_, bias_second_;
     Matrix<T> g_, c_;
     Matrix<T> sum_;   // tied: A + A^T; untied: A^T
-    Matrix<T> tile_;  // gradient of the rows at work
+    Matrix<T> tile_;  // gradient of the current rows
     EvenPieces tiles_;
 };
 

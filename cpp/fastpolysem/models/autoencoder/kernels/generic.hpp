@@ -1,4 +1,4 @@
-// The plain kernel: every option, one product after the other. The reference that the others must equal bit for bit.
+// The plain kernel: every option, one product after the other. The other kernels must agree with it bit for bit.
 #pragma once
 
 #include <cmath>
@@ -29,7 +29,7 @@ class GenericKernel {
         first_list_ = first_.list(s);
         second_list_ = second_.list(s);
     }
-    GenericKernel(const GenericKernel&) = delete;  // the lists point inside
+    GenericKernel(const GenericKernel&) = delete;  // the lists point into this object
     GenericKernel& operator=(const GenericKernel&) = delete;
 
     void set(int, const Parameters<T>& weights) { weights_.copy_from(weights); }

@@ -1,5 +1,5 @@
-// Small models: one seed in each lane of every vector. All of the generic step's arithmetic, lane by lane, on the
-// basis batch; there is no tile too thin and no row too short, and the noise of all lanes comes from one Philox call.
+// Small models: one seed in each lane of every vector. All arithmetic of the generic step is done lane by lane, on the
+// basis batch. Thin tiles and short rows therefore waste nothing, and one Philox call gives the noise of all lanes.
 #pragma once
 
 #include "fastpolysem/models/autoencoder/kernels/lanes_descent.hpp"
@@ -12,9 +12,9 @@ class LanesKernel {
     using P = simd::Pack<T>;
     using Packs = Matrix<P>;  // a vector over seeds for each entry
 
-    // Entries of G and W beyond which a vector of models no longer fits the caches.
+    // Entries of G and W beyond which a vector of models no longer fits into the caches.
     static constexpr std::int64_t limit = 1 << 14;
-    // Up to this many, and with at least so many seeds to fill the lanes, it is the fastest.
+    // Up to this many entries, and with at least this many seeds to fill the lanes, it is the fastest kernel.
     static constexpr std::int64_t best = 1 << 11, enough_seeds = 4;
     static std::int64_t entries(const Settings& s) { return s.n_features * (s.n_features + s.n_hidden); }
 
@@ -139,15 +139,15 @@ class LanesKernel {
         else descend<typename U::WithoutL1, T>(d, c);
     }
     // Tied, one noise for all inputs: G is symmetric, and D_ij, D_ji follow from the same entry. sum = D + D^T and, if
-    // shifted (by noise or bias), d_sum = the column sums of D, rows ascending. Rows are taken in blocks, each first
-    // against itself, which also gives c = W xi, then against the earlier ones.
+    // shifted (by noise or bias), d_sum = the column sums of D, rows ascending. Rows are processed in blocks, each
+    // first with itself, which also gives c = W xi, then with the earlier ones.
     template <bool shifted>
     void symmetric_output_gradient() {
         using Tiles = LaneTiles<P>;
         Tiles::template for_each<Tiles::most_rows>(n_, [&](auto rows, std::ptrdiff_t i) {
             constexpr int R = decltype(rows)::value;
             LaneTile<P, R, R> own;
-            P total[R] = {};  // of the rows' columns of D so far
+            P total[R] = {};  // partial column sums of D for these rows
             multiply_own_rows<shifted>(own, i);
             Tiles::template for_each<Tiles::most_columns>(i, [&](auto columns, std::ptrdiff_t j) {
                 finish_earlier_rows<shifted, R, decltype(columns)::value>(total, i, j);
@@ -155,7 +155,7 @@ class LanesKernel {
             finish_own_rows<shifted>(own, total, i);
         });
     }
-    // The rows against themselves, up to the diagonal; shift = their part of c + b.
+    // The rows with themselves, up to the diagonal; shift = their part of c + b.
     template <bool shifted, int R>
     FASTPOLYSEM_INLINE void multiply_own_rows(LaneTile<P, R, R>& own, std::ptrdiff_t i) {
         const P* w = weights_.encoder.row(i);
@@ -256,10 +256,10 @@ class LanesKernel {
     std::ptrdiff_t n_, m_;
     bool relu_;
     StepCounter<T> counter_;
-    Parameters<P> weights_, fresh_, first_, second_;  // fresh: weights after the step at work
+    Parameters<P> weights_, fresh_, first_, second_;  // fresh: weights after the current step
     Packs g_, d_, sum_;                               // n x n
     Packs d_sum_;                                     // n
-    const P* noise_ = nullptr;                        // of the step at work; null for none
+    const P* noise_ = nullptr;                        // of the current step; null: none
     std::ptrdiff_t noise_rows_ = 0;
     Packs offset_;           // noise W_dec^T
     std::vector<T> factor_;  // dL/dy = factor (y - x)

@@ -1,5 +1,5 @@
-// The step of one weight matrix of a vector of models, its gradient's product and its update in one. Compiled apart
-// from the rest of the kernel: it is many tile sizes times all update rules.
+// The step of one weight matrix for a vector of models: the product that gives the gradient, fused with the update.
+// Compiled separately from the rest of the kernel, because it is instantiated for many tile sizes and all update rules.
 #pragma once
 
 #include "fastpolysem/linalg/lane_tile.hpp"
@@ -7,7 +7,7 @@
 
 namespace fastpolysem::autoencoder {
 
-// One weight matrix's step: fresh from old. The gradient, which never leaves the registers, is
+// The step of one weight matrix, from old to fresh. The gradient, which never leaves the registers, is
 //     sum_j x[j][i] y[j]   + (D^T 1)_i shared   or   + sum_b D[b][i] own[b]   with noise on this side.
 template <class T>
 struct Descent {
@@ -46,7 +46,7 @@ void descend(const Descent<T>& d, const StepConstants<T>& c) {
     });
 }
 
-// Compiled for all rules, one number type a source file: lanes_descent_float.cpp, lanes_descent_double.cpp.
+// Compiled for all rules, with one source file per number type: lanes_descent_float.cpp, lanes_descent_double.cpp.
 #define FASTPOLYSEM_DESCEND(prefix, T, ...) \
     prefix template void descend<__VA_ARGS__, T>(const Descent<T>&, const StepConstants<T>&);
 #define FASTPOLYSEM_DESCEND_ALL(prefix, T)                               \

@@ -1,5 +1,5 @@
-// Orthant-wise l1 makes weights exactly zero, and skipping an exact zero does not change a chain: cost can follow the
-// non-zeros.
+// Orthant-wise l1 makes weights exactly zero, and skipping an exact zero does not change a chain, so the cost can be
+// proportional to the number of non-zeros.
 //
 // A run begins in the dense kernel. Once few enough weights are left, they are stored neuron by neuron (n entries each,
 // zeros included), and a step is, for each neuron k that has a non-zero:
@@ -8,8 +8,8 @@
 //     optimiser where a weight is non-zero or |gradient| > l1     the others stay exactly as they are
 //     next G += w_k w_k^T                                         over the non-zeros only
 //
-// A neuron without non-zeros has gradient zero (with noise: u_i xi_k, tested against l1 by its largest entry) and is
-// passed over. Once few pairs of features share a neuron, G and S are touched at those pairs only.
+// A neuron without non-zeros has gradient zero (with noise: u_i xi_k, whose largest entry is compared with l1) and is
+// skipped. Once few pairs of features share a neuron, G and S are updated at those pairs only.
 #pragma once
 
 #include "fastpolysem/models/autoencoder/kernels/dense.hpp"
@@ -19,9 +19,9 @@ namespace fastpolysem::autoencoder {
 template <class T>
 class SparseKernel {
     using P = simd::Pack<T>;
-    using Index = typename P::Bits;              // as wide as T: a vector of weights has its vector of features
+    using Index = typename P::Bits;              // as wide as T: vectors of weights match vectors of features
     static constexpr int chunk = 8;              // vectors of a row of S or of G held in registers
-    static constexpr std::ptrdiff_t group = 32;  // neurons whose part of G is added together
+    static constexpr std::ptrdiff_t group = 32;  // neurons whose contributions to G are added together
     static constexpr double switch_at = 0.5;     // share of non-zeros below which this beats the dense kernel
 
   public:
@@ -40,7 +40,7 @@ class SparseKernel {
     static double bytes(const Settings& s) {
         const double n = double(s.n_features), m = double(s.n_hidden);
         const double room = double(Matrix<T>::padded(s.n_features) + P::width);
-        const double listed = n * n / 16;  // entries of G and S at most, in vectors that double
+        const double listed = n * n / 16;  // maximum number of entries of G and S, in vectors that grow by doubling
         return DenseKernel<T>::bytes(s) +
                (1 + s.has_first() + s.has_second()) * Matrix<T>::bytes(s.n_hidden, s.n_features) +
                Matrix<T>::bytes(1, s.n_features) + m * room * (sizeof(Index) + sizeof(T)) + 4 * (m + n) +
@@ -123,8 +123,8 @@ class SparseKernel {
         sum_is_listed_ = true;
     }
 
-    // Before neurons are added again. The entries that will not be zero are listed if they are few, and if zeros of G
-    // mean zeros of S.
+    // Clears G before neurons are added again. Lists the entries that will be non-zero if they are few and if zeros of
+    // G imply zeros of S.
     void clear_g(const StepData<T>& step) {
         if (g_is_listed_)
             for (const auto& [i, j] : g_entries_) dense_.g_.row(i)[j] = 0;
@@ -192,7 +192,7 @@ class SparseKernel {
         }
     }
 
-    // to = sum over neuron k's non-zeros j of S[j][i ...] w_jk, V vectors of it.
+    // to = sum over neuron k's non-zeros j of S[j][i ...] w_jk, for V vectors.
     template <int V>
     void add_rows(int vectors, std::ptrdiff_t k, std::ptrdiff_t i, T* to) const {
         if constexpr (V > 1)
@@ -213,7 +213,7 @@ class SparseKernel {
         for (int v = 0; v < V; ++v) sum[v].store(to + v * P::width);
     }
 
-    // Adds neurons k0 .. end-1 to G, and to c: pair by pair, or by whole rows of G where there are many non-zeros.
+    // Adds neurons k0 .. end-1 to G and c: pair by pair, or in whole rows of G where there are many non-zeros.
     void absorb(std::ptrdiff_t k0, std::ptrdiff_t end, const Matrix<T>* noise) {
         Matrix<T>& g = dense_.g_;
         std::int64_t entries = 0, pairs = 0;
@@ -243,14 +243,14 @@ class SparseKernel {
         if (!by_rows) return;
         below_only_ = true;
         for (std::ptrdiff_t j = 0; j < padded_;
-             j += chunk * P::width)  // the group's weights of a chunk fit the first cache
+             j += chunk * P::width)  // the group's weights for a chunk fit into the L1 cache
             for (std::ptrdiff_t i = j; i < n_; ++i) {
                 const auto vectors = std::min<std::ptrdiff_t>(chunk, (i - j) / P::width + 1);  // up to the diagonal
                 if (row_neurons_[std::size_t(i)]) add_neurons<chunk>(int(vectors), k0, i, j);
             }
     }
 
-    // Row i of G, from column j on: plus w_ik w_k for the group's neurons k that have feature i.
+    // Adds w_ik w_k to row i of G, from column j on, for the group's neurons k that have feature i.
     template <int V>
     void add_neurons(int vectors, std::ptrdiff_t k0, std::ptrdiff_t i, std::ptrdiff_t j) {
         if constexpr (V > 1)
@@ -279,14 +279,14 @@ class SparseKernel {
     std::ptrdiff_t n_, m_, padded_;
     DenseKernel<T> dense_;                    // the first steps; afterwards its G, c, bias and schedule
     Matrix<T> weights_, first_, second_;      // one row per neuron
-    Matrix<T> gradient_;                      // of the neuron at work
-    std::vector<std::uint32_t> row_neurons_;  // for each feature, which neurons of the group have it
-    std::ptrdiff_t room_;                     // entries of index_ and value_ set aside for a neuron
+    Matrix<T> gradient_;                      // of the current neuron
+    std::vector<std::uint32_t> row_neurons_;  // for each feature, the neurons of the group that have it
+    std::ptrdiff_t room_;                     // entries of index_ and value_ reserved per neuron
     Buffer<Index> index_;                     // each neuron's non-zeros: features, ascending
     Buffer<T> value_;                         // ... and weights
     std::vector<int> count_;                  // ... and how many
     bool g_is_listed_ = false, sum_is_listed_ = false;
-    std::vector<std::pair<Index, Index>> g_entries_, sum_entries_;  // where G and S may not be zero, if that is listed
+    std::vector<std::pair<Index, Index>> g_entries_, sum_entries_;  // where G and S may be non-zero, if that is listed
     bool sparse_ = false, below_only_ = false;
     std::int64_t age_ = 0;
 };

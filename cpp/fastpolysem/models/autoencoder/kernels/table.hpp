@@ -12,7 +12,7 @@ KernelEntry lanes_kernel();
 
 const training::KernelTable<Model>& kernels();
 
-// Why the kernels that work with G alone cannot serve the settings; empty if they can.
+// Why kernels that work in Gram space cannot handle the settings; empty if they can.
 std::string refusal_in_gram_space(const Settings& s);
 
 }  // namespace fastpolysem::autoencoder

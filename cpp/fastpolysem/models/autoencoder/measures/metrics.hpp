@@ -1,4 +1,4 @@
-// What is counted in a matrix of weights (n_features x n_hidden, any strides).
+// Counts in a matrix of weights (n_features x n_hidden, any strides).
 #pragma once
 
 #include <cmath>
@@ -22,7 +22,7 @@ struct WeightView {
     const T* decoder;  // null: tied
     std::int64_t n, m, stride;
 
-    // An untied model counts on the geometric mean of encoder and decoder where their signs agree.
+    // Counts of an untied model use the geometric mean of encoder and decoder where their signs agree.
     double operator()(std::int64_t i, std::int64_t k) const {
         const double e = double(encoder[i * stride + k]);
         if (!decoder) return e;
@@ -31,7 +31,7 @@ struct WeightView {
     }
 };
 
-// The window's bounds are rounded to T first, so that a weight of exactly low or high is inside.
+// The window's bounds are rounded to T first, so that a weight exactly equal to low or high is inside.
 template <class T>
 Counts count(const WeightView<T>& w, double low, double high) {
     low = double(T(low)), high = double(T(high));
@@ -95,10 +95,10 @@ Norms norms(const WeightView<T>& w) {
     return r;
 }
 
-// Whether a tied, noise-free, orthant-wise run on the basis batch has reached its outcome: every feature sits on one
-// neuron with at least `low`, or on none, and features on one neuron have opposite signs. Then every off-diagonal G_ij
-// <= 0, the smooth gradient of each zero weight is exactly 0, none comes back while l1 > 0, and each survivor follows
-// an equation of its own.
+// Whether the outcome of a tied, noise-free, orthant-wise run on the basis batch is decided: every feature has a single
+// non-zero weight, of at least `low`, or none, and features on the same neuron have opposite signs. Then every
+// off-diagonal G_ij <= 0, the smooth gradient of each zero weight is exactly 0, no weight becomes non-zero again while
+// l1 > 0, and each survivor evolves independently.
 template <class T>
 bool certified(const WeightView<T>& w, double low) {
     low = double(T(low));

@@ -1,4 +1,4 @@
-// A seed's row of results, and what can be recorded on the way.
+// A seed's row of results, and what can be recorded during training.
 #pragma once
 
 #include "fastpolysem/infra/names.hpp"
@@ -13,7 +13,7 @@ struct Outcome : training::Outcome, Counts {
     double residual = 0;
 };
 
-// All columns, in the order of the public results, the counts first. The one place that lists them.
+// All columns, in the order of the public results, counts first. This is the only place that lists them.
 inline constexpr std::size_t count_columns = 7;
 const std::vector<training::Column<Outcome>>& columns();
 

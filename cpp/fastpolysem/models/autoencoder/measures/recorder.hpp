@@ -1,4 +1,4 @@
-// Looks at a model: before the first step, at records, after the last. The weights are the driver's.
+// Measures a model: before the first step, at recorded steps, and after the last. The driver owns the weights.
 #pragma once
 
 #include <limits>
@@ -16,15 +16,15 @@ class Recorder {
     static double bytes(const Settings& s) { return GradientPass<T>::bytes(s); }
 
     GradientPass<T>& workspace() { return pass_; }
-    void look_at(std::uint64_t) {}  // what is measured does not depend on the seed
+    void look_at(std::uint64_t) {}  // measurements do not depend on the seed
 
-    // Certificates are looked for at every 64th step, in every kernel alike, once l1 no longer changes.
+    // Certificates are checked at every 64th step, in all kernels alike, once l1 no longer changes.
     bool looks_for_certainty(std::int64_t step) const {
         return s_.stop == Stop::certified && step % 64 == 0 && step >= s_.l1_schedule.constant_from();
     }
     bool is_certain(const Parameters<T>& w) const { return certified(seen(w), s_.low); }
 
-    // One value for each metric. step: the data of the step that follows; last: none does, so there is no objective.
+    // One value per metric. step: the data of the next step; last: there is no next step and therefore no objective.
     void record(const Parameters<T>& w, const StepData<T>& step, bool last, double* values) {
         const Norms n = norms(seen(w));
         Counts c;
@@ -45,7 +45,7 @@ class Recorder {
     Outcome finish(const Parameters<T>& w) {
         Outcome o;
         const Norms n = norms(seen(w));
-        // On the basis batch one pass gives the loss and what the residual is taken from.
+        // On the basis batch a single pass gives both the loss and the gradient for the residual.
         const bool together = !s_.fixed_batch;
         o.loss = together ? pass_(w, residual_step(), stop_, Want::both) : clean_loss(w);
         o.nonzeros = n.nonzeros;
@@ -92,7 +92,7 @@ class Recorder {
         }
     }
 
-    // What the step that follows descends on.
+    // The objective of the next step.
     double objective(const Parameters<T>& w, double weight_l1, const StepData<T>& step) {
         double sum = pass_(w, step, stop_, Want::loss);
         if (step.l1 != 0)
@@ -110,8 +110,8 @@ class Recorder {
         return largest_gradient(w);
     }
 
-    // The residual is that of the objective without noise and dropout on the basis batch, or on a fixed one, with the
-    // l1 of the end.
+    // The residual refers to the objective without noise and dropout, on the basis batch or a fixed one, with the final
+    // l1.
     StepData<T> residual_step() const {
         StepData<T> step;
         step.batch = s_.fixed_batch.get();

@@ -9,7 +9,7 @@
 
 namespace fastpolysem::autoencoder {
 
-// What drawing takes for a while: the orthonormal vectors.
+// Temporary memory of drawing: the orthonormal vectors.
 inline double draw_start_bytes(const Settings& s) {
     if (s.init != Init::orthogonal) return 0;
     return orthonormalise_bytes(s.n_features, s.n_hidden);
@@ -45,7 +45,7 @@ void draw_start(const Settings& s, std::uint64_t seed, Kind kind, Matrix<T>& w, 
         for (std::int64_t k = 0; k < m; ++k) w.row(i)[k] = T(float(w.row(i)[k]) * float(factor));
 }
 
-// Padding is left as it is.
+// Leaves the padding unchanged.
 template <class T>
 void draw_start(const Settings& s, std::uint64_t seed, Parameters<T>& w, StopToken* stop = nullptr) {
     draw_start(s, seed, encoder_start, w.encoder, stop);

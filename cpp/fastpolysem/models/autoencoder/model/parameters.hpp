@@ -1,4 +1,4 @@
-// The autoencoder's weights, and what a step is made of besides them.
+// The autoencoder's weights, and the other inputs of a step.
 #pragma once
 
 #include "fastpolysem/models/autoencoder/model/settings.hpp"
@@ -6,7 +6,7 @@
 
 namespace fastpolysem::autoencoder {
 
-// One model's parameters with padded rows, or those of a vector of models. A tied model has no decoder of its own.
+// The parameters of one model, with padded rows, or of a vector of models. A tied model has no separate decoder.
 template <class E>
 struct Parameters {
     Matrix<E> encoder, decoder, bias;
@@ -20,10 +20,10 @@ struct Parameters {
         return (s.tied ? 1 : 2) * Matrix<E>::bytes(s.n_features, s.n_hidden) +
                (s.bias ? Matrix<E>::bytes(1, s.n_features) : 0);
     }
-    // What maps hidden to output.
+    // The matrix that maps the hidden layer to the output.
     const Matrix<E>& reader() const { return decoder.empty() ? encoder : decoder; }
     Matrix<E>& reader() { return decoder.empty() ? encoder : decoder; }
-    // Those that the settings have, in the order in which they are stored.
+    // The parameters that exist under the settings, in the order in which they are stored.
     ParameterList<E> list(const Settings& s) {
         const std::ptrdiff_t n = s.n_features, m = s.n_hidden;
         ParameterList<E> all = {{"encoder", &encoder, n, m, false, true}};
@@ -43,13 +43,13 @@ struct Parameters {
     }
 };
 
-// What a step is made of besides the weights. Each is null for none; noise and dropout factors have one row, shared by
-// the inputs, or a row for each.
+// The inputs of a step besides the weights; null means none. Noise and dropout factors have one row, shared by all
+// inputs, or one row per input.
 template <class E>
 struct StepData {
     const SparseBatch* batch = nullptr;  // null: the basis batch
     const Matrix<E>* noise = nullptr;
-    const Matrix<E>* next_noise = nullptr;  // of the step after, for kernels that already prepare it
+    const Matrix<E>* next_noise = nullptr;  // of the following step, for kernels that prepare it in advance
     const Matrix<E>* dropout = nullptr;
     double l1 = 0, learning_rate = 0;
 };

@@ -1,4 +1,5 @@
-// The draws of the steps of one seed, or of a vector of seeds (E a vector): the caller's, or the seeds' own.
+// The draws of each step for one seed, or for a vector of seeds (E a vector): given by the caller, or from the seeds'
+// streams.
 #pragma once
 
 #include "fastpolysem/models/autoencoder/model/parameters.hpp"
@@ -19,7 +20,7 @@ class Sampler {
     static constexpr bool one_seed = width == 1;
 
   public:
-    // ahead: whether the noise of the step after is wanted too.
+    // ahead: whether the noise of the following step is needed, too.
     Sampler(const Settings& s, const GivenNoise<T>& given, bool ahead, StopToken& stop)
         : s_(s), given_(given), ahead_(ahead), stop_(stop), features_(features_of(s)), shape_(s.noise) {
         const std::int64_t m = s.n_hidden;
@@ -38,7 +39,7 @@ class Sampler {
         return sum + (s.dropout == 0 ? 0 : Matrix<E>::bytes(s.rows(s.dropout_sharing), m));
     }
 
-    // `seeds` holds `count` seeds, the first of which is number `first` of the task; lanes beyond `count` repeat the
+    // `seeds` contains `count` seeds, the first of which has index `first` in the task; lanes beyond `count` repeat the
     // last seed.
     void start(const std::uint64_t* seeds, std::int64_t first, std::int64_t count) {
         seed_ = seeds[0];
@@ -81,7 +82,7 @@ class Sampler {
         if (!dropout_.empty()) step.dropout = &dropout_;
         return step;
     }
-    // ... and for whoever looks at one seed.
+    // ... and for recording a single seed.
     StepData<T> of_lane(int lane) {
         if constexpr (one_seed) return data();
         else {

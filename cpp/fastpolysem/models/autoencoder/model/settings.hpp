@@ -1,4 +1,4 @@
-// What a run is: a plain struct, checked and completed by Python before it comes here.
+// The settings of a run: a plain struct, validated and completed by the Python layer.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace fastpolysem::autoencoder {
 
-// Raised when the same settings and seed would give other bits than before; every stored row carries it.
+// To be incremented when the same settings and seed would give different bits than before; stored with every row.
 inline constexpr int numerics_version = 1;
 
 enum class Stop { steps, certified };
@@ -44,27 +44,27 @@ struct Settings : OptimizerSettings, InputSettings {
 
     double l1_at(std::int64_t step) const { return l1 * l1_schedule.at(step); }
     double final_l1() const { return l1 * l1_schedule.last(); }
-    // Of a step with this l1: what weights pay.
+    // The penalty on weights in a step with this l1.
     double weight_l1(double step_l1) const { return l1_target == L1Target::weights ? step_l1 : 0; }
     bool penalises_activations() const { return l1 != 0 && l1_target == L1Target::activations; }
 
     bool has_scalar() const { return is_adam() && second_moment == SecondMoment::scalar; }
-    bool has_second() const { return is_adam() && !has_scalar(); }  // a matrix of them
+    bool has_second() const { return is_adam() && !has_scalar(); }  // one per weight
 
     bool basis() const { return inputs == Inputs::basis; }
     // Rows of a step's input, and of its noise or dropout.
     std::int64_t rows() const { return basis() ? n_features : batch_size; }
     std::int64_t rows(Sharing sharing) const { return sharing == Sharing::step ? 1 : rows(); }
-    // The factor that lets each feature appear once a step in expectation.
+    // The factor by which each feature appears once per step in expectation.
     double scale() const {
         if (!sampled()) return 1.0;
         const bool alike = inputs == Inputs::independent && probability.size() == 1;
-        if (alike) return 1.0 / (double(batch_size) * probability[0]);  // rounds otherwise than what follows
+        if (alike) return 1.0 / (double(batch_size) * probability[0]);  // rounds differently from the formula below
         return double(n_features) / (double(batch_size) * active_per_row());
     }
 };
 
-// What is drawn, each from a stream of its own; the numbers never change.
+// The kinds of draws, each with its own stream; the numbers never change.
 enum Kind : std::uint32_t {
     encoder_start = 0,
     decoder_start = 1,

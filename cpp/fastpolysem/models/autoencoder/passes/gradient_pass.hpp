@@ -17,7 +17,7 @@ class GradientPass {
         return Workspace<T>::bytes(s) + GramPass<T>::bytes(s) + HiddenPass<T>::bytes(s) + Penalties<T>::bytes(s);
     }
 
-    // Returns the squared error if wanted.
+    // Returns the squared error if requested.
     double operator()(const Parameters<T>& w, const StepData<T>& step, StopToken& stop, Want want = Want::gradient) {
         const double loss = step.dropout ? in_hidden_space_(w, step, stop, want) : in_gram_space_(w, step, stop, want);
         if (want == Want::loss) return loss;
@@ -31,7 +31,7 @@ class GradientPass {
         }
         return loss;
     }
-    // Of the last call that wanted it.
+    // Of the last call that requested it.
     Parameters<T>& gradient() { return work_.gradient; }
 
     Penalties<T> penalties;

@@ -1,4 +1,4 @@
-// The gradient in Gram space. With a linear encoder the model meets its inputs only through
+// The gradient in Gram space. With a linear encoder the model depends on its inputs only through
 //
 //     G = W_enc W_dec^T                                n x n, the one product over neurons
 //     pre = X G + 1 c^T + b,   c = W_dec xi            xi: the step's noise; of its own for each input: pre = X G + Xi
@@ -13,7 +13,7 @@
 
 namespace fastpolysem::autoencoder {
 
-// What the passes share.
+// State shared by the passes.
 template <class T>
 struct Workspace {
     explicit Workspace(const Settings& s) : output(s), gradient(s) {}
@@ -42,7 +42,7 @@ class GramPass {
                (s.noise.kind == Noise::none ? 0 : Matrix<T>::bytes(s.rows(s.noise_sharing), n));
     }
 
-    // Returns the squared error if wanted; the gradient, but for the bias, is in the workspace.
+    // Returns the squared error if requested; all of the gradient except that of the bias is in the workspace.
     double operator()(const Parameters<T>& w, const StepData<T>& step, StopToken& stop, Want want) {
         const std::ptrdiff_t n = s_.n_features, m = s_.n_hidden;
         const View<T> enc = view(w.encoder), dec = view(w.reader());
@@ -76,7 +76,7 @@ class GramPass {
     }
 
   private:
-    void mirror_upper() {  // the product took the tiles on and above the diagonal
+    void mirror_upper() {  // the product computed the tiles on and above the diagonal
         for (std::ptrdiff_t i = 1; i < g_.rows; ++i)
             for (std::ptrdiff_t j = 0; j < i; ++j) g_.row(i)[j] = g_.row(j)[i];
     }

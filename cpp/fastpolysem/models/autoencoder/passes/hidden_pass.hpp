@@ -1,4 +1,4 @@
-// The gradient in the hidden space, for dropout: which hidden units are dropped is another matter for each input.
+// The gradient in the hidden space, for dropout, where the set of dropped units differs between inputs.
 //
 //     H = (X W_enc + Xi) o M,   pre = H W_dec^T + b            M: the factors of the units, 0 or 1 / (1 - dropout)
 //     dL/dW_dec = D^T H,   dL/dW_enc = X^T ((D W_dec) o M)     a tied model's chain goes through both, in this order

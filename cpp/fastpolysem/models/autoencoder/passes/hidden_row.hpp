@@ -1,4 +1,4 @@
-// One input's hidden row, x W_enc: over the features that are on, in ascending order.
+// The hidden row of one input, x W_enc: a sum over its active features, in ascending order.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 namespace fastpolysem::autoencoder {
 
-// Calls use(feature, value) for what is on in a row of the batch, or of the basis batch.
+// Calls use(feature, value) for the active features in a row of the batch, or of the basis batch.
 template <class T, class Use>
 void for_row(const SparseBatch* batch, std::ptrdiff_t b, Use use) {
     if (batch) for_active<T>(*batch, b, use);

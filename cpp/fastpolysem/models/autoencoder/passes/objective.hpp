@@ -1,8 +1,8 @@
-// The model and its loss as the paper writes them, in the hidden space, for every option:
+// The model and its loss as in the paper, in the hidden space, for every option:
 //
 //     h = x W_enc,   y = act((h + xi) W_dec^T + b),   L = scale sum_rows sum_j importance_j (y_j - x_j)^2 + penalties
 //
-// This is the pass that users call on weights of their own, without dropout. Training uses the same gradient in Gram
+// This is the pass that users call for their own weights, without dropout. Training computes the same gradient in Gram
 // space (gram_pass.hpp).
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace fastpolysem::autoencoder {
 
-// One model's weights, contiguous; decoder and bias are null where the model has none.
+// One model's weights, contiguous; decoder and bias are null if the model has none.
 template <class T>
 struct Weights {
     const T* encoder = nullptr;
@@ -30,7 +30,8 @@ struct Gradient {
 template <class T>
 class Objective {
   public:
-    // batch null: the basis batch. noise null: none; else noise_rows is 1 (shared by the inputs) or the number of rows.
+    // batch null: the basis batch. noise null: none; otherwise noise_rows is 1 (shared by all inputs) or the number of
+    // rows.
     Objective(const Settings& s, const SparseBatch* batch, double scale);
     ~Objective();
     Objective(const Objective&) = delete;
@@ -41,7 +42,7 @@ class Objective {
                              const Gradient<T>& gradient) const;
 
   private:
-    class Pass;  // with Eigen, which only objective.cpp includes: it takes long to compile
+    class Pass;  // uses Eigen, which only objective.cpp includes because it is slow to compile
     std::unique_ptr<const Pass> pass_;
 };
 

@@ -1,4 +1,4 @@
-// The part of a step without neurons: from G = W_enc W_dec^T, n x n, to
+// The part of a step that does not involve neurons: from G = W_enc W_dec^T, n x n, to
 //
 //     pre = X G + offset + b,   D = dL/dpre,   A = X^T D          ReLU, targets, importance
 #pragma once
@@ -11,7 +11,7 @@
 
 namespace fastpolysem::autoencoder {
 
-// From G to A, and what noise and bias need of D.
+// From G to A, and the quantities derived from D for noise and bias.
 template <class T>
 class OutputGradient {
     using P = simd::Pack<T>;
@@ -39,12 +39,12 @@ class OutputGradient {
         return Matrix<T>::bytes(n, n) + 6 * Matrix<T>::bytes(1, n) + (keeps_rows ? Matrix<T>::bytes(s.rows(), n) : 0);
     }
 
-    // From G to A and d_sum. batch null: the basis batch, at scale 1. offset null, one row (c) or a row for each input;
-    // bias may be null. Fills d if keep_rows. Returns the squared error if wanted, else 0.
+    // From G to A and d_sum. batch null: the basis batch, with scale 1. offset: null, one row (c) or one row per input;
+    // bias may be null. Fills d if keep_rows. Returns the squared error if requested, otherwise 0.
     double operator()(const Matrix<T>& g, const SparseBatch* batch, const Matrix<T>* offset, const Matrix<T>* bias,
                       StopToken& stop, bool keep_rows, bool want_loss) {
         const std::ptrdiff_t stride = g.stride;
-        if (!batch) {  // a row of D is one of A
+        if (!batch) {  // rows of D are rows of A
             const auto row_of_a = [&](std::ptrdiff_t b) { return a.row(b); };
             const auto keep = [&](std::ptrdiff_t b, const T* row) {
                 if (keep_rows) std::copy(row, row + stride, d.row(b));
@@ -69,7 +69,7 @@ class OutputGradient {
             row_of_d, add_to_a);
     }
 
-    // From pre, which has a row for each input, to d and d_sum.
+    // From pre, which has one row per input, to d and d_sum.
     double of_rows(const Matrix<T>& pre, const SparseBatch* batch, const Matrix<T>* bias, StopToken& stop,
                    bool want_loss) {
         make_room(pre.rows);
@@ -103,8 +103,8 @@ class OutputGradient {
         if (d.rows != rows) d = Matrix<T>(rows, a.columns);
     }
 
-    // For each input b: from its row of pre = pre_of(b) + offset + bias to its row of D, to_of(b), which `use` is
-    // shown.
+    // For each input b: from its row of pre = pre_of(b) + offset + bias to its row of D, to_of(b), which is passed to
+    // `use`.
     template <class PreOf, class ToOf, class Use>
     double each_row(std::ptrdiff_t rows, const SparseBatch* batch, const Matrix<T>* offset, const Matrix<T>* bias,
                     StopToken& stop, bool want_loss, PreOf pre_of, ToOf to_of, Use use) {
@@ -156,7 +156,7 @@ class OutputGradient {
         for (int v = 0; v < V; ++v) sum[v].store(pre_.row(0) + j + v * P::width);
     }
 
-    // In feature order whatever the vector's width: the loss is a stored result.
+    // In feature order at any vector width, since the loss is a stored result.
     void add_squared_error(P pre, const T* x, std::ptrdiff_t j0, std::ptrdiff_t n, double& loss) const {
         for (int lane = 0; lane < P::width && j0 + lane < n; ++lane) {
             const T y = relu_ && pre[lane] <= 0 ? T(0) : pre[lane];
@@ -174,7 +174,7 @@ class OutputGradient {
   public:
     Matrix<T> a;      // X^T D
     Matrix<T> d_sum;  // D^T 1, one row
-    Matrix<T> d;      // D, only if asked for
+    Matrix<T> d;      // D, only if requested
 };
 
 }  // namespace fastpolysem::autoencoder

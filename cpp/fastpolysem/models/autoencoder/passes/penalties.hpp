@@ -1,9 +1,9 @@
-// What the objective has besides the squared error, and its gradient:
+// The terms of the objective besides the squared error, and their gradients:
 //
 //     l1 scale sum |X W_enc|                          on activations
 //     repulsion sum_k sum_{i<j} w_ik^2 w_jk^2         between features that share a neuron; untied: of both matrices
 //
-// l1 on weights is the optimiser's (optimizers/update.hpp).
+// l1 on weights is applied by the optimiser (optimizers/update.hpp).
 #pragma once
 
 #include <cmath>
@@ -26,7 +26,7 @@ class Penalties {
         return s.penalises_activations() || s.repulsion != 0 ? Matrix<T>::bytes(1, s.n_hidden) : 0;
     }
 
-    // l1 on activations, the hidden row of one input at a time; adds its subgradient to `gradient` unless that is null.
+    // l1 on activations, one hidden row at a time; adds its subgradient to `gradient` unless that is null.
     double activation_l1(const Matrix<T>& enc, const SparseBatch* batch, double l1, StopToken& stop,
                          Matrix<T>* gradient) {
         const std::ptrdiff_t rows = batch ? batch->rows() : enc.rows;
@@ -63,8 +63,8 @@ class Penalties {
         return s_.repulsion * sum;
     }
 
-    // Adds 2 repulsion w_ik (sum_j w_jk^2 - w_ik^2): exactly 0 for a feature alone on its neuron, whose square is all
-    // that the sum holds.
+    // Adds 2 repulsion w_ik (sum_j w_jk^2 - w_ik^2): exactly 0 for the only feature on a neuron, whose square is the
+    // only term of the sum.
     void add_repulsion(const Matrix<T>& w, Matrix<T>& to) {
         row_.clear();
         T* sum = row_.row(0);

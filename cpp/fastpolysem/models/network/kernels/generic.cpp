@@ -1,4 +1,4 @@
-// The plain kernel: every number as it is defined. The reference that the others must equal bit for bit.
+// The plain kernel: computes every number as defined. The other kernels must agree with it bit for bit.
 #include "fastpolysem/models/network/kernels/seed_kernel.hpp"
 #include "fastpolysem/models/network/kernels/table.hpp"
 #include "fastpolysem/models/network/passes/generic_pass.hpp"

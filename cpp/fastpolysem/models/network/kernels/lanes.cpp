@@ -8,10 +8,11 @@ namespace {
 
 template <class T>
 class LanesKernel {
-    // Entries of the largest matrix beyond which a vector of models no longer fits the caches, and up to which, with
-    // enough seeds to fill the lanes, it is the fastest; of tiny matrices half as many are enough.
+    // Entries of the largest matrix beyond which a vector of models no longer fits into the caches, and up to which
+    // this kernel is the fastest if there are enough seeds to fill the lanes; for tiny matrices half as many seeds
+    // suffice.
     static constexpr std::int64_t limit = 1 << 12, best = 1 << 10, tiny = 1 << 7;
-    // Inputs of a row beyond which every lane's gathering of its own rows of a data set takes longer.
+    // Inputs per row of a data set beyond which it is slower, because every lane gathers its own rows.
     static constexpr std::int64_t gathered = 32;
     static std::int64_t largest(const Settings& s) {
         std::int64_t most = 0;
@@ -82,7 +83,7 @@ class LanesKernel {
     Schedules<T> schedules_;
     Optimizer<T> optimizer_;
     Parameters<T> weights_;
-    Matrix<T> read_;  // the last matrix at the start, whose zeros stay: see Readout
+    Matrix<T> read_;  // the last matrix at the start, whose zeros are kept: see Readout
 };
 
 }  // namespace

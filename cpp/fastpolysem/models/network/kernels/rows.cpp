@@ -1,4 +1,4 @@
-// One seed a thread, input rows side by side in panels.
+// One seed per thread, with input rows side by side in panels.
 #include "fastpolysem/models/network/kernels/seed_kernel.hpp"
 #include "fastpolysem/models/network/kernels/table.hpp"
 #include "fastpolysem/models/network/passes/rows_pass.hpp"

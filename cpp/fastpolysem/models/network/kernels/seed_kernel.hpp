@@ -53,7 +53,7 @@ class SeedKernel {
     Schedules<T> schedules_;
     Optimizer<T> optimizer_;
     Parameters<T> weights_;
-    std::vector<std::ptrdiff_t> unread_;  // entries of the last matrix that are 0 and stay so: see Readout
+    std::vector<std::ptrdiff_t> unread_;  // entries of the last matrix that are kept at 0: see Readout
 };
 
 }  // namespace fastpolysem::network

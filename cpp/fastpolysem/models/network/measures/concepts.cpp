@@ -31,7 +31,7 @@ std::vector<std::int32_t> outputs_of_concepts(const Settings& s) {
     return output;
 }
 
-// The c that makes the sum over b of |c - t_b|^q least, by bisection of its slope; q = 2 is the mean.
+// The c that minimises the sum over b of |c - t_b|^q, by bisection of its slope; for q = 2 it is the mean.
 double best_constant(const std::vector<double>& targets, int halves) {
     double sum = 0, low = targets[0], high = targets[0];
     for (const double t : targets) sum += t, low = std::min(low, t), high = std::max(high, t);
@@ -66,7 +66,7 @@ Concepts own_concepts(const Settings& s, const Step<T>& step) {
     found.output = outputs_of_concepts(s);
     std::vector<double> target(std::size_t(s.n_outputs()));
     std::vector<T> input(std::size_t(s.n_inputs()));
-    const auto apart = is_signed(s) ? std::int32_t(s.n_inputs()) : 0;  // from +i to -i
+    const auto apart = is_signed(s) ? std::int32_t(s.n_inputs()) : 0;  // offset from +i to -i
     for (std::ptrdiff_t b = 0; b < step.rows; ++b) {
         const std::size_t begin = found.index.size();
         if (s.loss == Loss::cross_entropy) {
@@ -96,7 +96,7 @@ Concepts own_concepts(const Settings& s, const Step<T>& step) {
 
 namespace {
 
-// The loss in every row of the best constant outputs: of each output, or with the cross-entropy of each class.
+// The loss of the best constant output in every row: per output, or per class with the cross-entropy.
 template <class T>
 class ConstantOutputs {
   public:
@@ -130,7 +130,7 @@ class ConstantOutputs {
     double term(std::size_t j, double t) const {
         const double c = constant_[j];
         if (s_.loss == Loss::power) return loss_.term(c, t);
-        double sum = 0;  // of a probability of 0 or 1, only what is that for sure
+        double sum = 0;  // a probability of 0 or 1 contributes only where it is certain
         if (t > 0) sum -= t * math::log(c);
         if (t < 1) sum -= (1 - t) * math::log(1 - c);
         return sum;

@@ -8,7 +8,7 @@ namespace {
 
 using Column = training::Column<Outcome>;
 
-// A column of all hidden layers and, if there are more than one, of each.
+// A column for all hidden layers together and, if there are several, one for each.
 template <class V>
 void add_of_neurons(const Settings& s, std::vector<Column>& all, const std::string& name, V Neurons::* member,
                     const std::string& doc) {

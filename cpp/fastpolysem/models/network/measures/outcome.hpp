@@ -1,4 +1,4 @@
-// A seed's row of results, and what can be recorded on the way.
+// A seed's row of results, and what can be recorded during training.
 #pragma once
 
 #include <limits>
@@ -11,7 +11,7 @@ namespace fastpolysem::network {
 
 inline constexpr auto nan = std::numeric_limits<double>::quiet_NaN();  // not measured
 
-// Of one hidden layer, or of all: sums of counts, means of the others. See measures/sharing.
+// Of one hidden layer, or of all: sums of counts, means of everything else. See measures/sharing.
 struct Neurons {
     std::int64_t dead = 0, serving = 0, polysemantic = 0;
     double shared_use = 0, effective_concepts = 0, neurons_per_concept = 0;
@@ -26,10 +26,11 @@ struct Outcome : training::Outcome {
     double largest_gradient = 0;
 };
 
-// The columns that these settings have, in the order of the public results. The one place that lists them.
+// The columns that exist under these settings, in the order of the public results. This is the only place that lists
+// them.
 std::vector<training::Column<Outcome>> columns(const Settings& s);
 
-// Whether a loss asks for decisions that can be right or wrong.
+// Whether a loss is for classification, so that an accuracy is defined.
 inline bool decides(const Settings& s) { return s.loss != Loss::power; }
 bool has_held_out(const Settings& s);
 
@@ -51,10 +52,10 @@ struct Metric {
         nonzeros,
         l1_norm
     } kind;
-    std::size_t layer = 0;  // of what neurons have: from 1; 0 for all
+    std::size_t layer = 0;  // for measures of neurons: from 1; 0 for all layers
 };
 
-// By name, one of a column or of what has none.
+// By name: that of a column, or of a metric without one.
 Metric metric_of(const Settings& s, const std::string& name);
 
 }  // namespace fastpolysem::network

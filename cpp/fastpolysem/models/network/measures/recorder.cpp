@@ -92,7 +92,7 @@ void Recorder<T>::count_dead(Outcome& o) const {
     }
 }
 
-// Which concepts use which neurons, on the evaluation rows with their own labels.
+// Which concepts use which neurons, on the evaluation rows with their original labels.
 template <class T>
 void Recorder<T>::measure_use(const Parameters<T>& w, Outcome& o) {
     const Shared<T>& shared = s_.template shared<T>();
@@ -135,7 +135,7 @@ void Recorder<T>::count_right(const Step<T>& step, std::ptrdiff_t first, std::pt
     }
 }
 
-// Loss without the scale, and accuracy.
+// Loss (without the scale) and accuracy.
 template <class T>
 typename Recorder<T>::Measured Recorder<T>::measure(const Parameters<T>& w, const Step<T>& step, bool want_gradient) {
     right_ = decisions_ = 0;
@@ -169,7 +169,7 @@ typename Recorder<T>::Measured Recorder<T>::evaluate_held_out(const Parameters<T
     return {s_.scale_of(step.rows) * sum.loss, sum.accuracy};
 }
 
-// What the step that follows descends on.
+// The objective of the next step.
 template <class T>
 double Recorder<T>::objective(const Parameters<T>& w, const Step<T>& step) {
     std::vector<double> sums(s_.hidden());  // of |act(Z)|
@@ -185,8 +185,8 @@ double Recorder<T>::objective(const Parameters<T>& w, const Step<T>& step) {
     return total + step.l1_factor * norms(s_, w).penalty;
 }
 
-// After a pass over the evaluation rows: of everything that is trained, for a weight of 0 under l1 the smallest of its
-// subgradients.
+// The largest gradient entry of all trained parameters, after a pass over the evaluation rows; for a weight of 0 under
+// l1, its smallest subgradient.
 template <class T>
 double Recorder<T>::largest_gradient(const Parameters<T>& w) const {
     double largest = 0;
@@ -229,7 +229,7 @@ void Recorder<T>::record(const Parameters<T>& w, const StepOf<T>& step, bool las
         };
         switch (metric.kind) {
             case Metric::objective:
-                break;  // last: it takes another pass
+                break;  // computed last, since it needs another pass
             case Metric::loss:
                 values[i] = evaluated.loss;
                 break;

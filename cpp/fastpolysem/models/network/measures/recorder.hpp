@@ -1,4 +1,4 @@
-// Looks at a model: before the first step, at records, after the last. The weights are the driver's.
+// Measures a model: before the first step, at recorded steps, and after the last. The driver owns the weights.
 #pragma once
 
 #include "fastpolysem/models/network/measures/outcome.hpp"
@@ -15,13 +15,13 @@ class Recorder {
     static double bytes(const Settings& s);
 
     struct Nothing {};
-    Nothing workspace() const { return {}; }  // kernels bring their own
+    Nothing workspace() const { return {}; }  // kernels have their own
 
     bool looks_for_certainty(std::int64_t) const { return false; }
     bool is_certain(const Parameters<T>&) const { return false; }
 
     void look_at(std::uint64_t seed);
-    // One value for each metric. step: the draws of the step that follows; last: none does, so there is no objective.
+    // One value per metric. step: the draws of the next step; last: there is no next step and therefore no objective.
     void record(const Parameters<T>& w, const StepOf<T>& step, bool last, double* values);
     Outcome finish(const Parameters<T>& w);
 

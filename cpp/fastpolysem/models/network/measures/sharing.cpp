@@ -14,7 +14,7 @@ void Sharing::add(const double* rises, const Concepts& concepts, const std::vect
     double sum = 0, squares = 0, first = 0, second = 0;
     std::int64_t served = 0;
     for (std::size_t i = 0; i < of_concept_.size(); ++i) {
-        const double v = rises[i] > 0 ? rises[i] : 0;  // that of a concept without rows is NaN
+        const double v = rises[i] > 0 ? rises[i] : 0;  // NaN for a concept without rows
         sum += v;
         squares += v * v;
         of_concept_[i] += v;
@@ -34,7 +34,7 @@ void Sharing::add(const double* rises, const Concepts& concepts, const std::vect
 
 double Sharing::shared_use() const { return total_ > 0 ? shared_ / total_ : 0; }
 
-// Rounding may bring a mean above its largest value.
+// Rounding may lift a mean above the largest value.
 double Sharing::effective_concepts() const {
     return total_ > 0 ? std::min(weighted_concepts_ / total_, double(of_concept_.size())) : 0;
 }

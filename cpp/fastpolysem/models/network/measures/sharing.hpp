@@ -1,4 +1,5 @@
-// What the rises of a layer say: whether neurons are shared by concepts, and concepts spread over neurons.
+// Measures computed from the rises of a layer: whether neurons are shared by concepts, and concepts spread over
+// neurons.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +9,10 @@
 
 namespace fastpolysem::network {
 
-// A neuron serves a concept that would lose this share of what the network has over the best constant output.
+// A neuron serves a concept if switching it off undoes at least this share of the network's gain over the best constant
+// output.
 inline constexpr double serves = 0.1;
-// A concept is not learned whose loss is more than this share of that of the best constant output.
+// A concept is not learned if its loss exceeds this share of the loss of the best constant output.
 inline constexpr double not_learned_above = 0.5;
 // A neuron is shared if its second largest rise is at least this share of its largest.
 inline constexpr double shared_from = 0.25;
@@ -18,7 +20,7 @@ inline constexpr double shared_from = 0.25;
 inline bool is_learned(const Concepts& concepts, const std::vector<double>& loss, std::size_t i) {
     return loss[i] <= not_learned_above * concepts.constant_loss[i];
 }
-// Of concepts that hold in some row.
+// Concepts that hold in at least one row.
 std::int64_t not_learned(const Concepts& concepts, const std::vector<double>& loss);
 
 // With v_ik = max(Delta_ik, 0) and V the sum of all:

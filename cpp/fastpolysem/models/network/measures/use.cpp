@@ -40,7 +40,7 @@ double Use<T>::bytes(const Settings& s, std::ptrdiff_t concepts) {
         sum += (double(layer.inputs * layer.outputs) + 64) * sizeof(T) +
                5 * Matrix<T>::bytes(layer.outputs, panel_rows) + double(layer.outputs) * sizeof(double);
     if (s.tied) sum += Matrix<T>::bytes(s.layers[1].inputs, s.layers[1].outputs);
-    // Entries of a panel, at most all concepts in every row; rises.
+    // Entries of a panel (at most all concepts in every row), and rises.
     sum += double(panel_rows) * double(concepts) * sizeof(Entry) + double(panel_rows * s.n_outputs()) * sizeof(double);
     return sum + double(std::max(numbers_at_once, concepts)) * sizeof(double);
 }
@@ -61,7 +61,7 @@ void Use<T>::pack() {
     }
 }
 
-// With which the next layer reads neuron k of layer l.
+// The weights with which the next layer reads neuron k of layer l.
 template <class T>
 const T* Use<T>::weights_above(std::size_t l, std::ptrdiff_t k) const {
     return s_.tied ? transposed_.data() + k * Matrix<T>::padded(s_.n_inputs()) : w_->weights[l + 1].row(k);
@@ -72,7 +72,7 @@ void Use<T>::add_bias(std::size_t l, Panel<T> z) const {
     if (s_.layers[l].bias) activate(Activation::linear, Bias<T>{w_->biases[l].row(0)}, z, z);
 }
 
-// act(z), and the mean where a neuron is held.
+// act(z), or the mean if a neuron is held.
 template <class T>
 void Use<T>::respond(std::size_t l, Panel<T> z, Panel<T> value) const {
     copy(z, value);
@@ -108,7 +108,7 @@ void Use<T>::forward(std::ptrdiff_t p) {
     }
 }
 
-// The outputs when neuron k of layer l is at its mean.
+// The outputs with neuron k of layer l at its mean.
 template <class T>
 Panel<T> Use<T>::switch_off(std::size_t l, std::ptrdiff_t k, std::ptrdiff_t p) {
     const P mean = P::all(T(means[l][std::size_t(k)]));

@@ -1,4 +1,4 @@
-// How much the loss of each concept rises when a hidden neuron is set to its mean: how much the concept uses it.
+// The use of a hidden neuron by a concept: by how much the concept's loss rises when the neuron is set to its mean.
 #pragma once
 
 #include <functional>
@@ -21,9 +21,9 @@ class Use {
     using P = simd::Pack<T>;
 
   public:
-    // Takes Delta_ik for all concepts i; neurons k ascend within ascending layers l.
+    // Receives Delta_ik for all concepts i; neurons k ascend within ascending layers l.
     using Sink = std::function<void(std::size_t l, std::ptrdiff_t k, const double* rises)>;
-    using Held = std::vector<std::vector<std::uint8_t>>;  // for each hidden layer one for each neuron, or none
+    using Held = std::vector<std::vector<std::uint8_t>>;  // per hidden layer, one flag per neuron, or none
 
     explicit Use(const Settings& s);
     static double bytes(const Settings& s, std::ptrdiff_t concepts);
@@ -31,7 +31,7 @@ class Use {
     void operator()(const Parameters<T>& w, const Step<T>& step, const Concepts& concepts, const Held& held,
                     StopToken& stop, const Sink& sink);
 
-    std::vector<double> loss;                // of each concept, a mean over its rows; there before the first rise
+    std::vector<double> loss;                // of each concept, a mean over its rows; computed before the first rise
     std::vector<std::vector<double>> means;  // mu of each hidden layer
 
   private:
@@ -40,7 +40,7 @@ class Use {
     struct State {
         PackedColumns<T> weights;
         Buffer<T> z, value, read;   // Z + b; act(Z + b); what the next layer reads
-        Buffer<T> z_off, read_off;  // with a neuron off
+        Buffer<T> z_off, read_off;  // with a neuron switched off
         explicit State(const Layer& layer);
     };
     struct Entry {  // a concept that holds in a row of the panel

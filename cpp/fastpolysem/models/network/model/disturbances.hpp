@@ -1,4 +1,5 @@
-// Noise and dropout of a seed's step, drawn when they are asked for: whole matrices, or panel by panel by who can.
+// Noise and dropout of a seed's step, drawn on request: as whole matrices, or panel by panel where a kernel supports
+// it.
 #pragma once
 
 #include "fastpolysem/models/network/model/settings.hpp"
@@ -21,7 +22,7 @@ class Disturbances {
     static double dropout_bytes(const Settings& s, std::size_t l) {
         return s.has_dropout(l) ? Matrix<T>::bytes(s.rows(s.dropout_sharing), s.layers[l].outputs) : 0;
     }
-    // Whether the numbers of a layer's row fill whole blocks, so that rows can be drawn apart.
+    // Whether the numbers of a layer's row fill whole blocks, so that rows can be drawn separately.
     static bool noise_by_panels(const Settings& s, std::size_t l) {
         return s.has_noise(l) && s.noise_sharing == Sharing::input && s.noise != Noise::rademacher &&
                s.layers[l].outputs % NoiseShape(s.noise_of(l)).elements_per_block() == 0;

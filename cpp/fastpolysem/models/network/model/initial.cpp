@@ -15,7 +15,7 @@ std::array<random::Real, 4> signed_units(const std::array<random::Word, 4>& word
     return z;
 }
 
-// Times a factor, which is rounded to float32 as the draws are.
+// Multiplies by a factor, which is rounded to float32 like the draws.
 template <class T>
 void scale_by(double factor, Matrix<T>& w) {
     for (std::ptrdiff_t i = 0; i < w.rows; ++i)
@@ -54,7 +54,7 @@ void draw_biases(const Settings& s, std::uint64_t seed, std::size_t l, Matrix<T>
     scale_by(s.init_scale * std::sqrt(1 / double(layer.inputs)), b);
 }
 
-// Sets the weights to 0 by which outputs would read neurons that they do not.
+// Sets the weights of outputs on neurons that they do not read to 0.
 template <class T>
 void restrict_readout(const Settings& s, std::uint64_t seed, Matrix<T>& w, StopToken* stop) {
     const std::int64_t neurons = w.rows, outputs = w.columns;
@@ -63,7 +63,7 @@ void restrict_readout(const Settings& s, std::uint64_t seed, Matrix<T>& w, StopT
         reads.assign(std::size_t(neurons * outputs), 0);
         for (std::int64_t k = 0; k < neurons; ++k) reads[std::size_t(k * outputs + k % outputs)] = 1;
     }
-    if (s.readout == Readout::random) {  // the neurons of the smallest words, the first of equals
+    if (s.readout == Readout::random) {  // the neurons with the smallest words; in a tie, the first
         std::vector<std::vector<std::pair<std::uint32_t, std::int64_t>>> words(static_cast<std::size_t>(outputs));
         random::for_each_element(
             layer_stream(s, seed, readout_kind, 0, s.hidden(), stop), neurons * outputs,

@@ -5,10 +5,10 @@
 
 namespace fastpolysem::network {
 
-// Into zeros; padding is left as it is.
+// The matrices must be zero; leaves the padding unchanged.
 template <class T>
 void draw_start(const Settings& s, std::uint64_t seed, Parameters<T>& w, StopToken* stop);
-// What that takes for a while.
+// Temporary memory it needs.
 double draw_start_bytes(const Settings& s);
 
 extern template void draw_start(const Settings&, std::uint64_t, Parameters<float>&, StopToken*);

@@ -1,4 +1,4 @@
-// What one step shows to each seed of a vector of them.
+// The rows and draws that one step presents to each seed of a vector.
 #pragma once
 
 #include "fastpolysem/infra/simd.hpp"
@@ -6,16 +6,15 @@
 
 namespace fastpolysem::network {
 
-inline constexpr std::ptrdiff_t lane_rows = 8;  // rows that go through all layers together
+inline constexpr std::ptrdiff_t lane_rows = 8;  // rows that pass through all layers together
 
-// What one step shows to each lane. Either a table shared by all lanes, or places that each lane's draws are written
-// to; noise and dropout are always each lane's own.
+// What one step presents to each lane: either a table shared by all lanes, or buffers for each lane's own draws. Noise
+// and dropout are always drawn for each lane.
 template <class T>
 struct LanesStep {
     static constexpr std::ptrdiff_t width = simd::Pack<T>::width;
 
-    // Numbers of all lanes for each row and unit, in the order the panels want them; or for each unit, the same for all
-    // rows.
+    // Numbers of all lanes for each row and unit, in the layout of the panels; or one per unit, the same for all rows.
     struct Table {
         std::ptrdiff_t units = 0;
         bool one_row = false;
@@ -26,7 +25,7 @@ struct LanesStep {
               one_row(one),
               data(std::size_t((one ? 1 : (rows + lane_rows - 1) / lane_rows * lane_rows) * u * width)) {}
         bool empty() const { return data.size() == 0; }
-        T* at(std::ptrdiff_t row, std::ptrdiff_t unit) {  // `width` numbers, one a lane
+        T* at(std::ptrdiff_t row, std::ptrdiff_t unit) {  // `width` numbers, one per lane
             const std::ptrdiff_t at = one_row ? unit : (row / lane_rows * units + unit) * lane_rows + row % lane_rows;
             return data.data() + at * width;
         }
@@ -34,7 +33,7 @@ struct LanesStep {
     };
 
     std::ptrdiff_t rows = 0;
-    const Step<T>* shared = nullptr;   // inputs, targets and labels of all lanes; the rest is not looked at
+    const Step<T>* shared = nullptr;   // inputs, targets and labels of all lanes; the rest is ignored
     Table inputs, targets;             // each lane's own
     std::vector<std::int32_t> labels;  // each lane's own, [row][lane]; empty: the shared ones
     std::vector<Table> noise, dropout;

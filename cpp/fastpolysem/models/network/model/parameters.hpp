@@ -8,8 +8,8 @@
 
 namespace fastpolysem::network {
 
-// Weights, or anything shaped like them: weights[l] is inputs x outputs (tied: the first only); biases[l] is one row,
-// empty where the layer has none.
+// Weights, or arrays of the same shapes: weights[l] is inputs x outputs (tied: the first only); biases[l] is one row,
+// empty if the layer has none.
 template <class T>
 struct Parameters {
     std::vector<Matrix<T>> weights, biases;
@@ -28,7 +28,7 @@ struct Parameters {
         }
         return sum;
     }
-    // Those that the settings have: weights_1, biases_1, weights_2, ...
+    // The parameters that exist under the settings: weights_1, biases_1, weights_2, ...
     ParameterList<T> list(const Settings& s) {
         weights.resize(s.matrices());
         biases.resize(s.layers.size());

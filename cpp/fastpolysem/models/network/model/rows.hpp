@@ -1,4 +1,4 @@
-// Rows of inputs with their targets: tables that steps show rows of, and what a step shows.
+// Rows of inputs with their targets: tables from which steps present rows, and what a step presents.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace fastpolysem::network {
 
-// Compressed sparse rows; features ascend within a row, no value is zero. Vectors may be longer than what is used.
+// Compressed sparse rows; features ascend within a row, no value is zero. Vectors may be longer than the part in use.
 template <class T>
 struct SparseRows {
     std::vector<std::int64_t> row_start = {0};
@@ -17,8 +17,8 @@ struct SparseRows {
     std::vector<T> value;
 };
 
-// Rows that all seeds see. Inputs are dense or sparse; targets are there where they are no plain function of the
-// inputs, classes with the cross-entropy.
+// Rows that all seeds see. Inputs are dense or sparse. Targets are stored where they are not an elementwise function of
+// the inputs, and classes with the cross-entropy.
 template <class T>
 struct Table {
     std::ptrdiff_t rows = 0;
@@ -36,13 +36,13 @@ struct Table {
 
 struct Concepts;
 
-// What the threads of a call share.
+// Data shared by the threads of a call.
 template <class T>
 struct Shared {
     std::shared_ptr<const Table<T>> data;        // of the data set, or of the basis
-    std::shared_ptr<const Table<T>> evaluation;  // what results are measured on
+    std::shared_ptr<const Table<T>> evaluation;  // on which results are measured
     std::shared_ptr<const Table<T>> held_out;    // or null
-    // Which rows of the evaluation the use of neurons is measured on, and the concepts that hold in them.
+    // The evaluation rows on which the use of neurons is measured, and the concepts that hold in them.
     std::shared_ptr<const std::vector<std::int32_t>> measured;
     std::shared_ptr<const Concepts> concepts;
 };
@@ -50,18 +50,18 @@ struct Shared {
 template <class T>
 class Disturbances;
 
-// What one step shows and adds. Tables are lent; inputs are either dense or sparse.
+// What one step presents, and its noise and dropout. Does not own the tables; inputs are either dense or sparse.
 template <class T>
 struct Step {
     std::ptrdiff_t rows = 0;                // shown
-    const std::int32_t* order = nullptr;    // their numbers in the tables, in the order shown; null: 0, 1, ...
+    const std::int32_t* order = nullptr;    // their indices in the tables, in the order shown; null: 0, 1, ...
     const Matrix<T>* dense = nullptr;       // inputs
     const SparseRows<T>* sparse = nullptr;  // inputs
     const Matrix<T>* targets = nullptr;     // where the settings' target is not elementwise
     const std::int32_t* labels = nullptr;   // cross-entropy: a class for each row of the tables
-    // For each hidden layer a row for each row shown, or one row for all; null or short: none.
+    // For each hidden layer one row per row shown, or one row for all; null or missing: none.
     std::vector<const Matrix<T>*> noise, dropout;
-    const Disturbances<T>* drawn = nullptr;  // in their place, those of a seed's own step: see model/disturbances
+    const Disturbances<T>* drawn = nullptr;  // instead of these, the draws of a seed's step: see model/disturbances
     double l1_factor = 1;                    // the schedule's
     std::int64_t index = 0;                  // of the step
 

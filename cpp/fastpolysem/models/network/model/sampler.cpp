@@ -7,7 +7,7 @@ bool computes_targets(const Settings& s) {
     return s.sampled() && (s.target == Target::clauses || s.target == Target::parity);
 }
 
-// Sparse rows of a step; those of blocks are in vectors that grow by doubling.
+// Memory of a step's sparse rows; those of blocks are in vectors that grow by doubling.
 template <class T>
 double sampled_bytes(const Settings& s) {
     if (!s.sampled()) return 0;
@@ -178,7 +178,7 @@ void LanesSampler<T>::take_rows(std::int64_t step) {
     if (computes_targets(s_)) take_formula_targets();
 }
 
-// Row b of what the table shows, into a lane.
+// Writes row b of what the table presents to a lane.
 template <class T>
 void LanesSampler<T>::put_row(int lane, std::int64_t b) {
     table_.each_input(b, [&](std::int32_t i, T x) { step_.inputs.at(b, i)[lane] = x; });
@@ -190,7 +190,7 @@ void LanesSampler<T>::put_row(int lane, std::int64_t b) {
         for (std::ptrdiff_t j = 0; j < s_.n_outputs(); ++j) step_.targets.at(b, j)[lane] = table_.targets->row(row)[j];
 }
 
-// All rows' classes of every lane, which stay.
+// The classes of all rows for every lane; they do not change.
 template <class T>
 void LanesSampler<T>::take_labels() {
     for (std::int64_t b = 0; b < s_.rows(); ++b)

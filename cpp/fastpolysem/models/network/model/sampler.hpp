@@ -9,10 +9,10 @@
 
 namespace fastpolysem::network {
 
-// In which order a seed sees the rows of a data set.
+// The order in which a seed sees the rows of a data set.
 class RowOrder {
   public:
-    // Rows shown by a step: positions step B ... step B + B - 1 of the concatenated epochs.
+    // The rows shown in a step: positions step B ... step B + B - 1 of the concatenated epochs.
     const std::int32_t* take(const Settings& s, std::uint64_t seed, std::int64_t step, std::int64_t count,
                              StopToken* stop) {
         shown_.resize(std::size_t(s.batch_size));
@@ -28,7 +28,7 @@ class RowOrder {
     }
 
   private:
-    // Fisher-Yates: word t swaps position t with one of those from t on.
+    // Fisher-Yates shuffle: word t swaps position t with a position not before t.
     void shuffle(const Settings& s, std::uint64_t seed, std::int64_t epoch, std::int64_t count, StopToken* stop) {
         seed_ = seed;
         epoch_ = epoch;
@@ -107,11 +107,11 @@ class LanesSampler {
     LanesStep<T> step_;
 };
 
-// What a recorder may ask for: a seed's draws. Empty: there is no step any more.
+// A seed's draws, for the recorder. Empty: there is no further step.
 template <class T>
 using StepOf = std::function<const Step<T>&()>;
 
-struct Given {};  // no draws of the caller's
+struct Given {};  // callers cannot supply draws
 
 template <class E>
 class Sampler {

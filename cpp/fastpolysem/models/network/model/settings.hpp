@@ -1,4 +1,4 @@
-// What a network is and how it is trained: a plain struct, checked and completed by Python before it comes here.
+// The settings of a network and its training: a plain struct, validated and completed by the Python layer.
 #pragma once
 
 #include <algorithm>
@@ -17,16 +17,23 @@
 
 namespace fastpolysem::network {
 
-// Raised when the same settings and seed would give other bits than before; every stored row carries it.
+// To be incremented when the same settings and seed would give different bits than before; stored with every row.
 inline constexpr int numerics_version = 1;
 
 enum class Activation { relu, gelu, tanh, square, linear };
 enum class Loss { power, cross_entropy, binary_cross_entropy };
-enum class Target { given, identity, absolute, relu, clauses, parity };  // all but the first: of the inputs
+enum class Target {
+    given,
+    identity,
+    absolute,
+    relu,
+    clauses,
+    parity
+};  // all but the first are functions of the inputs
 enum class Init { normal, pytorch, xavier, orthogonal, uniform };
 enum class Inputs { basis, independent, correlated_blocks, dataset };
-// Which hidden neurons an output reads; weights that read no neuron are 0 and stay so. Private: each neuron is read by
-// one output. Random: drawn for each seed, an output reads as many neurons as if reading were private.
+// Which hidden neurons each output reads; all other weights are 0 and stay 0. Private: each neuron is read by one
+// output. Random: drawn for each seed, with as many neurons per output as in the private readout.
 enum class Readout { dense, one_each, random, given };
 
 struct Layer {
@@ -34,15 +41,15 @@ struct Layer {
     Activation activation = Activation::relu;  // the last layer: relu or linear
     bool bias = true;
     double bias_start = 0;
-    bool residual = false;  // adds what came in; inputs == outputs
+    bool residual = false;  // adds the layer's input; inputs == outputs
     bool frozen = false;
     double l1 = 0;                      // on weights
     double l1_activations = 0;          // on act(z), hidden layers
     double noise_std = 0, dropout = 0;  // hidden layers
 };
 
-// For each output the clauses of which one must hold (parity: one clause); a literal is i for "feature i is on" or
-// -i - 1 for "feature i is off".
+// For each output, the clauses of which at least one must hold (parity: a single clause). A literal is i for "feature i
+// is on" or -i - 1 for "feature i is off".
 using Formulas = std::vector<std::vector<std::vector<std::int64_t>>>;
 
 struct Settings : OptimizerSettings {
@@ -56,13 +63,13 @@ struct Settings : OptimizerSettings {
     Formulas formulas;  // of clauses and parity
 
     Inputs inputs = Inputs::basis;
-    std::int64_t batch_size = 1;          // rows of a step; of the basis its size
+    std::int64_t batch_size = 1;          // rows per step; for the basis, its size
     std::vector<double> probability;      // independent: of each feature
     std::vector<FeatureValue> magnitude;  // independent: of each feature
     std::int64_t blocks = 1, active = 1;  // correlated_blocks
     bool full_batch = true;               // dataset: all rows at every step, in their own order
     double label_noise = 0;               // dataset
-    Shared<float> in_float;               // what threads share, of the settings' number type
+    Shared<float> in_float;               // data shared by threads, in the settings' number type
     Shared<double> in_double;
 
     L1Target l1_target = L1Target::weights;
@@ -81,7 +88,7 @@ struct Settings : OptimizerSettings {
 
     std::ptrdiff_t n_inputs() const { return layers.front().inputs; }
     std::ptrdiff_t n_outputs() const { return layers.back().outputs; }
-    std::ptrdiff_t widest() const {  // of all layers, the inputs among them
+    std::ptrdiff_t widest() const {  // of all layers, including the inputs
         std::ptrdiff_t most = n_inputs();
         for (const Layer& layer : layers) most = std::max(most, layer.outputs);
         return most;
@@ -89,7 +96,7 @@ struct Settings : OptimizerSettings {
     std::size_t matrices() const { return tied ? 1 : layers.size(); }
     std::size_t hidden() const { return layers.size() - 1; }  // layers
     bool sampled() const { return inputs == Inputs::independent || inputs == Inputs::correlated_blocks; }
-    // Whether output i answers to feature i, so that targets need no table.
+    // Whether output i corresponds to feature i, so that targets need no table.
     bool elementwise() const {
         return target == Target::identity || target == Target::absolute || target == Target::relu;
     }
@@ -99,14 +106,14 @@ struct Settings : OptimizerSettings {
     bool has_dropout(std::size_t l) const { return l < hidden() && layers[l].dropout != 0; }
     NoiseSettings noise_of(std::size_t l) const { return {noise, layers[l].noise_std, noise_shape}; }
 
-    // The factor of a sum over so many rows. Where output i answers to feature i under a power loss, it lets each
-    // feature appear once a step in expectation; everything else is a mean over rows.
+    // The factor of a sum over this many rows. If output i corresponds to feature i and the loss is a power, each
+    // feature appears once per step in expectation; otherwise the result is a mean over rows.
     double scale_of(std::int64_t row_count) const {
         if (inputs == Inputs::dataset || loss != Loss::power || !elementwise()) return 1.0 / double(row_count);
         if (inputs == Inputs::basis) return 1;
         return double(n_inputs()) / (double(row_count) * active_per_row());
     }
-    // The same settings with the scale of so many rows.
+    // The same settings with the scale for this many rows.
     Settings for_rows(std::int64_t row_count) const {
         Settings s = *this;
         s.scale = scale_of(row_count);
@@ -132,7 +139,7 @@ struct Settings : OptimizerSettings {
     }
 };
 
-// The target of an input, where targets are functions of the inputs.
+// The target of an input, if targets are functions of the inputs.
 template <class T>
 T target_of(Target target, T x) {
     if (target == Target::absolute) return std::abs(x);
@@ -147,7 +154,7 @@ bool holds(const std::vector<std::int64_t>& clause, Inputs x) {
                        [&](std::int64_t literal) { return literal >= 0 ? x(literal) > 0 : !(x(~literal) > 0); });
 }
 
-// What is drawn, each from a stream of its own; the numbers never change.
+// The kinds of draws, each with its own stream; the numbers never change.
 enum Kind : std::uint32_t {
     weights_kind = 0,
     biases_kind = 1,
@@ -164,13 +171,13 @@ enum Kind : std::uint32_t {
 inline constexpr std::int64_t evaluation_rows = 4096;
 inline constexpr std::uint64_t evaluation_seed = 0;
 
-// What belongs to layer l, counted from 0 as everywhere in the core; streams count from 1.
+// The stream of layer l, counted from 0 as everywhere in the core; streams count from 1.
 inline random::StreamPosition layer_stream(const Settings& s, std::uint64_t seed, Kind kind, std::int64_t step,
                                            std::size_t l, StopToken* stop = nullptr) {
     return {seed, std::uint32_t(step), random::stream_word(random::Family::network, std::uint32_t(l) + 1, kind),
             random::shape_word(std::uint32_t(s.layers[l].inputs), std::uint32_t(s.layers[l].outputs)), stop};
 }
-// ... and to the inputs, whatever the other widths.
+// ... and of the inputs, independent of the other widths.
 inline random::StreamPosition input_stream(const Settings& s, std::uint64_t seed, Kind kind, std::int64_t step,
                                            StopToken* stop = nullptr) {
     return {seed, std::uint32_t(step), random::stream_word(random::Family::network, 0, kind),

@@ -1,4 +1,4 @@
-// The rows that all seeds see: of a data set, of the basis, and those that results are measured on.
+// The rows that all seeds see: those of a data set, the basis, and those on which results are measured.
 #pragma once
 
 #include "fastpolysem/infra/stop_token.hpp"
@@ -6,7 +6,7 @@
 
 namespace fastpolysem::network {
 
-// What clauses and parity ask of a row: a feature is on where it is above 0. Writes one number for each output.
+// The targets of clauses and parity for a row, in which a feature is on if it is above 0. Writes one number per output.
 template <class T, class Inputs, class Out>
 void formula_targets(const Settings& s, Inputs x, Out out) {
     for (std::size_t j = 0; j < s.formulas.size(); ++j) {
@@ -20,7 +20,7 @@ void formula_targets(const Settings& s, Inputs x, Out out) {
     }
 }
 
-// Targets of all rows of a step that are functions of its inputs, but not element by element.
+// Targets of all rows of a step, if they are functions of its inputs but not elementwise.
 template <class T>
 class FormulaTargets {
   public:
@@ -53,8 +53,7 @@ void draw_rows(const Settings& s, const IndependentFeatures& features, const ran
     else draw_block_rows(s.n_inputs(), s.blocks, s.active, from, rows, out);
 }
 
-// Adds the targets that the settings ask for and the table has not got, and changes to dense inputs where that is
-// faster.
+// Adds targets that the settings require and the table lacks, and converts to dense inputs where that is faster.
 template <class T>
 void complete(const Settings& s, Table<T>& table) {
     Step<T> step;
@@ -64,7 +63,7 @@ void complete(const Settings& s, Table<T>& table) {
         FormulaTargets<T> targets(s);
         targets(step, table.targets);
     }
-    // Products with packed weights take half the time for each number.
+    // Dense products with packed weights take half the time per number.
     const double numbers = double(table.rows) * double(s.n_inputs());
     if (!table.dense.empty() || double(table.sparse.row_start.back()) < 0.4 * numbers) return;
     table.dense = Matrix<T>(table.rows, s.n_inputs());
@@ -73,7 +72,7 @@ void complete(const Settings& s, Table<T>& table) {
     table.sparse = {};
 }
 
-// Fills `shared` where the data set did not, with what the settings' number type needs.
+// Fills in what the data set did not put into `shared`, in the settings' number type.
 template <class T>
 void make_shared_tables(Settings& s, StopToken& stop) {
     Shared<T>& shared = s.shared<T>();
@@ -100,7 +99,7 @@ void make_shared_tables(Settings& s, StopToken& stop) {
     }
 }
 
-// What that takes, whatever the number of threads.
+// Memory of these tables, independent of the number of threads.
 template <class T>
 double shared_bytes(const Settings& s) {
     const Shared<T>& shared = s.shared<T>();
@@ -117,7 +116,8 @@ double shared_bytes(const Settings& s) {
     return sum;
 }
 
-// The training rows' classes as a seed sees them: each is replaced by another one with the chance of label noise.
+// The classes of the training rows as a seed sees them: each is replaced by a different one with the probability of
+// label noise.
 inline void draw_labels(const Settings& s, std::uint64_t seed, const std::vector<std::int32_t>& given,
                         std::vector<std::int32_t>& labels, StopToken* stop) {
     const auto limit = std::uint64_t(s.label_noise * 0x1p32);

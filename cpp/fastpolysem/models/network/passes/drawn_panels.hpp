@@ -1,5 +1,5 @@
-// Noise and dropout from a seed's streams straight into a panel. A block gives the numbers of neighbouring units; one
-// block for each row, rows in the lanes, so that they come out as a panel's lines lie.
+// Noise and dropout drawn from a seed's streams directly into a panel. A block gives the numbers of neighbouring units.
+// Blocks are computed for one row per lane, so that results have the layout of a panel's lines.
 #pragma once
 
 #include "fastpolysem/models/network/model/disturbances.hpp"
@@ -22,7 +22,7 @@ FASTPOLYSEM_INLINE void each_drawn(const random::StreamPosition& from, std::ptrd
         }
 }
 
-// entries = f(entries, values), a row a lane.
+// entries = f(entries, values), with one row per lane.
 template <class T, class V, class F>
 FASTPOLYSEM_INLINE void change(T* entries, simd::Pack<V> values, F f) {
     if constexpr (simd::Pack<T>::width == simd::Pack<V>::width) {

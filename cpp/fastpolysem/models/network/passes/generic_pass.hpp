@@ -1,4 +1,4 @@
-// The pass as it is defined: plain loops, one chain per number. What the fast kernels must equal bit by bit.
+// The pass as defined: plain loops, one chain per number. The fast kernels must agree with it bit for bit.
 //
 //     Z_l = H_{l-1} W_l, then + b_l        chain over inputs; the first layer's over the non-zeros of X
 //     S_l = act(Z_l) (+ H_{l-1} if residual),  H_l = (S_l + xi_l) o M_l
@@ -24,8 +24,8 @@ class GenericPass {
   public:
     explicit GenericPass(const Settings& s) : gradient(s), s_(s), loss_(s) {}
 
-    // The sum over rows of the loss, without the scale, if wanted, else 0; fills `gradient` if wanted: of all but l1 on
-    // weights.
+    // Returns the sum over rows of the loss, without the scale, if requested, otherwise 0. If requested, fills
+    // `gradient` with that of everything except l1 on weights.
     double operator()(const Parameters<T>& w, const Step<T>& step, bool want_loss, bool want_gradient,
                       StopToken& stop) {
         w_ = &w;
@@ -129,7 +129,7 @@ class GenericPass {
         loss_(panel(y), panel(target_), labels_.data());
     }
 
-    // From dH_l (the last layer: dY) in d_[l] to the gradients of the layer and to dH_{l-1}.
+    // From dH_l (for the last layer, dY) in d_[l] to the gradients of the layer and to dH_{l-1}.
     void backward(std::size_t l) {
         const Layer& layer = s_.layers[l];
         const Matrix<T>* dropout = step_->dropout_of(l);

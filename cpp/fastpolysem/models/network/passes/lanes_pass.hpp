@@ -1,5 +1,5 @@
-// Tiny networks: one seed in each lane of every vector. A number of the pass is a vector over seeds, and panels hold
-// [unit][row][lane]; no tile is too thin, and every lane's chains are those of its seed alone.
+// Tiny networks: one seed in each lane of every vector. Each number of the pass is a vector over seeds, and panels hold
+// [unit][row][lane]. Thin tiles therefore waste nothing, and each lane computes exactly the chains of its own seed.
 #pragma once
 
 #include "fastpolysem/infra/stop_token.hpp"
@@ -24,8 +24,8 @@ class LanesPass {
         while (lowest_ + 1 < s.layers.size() && s.layers[lowest_].frozen) ++lowest_;
     }
 
-    // Adds each lane's loss, without the scale, to losses[lane] if not null; fills `gradient` if wanted: of all but l1
-    // on weights.
+    // Adds each lane's loss, without the scale, to losses[lane] if not null. If requested, fills `gradient` with that
+    // of everything except l1 on weights.
     void operator()(const Parameters<T>& w, LanesStep<T>& step, double* losses, bool want_gradient, StopToken& stop) {
         w_ = &w;
         step_ = &step;
@@ -52,7 +52,7 @@ class LanesPass {
         each_pair(to, from, [&](T& one, const T& lanes) { one = (&lanes)[lane]; });
     }
 
-    Settings lane_settings;  // whose Parameters hold all lanes: each output is `width` numbers
+    Settings lane_settings;  // its Parameters hold all lanes: each output has `width` numbers
     Parameters<T> gradient;
 
     static double bytes(const Settings& s) {
@@ -125,7 +125,7 @@ class LanesPass {
             p, [&](std::ptrdiff_t b, std::int32_t i, T x) { P::all(x).store(x_.data() + i * line + b * width); });
     }
 
-    // The panel's targets, where they are already or put together.
+    // The panel's targets, in place if they exist, or assembled here.
     Panel<T> targets_of(std::ptrdiff_t p) {
         const P zero = P::zero();
         const Panel<T> to{target_.data(), s_.n_outputs(), line, line};
@@ -154,7 +154,7 @@ class LanesPass {
         std::fill(labels_.begin() + rows_of(p) * width, labels_.end(), -1);
     }
 
-    // Where a layer's weights, or their gradients, lie: entry (i, j) at [i * row + j * column].
+    // The layout of a layer's weights or their gradients: entry (i, j) is at [i * row + j * column].
     template <class Number>
     struct Place {
         Number* data;

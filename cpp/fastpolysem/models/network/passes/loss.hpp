@@ -32,8 +32,8 @@ class LossGradient {
         }
     }
 
-    // y becomes dL/dy; for power losses it is y - target already. Targets: binary cross-entropy; a label for each row
-    // or -1: cross-entropy.
+    // Replaces y by dL/dy; for power losses, y already is y - target. Targets: for the binary cross-entropy; a label
+    // per row, or -1: for the cross-entropy.
     void operator()(Panel<T> y, Panel<T> targets, const std::int32_t* labels) const {
         switch (s_.loss) {
             case Loss::power:
@@ -45,7 +45,8 @@ class LossGradient {
         }
     }
 
-    // The loss of one row in double, without the scale, outputs and targets by number; added to `sum` term after term.
+    // Adds the loss of one row, in double and without the scale, to `sum`, term by term; outputs and targets are
+    // accessed by index.
     template <class Output, class Aim>
     void add_row(double& sum, Output y, Aim target, std::int32_t label) const {
         const auto outputs = std::ptrdiff_t(factor_.size());
@@ -59,7 +60,7 @@ class LossGradient {
         for (std::ptrdiff_t j = 0; j < outputs; ++j)
             sum += importance_[std::size_t(j)] * term(double(y(j)), double(target(j)));
     }
-    // The loss of one output, without its importance; not of the cross-entropy.
+    // The loss of one output, without its importance; not for the cross-entropy.
     double term(double y, double t) const {
         if (s_.loss == Loss::power) {
             const auto root = [](double a) { return std::sqrt(a); };

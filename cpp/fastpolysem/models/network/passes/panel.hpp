@@ -1,5 +1,5 @@
-// A panel holds one number for each feature and input row: lines of input rows side by side, one line a feature. All
-// that happens between two products happens here, chosen once for a whole panel.
+// A panel holds one number for each feature and input row: one line per feature, with the input rows side by side. All
+// computations between two matrix products are defined here and selected once for a whole panel.
 #pragma once
 
 #include "fastpolysem/math/elementary.hpp"
@@ -11,12 +11,12 @@ template <class T>
 struct Panel {
     T* data;
     std::ptrdiff_t features, width;  // width: from line to line
-    std::ptrdiff_t used;             // of a line's numbers, whole vectors
+    std::ptrdiff_t used;             // numbers of a line in use, in whole vectors
     T* line(std::ptrdiff_t j) const { return data + j * width; }
     Panel only(std::ptrdiff_t j) const { return {line(j), 1, width, used}; }
 };
 
-// to = f(of's vectors ...), vector by vector; `of` are as wide as `to`, which may be among them.
+// to = f(of's vectors ...), vector by vector; the panels `of` are as wide as `to`, which may be one of them.
 template <class T, class F, class... Of>
 FASTPOLYSEM_INLINE void transform(Panel<T> to, F f, Of... of) {
     using P = simd::Pack<T>;
@@ -56,7 +56,7 @@ FASTPOLYSEM_INLINE Activated<T> activated(simd::Pack<T> z) {
     }
 }
 
-// What is added to each line: one number, or one vector (a lane for each seed); data may be null.
+// The bias added to each line: one number, or one vector (one lane per seed); data may be null.
 template <class T>
 struct Bias {
     const T* data;
@@ -67,7 +67,7 @@ struct Bias {
     }
 };
 
-// value = act(z + bias); act'(z + bias) takes the place of z unless value does.
+// value = act(z + bias); z is replaced by act'(z + bias) unless value shares its storage.
 template <Activation which, class T>
 void activate_as(Bias<T> bias, Panel<T> z, Panel<T> value) {
     using P = simd::Pack<T>;
@@ -100,7 +100,7 @@ void activate(Activation activation, Bias<T> bias, Panel<T> z, Panel<T> value) {
     }
 }
 
-// d = d act'(z), where `slope` holds act'(z), or act(z) of a relu: d where it is positive, else 0.
+// d = d act'(z), where `slope` holds act'(z), or act(z) of a ReLU: d where it is positive, otherwise 0.
 template <class T>
 void times_slope(Activation activation, Panel<T> d, Panel<T> slope) {
     using P = simd::Pack<T>;
@@ -110,13 +110,13 @@ void times_slope(Activation activation, Panel<T> d, Panel<T> slope) {
     else if (activation != Activation::linear) transform(d, [](P a, P s) { return a * s; }, d, slope);
 }
 
-// Where a layer's numbers lie. Only activations whose slope does not show in their value need it stored.
+// Storage of a layer's numbers. The slope is stored only for activations where it cannot be inferred from the value.
 template <class T>
 struct LayerPanels {
-    Panel<T> z, value;  // before and after the activation; the same place if nothing else needs z
+    Panel<T> z, value;  // before and after the activation; shared storage if nothing else needs z
     Panel<T> d;         // dH, then dZ
     Panel<T> slope;     // for times_slope
-    // `value_is_kept`: act(z) is what the next layer reads, until this layer's slope is taken
+    // `value_is_kept`: the next layer reads act(z), which stays until this layer's slope is taken
     LayerPanels(Activation activation, bool value_is_kept, Panel<T> one, Panel<T> other)
         : z(other), value(one), d(one), slope(other) {
         if (activation == Activation::linear) z = one;
@@ -134,7 +134,7 @@ void multiply(Panel<T> to, Panel<T> by) {
     transform(to, [](auto a, auto b) { return a * b; }, to, by);
 }
 
-// What l1 on activations adds to their gradient.
+// The contribution of l1 on activations to their gradient.
 template <class T>
 void add_signs(Panel<T> to, T l1, Panel<T> of) {
     const auto size = simd::Pack<T>::all(l1);

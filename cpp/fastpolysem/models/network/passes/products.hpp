@@ -1,4 +1,4 @@
-// The three products of a layer on a panel: weights are packed once a step, panels are read where they lie.
+// The three products of a layer on a panel: weights are packed once per step, panels are read in place.
 #pragma once
 
 #include "fastpolysem/linalg/tile.hpp"
@@ -7,10 +7,10 @@
 
 namespace fastpolysem::network {
 
-inline constexpr std::ptrdiff_t panel_rows = 128;  // input rows of a panel: whole blocks of both types
+inline constexpr std::ptrdiff_t panel_rows = 128;  // input rows per panel: whole blocks of both types
 
-// A matrix cut into pieces of columns, one after the other, so that a tile's broadcasts read one stream:
-// entry (k, i0 + r) of piece i0 is data[i0 * depth + k * pieces' size + r].
+// A matrix divided into pieces of columns, stored one after the other, so that a tile's broadcasts read a single
+// stream: entry (k, i0 + r) of piece i0 is data[i0 * depth + k * pieces' size + r].
 template <class T>
 class PackedColumns {
     using P = simd::Pack<T>;
@@ -22,7 +22,7 @@ class PackedColumns {
 
     std::ptrdiff_t columns() const { return pieces_.count; }
 
-    // Columns of the first `depth` rows. Whole vectors are copied; what is too much is overwritten by the next.
+    // Columns of the first `depth` rows. Whole vectors are copied; any excess is overwritten by the next copy.
     void pack(const T* from, std::ptrdiff_t stride) {
         for (std::ptrdiff_t t = 0; t < pieces_.pieces; ++t) {
             const std::ptrdiff_t i0 = pieces_.begin(t), r = pieces_.begin(t + 1) - i0;
@@ -30,7 +30,7 @@ class PackedColumns {
             const T* row = from + i0;
             for (std::ptrdiff_t k = 0; k + 1 < depth_; ++k, to += r, row += stride)
                 for (std::ptrdiff_t v = 0; v < r; v += P::width) P::load(row + v).store(to + v);
-            std::copy_n(row, r, to);  // nothing may lie behind the last row
+            std::copy_n(row, r, to);  // there may be no memory beyond the last row
         }
     }
 
@@ -58,7 +58,7 @@ class PackedColumns {
     Buffer<T> data_;
 };
 
-// C_ij += chain over the rows b of a panel: h[i][b] d[b][j]. h is a panel, d its rows one after the other.
+// C_ij += chain over the rows b of a panel: h[i][b] d[b][j]. h is a panel; d stores its rows one after the other.
 template <class T>
 class OuterProduct {
     using P = simd::Pack<T>;
@@ -106,7 +106,8 @@ class OuterProduct {
     }
 };
 
-// sums_j += the rows' entries j, one row after the other; some vectors at a time, since additions wait for each other.
+// sums_j += entries j of the rows, one row after the other; several vectors at a time, to hide the latency of
+// additions.
 template <int V, class T>
 FASTPOLYSEM_INLINE void add_row_vectors(const T* from, std::ptrdiff_t stride, std::ptrdiff_t rows, T* sums) {
     using P = simd::Pack<T>;
@@ -127,7 +128,7 @@ void add_rows(const Matrix<T>& from, std::ptrdiff_t rows, Matrix<T>& sums) {
     for (; j < sums.columns; j += width) add_row_vectors<1>(from.row(0) + j, from.stride, rows, sums.row(0) + j);
 }
 
-// A panel's lines become the columns of `to`, and back; whole blocks.
+// Transposes a panel's lines to the columns of `to`, and back, in whole blocks.
 template <class T>
 void panel_to_rows(Panel<T> from, Matrix<T>& to) {
     constexpr int width = simd::Pack<T>::width;

@@ -1,8 +1,10 @@
-// One seed a thread: panels of rows go through all layers, forward and back, as long as weights and gradients stay
-// near; where they are too large, all panels go through one layer after the other. Weight gradients grow panel after
-// panel, so each stays one chain over ascending rows, and the two orders give the same bits.
+// One seed per thread. As long as weights and gradients fit into the cache, each panel of rows passes through all
+// layers, forward and backward; if they are too large, all panels pass through one layer after the other. Weight
+// gradients are accumulated panel by panel, so each remains one chain over ascending rows, and the two orders give the
+// same bits.
 //
-// A dense table's zeros are multiplied like other numbers: adding 0 w changes no finite chain but the sign of a zero.
+// Zeros of a dense table are multiplied like other numbers: adding 0 w changes at most the sign of a zero in a finite
+// chain.
 #pragma once
 
 #include <cmath>
@@ -22,7 +24,7 @@ class RowsPass {
 
   public:
     enum class Order { automatic, panels, layers };
-    // Bytes that a panel may pass over before layer by layer is faster; measured with a second cache of 1 MB.
+    // Bytes accessed per panel above which going layer by layer is faster; measured with an L2 cache of 1 MB.
     static constexpr std::ptrdiff_t streamed = 4 << 20;
 
     explicit RowsPass(const Settings& s, Order order = Order::automatic)
@@ -41,8 +43,8 @@ class RowsPass {
         while (lowest_ + 1 < s.layers.size() && s.layers[lowest_].frozen) ++lowest_;
     }
 
-    // The sum over rows of the loss, without the scale, if wanted, else 0; fills `gradient` if wanted: of all but l1 on
-    // weights.
+    // Returns the sum over rows of the loss, without the scale, if requested, otherwise 0. If requested, fills
+    // `gradient` with that of everything except l1 on weights.
     double operator()(const Parameters<T>& w, const Step<T>& step, bool want_loss, bool want_gradient,
                       StopToken& stop) {
         w_ = &w;
@@ -69,7 +71,7 @@ class RowsPass {
         return loss;
     }
 
-    // With steps of so many rows.
+    // For steps of this many rows.
     static double bytes(const Settings& s, std::int64_t rows, bool dense, Order order = Order::automatic) {
         const bool by_layers = order == Order::layers || (order == Order::automatic && working_set(s) > streamed);
         const double stored = by_layers ? std::ceil(double(rows) / panel_rows) : 1;
@@ -87,7 +89,7 @@ class RowsPass {
     }
 
     Parameters<T> gradient;
-    // Is shown rows first ... of what a pass computes: act(Z_l) of each hidden layer, and the outputs as the last one.
+    // Receives rows first ... of what a pass computes: act(Z_l) of each hidden layer, and finally the outputs.
     std::function<void(std::size_t l, std::ptrdiff_t first, std::ptrdiff_t rows, Panel<T>)> watch;
 
   private:
@@ -104,7 +106,7 @@ class RowsPass {
               outputs(layer.outputs) {}
     };
 
-    // Bytes that every panel passes over: weights packed twice and their gradients, and its own numbers.
+    // Bytes accessed per panel: weights (packed twice), their gradients, and the panel's own numbers.
     static std::ptrdiff_t working_set(const Settings& s) {
         std::ptrdiff_t numbers = 0;
         for (const Layer& layer : s.layers)
@@ -214,7 +216,7 @@ class RowsPass {
         rows_to_panel(loose_, to);
     }
 
-    // Noise or dropout of a panel: a row for each row shown, or one row for all.
+    // Noise or dropout of a panel: one row per row shown, or one row for all.
     Panel<T> rows_as_panel(const Matrix<T>& from, std::ptrdiff_t p) {
         const Panel<T> to{extra_.data(), from.columns, panel_rows, used(p)};
         if (from.rows == step_->rows) {
@@ -225,7 +227,7 @@ class RowsPass {
         return to;
     }
 
-    // From the outputs to dL/dy, in place; adds to the loss before.
+    // From the outputs to dL/dy, in place; adds the loss first.
     void output(std::ptrdiff_t p, double* loss, bool want_gradient) {
         const Panel<T> y = panel(layers_.back().hidden, layers_.size() - 1, p);
         if (loss) add_loss(p, y, *loss);
@@ -239,7 +241,7 @@ class RowsPass {
         loss_(y, s_.loss == Loss::cross_entropy ? empty : take_targets(p, y, empty), labels);
     }
 
-    // Power losses: subtracts the targets from y; binary cross-entropy: returns them, in `target` or where they are.
+    // Power losses: subtracts the targets from y. Binary cross-entropy: returns the targets, in `target` or in place.
     Panel<T> take_targets(std::ptrdiff_t p, Panel<T> y, Panel<T> target) {
         const bool power = s_.loss == Loss::power;
         if (!s_.elementwise() || step_->dense) {
@@ -256,7 +258,7 @@ class RowsPass {
         return target;
     }
 
-    // Targets that are given, or those of dense inputs.
+    // Given targets, or targets of dense inputs.
     Panel<T> targets_of(std::ptrdiff_t p, Panel<T> to) {
         const P zero = P::zero();
         const Panel<T> x = x_panel(p);
@@ -283,7 +285,7 @@ class RowsPass {
         }
     }
 
-    // From dH_l (the last layer: dL/dy) to the layer's gradients and dH_{l-1}.
+    // From dH_l (for the last layer, dL/dy) to the layer's gradients and dH_{l-1}.
     void backward(std::size_t l, std::ptrdiff_t p) {
         const Layer& layer = s_.layers[l];
         const LayerPanels<T> panels = panels_of(l, p);
@@ -325,10 +327,10 @@ class RowsPass {
     std::ptrdiff_t panels_ = 0, stored_ = 0;
     std::vector<State> layers_;
     Buffer<T> x_;               // dense inputs
-    Matrix<T> d_rows_, loose_;  // a panel's rows: dZ; anything on its way from rows to a panel
+    Matrix<T> d_rows_, loose_;  // a panel's rows: dZ; scratch space for copying rows to a panel
     Buffer<T> target_, extra_, transposed_, input_row_;
     Matrix<T> second_gradient_;  // tied: of the second layer, before it is added
-    std::size_t lowest_;         // layer that learns
+    std::size_t lowest_;         // lowest trained layer
 };
 
 extern template class RowsPass<float>;

@@ -1,4 +1,4 @@
-// The first layer at the cost of the non-zeros of its inputs.
+// The first layer, at a cost proportional to the non-zeros of its inputs.
 #pragma once
 
 #include "fastpolysem/models/network/passes/panel.hpp"
@@ -50,7 +50,7 @@ class SparseInputs {
         }
     }
 
-    // body(vectors, first column) for pieces of at most `most` vectors; their number is an integral constant.
+    // Calls body(vectors, first column) for pieces of at most `most` vectors, whose number is an integral constant.
     template <class Body>
     FASTPOLYSEM_INLINE static void each_piece(std::ptrdiff_t columns, Body body) {
         std::ptrdiff_t left = (columns + P::width - 1) / P::width, j = 0;

@@ -1,4 +1,4 @@
-// One update of all parameters whose gradient is there: PyTorch's formulas, entry by entry.
+// One update of all parameters from their gradients: PyTorch's formulas, entry by entry.
 #pragma once
 
 #include "fastpolysem/math/elementary.hpp"
@@ -7,7 +7,7 @@
 
 namespace fastpolysem::network {
 
-// The scalars of one step beside those of the rule.
+// The scalars of one step besides those of the rule.
 template <class T>
 struct StepScalars {
     StepConstants<T> constants;  // l1 is taken from the layers
@@ -15,7 +15,7 @@ struct StepScalars {
     T bias_factor = 1;           // on biases after their update
 };
 
-// The scalars of one step after the other.
+// The scalars of successive steps.
 template <class T>
 class Schedules {
   public:
@@ -32,7 +32,7 @@ class Schedules {
     StepCounter<T> counter_;
 };
 
-// Dead units would otherwise keep moments below the smallest normal number, on which arithmetic is slow.
+// Otherwise the moments of dead units would become subnormal, which makes arithmetic slow.
 template <class T>
 FASTPOLYSEM_INLINE simd::Pack<T> without_subnormals(simd::Pack<T> moment) {
     using P = simd::Pack<T>;
@@ -103,7 +103,7 @@ class Optimizer {
         }
     }
 
-    // Of no size where the rule has no use for it.
+    // Empty if the rule does not use it.
     Matrix<T>& state(std::vector<Matrix<T>>& of, std::size_t l) { return of.empty() ? none_ : of[l]; }
 
     template <class U>
