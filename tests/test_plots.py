@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -476,6 +477,34 @@ def test_what_is_no_study_and_no_axes() -> None:
         fp.plots.collisions(fp.Study())
     with pytest.raises(TypeError, match="plots: ax must be matplotlib axes or None, got 'a'"):
         fp.plots.heat_map([[1.0]], "a")
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda s: plots.curve(s, band=5), "curve: band must be two percentiles, got 5"),
+        (lambda s: plots.curve(s, band=(1,)), r"band must be two percentiles, got \(1,\)"),
+        (lambda s: plots.curve(s, band=(-1, 5)), r"band\[0\] must be a finite number >= 0 .* -1"),
+        (lambda s: plots.curve(s, band=(5, np.nan)), r"band\[1\] must be a finite .* got nan"),
+        (lambda s: plots.collisions(s, band=("a", 5)), r"collisions: band\[0\] must be .* 'a'"),
+        (lambda s: plots.curve(s, band=(85, 15)), "band must be two ascending percentiles"),
+        (lambda s: plots.heat_map(np.zeros((0, 2))), "matrix must be an array with an entry or"),
+        (lambda s: plots.heat_map([[1.0]], limit=0), "limit must be a finite number > 0, got 0"),
+        (lambda s: plots.collision_map(np.zeros((0, 0))), "weights must be of a model or more"),
+        (lambda s: plots.superposition(np.zeros((0, 4, 3))), "weights must be of a model or more"),
+        (lambda s: plots.use_map(s), "use_map: measures must be the result of fp.measure, got <S"),
+        (lambda s: plots.response_map(None), "response_map: measures must be .*, got None"),
+        (lambda s: plots.neuron_map(3), "neuron_map: measures must be .*, got 3"),
+        (lambda s: plots.training_curves(s), "result must be a TrainingResult, got <Study"),
+        (lambda s: plots.training_curves(fp.train(CONFIG, 1)), "a NetworkConfig, got Config"),
+        (lambda s: plots.save(3, "a.png"), "save: ax must be matplotlib axes, got 3"),
+        (lambda s: plots.save(Figure().subplots(), "a.foo"), "ending .* one of .* got 'foo'"),
+    ],
+)
+def test_arguments_of_figures(call: Callable[[Any], object], said: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=said):
+        call(study())
+    assert not plt.get_fignums()
 
 
 def test_a_width_of_which_all_seeds_diverged_is_marked(ax: Axes) -> None:

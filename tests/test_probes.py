@@ -89,7 +89,7 @@ def test_columns_of_a_probe_in_tables(tmp_path: Path) -> None:
         for config, mean, low in zip(CONFIGS, table["mean"], table["ci_low"], strict=True):
             wanted = statistics.mean(expected(config, 10)[metric])
             assert (mean, low) == (wanted.value, wanted.low)
-    with pytest.raises(ValueError, match=r"summary: metric must be one of .*'above'"):
+    with pytest.raises(ValueError, match=r"Study.summary: metric must be one of .*'above'"):
         study.summary("abov")
 
 

@@ -197,6 +197,9 @@ def test_equal_studies_give_equal_pages() -> None:
 
 
 def test_pages_of_studies_with_little_in_them() -> None:
+    for call in (report.page, report.commands, lambda given: report.write(given, "a.html")):
+        with pytest.raises(TypeError, match=r"^report\..*: study must be a Study, got Config"):
+            call(CONFIG)
     with pytest.raises(ValueError, match="must hold a configuration"):
         report.page(fp.Study())
     page = Page(report.page(study([-1, -1])))

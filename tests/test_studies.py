@@ -436,3 +436,14 @@ def test_bad_arguments_are_named_before_anything_happens(
 def test_bad_configs_are_named(configs: Any, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         fp.collect(configs, seeds=1)
+
+
+def test_what_is_no_configuration_of_a_study() -> None:
+    study = fp.collect(CONFIG, seeds=2)
+    for name in ("seeds", "values", "weights", "history"):
+        with pytest.raises(TypeError, match=rf"Study.{name}: config must be a configuration or it"):
+            getattr(study, name)(3)
+        with pytest.raises(KeyError, match=f"Study.{name}: the study does not contain the config"):
+            getattr(study, name)("abc")
+    with pytest.raises(KeyError, match=r"Study.probed: the study has no values of a probe"):
+        study.probed(CONFIG, "x")

@@ -124,6 +124,13 @@ def refused(
     return kind(f"{label} must be {allowed}, got {shown(value)}{hint}")
 
 
+def instance(label: str, value: object, kind: type[T], allowed: str) -> T:
+    """An object of a class."""
+    if not isinstance(value, kind):
+        raise refused(label, allowed, value, kind=TypeError)
+    return value
+
+
 def warn(message: str) -> None:
     """Issue a UserWarning for the calling line outside the package."""
     level, frame = 2, sys._getframe(1)

@@ -219,8 +219,7 @@ def _check_column(label: str, name: Any, column: Any) -> None:
     if not isinstance(name, str) or not _COLUMN.fullmatch(name):
         allowed = "names of letters, digits, underscores and dots that begin with a letter"
         raise _checks.refused(f"{label}: columns", allowed, name)
-    if not isinstance(column, Column):
-        raise _checks.refused(f"{label}: {name}", "a probes.Column", column, kind=TypeError)
+    _checks.instance(f"{label}: {name}", column, Column, "a probes.Column")
     _checks.choice(f"{label}: {name}: dtype", column.dtype, _DTYPES)
 
 

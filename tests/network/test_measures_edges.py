@@ -19,6 +19,7 @@ WEIGHTS = fp.NetworkParameters([RNG.normal(size=(3, 4)), RNG.normal(size=(4, 3))
     ("options", "said"),
     [
         ({"data": -np.ones((2, 3))}, "measure: data must be >= 0 for the features .* got -1"),
+        ({"concepts": [[0, 1, 0]] * 3}, r"hold in some row each, got columns of zeros, \[0, 2\]"),
         ({"concepts": np.ones((3, 0))}, "measure: concepts must have one column or more"),
         ({"concepts": np.ones((3, 2)), "names": "ab"}, "measure: names must be a list of names"),
         ({"concepts": np.ones((3, 2)), "names": 2}, "measure: names must be a list of names"),
@@ -27,6 +28,19 @@ WEIGHTS = fp.NetworkParameters([RNG.normal(size=(3, 4)), RNG.normal(size=(4, 3))
 def test_what_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises((TypeError, ValueError), match=said):
         fp.measure(WEIGHTS, CONFIG, **options)
+
+
+def test_other_configurations_are_refused() -> None:
+    config: Any = fp.Config(n_features=3, n_hidden=4)
+    for name, call in {
+        "measure": lambda: fp.measure(WEIGHTS, config),
+        "price": lambda: fp.price(config),
+        "monosemantic": lambda: fp.monosemantic(config),
+        "untrained": lambda: measures.untrained(config),
+        "shuffled": lambda: measures.shuffled(config),
+    }.items():
+        with pytest.raises(TypeError, match=f"^{name}: config must be a NetworkConfig, got Config"):
+            call()
 
 
 def test_a_stack_of_no_networks() -> None:
@@ -73,6 +87,16 @@ def test_concepts_without_rows_are_left_out() -> None:
     assert measures.concentration(responses).tolist() == [1, 1, 0]
 
 
+def test_no_concept_uses_nothing() -> None:
+    """Features that are never on in the evaluation batch: as in the columns of results."""
+    rare = fp.NetworkConfig(widths=(2, 1, 2), inputs=fp.Independent(1e-9, batch_size=1), steps=2)
+    result = fp.train(rare, 2, return_weights=True)
+    found = fp.measure(result.weights, rare)
+    assert np.isnan(found.loss).all()
+    for name in ("shared_use", "effective_concepts", "neurons_per_concept"):
+        np.testing.assert_array_equal(getattr(found, name), result.columns[name])
+
+
 def test_outputs_that_overflow_have_no_measures() -> None:
     """The second network's weights are finite, its outputs are not."""
     eye, huge = np.eye(3), np.full((3, 3), 1e30)
@@ -83,6 +107,10 @@ def test_outputs_that_overflow_have_no_measures() -> None:
     assert np.isnan(found.chance()).tolist() == [False, True, False]
     assert found.serving.tolist() == [3, 0, 3]
     assert found.not_learned.tolist() == [0, 3, 0]
+    alone = fp.measure(weights._replace(weights=[huge, huge]), CONFIG.replace(widths=(3, 3, 3)))
+    row = alone.table()[0]
+    assert [name for name, value in row.items() if np.isnan(value)] == list(row)[2:]
+    assert "nan of 3 neurons serve two or more concepts and nan serve none" in str(alone)
 
 
 def test_responses_of_many_networks_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

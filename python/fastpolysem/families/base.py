@@ -370,8 +370,7 @@ def from_dict(
     ``attached`` returns the arrays with a given hash.
     """
     kind = mapping.get("kind", DEFAULT_KIND) if isinstance(mapping, Mapping) else DEFAULT_KIND
-    if not isinstance(kind, str):
-        raise _checks.refused("config: kind", "the name of a family", kind, kind=TypeError)
+    _checks.instance("config: kind", kind, str, "the name of a family")
     config_type = named(kind, module).config_type
     takes = attached is not None and hasattr(config_type, "attachments")
     return config_type.from_dict(mapping, attached) if takes else config_type.from_dict(mapping)

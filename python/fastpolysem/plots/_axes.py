@@ -34,16 +34,10 @@ def plain(text: str) -> str:
 def axes_or_new(ax: Axes | None) -> Axes:
     """The given axes, or those of a new figure."""
     if ax is not None:
-        return _checked(ax)
+        return _checks.instance("plots: ax", ax, Axes, "matplotlib axes or None")
     from matplotlib import pyplot as plt
 
     return plt.subplots(figsize=(6.4, 4.4), layout="constrained")[1]
-
-
-def _checked(ax: object) -> Axes:
-    if not isinstance(ax, Axes):
-        raise _checks.refused("plots: ax", "matplotlib axes or None", ax, kind=TypeError)
-    return ax
 
 
 def panels(
@@ -76,7 +70,7 @@ def panels(
         figure = plt.figure(figsize=size, layout="constrained")
         grid: GridSpecBase = figure.add_gridspec(rows, columns, **ratios)
     else:
-        place = _checked(ax).get_subplotspec()
+        place = axes_or_new(ax).get_subplotspec()
         if place is None:
             raise ValueError("plots.panels: ax must be one of a figure's subplots")
         ax.set_axis_off()
@@ -107,7 +101,9 @@ def save(ax: Axes, path: str | os.PathLike[str]) -> Path:
         target = target.with_name(f"{target.name.rstrip('.')}.png")
     kind = target.suffix.removeprefix(".").lower() or "png"
     metadata = {"Date": None} if kind == "svg" else None
-    figure = ax.figure.canvas.figure
+    canvas = _checks.instance("plots.save: ax", ax, Axes, "matplotlib axes").figure.canvas
+    _checks.choice("plots.save: ending of the path", kind, sorted(canvas.get_supported_filetypes()))
+    figure = canvas.figure
     with matplotlib.rc_context({"svg.hashsalt": "fastpolysem"}):
         write_output(
             target, lambda file: figure.savefig(file, format=kind, dpi=200, metadata=metadata)

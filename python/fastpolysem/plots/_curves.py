@@ -175,6 +175,7 @@ class _Shown(NamedTuple):
 
 def draw(study: Study, drawing: Drawing, ax: Axes | None) -> Axes:
     """Draw means as `curve` describes it."""
+    _check_band(drawing)
     shown = _prepared(study, drawing, [] if ax is None else axes_or_new(ax).lines)
     if drawing.hue is not None:
         _checks.choice(f"{drawing.where}: hue", drawing.hue, shown.settings.columns)
@@ -225,6 +226,19 @@ def _prepared(study: Study, drawing: Drawing, lines: Iterable[Line2D]) -> _Shown
         drawing, study, settings, rows, x, names, y, references, beside, x_scale, Scale()
     )
     return shown._replace(scale=Scale.of(_heights(shown), drawing.log))
+
+
+def _check_band(drawing: Drawing) -> None:
+    if drawing.band is None:
+        return
+    label = f"{drawing.where}: band"
+    ends = _checks.listed(label, drawing.band)
+    if ends is None or len(ends) != 2:
+        raise _checks.refused(label, "two percentiles", drawing.band, kind=TypeError)
+    bounds = (">=", 0), ("<=", 100)
+    low, high = (_checks.real(f"{label}[{i}]", end, *bounds) for i, end in enumerate(ends))
+    if low >= high:
+        raise _checks.refused(label, "two ascending percentiles", drawing.band)
 
 
 def _is_data(line: Line2D) -> bool:

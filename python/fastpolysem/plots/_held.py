@@ -15,8 +15,7 @@ from fastpolysem.studies import Study
 
 def checked_study(where: str, study: object) -> None:
     """Refuse what is no study."""
-    if not isinstance(study, Study):
-        raise _checks.refused(f"{where}: study", "a Study", study, kind=TypeError)
+    _checks.instance(f"{where}: study", study, Study, "a Study")
 
 
 def chosen(where: str, study: Study, select: Mapping[str, Any] | None) -> Study:

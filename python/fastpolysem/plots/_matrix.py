@@ -35,9 +35,14 @@ def heat_map(
     matplotlib.axes.Axes
     """
     values = _checks.array("plots.heat_map: matrix", matrix, np.float64, (2,))
+    if not values.size:
+        raise _checks.refused("plots.heat_map: matrix", "an array with an entry or more", values)
+    largest = float(np.abs(values).max())
+    if limit is None:
+        end = largest or 1.0
+    else:
+        end = _checks.real("plots.heat_map: limit", limit, (">", 0))
     ax = axes_or_new(ax)
-    largest = float(np.abs(values).max(initial=0))
-    end = limit if limit is not None else largest or 1.0
     extend = "both" if largest > end else "neither"
     ax.figure.colorbar(image(ax, values, end), ax=ax, label=label, extend=extend)
     return ax

@@ -37,6 +37,7 @@ def commands(study: Study, path: str = "again") -> list[str]:
         configuration. Empty if the command line cannot express the study: your own rows as inputs,
         many scattered seeds, or a family of models that `fastpolysem collect` does not know.
     """
+    _checks.instance("report.commands: study", study, Study, "a Study")
     wanted: dict[tuple[str, str], list[AnyConfig]] = {}
     rows = study.seeds()
     for config in study.configs:

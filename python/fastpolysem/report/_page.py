@@ -68,6 +68,7 @@ def page(study: Study, *, title: str | None = None) -> str:
     ValueError
         If the study has no configurations.
     """
+    _checks.instance("report.page: study", study, Study, "a Study")
     if not study.configs:
         raise ValueError("report.page: study must hold a configuration, got none")
     name = title if title is not None else study.path.resolve().name if study.path else "study"

@@ -219,6 +219,9 @@ def checked_seeds(seeds: Any) -> SeedSet:
             raise _checks.refused(f"collect: seeds[{at}]", "an integer >= 0", seeds[at])
         given = seeds.astype(np.uint64)
     else:
+        if not hasattr(seeds, "__len__"):
+            allowed = "a count or a list of integers"
+            raise _checks.refused("collect: seeds", allowed, seeds, kind=TypeError)
         values = _checks.integers("collect: seeds", seeds, (">=", 0), ("<", 2**64))
         given = np.array(values, dtype=np.uint64)
     if not given.size:

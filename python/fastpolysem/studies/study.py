@@ -338,6 +338,8 @@ class Study:
         holding = self._holding("Study.probed", config)
         wanted = _wanted("Study.probed", holding, seeds)
         named = tabulate.probed_columns(self._all, arrays=True)
+        if not named:
+            raise KeyError(f"Study.probed: the study has no values of a probe, got {name!r}")
         key, own = named[_checks.choice("Study.probed: name", name, named)]
         declaration = holding.declarations.get(key)
         if declaration is None:
@@ -379,7 +381,7 @@ class Study:
             such as a law and a null model, and ``ratio`` (the mean divided by the first of them)
             with its interval; means of further columns; and ``digest``.
         """
-        metric = self._metric("summary", metric)
+        metric = self._metric("Study.summary", metric)
         return tabulate.summary(self._all, metric, confidence)
 
     def labels(self) -> pd.DataFrame:
@@ -403,7 +405,7 @@ class Study:
         known = columns(holding.config)
         probed = tabulate.probed_columns(self._all)
         of_probes = [name for name, (key, _) in probed.items() if key in holding.declarations]
-        _checks.choice("values: metric", metric, (*known, *of_probes))
+        _checks.choice("Study.values: metric", metric, (*known, *of_probes))
         return tabulate.values_of(holding, metric, probed.get(metric))
 
     def _probed_columns(self) -> dict[str, probes.Column]:
@@ -422,6 +424,9 @@ class Study:
         return list(self._holdings.values())
 
     def _holding(self, where: str, config: AnyConfig | str) -> Holding:
+        if not isinstance(config, str) and not families.is_config(config):
+            allowed = "a configuration or its digest"
+            raise _checks.refused(f"{where}: config", allowed, config, kind=TypeError)
         digest = config if isinstance(config, str) else config.digest
         if digest not in self._holdings:
             raise KeyError(f"{where}: the study does not contain the config {config!r}")

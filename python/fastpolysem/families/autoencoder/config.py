@@ -343,8 +343,7 @@ Config.DEFAULTS = DEFAULTS
 
 def check_config(where: str, config: object) -> None:
     """Refuse anything but a configuration of an autoencoder."""
-    if not isinstance(config, Config):
-        raise _checks.refused(f"{where}: config", "a Config", config, kind=TypeError)
+    _checks.instance(f"{where}: config", config, Config, "a Config")
 
 
 # Fields that have a different form in the core.

@@ -136,6 +136,7 @@ def price(
     """
     from fastpolysem.training import train
 
+    _checks.instance("price: config", config, NetworkConfig, "a NetworkConfig")
     count = _checks.integer("price: seeds", seeds, (">=", 2))
     bound = _checks.real("price: tolerance", tolerance, (">", 0))
     relative = _checks.real("price: margin", margin, (">=", 0))

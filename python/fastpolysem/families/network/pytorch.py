@@ -139,8 +139,7 @@ def to_torch(config: NetworkConfig, parameters: Any, index: int | None = None) -
     TypeError, ValueError
         If the parameters do not fit the config, or are a stack and ``index`` is missing.
     """
-    if not isinstance(config, NetworkConfig):
-        raise _checks.refused("to_torch: config", "a NetworkConfig", config, kind=TypeError)
+    _checks.instance("to_torch: config", config, NetworkConfig, "a NetworkConfig")
     nn = _torch().nn
     arrays = _one(config, parameters, index)
     kinds = (*config._spread("activation", config.depth - 1), config.output)
@@ -199,8 +198,7 @@ def _activation(kind: str) -> list[Any]:
 def _read(where: str, module: Any) -> list[_Layer]:
     """The layers of a network, after checking that a `NetworkConfig` can represent them."""
     nn = _torch().nn
-    if not isinstance(module, nn.Module):
-        raise _checks.refused(f"{where}: module", "a torch.nn.Module", module, kind=TypeError)
+    _checks.instance(f"{where}: module", module, nn.Module, "a torch.nn.Module")
     layers: list[_Layer] = []
     for name, part in _flat("module", module):
         if type(part) is _modules()["Residual"]:

@@ -79,8 +79,7 @@ def monosemantic(config: NetworkConfig) -> Solution:
         If no such network is known for the task, or the widths are too small; the message gives the
         number of neurons needed.
     """
-    if not isinstance(config, NetworkConfig):
-        raise _checks.refused("monosemantic: config", "a NetworkConfig", config, kind=TypeError)
+    _checks.instance("monosemantic: config", config, NetworkConfig, "a NetworkConfig")
     layer = _solved(config)
     neurons = layer.into.shape[1]
     if (least := min(config.widths[1:-1])) < neurons:

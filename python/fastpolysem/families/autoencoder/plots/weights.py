@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastpolysem import _checks
 from fastpolysem.families.autoencoder import metrics
-from fastpolysem.families.autoencoder.config import Config
+from fastpolysem.families.autoencoder.config import Config, check_config
 from fastpolysem.families.autoencoder.objective import Parameters, WeightsLike
 from fastpolysem.plots._axes import COLORS, axes_or_new, panels
 from fastpolysem.plots._legends import legend_over
@@ -67,8 +67,7 @@ def weights_over_time(
         `metrics.effective_weights`.
     """
     where = "plots.weights_over_time"
-    if not isinstance(config, Config):
-        raise _checks.refused(f"{where}: config", "a Config", config, kind=TypeError)
+    check_config(where, config)
     number = _checks.integer(f"{where}: seed", seed, (">=", 0), ("<", 2**64))
     if steps is None:
         fractions = (0, 0.05, 0.1, 0.2, 0.4, 1)
@@ -286,4 +285,7 @@ def effective(where: str, weights: Any, *axes: int) -> NDArray[Any]:
         else:
             weights = weights.encoder
     dtype = np.float32 if getattr(weights, "dtype", None) == np.float32 else np.float64
-    return _checks.array(f"{where}: weights", weights, dtype, axes)
+    matrix = _checks.array(f"{where}: weights", weights, dtype, axes)
+    if not matrix.size:
+        raise _checks.refused(f"{where}: weights", "of a model or more", matrix)
+    return matrix

@@ -116,8 +116,8 @@ def given(
     if not ((array == 0) | (array == 1)).all():
         raise ValueError(f"{label} must consist of zeros and ones, got {_checks.shown(table)}")
     if not array.any(axis=0).all():
-        never = np.flatnonzero(~array.any(axis=0))
-        raise ValueError(f"{label} must hold in some row each, but {_checks.shown(never)} never do")
+        never = np.flatnonzero(~array.any(axis=0)).tolist()
+        raise ValueError(f"{label} must hold in some row each, got columns of zeros, {never}")
     count = array.shape[1]
     if outputs is None:
         output = np.full(count, WHOLE_LOSS, dtype=np.int32)

@@ -31,6 +31,7 @@ def untrained(config: NetworkConfig) -> NetworkConfig:
     NetworkConfig
         Without steps and what is scheduled over them.
     """
+    _checks.instance("untrained: config", config, NetworkConfig, "a NetworkConfig")
     return config.replace(steps=0, l1_schedule=None, learning_rate_schedule=None, bias_decay=None)
 
 
@@ -53,6 +54,7 @@ def shuffled(config: NetworkConfig, seed: int = 0) -> NetworkConfig:
     ValueError
         Without a data set.
     """
+    _checks.instance("shuffled: config", config, NetworkConfig, "a NetworkConfig")
     data = config.inputs
     if not isinstance(data, Dataset):
         raise _checks.refused("shuffled: config", "a config with a Dataset", config)

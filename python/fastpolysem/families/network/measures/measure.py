@@ -119,10 +119,16 @@ class Measures:
         """(C,) whether a concept holds in some row."""
         return ~np.isnan(self.constant_loss)
 
+    @property
+    def _overflowed(self) -> NDArray[np.bool_]:
+        """(S,) networks without rises, because their outputs overflow."""
+        missing = np.isnan(self.rises[0][..., self._occur])
+        return np.asarray(missing.any(axis=(-1, -2)))
+
     def _over_layers(self, formula: Any) -> Floats:
-        """Of each hidden layer, (layers, S); nan for networks without rises."""
+        """Of each hidden layer, (layers, S); nan for networks that overflow."""
         each = np.stack([formula(rises) for rises in self.rises])
-        return np.where(np.isnan(self.rises[0]).all(axis=(-1, -2)), np.nan, each)
+        return np.where(self._overflowed, np.nan, each)
 
     def shared_use_of_layers(self, ratio: float = formulas.SHARED_FROM) -> Floats:
         """(layers, S) share of all use of a layer that lies on shared neurons."""
@@ -266,6 +272,8 @@ class Measures:
         """One sentence, of means over networks if there are several."""
         learned, count = float(np.mean(self.learned.sum(axis=-1))), int(self._occur.sum())
         neurons = sum(self.config.widths[1:-1])
+        counts = (np.where(self._overflowed, np.nan, n) for n in (self.polysemantic, self.serving))
+        polysemantic, serving = (float(np.mean(each)) for each in counts)
         share, chance = float(np.mean(self.shared_use)), float(np.mean(self.chance()))
         several = self.loss.ndim == 2 and len(self.loss) > 1
         start = (
@@ -274,26 +282,31 @@ class Measures:
         return (
             f"{start} {learned:.4g} of {count} concepts; {100 * share:.3g} % of the use of hidden "
             f"neurons is of shared ones ({100 * chance:.3g} % if neurons were assigned by chance), "
-            f"{np.mean(self.polysemantic):.3g} of {neurons} neurons serve two or more concepts and "
-            f"{neurons - np.mean(self.serving):.3g} serve none."
+            f"{polysemantic:.3g} of {neurons} neurons serve two or more concepts and "
+            f"{neurons - serving:.3g} serve none."
         )
 
     def table(self) -> list[dict[str, Any]]:
-        """One row per hidden layer, with means over networks."""
-        rows = []
-        for layer, rises in enumerate(self.rises, 1):
-            served = self.served(layer).sum(axis=-1)
-            rows.append(
-                {
-                    "layer": layer,
-                    "neurons": rises.shape[-2],
-                    "shared use": float(formulas.shared_use(rises).mean()),
-                    "effective concepts": float(_weighted_number(rises).mean()),
-                    "polysemantic": float((served >= 2).sum(axis=-1).mean()),
-                    "serving none": float((served == 0).sum(axis=-1).mean()),
-                }
-            )
-        return rows
+        """One row per hidden layer, with means over networks; nan if one of them overflows."""
+        layers = range(1, len(self.rises) + 1)
+        served = [self.served(layer).sum(axis=-1) for layer in layers]
+        means = {
+            "shared use": self.shared_use_of_layers(),
+            "effective concepts": self._over_layers(_weighted_number),
+            "polysemantic": np.stack([(count >= 2).sum(axis=-1) for count in served]),
+            "serving none": np.stack([(count == 0).sum(axis=-1) for count in served]),
+        }
+        return [
+            {
+                "layer": layer,
+                "neurons": self.config.widths[layer],
+                **{
+                    name: float(np.where(self._overflowed, np.nan, values[layer - 1]).mean())
+                    for name, values in means.items()
+                },
+            }
+            for layer in layers
+        ]
 
     def _repr_html_(self) -> str:
         from fastpolysem._html import render
@@ -385,8 +398,7 @@ def measure(
     >>> fp.measure(weights, config).effective_concepts.round(2).tolist()
     1.47
     """
-    if not isinstance(config, NetworkConfig):
-        raise _checks.refused("measure: config", "a NetworkConfig", config, kind=TypeError)
+    _checks.instance("measure: config", config, NetworkConfig, "a NetworkConfig")
     arrays, single = stacked("measure: weights", weights, config, None)
     if not len(arrays["weights_1"]):
         raise ValueError("measure: weights must be of one network or more, got a stack of none")

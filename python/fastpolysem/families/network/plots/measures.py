@@ -42,7 +42,8 @@ def use_map(measures: Any, layer: int = 1, *, ax: Axes | None = None) -> Axes:
     -------
     matplotlib.axes.Axes
     """
-    rises = measures.rises[measures._index("plot", layer)]
+    _checked("plots.use_map", measures)
+    rises = measures.rises[measures._index("plots.use_map", layer)]
     rises = rises[0] if rises.ndim == 3 else rises
     use = formulas.use(rises)
     neurons, concepts = _sorted(use)
@@ -74,6 +75,7 @@ def response_map(measures: Any, layer: int = 1, *, ax: Axes | None = None) -> Ax
     -------
     matplotlib.axes.Axes
     """
+    _checked("plots.response_map", measures)
     responses = measures.responses(layer)
     responses = np.nan_to_num(responses[0] if responses.ndim == 3 else responses)
     size = np.abs(responses)
@@ -86,6 +88,10 @@ def response_map(measures: Any, layer: int = 1, *, ax: Axes | None = None) -> Ax
     for colour, places in (("white", below[dark]), ("black", below[~dark])):
         ax.plot(*places.T, "_", color=colour, ms=5, mew=1.2)
     return _label(ax, measures, layer, neurons, concepts)
+
+
+def _checked(where: str, measures: object) -> None:
+    _checks.instance(f"{where}: measures", measures, Measures, "the result of fp.measure")
 
 
 def _sorted(use: Any) -> tuple[list[int], list[int]]:
@@ -137,10 +143,7 @@ def neuron_map(measures: Any, *, ax: Axes | None = None) -> Axes:
     -------
     matplotlib.axes.Axes
     """
-    if not isinstance(measures, Measures):
-        raise _checks.refused(
-            "plots.neuron_map: measures", "the result of fp.measure", measures, kind=TypeError
-        )
+    _checked("plots.neuron_map", measures)
     ax = axes_or_new(ax)
     hidden = range(1, len(measures.rises) + 1)
     served = [measures.served(k) for k in hidden]

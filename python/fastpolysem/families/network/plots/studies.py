@@ -189,13 +189,16 @@ def training_curves(
     -------
     matplotlib.axes.Axes
     """
+    where = "plots.training_curves"
+    _checks.instance(f"{where}: result", result, TrainingResult, "a TrainingResult")
+    _checks.instance(f"{where}: result.config", result.config, NetworkConfig, "a NetworkConfig")
     layers = [f"{metric}_{k}" for k in range(1, len(result.config.widths) - 1)]
     recorded = [name for name in (*layers, metric) if name in result.history]
     if not recorded:
-        given = ", ".join(result.history) or "nothing"
-        raise ValueError(f"plots.training_curves: metric must be recorded, got {given}")
+        given = ", ".join(name for name in result.history if name != "step") or "none"
+        raise ValueError(f"{where}: metric must be one that is recorded ({given}), got {metric!r}")
     if result.diverged.all():
-        raise ValueError("plots.training_curves: result must have a seed that did not diverge")
+        raise ValueError(f"{where}: result must have a seed that did not diverge, got none")
     ax = axes_or_new(ax)
     steps, alone = result.history["step"], len(recorded) == 1
     for number, name in enumerate(recorded):
