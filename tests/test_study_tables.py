@@ -172,6 +172,29 @@ def test_values_are_those_of_seeds_that_did_not_diverge() -> None:
         study.values(CONFIGS[1])
 
 
+def test_settings_with_the_name_of_another_familys_result(tmp_path: Path) -> None:
+    """``residual`` are layers of networks, and a gradient of autoencoders."""
+    deep = fp.NetworkConfig(widths=(3, 2, 2, 3), residual=(2,), steps=2)
+    networks = [deep, deep.replace(residual=())]
+    study = fp.collect([CONFIG, *networks], seeds=2)
+    rows = study.seeds()
+    assert not rows.columns.duplicated().any()
+    assert rows["residual"].notna().tolist() == [True] * 2 + [False] * 4
+    layers = rows["setting.residual"]
+    assert layers[2:].tolist() == ["(2,)"] * 2 + ["()"] * 2
+    assert layers[:2].isna().all()
+    assert "setting.residual" in study.labels()
+    assert study.select(**{"setting.residual": (2,)}).configs == (deep,)
+    study.to_parquet(tmp_path / "rows.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "rows.parquet"), rows)
+    alone = fp.collect(networks, seeds=2)
+    assert "setting.residual" not in alone.seeds()
+    assert alone.select(residual=(2,)).configs == (deep,)
+    pytest.importorskip("xarray")
+    found = study.to_xarray()["residual"].values
+    assert np.isfinite(found).tolist() == [[True, True], [False, False], [False, False]]
+
+
 @pytest.mark.extra
 def test_xarray_labels_every_number(tmp_path: Path) -> None:
     pytest.importorskip("xarray")

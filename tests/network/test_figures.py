@@ -102,7 +102,7 @@ def test_training_curves_have_a_line_a_layer() -> None:
     assert [t.get_text() for t in alone.get_legend().get_texts()] == [
         "mean and middle 70 % of seeds"
     ]
-    with pytest.raises(ValueError, match="one that is recorded .shared_use, shared_use_1"):
+    with pytest.raises(ValueError, match=r"one that is recorded .shared_use, shared_use_1"):
         training_curves(result, "loss")
     steep = config.replace(optimizer="sgd", learning_rate=1e12)
     with pytest.raises(ValueError, match="a seed that did not diverge"):

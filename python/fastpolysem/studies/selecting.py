@@ -19,10 +19,12 @@ def selected(holdings: tabulate.Holdings, wanted: Mapping[str, Any]) -> list[Hol
     """The holdings that `Study.select` keeps."""
     table = tabulate.fields(holdings)
     _checks.known_names("Study.select: the study", wanted, table.columns)
+    settings = tabulate.setting_columns(holdings)
     kept = np.ones(len(holdings), dtype=bool)
     for name, value in wanted.items():
         held = [
-            _held(holding, name, cell) for holding, cell in zip(holdings, table[name], strict=True)
+            _held(holding, settings.get(name, name), cell)
+            for holding, cell in zip(holdings, table[name], strict=True)
         ]
         choices, matches = _choices(value, held)
         for choice, which in zip(choices, matches, strict=True):

@@ -216,7 +216,8 @@ class Study:
         Returns
         -------
         pandas.DataFrame
-            ``digest``, every field of the configuration (inputs and tuples as text), metadata,
+            ``digest``, every field of the configuration (inputs and tuples as text; one that is a
+            result of another family of the study has ``setting.`` before its name), metadata,
             ``seed``, the result columns, and the facts ``seconds``, ``kernel``, ``version``,
             ``isa``, ``host`` and ``numerics_version``; then the columns of probes. Counts and probe
             columns of diverged seeds are missing (<NA>).

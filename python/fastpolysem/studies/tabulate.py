@@ -47,6 +47,14 @@ def settings_of(config: AnyConfig) -> dict[str, Any]:
     return families.family_of(config).settings(config)
 
 
+def setting_columns(holdings: Holdings) -> dict[str, str]:
+    """The settings of all configurations, by what tables call them: one with the name of a result
+    of another family has ``setting.`` before it."""
+    results = result_columns(holdings)
+    names = dict.fromkeys(name for holding in holdings for name in settings_of(holding.config))
+    return {f"setting.{name}" if name in results else name: name for name in names}
+
+
 def families_of(holdings: Holdings) -> list[Any]:
     """The families of the configurations, each once."""
     kinds = (families.family_of(holding.config) for holding in holdings)
@@ -60,8 +68,8 @@ def fields(holdings: Holdings) -> pd.DataFrame:
     if len(set(kinds)) > 1:
         table["family"] = kinds
     settings = [settings_of(holding.config) for holding in holdings]
-    for name in dict.fromkeys(name for each in settings for name in each):
-        table[name] = [each.get(name) for each in settings]
+    for column, name in setting_columns(holdings).items():
+        table[column] = [each.get(name) for each in settings]
     metadata = [holding.metadata for holding in holdings]
     keys = dict.fromkeys(key for each in metadata for key in each)
     reserved: set[str] = set()
@@ -78,7 +86,7 @@ def labels(holdings: Holdings) -> pd.DataFrame:
     """What tells configurations apart, one row each: sizes, fields that vary and metadata."""
     table = fields(holdings).drop(columns="digest")
     sizes = {name for family in families_of(holdings) for name in family.sizes}
-    settings = {name for holding in holdings for name in settings_of(holding.config)}
+    settings = setting_columns(holdings)
     return table[
         [
             name
