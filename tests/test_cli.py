@@ -28,6 +28,7 @@ from fastpolysem import _console, _options, cli, experiments
 
 ROOT = Path(__file__).parents[1]
 SMALL = fp.Config(n_features=6, n_hidden=8, l1=1e-2, steps=20)
+COLLECT = "collect --path p --n-hidden 4 --n-features 4"
 TINY = ["--n-features", "8", "--n-hidden", "8", "16", "--steps", "200", "--l1", "0.01"]
 
 
@@ -346,7 +347,14 @@ def test_what_is_imported_is_a_dependency() -> None:
         ("reproduce collisions --n-hidden 4 4", "equal in effect"),
         ("reproduce collisions --n-hidden --l1 0", "hidden"),
         ("collect --path p --seeds 1 --n-hidden 4", "--n-features must be given"),
-        ("collect --path p --n-hidden 4 --n-features 4", "exactly one of seeds and target"),
+        (COLLECT, "one of --seeds and --precision"),
+        (f"{COLLECT} --seeds 3 --precision 0.1", "one of --seeds and --precision"),
+        (f"{COLLECT} --seeds 3 --max-seeds 4", "--max-seeds must be left out without --prec"),
+        (f"{COLLECT} --precision nan", "--precision must be a finite number > 0, got nan"),
+        (f"{COLLECT} --seeds 3 --num-threads 1.5", "--num-threads must be a whole number, got '1"),
+        ("reproduce collisions --num-threads 1.5", "--num-threads must be a whole number"),
+        (f"reproduce collisions --output {__file__}", "--output must be a folder, got "),
+        (f"reproduce collisions --output {__file__} --estimate", "--output must be a folder"),
         ("collect --seeds 1 --n-hidden 4 --n-features 4", "--path"),
         ("collect --path p --seeds 1 --n-hidden 4 --n-features 4 --inputs basic", "'basis'"),
         ("collect --path p --seeds 1 --n-hidden 4 --n-features 4 --inputs fixed", "from Python"),
@@ -464,6 +472,8 @@ def test_estimates_say_time_and_size_and_train_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
     done = run(*words, "--seeds", 300, "--estimate")
     assert done.stdout == "nothing to train: all 600 seeds are stored\n"
+    done = run(*words, "--seeds", 300, "--estimate", "--keep-weights")
+    assert done.stdout.startswith("600 seeds of 2 configurations to train (0 are stored): about ")
     done = run(*words, "--precision", 0.5, "--estimate", "--learning-rate", 0.1)
     assert done.stdout.startswith("at least 128 seeds of 2 configurations")
 

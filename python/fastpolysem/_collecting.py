@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from fastpolysem import _checks, families
 from fastpolysem import _options as options
-from fastpolysem import families
 from fastpolysem._console import INTERRUPTED
 from fastpolysem._output import print_line, print_table
 
@@ -57,14 +57,20 @@ def collecting(kind: str, models: str) -> Callable[..., int]:
         seeds: Annotated[str | None, options.shown_as("COUNT|FIRST:STOP")] = None,
         precision: float | None = None,
         metric: str | None = None,
-        max_seeds: Annotated[str | None, options.shown_as("COUNT")] = None,
-        num_threads: int | None = None,
+        max_seeds: options.Count = None,
+        num_threads: options.Count = None,
         keep_weights: bool = False,
         estimate: bool = False,
         fields: Any = None,
     ) -> int:
         from fastpolysem import studies
 
+        if (seeds is None) == (precision is None):
+            raise ValueError("exactly one of --seeds and --precision must be given")
+        if precision is None and max_seeds is not None:
+            raise ValueError(f"--max-seeds must be left out without --precision, got {max_seeds}")
+        if precision is not None:
+            _checks.real("--precision", precision, (">", 0))
         chosen = options.chosen_fields(fields or fields_of(), family.config_type)
         configs = combinations(family.config_type, chosen)
         kept: dict[str, Any] = {
@@ -73,7 +79,7 @@ def collecting(kind: str, models: str) -> Callable[..., int]:
             "metric": metric,
             "max_seeds": options.count("max-seeds", max_seeds),
             "path": path,
-            "num_threads": num_threads,
+            "num_threads": options.count("num-threads", num_threads),
             "keep_weights": keep_weights,
         }
         if estimate:

@@ -143,6 +143,10 @@ def shown_as(placeholder: str) -> Parameter:
     return Parameter(metavar=placeholder)
 
 
+Count = Annotated[str | None, shown_as("COUNT")]
+"""A whole number, perhaps written as 1e4; read by `count`."""
+
+
 def options(defaults: bool, config_type: Any = CONFIG) -> Any:
     """A dataclass with one option for each field of a configuration, all unset by default."""
     said, takes = documentation(config_type), hints(config_type)
@@ -235,7 +239,7 @@ def number_or_text(text: str) -> Any:
 
 
 def count(name: str, text: str | None) -> int | None:
-    """A number of seeds, perhaps written as 1e4."""
+    """The number that an option `Count` stands for."""
     value = None if text is None else number_or_text(text)
     if value is None or type(value) is int:
         return value

@@ -22,7 +22,7 @@ from fastpolysem import _checks, _console, _native, experiments
 from fastpolysem._checks import printable
 from fastpolysem._collecting import collect
 from fastpolysem._console import BAD_INPUT, INTERRUPTED
-from fastpolysem._options import chosen_fields, count, options, plain_options, shown_as
+from fastpolysem._options import Count, chosen_fields, count, options, plain_options
 from fastpolysem._output import (
     abandon_output,
     in_one_line,
@@ -190,7 +190,7 @@ def _reproduce(
     plots()
     from fastpolysem.studies import executors
 
-    folder = _checks.file_path("--output", folder).absolute()
+    folder = _output_folder(folder)
     name = experiment.NAME
     with executors.named(executor, num_threads) as workers:
         data = experiment.run(
@@ -233,8 +233,15 @@ def _forecast(
         raise ValueError(
             f"--estimate must be left out with {experiment.NAME}, which trains nothing"
         )
-    print_line(str(together(parts, path=folder / "study", num_threads=num_threads)))
+    print_line(str(together(parts, path=_output_folder(folder) / "study", num_threads=num_threads)))
     return 0
+
+
+def _output_folder(path: Path) -> Path:
+    folder = _checks.file_path("--output", path).absolute()
+    if folder.exists() and not folder.is_dir():
+        raise _checks.refused("--output", "a folder", str(path), ", which is a file")
+    return folder
 
 
 def _described(preset: Mapping[str, Any]) -> str:
@@ -256,9 +263,9 @@ def _reproduction(name: str) -> Callable[..., int]:
     def command(
         *,
         preset: str = "default",
-        seeds: Annotated[str | None, shown_as("COUNT")] = None,
+        seeds: Count = None,
         output: Path | None = None,
-        num_threads: int | None = None,
+        num_threads: Count = None,
         executor: ExecutorName | None = None,
         estimate: bool = False,
         changes: Annotated[
@@ -269,10 +276,10 @@ def _reproduction(name: str) -> Callable[..., int]:
     ) -> int:
         folder = output or Path(f"{name}-{preset}")
         chosen = chosen_fields(changes)
-        number = count("seeds", seeds)
+        number, threads = count("seeds", seeds), count("num-threads", num_threads)
         if estimate:
-            return _forecast(experiment, preset, number, folder, num_threads, chosen)
-        return _reproduce(experiment, preset, number, folder, num_threads, executor, chosen)
+            return _forecast(experiment, preset, number, folder, threads, chosen)
+        return _reproduce(experiment, preset, number, folder, threads, executor, chosen)
 
     presets = ", ".join(experiment.PRESETS)
     settings = "\n".join(
@@ -317,9 +324,9 @@ for _name in experiments.names():
 def _all(
     *,
     preset: str = "default",
-    seeds: Annotated[str | None, shown_as("COUNT")] = None,
+    seeds: Count = None,
     output: Path | None = None,
-    num_threads: int | None = None,
+    num_threads: Count = None,
     executor: ExecutorName | None = None,
 ) -> int:
     """Run all experiments, one after the other, into one folder.
@@ -347,12 +354,13 @@ def _all(
         except ImportError as error:
             missing[experiment.NAME] = str(error)
     folder, number = output or Path(f"all-{preset}"), count("seeds", seeds)
+    threads = count("num-threads", num_threads)
     for experiment in listed:
         print_line(f"\n{experiment.NAME}: {experiment.SUMMARY}\n")
         if experiment.NAME in missing:
             print_line(f"left out: {missing[experiment.NAME]}")
             continue
-        if code := _reproduce(experiment, preset, number, folder, num_threads, executor, {}):
+        if code := _reproduce(experiment, preset, number, folder, threads, executor, {}):
             return code
     return 0
 

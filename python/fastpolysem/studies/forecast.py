@@ -11,10 +11,10 @@ import numpy as np
 
 from fastpolysem.families import AnyConfig
 from fastpolysem.studies.blocks import block_size, flops_of_seed
+from fastpolysem.studies.holding import Holding
 from fastpolysem.studies.options import Keywords, Options, checked_options
 from fastpolysem.studies.seedsets import SeedSet
-from fastpolysem.studies.store import Store
-from fastpolysem.studies.study import Study
+from fastpolysem.studies.stored import read_stored
 from fastpolysem.training import train, weight_bytes
 
 _TRIED = 6  # configurations on which the speed is measured
@@ -85,7 +85,7 @@ def size(number: float) -> str:
 def forecast(configs: AnyConfig | Iterable[AnyConfig], **keywords: Unpack[Keywords]) -> Forecast:
     """How long `collect` would take with the same arguments, from short trials on this machine.
 
-    Nothing is written. Seeds count as stored if their rows are there.
+    Nothing is written. Seeds count as stored if everything that was asked for is there.
     """
     return _forecast([checked_options(configs, keywords)])
 
@@ -109,12 +109,12 @@ def _forecast(parts: Sequence[Options]) -> Forecast:
         for config in part.configs:
             configs[config.digest] = config
             wanted[config.digest] = wanted.get(config.digest, SeedSet()) | part.seeds
-    stored = _stored(options.store, wanted)
+    stored = {digest: _stored(options, configs[digest], seeds) for digest, seeds in wanted.items()}
     size = 0
     left: dict[str, int] = {}
     flops: dict[str, int] = {}
     for digest, config in configs.items():
-        lacking = wanted[digest].count - stored.get(digest, 0)
+        lacking = wanted[digest].count - stored[digest]
         left[digest], flops[digest] = lacking, max(1, flops_of_seed(config))
         size += lacking * _ROW + -(-lacking // block_size(config)) * _FILE
         size += lacking * weight_bytes(config) if options.kept.weights else 0
@@ -130,17 +130,12 @@ def _forecast(parts: Sequence[Options]) -> Forecast:
     )
 
 
-def _stored(store: Store | None, wanted: dict[str, SeedSet]) -> dict[str, int]:
-    """How many of the requested seeds of each configuration have rows."""
-    if store is None or not store.digests():
-        return {}
-    study = Study.open(store.path)
-    held = {config.digest for config in study.configs}
-    return {
-        digest: int(seeds.contains(study.seeds(digest)["seed"].to_numpy(dtype=np.uint64)).sum())
-        for digest, seeds in wanted.items()
-        if digest in held
-    }
+def _stored(options: Options, config: AnyConfig, wanted: SeedSet) -> int:
+    """How many of the requested seeds have everything that is to be stored."""
+    if options.store is None:
+        return 0
+    found = read_stored(options.store, Holding(config), wanted, options.metric, options.kept)
+    return int(found.complete.contains(found.seeds).sum())
 
 
 def _seconds(

@@ -88,8 +88,8 @@ class DamagedStudyError(ValueError):
         listed = "; ".join(map(str, damages[:10]))
         more = f"; and {len(damages) - 10} more" if len(damages) > 10 else ""
         super().__init__(
-            f"{listed}{more}. Nothing was changed; Study.open(path, skip_damaged=True) moves such "
-            f"files to {SET_ASIDE}/ in the study's folder"
+            f"{listed}{more}. Nothing was changed; Study.open(path, skip_damaged=True), or "
+            f"--skip-damaged, moves such files to {SET_ASIDE}/ in the study's folder"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
