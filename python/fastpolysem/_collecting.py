@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _HELP = """Train seeds of one or several configurations of {models} and print means.
 
-Seeds that the folder already holds are not trained again: re-running an interrupted command
+Seeds that are already in the folder are not trained again: re-running an interrupted command
 resumes it.
 
 Parameters
@@ -27,21 +27,21 @@ Parameters
 path
     Folder of the study; created if missing.
 seeds
-    How many seeds of each configuration, or which: FIRST:STOP, FIRST:STOP:STEP or a list such
-    as 3,5,8.
+    Number of seeds per configuration, or the seeds: FIRST:STOP, FIRST:STOP:STEP or a list such as
+    3,5,8.
 precision
-    Instead of seeds: train until the 95 % interval is this wide, as its half-width relative to
-    the mean (``target`` in Python).
+    Instead of seeds: train until the half-width of the 95 % interval, relative to the mean, is at
+    most this large (``target`` in Python).
 metric
-    Result column that the precision and the means are about. Default: {primary}.
+    Result column to which the precision and the means refer. Default: {primary}.
 max_seeds
-    The most seeds of a configuration with a precision.
+    Maximum number of seeds per configuration with a precision.
 num_threads
     Default: all cores.
 keep_weights
-    Keep the final weights as well.
+    Store the final weights as well.
 estimate
-    Only say about how long it would take and how much it would store.
+    Only estimate how long it would take and how much it would store.
 """
 _GROUP = "Configuration (several values: all combinations)"
 

@@ -45,24 +45,24 @@ def plot(
         Folder of the study.
     kind
         "curve": means of a column against a setting. "collisions": mean counts of polysemantic
-        neurons against the number of neurons. "counts": how the counts of one configuration are
-        distributed. Default: what the study's family is about, "collisions" for the autoencoder;
-        "curve" where an option of it is given.
+        neurons against the number of neurons. "counts": distribution of the counts of one
+        configuration. Default: the main figure of the study's family, "collisions" for the
+        autoencoder; "curve" if one of its options is given.
     x
         Setting or metadata on the horizontal axis of a curve. Default: the last size that varies.
     y
-        Result column of a curve or of "counts". Default: what the study's family is about.
+        Result column of a curve or of "counts". Default: the main column of the study's family.
     hue
-        Setting or metadata that colours stand for. Default: each series has its own colour.
+        Setting or metadata shown by colour. Default: each series has its own colour.
     yscale
         Vertical axis of a curve.
     digest
-        Which configuration, for "counts": the first digits of its folder's name, as the summary
-        shows them; may be left out if there is only one.
+        The configuration for "counts": the first digits of its folder's name, as shown by the
+        summary; may be omitted if there is only one.
     select
-        Draw only configurations with these settings, written as optimizer=adam l1=0.001,0.01.
+        Draw only configurations with these settings, such as optimizer=adam l1=0.001,0.01.
     output
-        File to write; its ending says the format. Default: the kind's name with .png.
+        File to write; its extension determines the format. Default: the kind's name with .png.
     skip_damaged
         Move files that cannot be used out of the way instead of giving up.
     """

@@ -63,7 +63,7 @@ app.command(reproduce)
 
 @app.command
 def info() -> int:
-    """Show what runs here: version, instruction set, threads, compiler."""
+    """Show version, instruction set, threads and compiler."""
     for name, value in _native.build_info().items():
         shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
         print_line(f"{name + ':':<18} {shown}")
@@ -110,7 +110,7 @@ def summary(
 
 @app.command
 def check(path: Path) -> int:
-    """Name every damaged, foreign and incomplete file of a study.
+    """List every damaged, foreign and incomplete file of a study.
 
     The exit status is 0 if there is none (and nothing is printed), 1 if there is any, and 2 if
     there is no study.
@@ -155,7 +155,7 @@ def report(
     title: str | None = None,
     skip_damaged: bool = False,
 ) -> int:
-    """Write a study as one page of HTML: figures, tables, settings and how to reproduce it.
+    """Write an HTML report of a study: figures, tables, settings and how to reproduce it.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def report(
     output
         File to write. Default: the folder's name with .html, in the current folder.
     title
-        What the page is about. Default: the folder's name.
+        Title of the page. Default: the folder's name.
     skip_damaged
         Move files that cannot be used out of the way instead of giving up.
     """
@@ -298,15 +298,15 @@ def _reproduction(name: str) -> Callable[..., int]:
     preset
         Settings to start from; options override them: {presets}.
     seeds
-        How many seeds of each configuration. Default: what the preset says.
+        Number of seeds per configuration. Default: that of the preset.
     output
-        Folder for everything that is written. Default: {name}-PRESET in the current one.
+        Folder for all output. Default: {name}-PRESET in the current folder.
     num_threads
-        How many threads, or processes of an executor. Default: all cores.
+        Number of threads, or processes of an executor. Default: all cores.
     executor
-        Train in processes of their own: "processes", or "dask" for a local cluster of Dask.
+        Train in separate processes: "processes", or "dask" for a local Dask cluster.
     estimate
-        Only say about how long training would take and how much it would store.
+        Only estimate how long training would take and how much it would store.
     """
     if experiment.OPTIONS is not None:
         own = plain_options(experiment.OPTIONS)
@@ -331,20 +331,20 @@ def _all(
 ) -> int:
     """Run all experiments, one after the other, into one folder.
 
-    Those that need a package which is not installed are left out.
+    Experiments that need a package which is not installed are skipped.
 
     Parameters
     ----------
     preset
         Settings of each experiment: default, quick, paper or large.
     seeds
-        How many seeds of each configuration. Default: what the experiment's preset says.
+        Number of seeds per configuration. Default: that of the experiment's preset.
     output
-        Folder for everything that is written. Default: all-PRESET in the current one.
+        Folder for all output. Default: all-PRESET in the current folder.
     num_threads
-        How many threads, or processes of an executor. Default: all cores.
+        Number of threads, or processes of an executor. Default: all cores.
     executor
-        Train in processes of their own: "processes", or "dask" for a local cluster of Dask.
+        Train in separate processes: "processes", or "dask" for a local Dask cluster.
     """
     listed = [experiments.get(name) for name in experiments.names()]
     missing = {}

@@ -390,7 +390,7 @@ def test_all_clauses_that_there_are():
         (
             lambda: datasets.dnf(4, 2, n_features=3, overlapping=True),
             ValueError,
-            "dnf: clauses must be <= 3, all clauses that there are, got 4",
+            "dnf: clauses must be <= 3, the number of possible clauses, got 4",
         ),
         (
             lambda: datasets.mnist1d_sums(samples=55),

@@ -182,7 +182,7 @@ class Absolute(NetworkQuestion):
     """Use of neurons against density, and with a negative start bias."""
 
     NAME = "absolute"
-    SUMMARY = "Measure who shares neurons in |x|, the hidden-ReLU autoencoder and feature decoders."
+    SUMMARY = "Measure shared neurons in |x|, the hidden-ReLU autoencoder and feature decoders."
     FIGURE_SIZE = (7.4, 3.4)
     PRESETS: ClassVar[Presets] = {
         # Some minutes.

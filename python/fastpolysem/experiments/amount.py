@@ -99,9 +99,7 @@ class Amount(StudyExperiment):
     """The power law of counts for each window."""
 
     NAME = "amount"
-    SUMMARY = (
-        "Fit how polysemantic neurons fall with the number of neurons, for several thresholds."
-    )
+    SUMMARY = "Fit the number of polysemantic neurons against the width, for several thresholds."
     FIGURE_SIZE = (10.0, 4.6)
     PROBE = Windows()
     PRESETS: ClassVar[Presets] = {

@@ -123,7 +123,7 @@ class Constant(TrainingExperiment[Answers]):
     """R on a grid of n, m and λ√m."""
 
     NAME = "constant"
-    SUMMARY = "Measure the count under gradient descent over that of the null model."
+    SUMMARY = "Measure the count under gradient descent relative to that of the null model."
     FIGURE_SIZE = (10.0, 4.4)
     PRESETS: ClassVar[Presets] = {
         # A minute on two cores.

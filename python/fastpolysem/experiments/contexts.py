@@ -225,7 +225,7 @@ class Contexts(ReplicateQuestion):
     """Contexts in which neurons are active."""
 
     NAME = "contexts"
-    SUMMARY = "Train objects in contexts and see in which contexts neurons are active."
+    SUMMARY = "Train on objects in contexts and measure in which contexts neurons are active."
     FIGURE_SIZE = (7.4, 3.4)
     PRESETS: ClassVar[Presets] = {
         # A few minutes on two cores.

@@ -197,7 +197,7 @@ class HiddenLayers(NetworkQuestion):
     """Kinds of hidden layers against widths."""
 
     NAME = "hidden"
-    SUMMARY = "Compare kinds of hidden layers: which share neurons by accident, and in which shape."
+    SUMMARY = "Compare kinds of hidden layers: which share neurons by accident, and in which form."
     FIGURE_SIZE = (9.6, 7.4)
     PRESETS: ClassVar[Presets] = {
         # A few minutes on two cores.

@@ -268,7 +268,7 @@ class Modular(NetworkQuestion):
     """Predictors of frequencies."""
 
     NAME = "modular"
-    SUMMARY = "Train modular addition and predict each neuron's frequency from its start."
+    SUMMARY = "Train modular addition and predict each neuron's frequency from its initial weights."
     FIGURE_SIZE = (7.4, 3.4)
     PRESETS: ClassVar[Presets] = {
         # A few minutes on two cores.

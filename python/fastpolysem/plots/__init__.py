@@ -1,7 +1,7 @@
-"""Figures of studies and of weights, drawn with matplotlib on axes that are given or made.
+"""Figures of studies and of weights, drawn with matplotlib on given or new axes.
 
 Every function takes ``ax`` and returns it. With an ``ax`` only that one is drawn on; without,
-pyplot makes a figure. Colours are those of Okabe & Ito, which colour-blind readers can tell apart;
+pyplot makes a figure. Colours are those of Okabe & Ito, which colour-blind readers can distinguish;
 markers differ as well. `COLORS`, `MARKERS` and `DASHES` hold eight each.
 """
 

@@ -1,4 +1,4 @@
-"""What all figures stand on: colours, axes in the place of others, files."""
+"""What all figures share: colours, axes, files."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ GREY = "#666666"
 
 
 def plain(text: str) -> str:
-    """A label that is drawn as it reads: dollars are no formula, and what begins with an underscore
-    is not left out of legends."""
+    """A label that is drawn literally: dollar signs do not start a formula, and a leading
+    underscore does not hide it from legends."""
     shown = _checks.printable(text).replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
 
@@ -43,17 +43,17 @@ def axes_or_new(ax: Axes | None) -> Axes:
 def panels(
     ax: Axes | None, rows: int, columns: int, size: tuple[float, float], **options: Any
 ) -> NDArray[Any]:
-    """A grid of axes in the place of one.
+    """A grid of axes that takes the place of one.
 
     Parameters
     ----------
     ax
-        Axes that give their place in their figure, and show nothing themselves; None makes a
+        Axes whose place in their figure the grid takes, and which become invisible; None creates a
         figure.
     rows, columns
-        Of the grid.
+        Shape of the grid.
     size
-        Of a new figure, in inches.
+        Size of a new figure, in inches.
     **options
         ``sharex``, ``sharey``, ``width_ratios`` and ``height_ratios``, as in ``pyplot.subplots``.
 
@@ -80,8 +80,8 @@ def panels(
 
 
 def save(ax: Axes, path: str | os.PathLike[str]) -> Path:
-    """Write the figure of ``ax`` to a file whose ending says the format; equal figures give equal
-    SVG files.
+    """Write the figure of ``ax`` to a file whose extension determines the format; equal figures
+    give equal SVG files.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def save(ax: Axes, path: str | os.PathLike[str]) -> Path:
         Any axes of the figure.
     path
         File to write, such as ``figure.png`` (200 dots per inch) or ``figure.svg``; without an
-        ending, ``.png`` is added. Replaced as a whole if it exists.
+        extension, ``.png`` is added. Replaced as a whole if it exists.
 
     Returns
     -------

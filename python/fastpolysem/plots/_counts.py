@@ -27,19 +27,19 @@ def counts(
     *,
     metric: str | None = None,
 ) -> Axes:
-    """How a count is distributed over seeds, beside the family's null model if there is one.
+    """Distribution of a count over seeds, with the family's null model if there is one.
 
     Parameters
     ----------
     study
-        Where the counts are.
+        The study with the counts.
     config
-        A configuration of the study or its digest; may be left out if there is only one.
+        A configuration of the study or its digest; may be omitted if there is only one.
     ax
         Axes to draw on; None makes a figure.
     metric
-        Name of a result column of whole numbers; None for what the configuration's family is about,
-        "polysemantic" for the autoencoder.
+        Name of a result column of whole numbers; None for the main column of the configuration's
+        family, "polysemantic" for the autoencoder.
 
     Returns
     -------
@@ -51,9 +51,9 @@ def counts(
     Raises
     ------
     KeyError
-        If the study does not hold the configuration.
+        If the study does not contain the configuration.
     ValueError
-        If the column holds no whole numbers, and if no seed has a value.
+        If the column does not contain whole numbers, or no seed has a value.
     """
     where = "plots.counts"
     checked_study(where, study)

@@ -99,23 +99,22 @@ def curve(
         Any configurations that have the column.
     x
         Name of a setting or of metadata. None: the last of the family's sizes that varies, or else
-        the setting with the most values. What is not a number is drawn as categories, in the order
-        of the study.
+        the setting with the most values. Values that are not numbers are drawn as categories, in
+        the order of the study.
     y
-        Name of a result column or of a probe's; None for what the family of the first configuration
-        is about.
+        Name of a result column or of a probe's column; None for the main column of the first
+        configuration's family.
     hue
-        Name of a setting or of metadata that colours stand for; markers then stand for the other
-        settings that vary. None: each combination of them is a series with its own colour and
-        marker.
+        Name of a setting or of metadata shown by colour; markers then show the other settings that
+        vary. None: each combination of them is a series with its own colour and marker.
     select
         Draws only the configurations with these settings: keywords of `Study.select`.
     yscale
         "log" for a logarithmic vertical axis. If there are means of 0, its lowest part, below the
-        first labelled number, is linear, so that 0 is where it is labelled.
+        first labelled number, is linear and includes 0.
     band
-        Two percentiles of the seeds between which to draw a wide pale bar at each mean, such as
-        (15, 85).
+        Two percentiles over seeds, such as (15, 85), between which a wide pale bar is drawn at each
+        mean.
     ax
         Axes to draw on; None makes a figure. Where there are panels, axes of a figure's subplots,
         whose place they take.
@@ -126,13 +125,13 @@ def curve(
         ``ax``, or the first axes. Bars are 95 % intervals (`Study.summary`). More than eight series
         are drawn in a panel for each combination of the settings besides ``hue``, with a colour
         scale if ``hue`` has more than eight numbers. Positive numbers of ``x`` that span a factor
-        of 8 or more are on a logarithmic axis. Hollow markers warn of means that are meaningless:
-        seeds diverged, or more than 5 % of what the models were to learn is missing.
+        of 8 or more are on a logarithmic axis. Hollow markers warn of meaningless means:
+        seeds diverged, or more than 5 % of what the models should learn is missing.
 
     Raises
     ------
     ValueError
-        If no seed has a value, for names that the study does not hold, and for more than 24 panels.
+        If no seed has a value, for names that the study does not have, and for more than 24 panels.
     """
     where = "plots.curve"
     log = _checks.choice(f"{where}: yscale", yscale, ("linear", "log")) == "log"

@@ -17,7 +17,7 @@ from fastpolysem.plots._axes import axes_or_new
 def heat_map(
     matrix: ArrayLike, ax: Axes | None = None, *, limit: float | None = None, label: str = ""
 ) -> Axes:
-    """A matrix in colours, white for 0, with its scale beside it.
+    """Heat map of a matrix, white for 0, with a colour bar.
 
     Parameters
     ----------
@@ -26,9 +26,9 @@ def heat_map(
     ax
         Axes to draw on; None makes a figure.
     limit
-        Size of the entries with the darkest colours; the largest there is if not given.
+        Absolute value shown in the darkest colours; by default the largest in the matrix.
     label
-        What the entries are, written at the scale.
+        Label of the colour bar.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""How long collecting would take and how much it would store, before it starts."""
+"""Estimates how long collecting takes and how much it stores, before it starts."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Forecast:
 
 
 def duration(seconds: float) -> str:
-    """A time for the eye."""
+    """A time in readable form."""
     for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 1.5 * length:
             return f"{seconds / length:.2g} {unit}"
@@ -74,7 +74,7 @@ def duration(seconds: float) -> str:
 
 
 def size(number: float) -> str:
-    """A number of bytes for the eye."""
+    """A number of bytes in readable form."""
     for unit in ("B", "kB", "MB", "GB"):
         if number < 1000:
             return f"{number:.2g} {unit}" if number < 100 else f"{number:.0f} {unit}"

@@ -1,4 +1,4 @@
-"""Is the polysemanticity in given weights necessary, or incidental?
+"""Is the polysemanticity of given weights necessary or incidental?
 
 A polysemantic neuron is *incidental* here if one of its features could move to another neuron
 without more interference: training could have kept them apart. It is *necessary* if none could,
@@ -26,7 +26,7 @@ _MOST_SHOWN = 30  # neurons in a notebook's table
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis:
-    """What `diagnose` finds in the weights of one model."""
+    """The diagnosis of the weights of one model, returned by `diagnose`."""
 
     neurons: NDArray[np.int64]
     """(K,) the polysemantic neurons, ascending: those that two or more features concentrate on."""
@@ -48,8 +48,7 @@ class Diagnosis:
     represented: int
     """Learned features that concentrate on a neuron."""
     spread: NDArray[np.int64]
-    """Learned features that concentrate on no neuron; neurons cannot be told apart by them, and
-    nothing is said about them."""
+    """Learned features that do not concentrate on any neuron; the diagnosis does not cover them."""
     unlearned: NDArray[np.int64]
     """Features whose norm is below ``learned`` times the largest, excluded from all else."""
     removable: int
@@ -112,9 +111,9 @@ def diagnose(
 ) -> Any:
     """Tell incidental from necessary polysemanticity in the weights of an autoencoder.
 
-    Works on weights of any origin and scale. The norm of a feature determines only whether it was
-    learned; everything else depends on its direction. The measure is the interference that a ReLU
-    lets through, ``I = Σ_i Σ_{j≠i} ReLU(cos(W_i, W_j))²``, which for a tied ReLU autoencoder with
+    Works for weights of any origin and scale. The norm of a feature determines only whether it was
+    learned; everything else depends on its direction. The measure is the interference that passes
+    the ReLU, ``I = Σ_i Σ_{j≠i} ReLU(cos(W_i, W_j))²``, which for a tied ReLU autoencoder with
     features of norm 1 is its loss on one-hot inputs. A move exchanges a feature's weights on two
     neurons; it keeps the norm.
 
@@ -153,17 +152,17 @@ def diagnose(
 
     Notes
     -----
-    What can be told, and what cannot:
+    Scope and limits:
 
-    * The *rows* must be the features. Where they are not known, as in most real networks, this says
-      nothing. Features left out make neurons look free: with half of them unseen the answer is
-      often wrong (the experiment ``diagnose`` measures how often).
-    * A neuron by itself does not show it: the two weights of an incidental pair and of a necessary
-      one are alike. What tells them apart are the other neurons.
-    * "Incidental" says that there is room, not that a feature would have gone there under another
-      start; and only interference on inputs of one feature counts. Where features occur together, a
-      shared neuron costs more than ``interference`` says, never less.
-    * Features spread over several neurons are superposition of another kind and are left alone.
+    * The *rows* must be the features. Where features are not known, as in most real networks, the
+      diagnosis does not apply. Missing features make neurons look free: with half of them unseen
+      the answer is often wrong (the experiment ``diagnose`` measures how often).
+    * A single neuron is not informative: the two weights of an incidental pair and of a necessary
+      one are alike. Only the other neurons distinguish them.
+    * "Incidental" means that there is room, not that a feature would have moved there from other
+      initial weights. Only interference on inputs with one feature counts. If features co-occur, a
+      shared neuron costs more than ``interference``, never less.
+    * Features spread over several neurons are a different kind of superposition and are ignored.
     * A model that leaves features out needs fewer neurons. If some were not learned, compare losses
       before concluding that little is shared.
 

@@ -411,7 +411,7 @@ def _read(where: str, weights: Any, name: str = "weights") -> tuple[NDArray[Any]
     if "biases" in getattr(weights, "_fields", ()):  # NetworkParameters, of another family
         raise TypeError(
             f"{label} must be those of an autoencoder, an array or Parameters(...), got those of a "
-            "network, which do not show by themselves what a neuron is for; use fp.measure"
+            "network, which alone do not show what a neuron represents; use fp.measure"
         )
     if isinstance(weights, tuple) and not isinstance(weights, Parameters):
         raise _checks.refused(label, "an array or Parameters(...)", weights, kind=TypeError)

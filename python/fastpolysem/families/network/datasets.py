@@ -299,7 +299,7 @@ def dnf(
         n = _checks.integer(f"{label}: n_features", n_features, (">=", least), ("<", 2**24))
     if overlapping and math.comb(n, size) < count:
         raise _checks.refused(
-            f"{label}: clauses", f"<= {math.comb(n, size)}, all clauses that there are", count
+            f"{label}: clauses", f"<= {math.comb(n, size)}, the number of possible clauses", count
         )
     generator = np.random.Philox(key=checked_seed(f"{label}: seed", seed))
     chosen: list[tuple[int, ...]] = []

@@ -122,7 +122,7 @@ def check_readout(label: str, config: NetworkConfig, arrays: Arrays) -> None:
         return
     if config.readout == "random":
         raise ValueError(
-            f"{label} must be None with readout='random', which draws for each seed what is read; "
+            f"{label} must be None with readout='random', which draws the readout for each seed; "
             "give the matrix of zeros and ones instead"
         )
     neurons, outputs = config.widths[-2:]

@@ -45,9 +45,9 @@ def collisions(
     Returns
     -------
     matplotlib.axes.Axes
-        As of `curve`. Where not a single polysemantic neuron was seen, a marker at 0 has the
+        As for `curve`. Where not a single polysemantic neuron was seen, a marker at 0 has the
         interval above it. Hollow markers warn of collapse: more than 5 % of the features are
-        unrepresented there, or seeds diverged.
+        unrepresented, or seeds diverged.
     """
     where = "plots.collisions"
     own = _own(where, study, select)
@@ -85,7 +85,7 @@ def unrepresented(
     Returns
     -------
     matplotlib.axes.Axes
-        As of `curve`. Bars are 95 % intervals of the mean over seeds.
+        As for `curve`. Bars are 95 % intervals of the mean over seeds.
     """
     where = "plots.unrepresented"
     own = _own(where, study, select)

@@ -1,4 +1,4 @@
-"""What the rows of a task are about: its concepts, and which of them hold in a row."""
+"""The concepts of a task, and which of them hold in each row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastpolysem.families.network.targets import Clauses
 from fastpolysem.specs.inputs import Independent
 
 WHOLE_LOSS = -1
-"""In place of an output: a concept that none carries."""
+"""Instead of the index of an output: a concept that no output carries."""
 
 Batch = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]
 """Rows of inputs as (indptr, indices, values)."""
@@ -107,7 +107,7 @@ def own(config: NetworkConfig, batch: Batch, targets: NDArray[Any] | None) -> Co
 def given(
     label: str, table: Any, outputs: Any, names: Any, config: NetworkConfig, rows: int
 ) -> Concepts:
-    """Concepts of the user's own: a (rows, C) table of zeros and ones."""
+    """Concepts given by the user: a (rows, C) table of zeros and ones."""
     array = _checks.array(label, table, "float64", (2,))
     if not array.shape[1]:
         raise ValueError(f"{label} must have one column or more, got none")

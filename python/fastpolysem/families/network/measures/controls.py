@@ -1,4 +1,4 @@
-"""What measures of networks are to be compared with."""
+"""Controls for measures of networks."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def untrained(config: NetworkConfig) -> NetworkConfig:
     Parameters
     ----------
     config
-        Any.
+        Any configuration.
 
     Returns
     -------
     NetworkConfig
-        Without steps and what is scheduled over them.
+        The same, with 0 steps and without schedules.
     """
     _checks.instance("untrained: config", config, NetworkConfig, "a NetworkConfig")
     return config.replace(steps=0, l1_schedule=None, learning_rate_schedule=None, bias_decay=None)
@@ -41,9 +41,9 @@ def shuffled(config: NetworkConfig, seed: int = 0) -> NetworkConfig:
     Parameters
     ----------
     config
-        With a `Dataset`. Its held-out rows keep their targets.
+        A configuration with a `Dataset`. Its held-out rows keep their targets.
     seed
-        Of the permutation of the training rows' targets.
+        Seed of the permutation of the training rows' targets.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def shuffled(config: NetworkConfig, seed: int = 0) -> NetworkConfig:
     Raises
     ------
     ValueError
-        Without a data set.
+        If the config has no data set.
     """
     _checks.instance("shuffled: config", config, NetworkConfig, "a NetworkConfig")
     data = config.inputs
@@ -72,7 +72,7 @@ class Controls(Probe):
     Attributes
     ----------
     seed
-        Of the permutation, together with each network's own seed.
+        Seed of the permutation, together with each network's own seed.
     """
 
     name: ClassVar[str] = "controls"

@@ -1,4 +1,4 @@
-"""Formulas over arrays: what rises, responses and weights say about neurons.
+"""Formulas over arrays: measures of neurons from rises, responses and weights.
 
 Two thirds of the file are docstrings, with formulas, sources and examples.
 
@@ -36,9 +36,9 @@ Floats = NDArray[np.float64]
 SHARED_FROM = 0.25
 """A neuron is shared if its second largest use is at least this share of its largest."""
 SERVES = 0.1
-"""A neuron serves a concept that would lose this share of what the network has over a constant."""
+"""A neuron serves a concept if its rise is at least this share of the gain over a constant."""
 NOT_LEARNED_ABOVE = 0.5
-"""A concept is not learned whose loss is over this share of that of the best constant output."""
+"""A concept is not learned if its loss exceeds this share of that of the best constant output."""
 
 
 def _table(label: str, value: ArrayLike, *axes: str) -> Floats:
@@ -86,7 +86,7 @@ def _use(where: str, rises: ArrayLike) -> Floats:
 def effective_concepts(rises: ArrayLike) -> Floats:
     """Effective number of concepts that use each neuron, ``(sum_i v)^2 / sum_i v^2``.
 
-    The inverse of Simpson's index of the shares: c for c concepts that use it alike.
+    The inverse of Simpson's index of the shares: c for c concepts that use it equally.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def effective_concepts(rises: ArrayLike) -> Floats:
 
     Returns
     -------
-    (..., K) float64 from 1 to C; 0 for neurons that none uses.
+    (..., K) float64 from 1 to C; 0 for unused neurons.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def effective_neurons(rises: ArrayLike) -> Floats:
 
     Examples
     --------
-    The first concept uses two neurons alike, the second one of them:
+    The first concept uses two neurons equally, the second uses one of them:
 
     >>> effective_neurons([[1.0, 0.0], [1.0, 3.0]]).tolist()
     [2.0, 1.0]
@@ -183,11 +183,11 @@ def _shared(v: Floats, ratio: float) -> NDArray[np.bool_]:
 
 
 def shared_use(rises: ArrayLike, ratio: float = SHARED_FROM) -> Floats:
-    """The share of all use that lies on shared neurons.
+    """The share of all use that falls on shared neurons.
 
-    A neuron is shared if its second largest use is at least ``ratio`` of its largest. A neuron's
-    scale does not matter, nor, in a network without errors, do copies of it, so that widths can be
-    compared.
+    A neuron is shared if its second largest use is at least ``ratio`` of its largest. The result
+    does not depend on the scale of neurons nor, in a network without errors, on copies of them, so
+    it can be compared between widths.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def shared_use(rises: ArrayLike, ratio: float = SHARED_FROM) -> Floats:
 
     Examples
     --------
-    Two of three units of use lie on a neuron that two concepts use alike:
+    Two of three units of use fall on a neuron that two concepts use equally:
 
     >>> float(shared_use([[1.0, 1.0], [1.0, 0.0]]).round(3))
     0.667
@@ -217,10 +217,9 @@ def shared_use(rises: ArrayLike, ratio: float = SHARED_FROM) -> Floats:
 def served(rises: ArrayLike, loss: ArrayLike, constant_loss: ArrayLike) -> NDArray[np.bool_]:
     """Whether each neuron serves each concept.
 
-    It does if the rise is at least a tenth of what the network has over the best constant output,
-    and the network has something over it.
-    How many concepts a neuron serves depends on the width: r copies of a neuron with a readout
-    divided by r are the same function, and each serves less.
+    It does if the rise is at least a tenth of the network's gain over the best constant output, and
+    this gain is positive. How many concepts a neuron serves depends on the width: r copies of a
+    neuron, with the readout divided by r, compute the same function, but each serves less.
 
     Parameters
     ----------
@@ -237,7 +236,7 @@ def served(rises: ArrayLike, loss: ArrayLike, constant_loss: ArrayLike) -> NDArr
 
     Examples
     --------
-    Without the first neuron the first concept loses half of what it has over a constant, 0.9:
+    Without the first neuron the first concept loses half of its gain over a constant, 0.9:
 
     >>> served([[0.45, 0.01], [0.0, 0.9]], loss=[0.1, 0.1], constant_loss=[1.0, 1.0]).tolist()
     [[True, False], [False, True]]
@@ -264,16 +263,16 @@ def _losses(label: str, value: ArrayLike, shape: tuple[int, ...]) -> Floats:
 
 
 def permuted(rises: ArrayLike, generator: np.random.Generator) -> Floats:
-    """Rises under chance: those of each concept permuted over the neurons of the layer.
+    """Rises by chance: those of each concept permuted over the neurons of the layer.
 
-    It keeps how many neurons each concept uses and how much, and breaks which concepts share.
+    This preserves how many neurons each concept uses and how much, and destroys the sharing.
 
     Parameters
     ----------
     rises
         (..., K, C)
     generator
-        Of random numbers.
+        Random number generator.
 
     Returns
     -------
@@ -292,7 +291,7 @@ def permuted(rises: ArrayLike, generator: np.random.Generator) -> Floats:
 
 
 def concentration(responses: ArrayLike) -> Floats:
-    """``max_i |r| / sum_i |r|`` of each neuron (Jermyn et al. 2022, who ask for above 0.999).
+    """``max_i |r| / sum_i |r|`` of each neuron (Jermyn et al. 2022, who require 0.999).
 
     Parameters
     ----------
@@ -314,7 +313,7 @@ def concentration(responses: ArrayLike) -> Floats:
 
 
 def alignment(weights: ArrayLike) -> Floats:
-    """``max_i w_ik^2 / sum_i w_ik^2``: how far a neuron reads along one axis of its inputs.
+    """``max_i w_ik^2 / sum_i w_ik^2``: how closely a neuron reads along one axis of its inputs.
 
     Parameters
     ----------
@@ -339,17 +338,18 @@ def alignment(weights: ArrayLike) -> Floats:
 def capacity(weights: ArrayLike) -> Floats:
     """``(w_i . w_i)^2 / sum_j (w_i . w_j)^2``: the share of a dimension that each feature has.
 
-    It is 1 for a feature orthogonal to all others. The sum over features is at most K. Rotating the
-    neurons changes nothing, so that it tells how features share the layer, not whether they share
-    neurons; rescaling a neuron does, so that it means little in ReLU layers.
+    It is 1 for a feature orthogonal to all others. The sum over features is at most K. It is
+    invariant under rotations of the neurons, so it describes how features share the layer, not
+    whether they share neurons. It changes if a neuron is rescaled, so it means little in ReLU
+    layers.
     Scherlis et al. (2022), "Polysemanticity and Capacity in Neural Networks"; equal to the
     dimensionality of Elhage et al. (2022), `fastpolysem.metrics.feature_dimensionality`.
 
     Parameters
     ----------
     weights
-        (..., features, K) what each feature writes on the neurons: the first layer's matrix, or any
-        other representation.
+        (..., features, K) contribution of each feature to the neurons: the first layer's matrix, or
+        any other representation.
 
     Returns
     -------
@@ -357,7 +357,7 @@ def capacity(weights: ArrayLike) -> Floats:
 
     Examples
     --------
-    An antipodal pair has half of a dimension each, a third feature one of its own:
+    Each feature of an antipodal pair has half a dimension, a third feature has one of its own:
 
     >>> capacity([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0]]).tolist()
     [0.5, 0.5, 1.0]

@@ -82,13 +82,13 @@ class _Rows(NamedTuple):
 class Measures:
     """Which concepts use which neurons, of S networks, or of one without the axis S.
 
-    ``print`` tells it in a sentence, a notebook shows a table of the layers, and `plot` draws the
-    use of every neuron. See `fastpolysem.measures` for the formulas.
+    ``print`` gives a sentence, a notebook shows a table of the layers, and `plot` draws the use of
+    every neuron. See `fastpolysem.measures` for the formulas.
     """
 
     config: NetworkConfig
     concepts: Concepts
-    """What was looked for, with C names."""
+    """The concepts that were measured, with C names."""
     rises: tuple[Floats, ...]
     """For each hidden layer (S, K, C): by how much the loss of a concept, on the rows in which it
     holds, rises when the neuron is set to its mean; nan for concepts that hold in no row, and
@@ -100,7 +100,7 @@ class Measures:
     constant_loss: Floats
     """(C,) the same for the constant output that is best over all rows."""
     rows: _Rows
-    """The rows and networks that it was measured on."""
+    """The rows and networks on which the measures are based."""
 
     @property
     def learned(self) -> NDArray[np.bool_]:
@@ -111,7 +111,7 @@ class Measures:
 
     @property
     def not_learned(self) -> NDArray[np.int64]:
-        """(S,) how many concepts are not, of those that hold in some row."""
+        """(S,) number of concepts that were not learned, of those that hold in some row."""
         return np.asarray((~self.learned & self._occur).sum(axis=-1))
 
     @property
@@ -131,7 +131,7 @@ class Measures:
         return np.where(self._overflowed, np.nan, each)
 
     def shared_use_of_layers(self, ratio: float = formulas.SHARED_FROM) -> Floats:
-        """(layers, S) share of all use of a layer that lies on shared neurons."""
+        """(layers, S) share of all use of a layer that falls on shared neurons."""
         return self._over_layers(lambda rises: formulas.shared_use(rises, ratio))
 
     @property
@@ -180,7 +180,7 @@ class Measures:
     def chance(self, seed: int = 0) -> Floats:
         """(S,) `shared_use` when each concept's use is permuted over the neurons of a layer.
 
-        It keeps how much each concept uses and how many neurons, and breaks which share.
+        This preserves how many neurons each concept uses and how much, and destroys the sharing.
         """
         generator = np.random.default_rng(_checks.integer("chance: seed", seed, (">=", 0)))
         return np.asarray(
@@ -190,18 +190,18 @@ class Measures:
         )
 
     def responses(self, layer: int) -> Floats:
-        """How neurons of a hidden layer answer to concepts.
+        """How neurons of a hidden layer respond to concepts.
 
-        For the features of sampled inputs and of the basis a paired intervention: the mean, over
-        the rows with the feature, of the activation less that with the feature set to 0 and all
-        else equal. For other concepts the mean over the rows in which they hold less the mean over
-        the others, which mixes in whatever occurs together with them; for those that hold in all
-        rows, the mean itself.
+        For features of sampled inputs and of the basis, a paired intervention: the mean, over the
+        rows with the feature, of the activation minus that with the feature set to 0 and all else
+        unchanged. For other concepts, the mean over the rows in which they hold minus the mean over
+        the others, which includes effects of anything that co-occurs with them; for concepts that
+        hold in all rows, the mean itself.
 
         Parameters
         ----------
         layer
-            From 1.
+            Hidden layer, counted from 1.
 
         Returns
         -------
@@ -230,20 +230,20 @@ class Measures:
         return stack[0] if self.rows.single else stack
 
     def backed_up(self, layer: int, halves: int = 8, seed: int = 0) -> Floats:
-        """Rises when a random half of the other neurons of the layer is at its mean already.
+        """Rises when a random half of the other neurons of the layer is already at its mean.
 
-        A neuron with a perfect backup raises no loss alone; it does in the halves that hold the
-        backup. Like the neuron's Banzhaf value, but over halves of the others only instead of all
-        their subsets.
+        Switching off a neuron with a perfect backup does not raise the loss by itself, but does if
+        the backup is switched off as well. This resembles the neuron's Banzhaf value, computed over
+        halves of the other neurons instead of all their subsets.
 
         Parameters
         ----------
         layer
-            From 1.
+            Hidden layer, counted from 1.
         halves
-            How many halves each neuron is tried with, about.
+            Approximate number of halves with which each neuron is tested.
         seed
-            Of the choice.
+            Seed of their choice.
 
         Returns
         -------
@@ -269,7 +269,7 @@ class Measures:
         return f"<Measures: {self}>"
 
     def __str__(self) -> str:
-        """One sentence, of means over networks if there are several."""
+        """One sentence, with means over networks if there are several."""
         learned, count = float(np.mean(self.learned.sum(axis=-1))), int(self._occur.sum())
         neurons = sum(self.config.widths[1:-1])
         counts = (np.where(self._overflowed, np.nan, n) for n in (self.polysemantic, self.serving))
@@ -326,7 +326,7 @@ class Measures:
         Parameters
         ----------
         layer
-            From 1.
+            Hidden layer, counted from 1.
         ax
             matplotlib axes; new ones if None.
 
@@ -351,30 +351,30 @@ def measure(
 ) -> Measures:
     """Measure which concepts use which hidden neurons, by switching neurons off.
 
-    Neuron by neuron, the activation is set to its mean over all rows, and the loss *of the output
-    that carries a concept* is compared with what it was, over the rows in which the concept holds.
-    Noise and dropout are left out.
+    For one neuron at a time, the activation is set to its mean over all rows, and the loss *of the
+    output that carries a concept* is compared with the original one, over the rows in which the
+    concept holds. Noise and dropout are switched off.
 
     Parameters
     ----------
     weights
         :class:`NetworkParameters` of one network or a stack of S, trained here or elsewhere.
     config
-        What the network is and its task; its training does not matter.
+        The network and its task; training settings are ignored.
     data
-        (B, d_0) inputs, dense or scipy.sparse. None for the rows that the columns of results are
-        measured on: the basis, the evaluation batch of sampled inputs, or at most 1024 training
+        (B, d_0) inputs, dense or scipy.sparse. None for the rows on which the columns of results
+        are measured: the basis, the evaluation batch of sampled inputs, or at most 1024 training
         rows of a data set, evenly spaced.
     targets
         For ``data``: (B, d_L), or (B,) classes; None for those that the config computes.
     concepts
-        (B, C) table of zeros and ones of your own. None for those of the task: features (of signed
+        (B, C) table of zeros and ones of your own. None for those of the task: features (for signed
         inputs +i and -i), classes, clauses, parities, or outputs, see `Measures.concepts`.
     outputs
-        For your own concepts, the number of the output that carries each, or -1 for none, whose
-        loss is that of the whole row; None for -1 throughout, as a cross-entropy needs it.
+        For your own concepts, the index of the output that carries each, or -1 for none, in which
+        case the loss is that of the whole row; None for -1 throughout, as a cross-entropy requires.
     names
-        Of your own concepts.
+        Names of your own concepts.
 
     Returns
     -------
@@ -390,7 +390,7 @@ def measure(
 
     Examples
     --------
-    In a network made by hand, two features of three share the second neuron:
+    In a hand-made network, two of three features share the second neuron:
 
     >>> import fastpolysem as fp
     >>> config = fp.NetworkConfig(widths=(3, 2, 3))
@@ -404,7 +404,7 @@ def measure(
         raise ValueError("measure: weights must be of one network or more, got a stack of none")
     if data is None:
         if targets is not None:
-            raise ValueError("measure: targets must be None without data of their own, got some")
+            raise ValueError("measure: targets must be None unless data are given, got some")
         batch, wanted = _concepts.evaluation(config)
     else:
         fixed = as_batch("measure: data", data, config.widths[0])

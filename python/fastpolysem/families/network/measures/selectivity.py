@@ -1,4 +1,4 @@
-"""Formulas over activations: how neurons tell classes and conditions apart.
+"""Formulas over activations: how neurons distinguish classes and conditions.
 
 Activations are (..., B rows, K neurons), with any number of leading axes.
 """
@@ -17,8 +17,8 @@ __all__ = ["class_means", "class_selectivity", "mixed_selectivity", "semantic_co
 def class_selectivity(activations: ArrayLike, classes: ArrayLike) -> Floats:
     """(mu_max - mu_rest) / (mu_max + mu_rest) of each neuron's class means (Morcos et al. 2018).
 
-    mu_max is the largest mean activation of a class, mu_rest the mean of the others' means. It is
-    meant for activations that are not negative.
+    mu_max is the largest mean activation of a class, mu_rest the mean of the means of the others.
+    Meant for non-negative activations.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ def class_selectivity(activations: ArrayLike, classes: ArrayLike) -> Floats:
 
     Returns
     -------
-    (..., K) float64, from 0 to 1 for activations that are not negative; 0 for neurons that are
-    always 0, or whose two means have a sum below 0.
+    (..., K) float64, from 0 to 1 for non-negative activations; 0 for neurons that are always 0, or
+    whose two means have a negative sum.
 
     Examples
     --------
@@ -85,10 +85,10 @@ def _labels(label: str, value: ArrayLike, rows: int) -> NDArray[np.int64]:
 def semantic_consistency(
     activations: ArrayLike, classes: ArrayLike, threshold: float = 0.1
 ) -> Floats:
-    """How far the rows that a neuron answers to are of one class (Zhang et al. 2024).
+    """To what extent the rows to which a neuron responds are of one class (Zhang et al. 2024).
 
-    Of the rows in which the neuron's activation, divided by the Euclidean norm of the row's
-    activations, is above the threshold, the share of the most frequent class.
+    The share of the most frequent class among the rows in which the neuron's activation, divided by
+    the Euclidean norm of the row's activations, is above the threshold.
 
     Parameters
     ----------
@@ -97,15 +97,15 @@ def semantic_consistency(
     classes
         (B,) integers.
     threshold
-        Of the normalised activation.
+        Threshold of the normalised activation.
 
     Returns
     -------
-    (..., K) float64; nan for neurons that answer to no row.
+    (..., K) float64; nan for neurons that respond to no row.
 
     Examples
     --------
-    Of four rows that the neuron answers to, three are of class 0:
+    Of four rows to which the neuron responds, three are of class 0:
 
     >>> semantic_consistency([[1.0], [2.0], [1.0], [3.0], [0.0]], [0, 0, 0, 1, 1]).tolist()
     [0.75]
@@ -122,19 +122,19 @@ def semantic_consistency(
 def mixed_selectivity(
     activations: ArrayLike, first: ArrayLike, second: ArrayLike
 ) -> dict[str, Floats]:
-    """How a neuron's variance over the conditions of a factorial task splits (Rigotti et al. 2013).
+    """Decompose a neuron's variance over the conditions of a factorial task (Rigotti et al. 2013).
 
-    Of the means of the cells of two factors, every cell weighted alike: the shares of the main
-    effects and of their interaction, in which mixed selectivity is nonlinear. The variances are
-    estimated without bias from noise: every other row of each cell makes one half, and the effects
-    of one half are multiplied by those of the other, so that a share may lie outside [0, 1].
+    Of the variance of the cell means of two factors, with all cells weighted equally: the shares of
+    the main effects and of their interaction, which is nonlinear mixed selectivity. To avoid bias
+    from noise, the rows of each cell are divided into two halves, alternately, and the effects in
+    one half are multiplied by those in the other; a share may therefore lie outside [0, 1].
 
     Parameters
     ----------
     activations
         (..., B, K)
     first, second
-        (B,) integers, the levels of the factors; every combination in two rows or more.
+        (B,) integers, the levels of the factors; every combination must occur in at least two rows.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def mixed_selectivity(
 
     Examples
     --------
-    A sum of both factors, and a neuron that is on for one combination only:
+    A sum of both factors, and a neuron that is active for one combination only:
 
     >>> first, second = [0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 0, 0, 1, 1]
     >>> activations = [[a + b, a * b] for a, b in zip(first, second)]

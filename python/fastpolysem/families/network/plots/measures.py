@@ -57,10 +57,10 @@ def use_map(measures: Any, layer: int = 1, *, ax: Axes | None = None) -> Axes:
 
 
 def response_map(measures: Any, layer: int = 1, *, ax: Axes | None = None) -> Axes:
-    """How strongly the neurons of a hidden layer answer to each concept.
+    """How strongly the neurons of a hidden layer respond to each concept.
 
-    The sizes of `Measures.responses`, ordered like `use_map`; a bar marks the larger ones that are
-    negative.
+    Absolute values of `Measures.responses`, ordered as in `use_map`; a bar marks the larger
+    negative ones.
 
     Parameters
     ----------
@@ -129,8 +129,8 @@ def _label(ax: Axes, measures: Any, layer: int, neurons: list[int], concepts: li
 def neuron_map(measures: Any, *, ax: Axes | None = None) -> Axes:
     """The network with its neurons coloured by how many concepts they serve.
 
-    Layers from left to right, the neurons of each sorted by that number, connections as wide as
-    their weight is large in its layer.
+    Layers run from left to right, with the neurons of each sorted by that number. The width of a
+    connection shows the size of its weight, relative to the largest in its layer.
 
     Parameters
     ----------

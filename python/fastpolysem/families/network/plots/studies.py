@@ -1,4 +1,4 @@
-"""Figures of studies of networks: sharing against width, and against what it costs."""
+"""Figures of studies of networks: sharing against width, and against its cost."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def sharing(
     Returns
     -------
     matplotlib.axes.Axes
-        Bars are 95 % intervals. Hollow markers warn of means that are no measure: seeds diverged,
-        or more than 5 % of the concepts were not learned.
+        Bars are 95 % intervals. Hollow markers warn of meaningless means: seeds diverged, or more
+        than 5 % of the concepts were not learned.
     """
     where = "plots.sharing"
     own = _networks(where, chosen(where, study, select))
@@ -110,16 +110,16 @@ def front(
     hue: str | None = None,
     select: Mapping[str, Any] | None = None,
 ) -> Axes:
-    """Two columns against each other, a point per configuration, with the front of the best.
+    """Two columns against each other, one point per configuration, with their Pareto front.
 
-    Configurations on the front are those that no other one beats in both columns.
+    Configurations on the front are those that no other configuration beats in both columns.
 
     Parameters
     ----------
     study
         Of networks.
     x, y
-        Columns of which less is better, such as "held_out_loss" and "shared_use".
+        Columns in which smaller values are better, such as "held_out_loss" and "shared_use".
     ax
         Axes to draw on; None makes a figure.
     hue
@@ -174,12 +174,12 @@ def pareto(points: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
 def training_curves(
     result: TrainingResult, metric: str = "shared_use", ax: Axes | None = None
 ) -> Axes:
-    """What was recorded during training, layer by layer: mean over seeds and middle 70 %.
+    """Recorded values during training, layer by layer: mean over seeds and middle 70 %.
 
     Parameters
     ----------
     result
-        Of networks, with a record of the metric, and of ``metric_1``, ... for single layers.
+        Result for networks with a record of the metric, and of ``metric_1``, ... for single layers.
     metric
         A recorded metric.
     ax
