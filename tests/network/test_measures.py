@@ -415,7 +415,7 @@ def test_own_concepts_and_rows() -> None:
     ("options", "said"),
     [
         ({"data": np.ones((2, 4))}, "measure: data"),
-        ({"targets": np.ones((3, 3))}, "measure: targets must be None without data"),
+        ({"targets": np.ones((3, 3))}, "measure: targets must be None unless data"),
         ({"concepts": np.ones((2, 2))}, "one row per row of the data, 3"),
         ({"concepts": np.full((3, 2), 0.5)}, "zeros and ones"),
         ({"concepts": np.zeros((3, 2))}, "hold in some row each"),
