@@ -302,22 +302,6 @@ def test_verdicts_on_data_made_up() -> None:
         assert f"With n = {n} features, at m = {n}, shared use is 0.4 [0.4, 0.4]" in found.sentence
 
 
-def test_seeds_at_which_one_layer_lost_a_feature_are_left_out_of_both() -> None:
-    import pandas as pd
-
-    lost = {(hidden.LINEAR, 0): 1, (hidden.RELU, 2): 3}
-    rows = pd.DataFrame(
-        {"n_features": 8, "n_hidden": m, "strength": 0.06, "arm": arm, "seed": seed,
-         "not_learned": lost.get((arm, seed), 0) if m == 8 else 0}
-        for m in (8, 16) for arm in (hidden.LINEAR, hidden.RELU, "GELU") for seed in range(4)
-    )  # fmt: skip
-    found = hidden.none_lost(Answers(rows)).rows
-    assert found.groupby(["n_hidden", "arm"])["seed"].apply(list).to_dict() == {
-        (m, arm): [1, 3] if m == 8 else [0, 1, 2, 3]
-        for m in (8, 16) for arm in (hidden.LINEAR, hidden.RELU)
-    }  # fmt: skip
-
-
 def test_laws_tell_a_power_from_an_exponential() -> None:
     import pandas as pd
 

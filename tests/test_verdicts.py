@@ -10,7 +10,9 @@ import pytest
 from scipy import integrate, stats
 
 from fastpolysem.experiments._answers import Answers, name_of, pairs, summary
+from fastpolysem.experiments._pages import cell, estimate
 from fastpolysem.experiments._roc import logistic, roc
+from fastpolysem.experiments._tables import of_means
 from fastpolysem.experiments._verdicts import (
     EFFECT,
     INCONCLUSIVE,
@@ -23,6 +25,7 @@ from fastpolysem.experiments._verdicts import (
     p_text,
     power_within,
     span,
+    text,
     verdict_of,
 )
 from fastpolysem.statistics import Estimate
@@ -86,11 +89,21 @@ def test_outcomes() -> None:
     assert overall(table.iloc[[1]]) == WITHIN
     assert overall(table.iloc[[1, 2]]) == INCONCLUSIVE
     found = verdict_of(tests[1:2], "Some tests", lambda outcome, _: f"It is {outcome}.")
-    assert found.outcome_of("near") == WITHIN
     rows = verdict_of(tests, "Some tests", lambda *_: "").markdown().splitlines()
     assert rows[2] == "| far | +2 | +1.5 … +2.5 | 5e-09 | effect |"
     assert len(rows) == 7
     assert str(found).endswith("Verdict (within the margin): It is within the margin.")
+
+
+def test_cells_of_missing_numbers_are_empty() -> None:
+    nan = float("nan")
+    assert [cell(one) for one in (0.12345, 1e-9, nan)] == ["0.123", "1e-09", ""]
+    assert estimate(0.5, 0.25, 1) == text((0.5, 0.25, 1)) == "0.5 [0.25, 1]"
+    assert estimate(0.5, nan, nan) == text((0.5, nan, nan)) == "0.5"
+    assert estimate(nan, nan, nan) == ""
+    rows = pd.DataFrame({"m": [4.0, nan], "x": [1.5, nan], "x_low": [1, nan], "x_high": [2, nan]})
+    table = of_means(rows, {"m": "m"}, {"x": "x"})
+    assert table.splitlines()[2:] == ["| 4 | 1.5 [1, 2] |", "|  |  |"]
 
 
 @pytest.mark.parametrize("paired", [False, True])

@@ -19,14 +19,14 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def cell(value: float, digits: int = 3) -> str:
-    """A number."""
-    if math.isnan(value):
-        return "-"
-    return f"{value:.{digits}g}"
+    """A number; empty where there is none."""
+    return "" if math.isnan(value) else f"{value:.{digits}g}"
 
 
 def estimate(value: float, low: float, high: float, digits: int = 3) -> str:
-    """A number with its interval."""
+    """A number with its interval, if it has one; empty where there is no number."""
+    if math.isnan(value) or math.isnan(low) or math.isnan(high):
+        return cell(value, digits)
     return f"{cell(value, digits)} [{cell(low, digits)}, {cell(high, digits)}]"
 
 

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from fastpolysem.experiments._answers import estimate_of
-from fastpolysem.experiments._pages import markdown
-from fastpolysem.experiments._verdicts import text
+from fastpolysem.experiments._pages import interval, markdown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +29,7 @@ def of_means(
     rows = [
         [
             *(_plain(row[name]) for name in labels.values()),
-            *(_estimate(row, name, digits) for name in estimates.values()),
+            *(interval(row, name, digits) for name in estimates.values()),
             *(_plain(row[name]) for name in rest.values()),
         ]
         for _, row in means.iterrows()
@@ -52,7 +50,7 @@ def by_width(
     for (n, optimizer), part in placed.groupby(["n_features", "optimizer"]):
         cells = part.set_index("place")
         found = [
-            _estimate(cells.loc[at], column, digits) if at in cells.index else "" for at in widths
+            interval(cells.loc[at], column, digits) if at in cells.index else "" for at in widths
         ]
         rows.append([n, optimizer, *found])
     return ["n", "optimiser", *widths.values()], rows
@@ -65,7 +63,3 @@ def _plain(value: Any) -> str:
         return ""
     value = value + 0.0  # no -0
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def _estimate(row: pd.Series[Any], name: str, digits: int) -> str:
-    return "" if row[name] != row[name] else text(estimate_of(row, name), digits)

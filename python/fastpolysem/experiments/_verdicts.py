@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastpolysem.experiments._pages import markdown
+from fastpolysem.experiments._pages import estimate, markdown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,10 +87,6 @@ class Verdict:
             for row in self.tests.itertuples()
         ]
         return markdown(["test", "difference", "95 % interval", "p (Holm)", "outcome"], rows)
-
-    def outcome_of(self, name: str) -> str:
-        """The outcome of one test."""
-        return str(self.tests.set_index("test").loc[name, "outcome"])
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -226,10 +222,10 @@ def change(row: Any) -> str:
     return f"{row.difference:+.1%} [{row.ci_low:+.1%}, {row.ci_high:+.1%}]"
 
 
-def text(estimate: Any, digits: int = 3) -> str:
+def text(found: Any, digits: int = 3) -> str:
     """``value [low, high]``."""
-    value, low, high = (f"{number:.{digits}g}" for number in estimate[:3])
-    return f"{value} [{low}, {high}]"
+    value, low, high = found[:3]
+    return estimate(value, low, high, digits)
 
 
 def span(values: ArrayLike) -> str:

@@ -138,7 +138,6 @@ def _treated() -> dict[str, dict[str, Any]]:
 TREATED = _treated()
 """The second stage: what may remove accidents, at m = n and 1.5n."""
 _EVERY = {**ARMS, **BY_SGD, **LONGER, **TREATED}
-_CONTROLS = ("linear, untrained", "ReLU, untrained", "ReLU, no l1")
 _PRIMARY: dict[str, Any] = {"n_features": FEATURES, "ratio": list(RATIOS), "arm": [LINEAR, RELU]}
 SHAPES = {
     "in_pairs": "pairs on one neuron",
@@ -374,13 +373,6 @@ def _commonest(means: pd.DataFrame) -> tuple[int, str, str]:
     name = max(SHAPES, key=lambda shape: float(row[shape]))
     share = float(row[name]) / max(float(row["shared_features"]), 1e-12)
     return int(row["n_hidden"]), f"{share:.0%}", SHAPES[name]
-
-
-def none_lost(data: Answers) -> Answers:
-    """Only seeds at which neither of the compared layers lost a feature."""
-    rows = data.rows[data.rows["arm"].isin([LINEAR, RELU])]
-    setting = ["n_features", "n_hidden", "strength", "seed"]
-    return Answers(rows[rows.groupby(setting)["not_learned"].transform("max") == 0])
 
 
 def with_shares(rows: pd.DataFrame) -> pd.DataFrame:

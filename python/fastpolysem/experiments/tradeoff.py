@@ -72,8 +72,6 @@ PRIMARY: dict[str, float] = {
     WIDER: 2.0,
 }
 """The remedies, each with the strength that is tested."""
-NEEDS = {"repulsion": "the features' weights", "features meet": "inputs with several features"}
-"""What a remedy needs besides the usual training; all others nothing."""
 _STRENGTHS: dict[str, tuple[float, ...]] = {
     "repulsion": (0.01, 0.1, 0.3, 1.0),
     "features meet": (0.05, 0.1, 0.2, 0.4),
