@@ -41,13 +41,13 @@ def drawn(data: Answers, ax: Axes | None, size: tuple[float, float]) -> Axes:
             xscale="log",
             xlim=(0.013, 0.6),
             ylim=(0, 1.15),
-            ylabel="share left of pairs\non one neuron",
+            ylabel="pairs on one neuron,\nshare remaining",
         )
         each.set_xticks(STRENGTHS, [f"{x:g}" for x in STRENGTHS])
         each.minorticks_off()
         if each.get_legend_handles_labels()[0]:
             each.legend(frameon=False, fontsize=7, loc="upper right")
-    lower.set_xlabel("q/λ: how often a pair is on together,\nper step, divided by l1")
+    lower.set_xlabel("q/λ: rate at which a pair is active\ntogether, per step, divided by l1")
     return ax or upper
 
 

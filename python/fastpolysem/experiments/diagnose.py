@@ -124,7 +124,7 @@ class Views(Probe):
     columns: ClassVar = {
         "usable": Column("bool", "whether a neuron is polysemantic at all"),
         "incidental": Column("bool", "whether training on from one move shares fewer neurons"),
-        "removable": Column("int64", "shared neurons undone by the moves of diagnose"),
+        "removable": Column("int64", "shared neurons removed by the moves of diagnose"),
         "spread": Column("int64", "learned features that are not on a single neuron"),
         **{
             f"{name}_{way}": Column("float64", f"{what}, trained on {how}")
@@ -365,7 +365,7 @@ class Diagnose(AutoencoderQuestion):
         scales = {"λ√m": "strength", "lr·√m": "pace"}
         trained = {
             "shared neurons": "shared_kept", "after the moves and training": "shared_moved",
-            "undone by moves": "removable", "avoided after training": "fewer",
+            "removed by moves": "removable", "avoided after training": "fewer",
             "objective unchanged": "unchanged",
         }  # fmt: skip
         rest = {"certified": "finished", "spread features": "spread", "seeds": "seeds"}

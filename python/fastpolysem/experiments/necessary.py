@@ -75,7 +75,7 @@ class Moves(Probe):
         "necessary": Column(
             "int64", "number of shared neurons that the represented features require"
         ),
-        "removable": Column("int64", "number of shared neurons undone by successive moves"),
+        "removable": Column("int64", "number of shared neurons removed by successive moves"),
         "spread": Column("int64", "learned features that are not on a single neuron"),
         "loss_added": Column("float64", "what the moves add to the loss, without l1"),
         "dimensionality": Column("float64", "mean of metrics.feature_dimensionality"),
@@ -129,7 +129,7 @@ class Necessary(AutoencoderQuestion):
         *("polysemantic", "shared", "necessary", "excess", "removable", "spread", "unrepresented"),
         *("malign", "dead", "dimensionality", "capacity", "loss", "loss_added", "finished"),
     )
-    METHOD = "t tests of the number of shared neurons undone by moves to free neurons, against 0"
+    METHOD = "t tests of the number of shared neurons removed by moves to free neurons, against 0"
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
         """AdamW and gradient descent at each size, unless given."""
@@ -214,7 +214,7 @@ class Necessary(AutoencoderQuestion):
             points(axes[1, 1], ratio, part, "finished", **style)
         axes[0, 1].axhline(1, color="#666666", ls=":", label="null model")
         names = (
-            "shared neurons undone\nby moves, over n",
+            "shared neurons removed\nby moves, over n",
             "the same, over\nthe null model's excess",
             "features on no single\nneuron, over n",
             "share of models\nat the certified stop",
@@ -242,7 +242,7 @@ class Necessary(AutoencoderQuestion):
         }  # fmt: skip
         counts = {
             "shared neurons": "shared", "least possible": "necessary",
-            "undone by moves": "removable", "the same over the null model": "over_null",
+            "removed by moves": "removable", "the same over the null model": "over_null",
             "spread features": "spread",
         }  # fmt: skip
         rest = {

@@ -324,7 +324,7 @@ class Winners(AutoencoderQuestion):
             each.set_xticks(widths, [str(width) for width in widths])
             each.minorticks_off()
         axes[0, 0].set_ylabel("share of features won")
-        axes[1, 0].set_ylabel("share of winners named")
+        axes[1, 0].set_ylabel("share of winners identified")
         axes[0, 0].set_ylim(-0.02, 1.02)
         axes[0, 0].legend(frameon=False, fontsize="small", ncols=3, loc="upper left")
         axes[1, 0].legend(frameon=False, fontsize="small", loc="lower right")
