@@ -1,10 +1,10 @@
-"""Numbers of four pages of findings about networks from PyTorch, without the package.
+"""Numbers of three pages of findings about networks from PyTorch, without the package.
 
-python benchmarks/independent_networks.py [absolute modular contexts front]   minutes
+python benchmarks/independent_networks.py [absolute modular contexts]   minutes
 
 Data, initial weights, training and measures are implemented from the descriptions on the pages.
-Each line shows one network: means and standard errors over seeds or splits, each of which has its
-own initial weights.
+Each line shows one network: means and standard errors over seeds, each of which has its own initial
+weights. `independent_classifiers.py` does the same for the pages on classifiers.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from torch.nn import functional
 Step = Callable[[], Tensor]
 
 
-def shared_use(rises: np.ndarray) -> np.ndarray:
-    """Share of use on neurons whose second largest use is a quarter of the largest; (S, K, C)."""
+def shared_use(rises: np.ndarray, share: float = 0.25) -> np.ndarray:
+    """Share of use on neurons whose second largest use is this share of the largest; (S, K, C)."""
     use = np.maximum(rises, 0)
     ordered = np.sort(use, axis=2)
-    shared = (ordered[..., -2] >= 0.25 * ordered[..., -1]) & (ordered[..., -1] > 0)
+    shared = (ordered[..., -2] >= share * ordered[..., -1]) & (ordered[..., -1] > 0)
     return (use.sum(2) * shared).sum(1) / use.sum((1, 2))
 
 
@@ -196,68 +196,10 @@ def contexts(count: int, m: int, optimizer: str, rate: float, layers: int, scale
               f"layer {layer + 1}: {found}", flush=True)  # fmt: skip
 
 
-def digits(h: int, optimizer: str, rate: float, dropout: float) -> None:
-    """Classifiers of the digits: shared use of classes on training rows, and test accuracy."""
-    from sklearn.datasets import load_digits
-
-    given, splits, rows, batches = load_digits(), 12, 1258, 12
-    pixels, classes = (given.data / 16).astype(np.float32), given.target
-    rng = np.random.default_rng(h)
-    order = np.stack([rng.permutation(len(pixels)) for _ in range(splits)])
-    (x, test_x), (y, test_y) = (
-        (torch.tensor(one[order[:, :rows]]), torch.tensor(one[order[:, -269:]]))
-        for one in (pixels, classes)
-    )
-    g = torch.Generator().manual_seed(h)
-    shapes = ((64, h, 8.0), (1, h, 8.0), (h, 10, h**0.5), (1, 10, h**0.5))
-    first, bias, last, out = (
-        (torch.rand(splits, a, b, generator=g) * 2 - 1) / by for a, b, by in shapes
-    )
-    g = torch.Generator().manual_seed(h + 1)
-    each, done = torch.arange(splits)[:, None], 0
-    shuffled = torch.empty(0)
-
-    def hidden(x: Tensor) -> Tensor:
-        return torch.relu(x @ first + bias)
-
-    def loss() -> Tensor:
-        nonlocal done, shuffled
-        if done % batches == 0:
-            shuffled = torch.stack([torch.randperm(rows, generator=g) for _ in range(splits)])
-        chosen = shuffled[:, 100 * (done % batches) :][:, :100]
-        done += 1
-        a = hidden(x[each, chosen])
-        if dropout:
-            a = a * (torch.rand(a.shape, generator=g) >= dropout) / (1 - dropout)
-        z = (a @ last + out).reshape(-1, 10)
-        return functional.cross_entropy(z, y[each, chosen].reshape(-1), reduction="sum") / 100
-
-    train([first, bias, last, out], loss, optimizer, rate, 1000)
-    a, labels = hidden(x[:, :1024]), y[:, :1024, None]
-    of_class = functional.one_hot(labels[..., 0], 10).float()
-
-    def cost(z: Tensor) -> Tensor:
-        return torch.logsumexp(z, 2) - z.gather(2, labels)[..., 0]
-
-    z = a @ last + out
-    rises = []
-    for k in range(h):
-        change = a[:, :, k].mean(1, keepdim=True) - a[:, :, k]
-        rise = cost(z + change[:, :, None] * last[:, k][:, None]) - cost(z)
-        rises.append(torch.einsum("sr,src->sc", rise, of_class) / of_class.sum(1))
-    right = (hidden(test_x) @ last + out).argmax(2) == test_y
-    found = shown(
-        shared=shared_use(torch.stack(rises, 1).double().numpy()),
-        accuracy=right.float().mean(1).numpy(),
-        dead=(a.amax(1) <= 0).sum(1).numpy(),
-    )
-    print(f"digits, h = {h}, {optimizer}, rate {rate}, dropout {dropout}: {found}", flush=True)
-
-
 def main() -> None:
     """Print the numbers of these pages, or of all."""
     torch.set_num_threads(1)
-    pages = sys.argv[1:] or ["absolute", "modular", "contexts", "front"]
+    pages = sys.argv[1:] or ["absolute", "modular", "contexts"]
     if "absolute" in pages:
         for density in (1.0, 0.03):
             absolute(20, 8, density, "adamw cosine", 3e-3, 10_000)
@@ -275,13 +217,6 @@ def main() -> None:
             contexts(3, 64, optimizer, rates[optimizer], 2, 0.1)
             contexts(3, 64, optimizer, rates[optimizer], 1, 0.1)
             contexts(4, 32, optimizer, rates[optimizer], 1, 0.01)
-    if "front" in pages:
-        for h, optimizer, rate in ((40, "adam", 0.01), (20, "adam", 0.01), (40, "momentum", 0.1)):
-            digits(h, f"{optimizer} cosine", rate, 0.0)
-            digits(h, f"{optimizer} cosine", rate, 0.3)
-            digits(h, f"{optimizer} cosine", 10 * rate, 0.0)
-        for dropout in (0.0, 0.1, 0.3):
-            digits(80, "momentum cosine", 0.1, dropout)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 
 import fastpolysem as fp
+from fastpolysem.experiments import classify
+from fastpolysem.experiments._answers import Answers
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -116,3 +118,48 @@ def test_it_measures_what_the_pages_say() -> None:
             large += n >= 64
     assert compared >= 10
     assert large >= 3
+
+
+def compared(row: pd.Series[Any], name: str, page: pd.Series[Any]) -> None:
+    """Means over splits differ by at most three standard errors."""
+    error = math.hypot(row[f"{name}_error"], page.sem())
+    assert row[name] == pytest.approx(page.mean(), abs=3 * error), row[["data", "n_hidden", "arm"]]
+
+
+def test_it_measures_what_the_page_on_readouts_says_of_sums() -> None:
+    page = pd.read_parquet(ROOT / "docs" / "findings" / "classify_sums.parquet")
+    page = classify.chosen(Answers(page)).set_index(["n_hidden", "readout", "split"]).sort_index()
+    found = pd.read_csv(RESULTS / "independent_sums.csv")
+    found = found[(found["optimizer"] == "adam cosine") & (found["rows"] == 8000)]
+    for _, row in found.iterrows():
+        if row["arm"] not in classify.READOUTS:
+            continue
+        here, private = (page.loc[(row["n_hidden"], arm)] for arm in (row["arm"], "private"))
+        compared(row, "accuracy_gap", 100 * (here["test_accuracy"] - private["test_accuracy"]))
+        compared(row, "accuracy", 100 * here["test_accuracy"])
+        compared(row, "shared", here["shared_last"])
+    assert set(found["n_hidden"]) == {40, 80}
+
+
+METHODS = {"adam cosine": "Adam", "momentum cosine": "SGD, momentum"}
+
+
+def cells(row: pd.Series[Any], *names: str) -> list[str]:
+    return [f"{row[name]:.2f} ± {row[f'{name}_error']:.2f}" for name in names]
+
+
+def sums_rows(found: pd.DataFrame) -> list[str]:
+    """Rows of the page's table: what readouts gain on a private one."""
+    made = []
+    for _, row in found.iterrows():
+        where = [row["n_hidden"], METHODS[row["optimizer"]], row["rows"], row["arm"]]
+        names = ("accuracy", "accuracy_gap", "training_accuracy", "shared_read", "shared_first")
+        lost = f"{row['not_learned']:.1f}"
+        made.append(f"| {' | '.join(map(str, [*where, *cells(row, *names), lost]))} |")
+    return made
+
+
+def test_the_page_on_readouts_quotes_what_it_measured() -> None:
+    text = (ROOT / "docs" / "findings" / "classify.md").read_text(encoding="utf-8")
+    for line in sums_rows(pd.read_csv(RESULTS / "independent_sums.csv")):
+        assert line in text
