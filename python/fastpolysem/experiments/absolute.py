@@ -1,11 +1,11 @@
-"""When do trained networks share neurons that could stay apart, and can a start bias keep them so?
+"""Do sparse inputs make trained networks share neurons, and can a start bias keep neurons apart?
 
 Three published tasks. |x| (Elhage et al. 2022): y = ReLU(W2 ReLU(W1 x) + b) computes the absolute
 values of signed sparse features, the importance of feature i being 0.8^i; two neurons per feature,
-ReLU(x) and ReLU(-x), do it exactly. The hidden-ReLU autoencoder, y = ReLU(W^T ReLU(W x) + b), with
-importance 0.75^i. And the feature decoder of Jermyn et al. (2022), shrunk: features are projected
-on fewer dimensions at random, and a wide ReLU layer recovers them; its biases start at 0, or at -1
-and decay over the first half of training.
+ReLU(x) and ReLU(-x), are an exact solution. The hidden-ReLU autoencoder, y = ReLU(W^T ReLU(W x) +
+b), with importance 0.75^i. And a smaller version of the feature decoder of Jermyn et al. (2022):
+features are projected onto fewer dimensions at random, and a wide ReLU layer recovers them; its
+biases start at 0, or at -1 and decay over the first half of training.
 
 Plan, written before the run and after three to twelve seeds of similar settings had been looked at
 (batches of 512 and 1024 rows for densities, twice the rows and steps for biases). *Primary
@@ -19,7 +19,7 @@ that differences of 0.15 and 0.05 are found with a probability above 0.95. *Besi
 learned, features per neuron and neurons per feature, chance, the untrained network, the other
 thresholds. *Convergence*: four times the steps at densities 1 and 0.03, a quarter of the steps for
 biases, and |x| with room for every feature (n = 12, m = 24) after 3000, 12 000 and 30 000 steps.
-Networks of the published size and the smallest case, two features and two neurons, take no part in
+Networks of the published size and the smallest case, two features and two neurons, are not part of
 the tests.
 """
 

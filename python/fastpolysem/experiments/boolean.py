@@ -1,16 +1,16 @@
-"""Do networks that compute a formula give each clause its own neurons, and does it help if they do?
+"""Do networks that compute a formula give each clause its own neurons, and does that help?
 
 The task is whether a monotone formula of 8 clauses of 3 variables each holds (DNF), computed by one
 hidden ReLU layer of 8 or more neurons. Each variable is on with the probability that makes the
-formula hold in half of the rows, so that a constant answer is right in half. The clauses are
-disjoint (24 variables) or overlap (12 variables, three random formulas). A clause's *channel* are
-the neurons in which the weights of its variables have the same sign (Adler, Alistarh and Shavit
-2025). Networks start dense; split by clause, each neuron with weights from the variables of one
-clause only; or split at random, each with weights from 3 random variables. All weights are trained.
-The published study has accuracies of 78.7 %, 99.4 % and 88.7 % for these starts with 16 neurons and
-8 clauses; the number of variables is not published, and 3 per clause is our choice.
+formula hold in half of the rows, so a constant answer is correct in half of them. The clauses are
+disjoint (24 variables) or overlap (12 variables, three random formulas). A clause's *channel*
+consists of the neurons in which the weights of its variables have the same sign (Adler, Alistarh
+and Shavit 2025). Networks start dense; split by clause, each neuron with weights from the variables
+of one clause only; or split at random, each with weights from 3 random variables. All weights are
+trained. The published study has accuracies of 78.7 %, 99.4 % and 88.7 % for these starts with 16
+neurons and 8 clauses; the number of variables is not published, and 3 per clause is our choice.
 
-The second task are three parities of 4 bits each, with and without dropout.
+The second task consists of three parities of 4 bits each, with and without dropout.
 
 Plan, written before the run and after two to four seeds of each kind had been looked at. *Tests*,
 paired by seed and corrected together by Holm's method: with disjoint clauses, the accuracy of each
@@ -21,7 +21,7 @@ with a dropout of 0.3 against none, relative, margin 5 %, in seeds that reach an
 under both. *Seeds*: 32, and 8 of each overlapping formula. Accuracies had a standard deviation of 3
 points, so that a difference of 2 points is found with a probability of 0.95. *Beside them*: clauses
 learned, neurons per clause, shared use, chance, the untrained network, and the overlapping
-formulas, which are three and no sample of formulas, so that they take no part in the tests.
+formulas, which are not part of the tests because there are only three of them.
 
 Positive start weights, which are not tested either, were added before the run (split by clause) and
 after it (dense). Gradient descent with momentum was added after the results of Adam had been seen.

@@ -2,10 +2,10 @@
 
 Objects appear in contexts; some of their properties hold in every context, others in one only.
 Jarvis, Klein, Rosman and Saxe (2025, "Make Haste Slowly", arXiv 2503.06181) describe ReLU networks
-on this task by pathways that are linear while they are active. The fastest to learn are one that is
-active in all C contexts and C that are each active in C - 1 contexts, rather than one per context.
-With a second hidden layer, the first is to become linear and common to all contexts, and the second
-is to switch pathways.
+on this task by pathways that are linear while they are active. The fastest ones to be learned are
+one that is active in all C contexts and C that are each active in C - 1 contexts, rather than one
+per context. With a second hidden layer, the first is predicted to become linear and common to all
+contexts, and the second to switch pathways.
 
 Plan, written before the run and after at most 32 seeds of each setting on five other tables of
 properties had been looked at. *Primary outcomes*: the share of a layer's weight that lies on

@@ -1,12 +1,12 @@
 """Can incidental polysemanticity be distinguished from necessary by the trained weights alone?
 
 Some models with too few neurons for their features leave neurons free, and their polysemanticity is
-incidental; others use all neurons, and it is necessary. The truth is established by training: one
-feature of a shared neuron is put on the least used neuron, and the model trained on. It is
-incidental if fewer neurons are then shared at an unchanged objective. The experiment tests how much
-`fastpolysem.diagnose` can infer from part of the features, and a classifier from a single neuron,
-and trains on after the moves that `diagnose` makes. Classifiers are fitted on the even seeds and
-tested on the odd ones.
+incidental; others use all neurons, and it is necessary. The ground truth is established by
+training: one feature of a shared neuron is moved to the least used neuron, and the model is trained
+further. Its polysemanticity is incidental if fewer neurons are then shared at an unchanged
+objective. The experiment tests how much `fastpolysem.diagnose` can infer from part of the features,
+and a classifier from a single neuron, and continues training after the moves that `diagnose` makes.
+Classifiers are fitted on the even seeds and tested on the odd ones.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ LOSSLESS = 1e-3
 LEAST = 10
 """Least number of models of either kind among the odd seeds for a ROC."""
 KICK = 0.02
-"""Standard deviation of the noise on all weights from which models are trained on; without it, what
-has converged would stay where it is."""
+"""Standard deviation of the noise on all weights from which models are trained further; without it,
+a converged model would not move."""
 SHARES = (1.0, 0.9, 0.75, 0.5)
 """Shares of the features that are visible."""
 SEEN = ("cost", "free", "shared", "represented", "spread")
@@ -75,7 +75,7 @@ _SETTINGS: dict[str, Any] = {
 
 
 class Trained(NamedTuple):
-    """Models trained on from given weights."""
+    """Models trained further from given weights."""
 
     shared: NDArray[np.int64]
     """(S,) number of shared neurons."""

@@ -1,10 +1,10 @@
-"""Which ingredient of a hidden layer makes accidental polysemanticity possible, and of which shape?
+"""Which ingredients of a hidden layer make accidental polysemanticity possible, and in what form?
 
 The paper's hidden layer is linear, and two features share a neuron with opposite signs. A rectified
 neuron cannot carry both signs. Here hidden layers of several kinds are trained on one-hot inputs
 under l1, from the same initial weights at each seed, and their neurons are measured by ablation.
-The weights tell the shape: features and neurons form a bipartite graph whose components are counted
-(`_census`). `_triangles` has the theory of the most frequent one.
+The form is determined from the weights: features and neurons form a bipartite graph whose
+components are counted (`_census`). `_triangles` contains the theory of the most frequent one.
 
 Plan of the analysis, fixed before the confirmatory run
 -------------------------------------------------------

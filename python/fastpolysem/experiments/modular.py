@@ -1,25 +1,25 @@
-"""Do the magnitudes and phases at the start pick each neuron's frequency in modular addition?
+"""Do initial magnitudes and phases determine each neuron's frequency in modular addition?
 
 The task is that of a published study (He et al. 2026, arXiv 2602.16849): a + b mod p, with the sum
 of two one-hot vectors as input, one layer of m ReLU neurons without biases, the cross-entropy and
 all p^2 rows at every step. After training, the weights into and out of a neuron are nearly cosines
 of one frequency k = 1 ... (p - 1)/2. The study explains which: the frequencies of a neuron do not
 interact, each grows from its own magnitudes and phases, and the first to grow wins. Its evidence
-are single runs and a proof for square activations under gradient flow.
+consists of single runs and a proof for square activations under gradient flow.
 
-Plan, written before the run and after at most 32 seeds of each setting had been looked at.
-*Primary outcome*: the share of neurons whose frequency a predictor names from the start. The
-frequency of a neuron is that of its largest input amplitude at the end. *Predictors*: see
-`PREDICTORS`. *Tests*, paired within seeds, for each of eight settings (p = 11 and 23, m = 64 and
-512, AdamW and gradient descent): magnitude against another neuron's prediction, phase against the
-same, both (the study's theory) against magnitude, and the neuron trained alone, in which
-frequencies do interact, against the theory. Margin 0.02; Holm over all. *Seeds*: 1000 at p = 11,
-m = 64; 64 at p = 23, m = 64; 32 at p = 11, m = 512; 16 of the published size (first planned: 200,
-100 and 64; reduced for time before any of their results was seen). With a standard deviation of
-0.04 between seeds, larger than any seen at m = 512, 16 seeds find a difference of 0.03 with a
-probability of 0.8. *Beside it*: accuracy, the inverse participation ratio of spectra, frequencies
-learned, frequencies per neuron and neurons per frequency, the share of use on shared neurons, by
-chance and untrained. Published numbers are compared with ours; they take no part in the tests.
+Plan, written before the run and after at most 32 seeds of each setting had been looked at. *Primary
+outcome*: the share of neurons whose frequency a predictor names from the start. The frequency of a
+neuron is that of its largest input amplitude at the end. *Predictors*: see `PREDICTORS`. *Tests*,
+paired within seeds, for each of eight settings (p = 11 and 23, m = 64 and 512, AdamW and gradient
+descent): magnitude against another neuron's prediction, phase against the same, both (the study's
+theory) against magnitude, and the neuron trained alone, in which frequencies do interact, against
+the theory. Margin 0.02; Holm over all. *Seeds*: 1000 at p = 11, m = 64; 64 at p = 23, m = 64; 32 at
+p = 11, m = 512; 16 of the published size (first planned: 200, 100 and 64; reduced for time before
+any of their results was seen). With a standard deviation of 0.04 between seeds, larger than any
+seen at m = 512, 16 seeds find a difference of 0.03 with a probability of 0.8. *Beside it*:
+accuracy, the inverse participation ratio of spectra, frequencies learned, frequencies per neuron
+and neurons per frequency, the share of use on shared neurons, by chance and untrained. Published
+numbers are compared with ours but are not part of the tests.
 """
 
 from __future__ import annotations

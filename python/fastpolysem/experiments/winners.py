@@ -3,8 +3,8 @@
 In theory the weights of a feature compete, and the largest initial weight wins. Here the rank of
 the winner among the initial weights is measured for several n and m with AdamW and with gradient
 descent, at fixed λ and at fixed λ√m. One predictor uses more of the initial weights: a step against
-the interference of other features. How early the winner is decided is measured by a look at the
-early phase of the same training, which is no prediction from the start.
+the interference of other features. How early the winner is decided is measured by inspecting the
+same training at an early stage, which is not a prediction from the initial weights.
 """
 
 from __future__ import annotations
