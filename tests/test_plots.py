@@ -488,6 +488,7 @@ def test_what_is_no_study_and_no_axes() -> None:
         (lambda s: plots.curve(s, band=(5, np.nan)), r"band\[1\] must be a finite .* got nan"),
         (lambda s: plots.collisions(s, band=("a", 5)), r"collisions: band\[0\] must be .* 'a'"),
         (lambda s: plots.curve(s, band=(85, 15)), "band must be two ascending percentiles"),
+        (lambda s: plots.counts(s, CONFIG, metric="loss"), "counts: metric must be .* got 'loss'"),
         (lambda s: plots.heat_map(np.zeros((0, 2))), "matrix must be an array with an entry or"),
         (lambda s: plots.heat_map([[1.0]], limit=0), "limit must be a finite number > 0, got 0"),
         (lambda s: plots.collision_map(np.zeros((0, 0))), "weights must be of a model or more"),
@@ -783,6 +784,8 @@ def test_a_column_of_a_probe(ax: Axes) -> None:
     means = made.summary(name)["mean"]
     np.testing.assert_allclose(np.asarray(bar.lines[0].get_ydata(), float), means)
     assert ax.get_ylabel() == name.replace("_", " ")
+    with pytest.raises(ValueError, match=r"counts: metric must be one of .* got 'above'"):
+        plots.counts(made, made.configs[0], metric=name)
 
 
 # The weights of a model.

@@ -17,7 +17,7 @@ from fastpolysem import statistics
 from fastpolysem.probes import Column, Declaration, Probe, checked_probe, evaluate
 from fastpolysem.studies import ConflictError, ProbeError, Study
 from fastpolysem.studies.files import write_table
-from helpers.probes import Largest, Late, Raising
+from helpers.probes import Largest, Late, Raising, Unknown
 from helpers.small_studies import (
     CONFIG,
     CONFIGS,
@@ -91,6 +91,14 @@ def test_columns_of_a_probe_in_tables(tmp_path: Path) -> None:
             assert (mean, low) == (wanted.value, wanted.low)
     with pytest.raises(ValueError, match=r"Study.summary: metric must be one of .*'above'"):
         study.summary("abov")
+
+
+def test_a_column_without_values_is_not_called_diverged() -> None:
+    with pytest.warns(UserWarning, match="unknown has no value in any of 64 seeds"):
+        study = fp.collect(CONFIG, target=0.5, metric="unknown", probe=Unknown(), progress=False)
+    assert len(study) == 64
+    with pytest.raises(ValueError, match="did not diverge and has a value of 'unknown'"):
+        fp.plots.curve(study, y="unknown")
 
 
 def test_the_target_may_be_about_a_probe(tmp_path: Path) -> None:

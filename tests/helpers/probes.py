@@ -53,6 +53,17 @@ class Raising(Largest):
 
 
 @dataclass(frozen=True)
+class Unknown(Probe):
+    """A column without values."""
+
+    name = "unknown"
+    columns: ClassVar = {"unknown": Column("float64", "nothing that is known")}
+
+    def __call__(self, result: fp.TrainingResult) -> dict[str, Any]:
+        return {"unknown": np.full(len(result), np.nan)}
+
+
+@dataclass(frozen=True)
 class Late(Probe):
     """Something of the history."""
 

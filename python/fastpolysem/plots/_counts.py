@@ -68,10 +68,9 @@ def counts(
     chosen = next(one for one in study.configs if one.digest == digest)
     family = family_of(chosen)
     known = {column.name: column for column in family.columns(chosen)}
-    column = known[family.primary if metric is None else metric]
-    if not column.is_count:
-        whole = [one.name for one in known.values() if one.is_count]
-        _checks.choice(f"{where}: metric", column.name, whole)
+    whole = [name for name, column in known.items() if column.is_count]
+    name = _checks.choice(f"{where}: metric", family.primary if metric is None else metric, whole)
+    column = known[name]
     values = given[~np.isnan(given)].astype(np.int64)
     if not len(values):
         raise ValueError(f"{where}: config must have a seed that did not diverge, got none")
@@ -82,9 +81,9 @@ def counts(
     if null is not None:
         visible = np.flatnonzero(null > null.max() * 1e-3)
         first = min(first, visible[0])
-        name = f"null model: mean {float(null @ np.arange(len(null))):.3g}"
+        label = f"null model: mean {float(null @ np.arange(len(null))):.3g}"
         style: dict[str, Any] = {"color": COLORS[1], "ms": 3.5, "lw": 1.2, "zorder": 3}
-        ax.plot(visible, null[visible] * width, "-o", label=name, **style)
+        ax.plot(visible, null[visible] * width, "-o", label=label, **style)
         last = max(last, visible[-1])
     ax.set_xlim(first - 0.8 * width, last + 0.8 * width)
     ax.set_ylim(bottom=0)

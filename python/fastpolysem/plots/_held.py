@@ -36,7 +36,8 @@ def summary_of(where: str, study: Study, metric: str | None = None) -> pd.DataFr
         _checks.choice(f"{where}: y", metric, dict.fromkeys(known))
     summary = study.summary(metric)
     if not len(summary) or not summary["mean"].notna().any():
-        raise ValueError(f"{where}: study must hold a seed that did not diverge, got none")
+        of = "" if metric is None else f" and has a value of {metric!r}"
+        raise ValueError(f"{where}: study must hold a seed that did not diverge{of}, got none")
     return summary
 
 

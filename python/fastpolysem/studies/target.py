@@ -64,7 +64,9 @@ class Target:
     def _outcome(self, task: Task) -> str:
         """The state of a configuration that did not reach the target."""
         estimate = task.estimate
-        if task.count == 0:
+        if task.count == 0 and task.diverged < task.done:
+            what = f"{self.metric} has no value in any of {task.done} seeds"
+        elif task.count == 0:
             what = f"all {task.done} seeds diverged"
         elif task.mean == 0:
             what = f"{self.metric} is 0 in all {task.count} seeds that did not diverge"
