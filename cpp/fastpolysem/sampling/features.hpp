@@ -172,7 +172,7 @@ class IndependentFeatures {
     }
 
     std::int64_t n_ = 0;
-    // Thresholds by position in a run: those of all n features, followed by those of the first features again.
+    // Constants by position in a run: those of all n features, followed by those of the first features again.
     std::vector<std::int32_t> feature_, last_on_, second_, uniform_;
     std::vector<float> factor_;
     std::vector<std::uint32_t> sign_;

@@ -2,26 +2,27 @@
 //
 // A family of models is a class Model<T>, T = float or double, that has
 //
-//     Number, Settings, Given, Metric, Outcome     types: T; with `steps`; draws given by the caller; what can be
-//                                                  recorded; a row of results, derived from training::Outcome
-//     Parameters     Parameters(settings), list(settings) -> ParameterList<T>, also of one without memory
+//     Number, Settings, Given, Metric, Outcome     types: T; with a member `steps`; draws given by the caller; what can
+//                                                  be recorded; a row of results, derived from training::Outcome
+//     Parameters     Parameters(settings), list(settings) -> ParameterList<T>, also before memory is allocated
 //     Sampler<E>     what a step needs besides the weights, for one seed (E = T) or a vector of them (E = Pack<T>):
 //                    Sampler(settings, given, ahead, stop), start(seeds, first, count), take(step), data(),
 //                    of_lane(lane)
-//     Recorder       looks at weights that the driver lends: Recorder(settings, metrics, stop), workspace(),
+//     Recorder       measures weights owned by the driver: Recorder(settings, metrics, stop), workspace(),
 //                    look_at(seed): whose weights come next,
 //                    record(weights, data, last, values), finish(weights) -> Outcome,
 //                    looks_for_certainty(step), is_certain(weights)
-//     draw_start(settings, seed, weights, stop)      the weights before the first step, into zeros
-//     draw_start_bytes(settings)                     what that takes besides
+//     draw_start(settings, seed, weights, stop)      the weights before the first step; must be zero on entry
+//     draw_start_bytes(settings)                     temporary memory that this needs
 //
-// and a static bytes(settings) wherever it keeps memory. A kernel takes the steps; it is a class Kernel<T> with
+// and a static bytes(settings) for each class that allocates memory. A kernel takes the steps; it is a class Kernel<T>
+// with
 //
 //     Model, Entry                       types: the family, and T or Pack<T>, a seed or a vector of them
-//     name, refusal(settings), suits(settings, seeds), bytes(settings)       static: what the table of kernels asks
+//     name, refusal(settings), suits(settings, seeds), bytes(settings)       static: used by the table of kernels
 //     looks_ahead, steps_between_checks  whether it prepares the next step's noise; how often to ask whether to stop:
 //                                        1 if it may leave a step unfinished when stopped
-//     Kernel(settings, workspace)        may use the recorder's memory, which is at work between steps only
+//     Kernel(settings, workspace)        may use the recorder's memory, which is needed between steps only
 //     set(lane, weights), begin(data, stop)          weights before the first step; once all are set, start
 //     step(data, stop), read(lane, weights)
 #pragma once

@@ -130,7 +130,7 @@ class ConstantOutputs {
     double term(std::size_t j, double t) const {
         const double c = constant_[j];
         if (s_.loss == Loss::power) return loss_.term(c, t);
-        double sum = 0;  // a probability of 0 or 1 contributes only where it is certain
+        double sum = 0;  // skips terms with factor 0, whose logarithm may be infinite
         if (t > 0) sum -= t * math::log(c);
         if (t < 1) sum -= (1 - t) * math::log(1 - c);
         return sum;

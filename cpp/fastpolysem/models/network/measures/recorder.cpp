@@ -122,7 +122,7 @@ template <class T>
 void Recorder<T>::count_right(const Step<T>& step, std::ptrdiff_t first, std::ptrdiff_t rows, Panel<T> y) {
     for (std::ptrdiff_t b = 0; b < rows; ++b) {
         if (s_.loss == Loss::cross_entropy) {
-            std::ptrdiff_t best = 0;  // the first of equals
+            std::ptrdiff_t best = 0;  // in a tie, the first
             for (std::ptrdiff_t j = 1; j < y.features; ++j)
                 if (y.line(j)[b] > y.line(best)[b]) best = j;
             right_ += best == step.labels[step.table_row(first + b)];
