@@ -6,9 +6,9 @@ python docs/intervals.py check    fails if the page differs from the simulation
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from fastpolysem import statistics
-from fastpolysem.experiments._pages import markdown
+from fastpolysem.experiments._pages import markdown, with_tables
 
 PAGE = Path(__file__).with_name("intervals.md")
 REPETITIONS = 4000
@@ -94,15 +94,8 @@ def table(name: str, repetitions: int = REPETITIONS) -> str:
 
 
 def filled(page: str) -> str:
-    """The page with its tables, each between ``<!-- NAME -->`` and ``<!-- end -->``."""
-
-    def one(match: re.Match[str]) -> str:
-        return f"<!-- {match[1]} -->\n\n{table(match[1])}\n\n<!-- end -->"
-
-    result, count = re.subn(r"<!-- ([^\n]+) -->\n.*?<!-- end -->", one, page, flags=re.DOTALL)
-    if count != len(LAWS):
-        raise ValueError(f"{PAGE.name} must have {len(LAWS)} tables, has {count}")
-    return result
+    """The page with the coverage of all laws."""
+    return with_tables(page, {name: partial(table, name) for name in LAWS})
 
 
 def main(words: Sequence[str]) -> int:

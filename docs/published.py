@@ -11,9 +11,9 @@ python docs/published.py check          fails if the page differs from the data
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from scipy import stats
 
 from fastpolysem import Study, experiments, plots, statistics, theory
 from fastpolysem.experiments import amount, existence, sparsity
-from fastpolysem.experiments._pages import markdown
+from fastpolysem.experiments._pages import markdown, with_tables
 from fastpolysem.statistics import Estimate
 
 PAGE = Path(__file__).with_name("published.md")
@@ -682,16 +682,9 @@ BLOCKS: dict[str, Callable[[Data], str]] = {
 
 
 def filled(page: str) -> str:
-    """The page with its tables, each between ``<!-- NAME -->`` and ``<!-- end -->``."""
+    """The page with the tables of its data."""
     data = Data()
-
-    def table(match: re.Match[str]) -> str:
-        return f"<!-- {match[1]} -->\n\n{BLOCKS[match[1]](data)}\n\n<!-- end -->"
-
-    result, count = re.subn(r"<!-- (\w+) -->\n.*?<!-- end -->", table, page, flags=re.DOTALL)
-    if count != len(BLOCKS):
-        raise ValueError(f"{PAGE.name} must have {len(BLOCKS)} tables, has {count}")
-    return result
+    return with_tables(page, {name: partial(table, data) for name, table in BLOCKS.items()})
 
 
 def main(words: Sequence[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 from scipy import integrate, stats
 
 from fastpolysem.experiments._answers import Answers, name_of, pairs, summary
-from fastpolysem.experiments._pages import cell, estimate
+from fastpolysem.experiments._pages import cell, estimate, with_tables
 from fastpolysem.experiments._roc import logistic, roc
 from fastpolysem.experiments._tables import of_means
 from fastpolysem.experiments._verdicts import (
@@ -104,6 +105,19 @@ def test_cells_of_missing_numbers_are_empty() -> None:
     rows = pd.DataFrame({"m": [4.0, nan], "x": [1.5, nan], "x_low": [1, nan], "x_high": [2, nan]})
     table = of_means(rows, {"m": "m"}, {"x": "x"})
     assert table.splitlines()[2:] == ["| 4 | 1.5 [1, 2] |", "|  |  |"]
+
+
+def test_tables_are_filled_in_where_they_stand() -> None:
+    page = "<!-- a b -->\nold\n<!-- end -->\ntext <!-- other -->\n<!-- c -->\n<!-- end -->"
+    filled = with_tables(page, {"a b": lambda: "one", "c": lambda: "two"})
+    assert re.findall(r"<!-- ([ab c]+) -->\s+(\w+)\s+<!-- end -->", filled) == [
+        ("a b", "one"),
+        ("c", "two"),
+    ]
+    assert "text <!-- other -->" in filled
+    assert with_tables(filled, {"a b": lambda: "one", "c": lambda: "two"}) == filled
+    with pytest.raises(ValueError, match="must have 2 tables, has 1"):
+        with_tables(page, {"a b": lambda: "one", "d": lambda: "two"})
 
 
 @pytest.mark.parametrize("paired", [False, True])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +17,19 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table."""
     first, *rest = (f"| {' | '.join(map(str, line))} |" for line in (head, *rows))
     return "\n".join([first, "|---" * len(head) + "|", *rest])
+
+
+def with_tables(page: str, tables: Mapping[str, Callable[[], str]]) -> str:
+    """A page with its tables filled in, each between ``<!-- NAME -->`` and ``<!-- end -->``."""
+
+    def one(match: re.Match[str]) -> str:
+        return f"<!-- {match[1]} -->\n\n{tables[match[1]]()}\n\n<!-- end -->"
+
+    pattern = rf"<!-- ({'|'.join(map(re.escape, tables))}) -->\n.*?<!-- end -->"
+    filled, count = re.subn(pattern, one, page, flags=re.DOTALL)
+    if count != len(tables):
+        raise ValueError(f"the page must have {len(tables)} tables, has {count}")
+    return filled
 
 
 def cell(value: float, digits: int = 3) -> str:
