@@ -70,7 +70,7 @@ class Network:
                 **real,
             )
         )
-        doc = "updates done"
+        doc = "number of updates"
         found.append(Column("steps_taken", dtype="int64", bounds=(0, None), doc=doc))
         return tuple(found)
 
@@ -81,7 +81,7 @@ class Network:
         mean: dict[str, Any] = {"dtype": "float64", "diverged": np.nan}
         found = []
         for name, kind, most, doc in (
-            ("shared_use", mean, (1,) * len(hidden), "share of all use that is of shared neurons"),
+            ("shared_use", mean, (1,) * len(hidden), "share of all use on shared neurons"),
             ("polysemantic", count, hidden, "hidden neurons that serve two or more concepts"),
             ("serving", count, hidden, "hidden neurons that serve a concept"),
             (
