@@ -251,6 +251,8 @@ def _front() -> Iterator[Row]:
         yield from front(data, 20, "adam cosine", 0.01, mild)
     yield from front("digits", 80, "momentum cosine", 0.1, mild)
     yield from front("mnist1d", 160, "adam cosine", 0.01, mild)
+    yield from front("digits", 20, "adam cosine", 0.1, [0.0])
+    yield from front("digits", 40, "momentum cosine", 1.0, [0.0])
 
 
 def _sums() -> Iterator[Row]:

@@ -22,11 +22,14 @@ Step = Callable[[], Tensor]
 
 
 def shared_use(rises: np.ndarray, share: float = 0.25) -> np.ndarray:
-    """Share of use on neurons whose second largest use is this share of the largest; (S, K, C)."""
+    """Share of use on neurons whose second largest use is this share of the largest; (S, K, C).
+
+    0 for layers of which no neuron is used.
+    """
     use = np.maximum(rises, 0)
     ordered = np.sort(use, axis=2)
     shared = (ordered[..., -2] >= share * ordered[..., -1]) & (ordered[..., -1] > 0)
-    return (use.sum(2) * shared).sum(1) / use.sum((1, 2))
+    return (use.sum(2) * shared).sum(1) / np.maximum(use.sum((1, 2)), 1e-30)
 
 
 def shown(**values: np.ndarray) -> str:

@@ -126,6 +126,22 @@ def compared(row: pd.Series[Any], name: str, page: pd.Series[Any]) -> None:
     assert row[name] == pytest.approx(page.mean(), abs=3 * error), row[["data", "n_hidden", "arm"]]
 
 
+def test_it_measures_what_the_page_on_treatments_says() -> None:
+    page = pd.read_parquet(ROOT / "docs" / "findings" / "front.parquet")
+    keys = ["data", "n_hidden", "treatment", "split"]
+    page = page.groupby(keys)[["shared_last", "test_accuracy"]].mean()
+    found = pd.read_csv(RESULTS / "independent_front.csv")
+    found = found[(found["optimizer"] == "adam cosine") & found["n_hidden"].isin([40, 80])]
+    arms = {"dropout 0": "none", "dropout 0.1": "dropout 0.1", "dropout 0.3": "dropout 0.3"}
+    for _, row in found.iterrows():
+        fast = row["learning_rate"] == 0.1
+        arm = "learning rate 0.1" if fast else arms[row["arm"]]
+        here = page.loc[(row["data"], row["n_hidden"], arm)]
+        compared(row, "shared", here["shared_last"])
+        compared(row, "accuracy", 100 * here["test_accuracy"])
+    assert len(found) == 16
+
+
 def test_it_measures_what_the_page_on_readouts_says_of_sums() -> None:
     page = pd.read_parquet(ROOT / "docs" / "findings" / "classify_sums.parquet")
     page = classify.chosen(Answers(page)).set_index(["n_hidden", "readout", "split"]).sort_index()
@@ -141,11 +157,27 @@ def test_it_measures_what_the_page_on_readouts_says_of_sums() -> None:
     assert set(found["n_hidden"]) == {40, 80}
 
 
+TITLES = {"digits": "digits", "mnist1d": "MNIST-1D"}
 METHODS = {"adam cosine": "Adam", "momentum cosine": "SGD, momentum"}
 
 
 def cells(row: pd.Series[Any], *names: str) -> list[str]:
     return [f"{row[name]:.2f} ± {row[f'{name}_error']:.2f}" for name in names]
+
+
+def front_rows(found: pd.DataFrame) -> list[str]:
+    """Rows of the page's two tables: changes under dropout, and learning rates."""
+    made = []
+    for _, row in found.iterrows():
+        where = [TITLES[row["data"]], row["n_hidden"], METHODS[row["optimizer"]]]
+        if row["arm"] == "dropout 0":
+            where.append(f"{row['learning_rate']:g}")
+            names = ("shared", "shared_read", "shared_read_few", "shared_read_test", "dead_last")
+        else:
+            where.append(row["arm"].removeprefix("dropout "))
+            names = ("shared_gap", "shared_read_gap", "shared_read_test_gap", "accuracy_gap")
+        made.append(f"| {' | '.join(map(str, [*where, *cells(row, *names)]))} |")
+    return made
 
 
 def sums_rows(found: pd.DataFrame) -> list[str]:
@@ -159,7 +191,11 @@ def sums_rows(found: pd.DataFrame) -> list[str]:
     return made
 
 
-def test_the_page_on_readouts_quotes_what_it_measured() -> None:
-    text = (ROOT / "docs" / "findings" / "classify.md").read_text(encoding="utf-8")
-    for line in sums_rows(pd.read_csv(RESULTS / "independent_sums.csv")):
+CHECKS = {"front": front_rows, "sums": sums_rows}
+
+
+@pytest.mark.parametrize(("name", "page"), [("front", "front"), ("sums", "classify")])
+def test_pages_quote_what_it_measured(name: str, page: str) -> None:
+    text = (ROOT / "docs" / "findings" / f"{page}.md").read_text(encoding="utf-8")
+    for line in CHECKS[name](pd.read_csv(RESULTS / f"independent_{name}.csv")):
         assert line in text
