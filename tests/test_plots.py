@@ -479,6 +479,9 @@ def test_what_is_no_study_and_no_axes() -> None:
         fp.plots.heat_map([[1.0]], "a")
 
 
+NETWORKS = fp.collect(fp.NetworkConfig(widths=(2, 2, 2), steps=1), seeds=2, progress=False)
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -489,6 +492,9 @@ def test_what_is_no_study_and_no_axes() -> None:
         (lambda s: plots.collisions(s, band=("a", 5)), r"collisions: band\[0\] must be .* 'a'"),
         (lambda s: plots.curve(s, band=(85, 15)), "band must be two ascending percentiles"),
         (lambda s: plots.counts(s, CONFIG, metric="loss"), "counts: metric must be .* got 'loss'"),
+        (lambda s: plots.front(NETWORKS, x="nope"), "front: x must be one of 'loss'.* got 'nope'"),
+        (lambda s: plots.front(NETWORKS, y=3), "front: y must be one of 'loss'.* got 3"),
+        (lambda s: plots.sharing(NETWORKS, metric="no"), "sharing: metric must be .* got 'no'"),
         (lambda s: plots.heat_map(np.zeros((0, 2))), "matrix must be an array with an entry or"),
         (lambda s: plots.heat_map([[1.0]], limit=0), "limit must be a finite number > 0, got 0"),
         (lambda s: plots.collision_map(np.zeros((0, 0))), "weights must be of a model or more"),

@@ -408,12 +408,22 @@ def test_all_clauses_that_there_are():
             "mnist1d: samples must be a multiple of 10, got 55",
         ),
         (
+            lambda: datasets.mnist1d(samples=10**12),
+            MemoryError,
+            " for 1000000000000 samples) but ",
+        ),
+        (
+            lambda: datasets.dnf(10**7, 4),
+            ValueError,
+            "dnf: clauses * literals must be < 16777216, as many features as there may be, got 40",
+        ),
+        (
             lambda: datasets.mnist1d(seed=2**32),
             ValueError,
             "mnist1d: seed must be an integer >= 0 and < 4294967296, got 4294967296",
         ),
     ],
-    ids=range(18),
+    ids=range(20),
 )
 def test_bad_arguments(function, kind, message):
     check(kind, message, function)

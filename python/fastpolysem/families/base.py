@@ -264,7 +264,7 @@ def register_family(family: Family) -> None:
     ValueError
         If another family of this kind is registered.
     """
-    kind = _checks.text("register_family: kind", family.kind)
+    kind = _checks.text("register_family: kind", getattr(family, "kind", None))
     built_in = _BUILT_IN.get(kind, "").partition(":")[0]
     own = type(family).__module__ == built_in
     if _known.get(kind, family) is not family or (built_in and not own):

@@ -28,12 +28,14 @@ def chosen(where: str, study: Study, select: Mapping[str, Any] | None) -> Study:
     return study.select(**select)
 
 
-def summary_of(where: str, study: Study, metric: str | None = None) -> pd.DataFrame:
-    """The summary of a study that has something to draw."""
+def summary_of(
+    where: str, study: Study, metric: str | None = None, label: str = "y"
+) -> pd.DataFrame:
+    """The summary of a study that has something to draw; ``label`` is the metric's argument."""
     checked_study(where, study)
     if metric is not None and study.configs:
         known = [name for names in columns_of_each(study).values() for name in names]
-        _checks.choice(f"{where}: y", metric, dict.fromkeys(known))
+        _checks.choice(f"{where}: {label}", metric, dict.fromkeys(known))
     summary = study.summary(metric)
     if not len(summary) or not summary["mean"].notna().any():
         of = "" if metric is None else f" and has a value of {metric!r}"

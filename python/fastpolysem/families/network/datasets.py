@@ -22,6 +22,7 @@ from fastpolysem.specs.inputs import Independent
 __all__ = ["contexts", "digits", "dnf", "mnist1d", "mnist1d_sums", "modular_addition", "parity"]
 
 _MAX_BITS = 20  # a million rows
+_MOST = 2**24  # features
 
 
 def digits(
@@ -296,23 +297,25 @@ def dnf(
     n = count * size
     if n_features is not None:
         least = size if overlapping else n
-        n = _checks.integer(f"{label}: n_features", n_features, (">=", least), ("<", 2**24))
+        n = _checks.integer(f"{label}: n_features", n_features, (">=", least), ("<", _MOST))
+    elif n >= _MOST:
+        allowed = f"< {_MOST}, as many features as there may be"
+        raise _checks.refused(f"{label}: clauses * literals", allowed, n)
     if overlapping and math.comb(n, size) < count:
         raise _checks.refused(
             f"{label}: clauses", f"<= {math.comb(n, size)}, the number of possible clauses", count
         )
     generator = np.random.Philox(key=checked_seed(f"{label}: seed", seed))
-    chosen: list[tuple[int, ...]] = []
+    chosen: dict[tuple[int, ...], None] = {}  # without repetition, in this order
     while len(chosen) < count:
         order = np.argsort(generator.random_raw(n), kind="stable").tolist()
         if overlapping:
-            clause = tuple(sorted(order[:size]))
-            chosen += [clause] if clause not in chosen else []
+            chosen[tuple(sorted(order[:size]))] = None
         else:
-            chosen = [tuple(order[k * size : (k + 1) * size]) for k in range(count)]
+            chosen = {tuple(order[k * size : (k + 1) * size]): None for k in range(count)}
     return {
         "inputs": Independent(probability, batch_size),
-        "target": Clauses([chosen]),
+        "target": Clauses([list(chosen)]),
         "loss": BinaryCrossEntropy(),
     }
 

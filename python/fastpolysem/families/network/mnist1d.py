@@ -12,6 +12,8 @@ import numpy as np
 from fastpolysem import _checks
 from fastpolysem.families.network.dataset import Dataset
 
+_SAMPLE_BYTES = 1000  # of its 40 numbers while they are generated and split
+
 
 def mnist1d(
     batch_size: int | None = 100,
@@ -124,6 +126,7 @@ def _mnist1d(label: str, samples: object, seed: object, **changes: Any) -> dict[
     rows = _checks.integer(f"{label}: samples", samples, (">=", 10))
     if rows % 10:
         raise _checks.refused(f"{label}: samples", "a multiple of 10", samples)
+    _checks.memory(label, {f"{rows} samples": rows * _SAMPLE_BYTES}, "ask for fewer samples")
     number = _checks.integer(f"{label}: seed", seed, (">=", 0), ("<", 2**32))
     module = extra("mnist1d.data", label, "mnist1d")
     arguments = module.get_dataset_args()

@@ -63,8 +63,8 @@ def sharing(
     where = "plots.sharing"
     own = _networks(where, chosen(where, study, select))
     groups = _groups(where, own, hue)
+    summary = summary_of(where, own, metric, "metric").set_index("digest")
     ax = axes_or_new(ax)
-    summary = summary_of(where, own, metric).set_index("digest")
     control = "shared_use_by_chance" if metric == "shared_use" else None
     levels = _controls(own, control)
     hollow = False
@@ -135,8 +135,9 @@ def front(
     where = "plots.front"
     own = _networks(where, chosen(where, study, select))
     groups = _groups(where, own, hue)
+    named = {"x": x, "y": y}
+    tables = [summary_of(where, own, m, axis).set_index("digest") for axis, m in named.items()]
     ax = axes_or_new(ax)
-    tables = [summary_of(where, own, name).set_index("digest") for name in (x, y)]
     for number, (name, configs) in enumerate(groups.items()):
         rows = [table.loc[[config.digest for config in configs]] for table in tables]
         bars = [np.maximum([r["mean"] - r["ci_low"], r["ci_high"] - r["mean"]], 0) for r in rows]
