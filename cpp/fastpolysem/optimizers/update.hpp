@@ -24,19 +24,16 @@ struct Update {
     FASTPOLYSEM_INLINE static void apply(simd::Pack<T>& w, simd::Pack<T> g, simd::Pack<T>& first, simd::Pack<T>& second,
                                          const StepConstants<T>& c) {
         using P = simd::Pack<T>;
-        const P l1 = P::all(c.l1);
-        if (is_adam && c.coupled_decay != 0) g = simd::fma(P::all(c.coupled_decay), w, g);
+        g = with_decay(w, g, c);
+        const P p = with_penalty(w, g, c);
         if constexpr (!orthant) {
-            if (with_l1) g = g + simd::with_sign_of(l1, w);
-            move(w, g, first, second, c);
+            move(w, p, first, second, c);
         } else {
             // After Andrew & Gao 2007: a weight moves within its orthant and stops at zero; a zero weight moves only if
             // |g| > l1.
             const P zero = P::zero();
             const auto non_zero = w != zero;
-            const P size = simd::abs(g);
-            const auto free = non_zero | (size > l1);
-            const P p = simd::select<T>(non_zero, g + simd::with_sign_of(l1, w), simd::with_sign_of(size - l1, g));
+            const auto free = non_zero | (simd::abs(g) > P::all(c.l1));
             P moved = w, moved_first = first, moved_second = second;
             move(moved, p, moved_first, moved_second, c);
             // NaN does not count as a crossing: a run that overflows must end as diverged, not as a model of zeros.
@@ -53,18 +50,30 @@ struct Update {
     template <class T>
     FASTPOLYSEM_INLINE static simd::Pack<T> slope(simd::Pack<T> w, simd::Pack<T> g, const StepConstants<T>& c) {
         using P = simd::Pack<T>;
-        const P l1 = P::all(c.l1);
-        if (is_adam && c.coupled_decay != 0) g = simd::fma(P::all(c.coupled_decay), w, g);
-        if constexpr (!orthant) {
-            return with_l1 ? g + simd::with_sign_of(l1, w) : g;
-        } else {
-            const P excess = simd::abs(g) - l1;
-            const P at_zero = simd::select<T>(excess > P::zero(), simd::with_sign_of(excess, g), P::zero());
-            return simd::select<T>(w != P::zero(), g + simd::with_sign_of(l1, w), at_zero);
-        }
+        g = with_decay(w, g, c);
+        const P p = with_penalty(w, g, c);
+        if constexpr (!orthant) return p;
+        else return simd::select<T>((w != P::zero()) | (simd::abs(g) > P::all(c.l1)), p, P::zero());
     }
 
   private:
+    template <class T>
+    FASTPOLYSEM_INLINE static simd::Pack<T> with_decay(simd::Pack<T> w, simd::Pack<T> g, const StepConstants<T>& c) {
+        return is_adam && c.coupled_decay != 0 ? simd::fma(simd::Pack<T>::all(c.coupled_decay), w, g) : g;
+    }
+
+    // The gradient with l1. Orthant-wise, that of a zero weight is of use only if |g| > l1.
+    template <class T>
+    FASTPOLYSEM_INLINE static simd::Pack<T> with_penalty(simd::Pack<T> w, simd::Pack<T> g, const StepConstants<T>& c) {
+        using P = simd::Pack<T>;
+        const P l1 = P::all(c.l1);
+        if constexpr (!with_l1) return g;
+        else if constexpr (!orthant) return g + simd::with_sign_of(l1, w);
+        else
+            return simd::select<T>(w != P::zero(), g + simd::with_sign_of(l1, w),
+                                   simd::with_sign_of(simd::abs(g) - l1, g));
+    }
+
     template <class T>
     FASTPOLYSEM_INLINE static void move(simd::Pack<T>& w, simd::Pack<T> g, simd::Pack<T>& first, simd::Pack<T>& second,
                                         const StepConstants<T>& c) {
