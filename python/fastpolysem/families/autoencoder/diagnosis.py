@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
-from fastpolysem.families.autoencoder.metrics import _matrix
+from fastpolysem.families.autoencoder.metrics import checked_weights
 
 __all__ = ["Diagnosis", "diagnose"]
 
@@ -182,7 +182,7 @@ def diagnose(
         learned=_checks.real("diagnose: learned", learned, (">=", 0), ("<=", 1)),
         tolerance=_checks.real("diagnose: tolerance", tolerance, (">=", 0)),
     )
-    given = _matrix("diagnose", weights)
+    given = checked_weights("diagnose", weights)
     working = {"directions and their moves": _COPIES * 8 * given.shape[-2] * given.shape[-1]}
     if given.ndim == 2:
         _checks.memory("diagnose", working, "pass a smaller model")

@@ -143,7 +143,7 @@ def fourth_norm(weights: WeightsLike) -> NDArray[np.float64]:
     -------
     (n,) or (S, n) float64.
     """
-    w = _matrix("fourth_norm", weights)
+    w = checked_weights("fourth_norm", weights)
     result: NDArray[np.float64] = np.sum(np.square(np.square(w)), axis=-1)
     return result
 
@@ -158,7 +158,7 @@ def participation_ratio(weights: WeightsLike) -> NDArray[np.float64]:
     -------
     (n,) or (S, n) float64.
     """
-    w = np.abs(_matrix("participation_ratio", weights))
+    w = np.abs(checked_weights("participation_ratio", weights))
     peak = w.max(axis=-1, keepdims=True)
     square = np.square(w / np.where(peak > 0, peak, 1.0))
     result: NDArray[np.float64] = _divided(
@@ -185,7 +185,7 @@ def support_size(weights: WeightsLike, threshold: float = 0.0) -> NDArray[np.int
     (n,) or (S, n) int64.
     """
     least = _checks.real("support_size: threshold", threshold, (">=", 0))
-    w = np.abs(_matrix("support_size", weights))
+    w = np.abs(checked_weights("support_size", weights))
     result: NDArray[np.int64] = np.count_nonzero(w > least, axis=-1)
     return result
 
@@ -200,7 +200,7 @@ def hoyer_sparsity(weights: WeightsLike) -> NDArray[np.float64]:
     -------
     (n,) or (S, n) float64.
     """
-    w = np.abs(_matrix("hoyer_sparsity", weights))
+    w = np.abs(checked_weights("hoyer_sparsity", weights))
     if w.shape[-1] < 2:
         raise ValueError("hoyer_sparsity: weights must have at least 2 neurons, got 1")
     root = math.sqrt(w.shape[-1])
@@ -255,7 +255,7 @@ def dimensions_per_feature(weights: WeightsLike) -> Any:
     -------
     float64 for one model, (S,) float64 array for a stack.
     """
-    w = _matrix("dimensions_per_feature", weights)
+    w = checked_weights("dimensions_per_feature", weights)
     square = np.square(w).sum(axis=(-2, -1))
     return _divided(np.full_like(square, w.shape[-1]), square, math.inf)[()]
 
@@ -375,7 +375,7 @@ def winner_rank(start: WeightsLike, end: WeightsLike, low: float = LOW) -> NDArr
 
 def _shares(where: str, weights: WeightsLike) -> NDArray[np.float64]:
     """Share of each feature in the sum of a neuron's |weights|, nan if the sum is 0."""
-    w = np.abs(_matrix(where, weights))
+    w = np.abs(checked_weights(where, weights))
     peak = w.max(axis=-2, keepdims=True)
     w = _divided(w, np.broadcast_to(peak, w.shape), math.nan)  # sums neither over- nor underflow
     result: NDArray[np.float64] = w / w.sum(axis=-2, keepdims=True)
@@ -383,7 +383,7 @@ def _shares(where: str, weights: WeightsLike) -> NDArray[np.float64]:
 
 
 def _gram(where: str, weights: WeightsLike) -> NDArray[np.float64]:
-    w = _matrix(where, weights)
+    w = checked_weights(where, weights)
     result: NDArray[np.float64] = w @ np.swapaxes(w, -1, -2)
     return result
 
@@ -395,7 +395,7 @@ def _divided(
     return np.divide(top, bottom, out=np.full_like(top, otherwise), where=bottom != 0)
 
 
-def _matrix(where: str, weights: Any) -> NDArray[np.float64]:
+def checked_weights(where: str, weights: Any) -> NDArray[np.float64]:
     """The (effective) weights in float64."""
     return _array(where, weights).astype(np.float64, copy=False)
 

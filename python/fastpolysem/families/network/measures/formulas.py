@@ -41,7 +41,7 @@ NOT_LEARNED_ABOVE = 0.5
 """A concept is not learned if its loss exceeds this share of that of the best constant output."""
 
 
-def _table(label: str, value: ArrayLike, *axes: str) -> Floats:
+def table_of(label: str, value: ArrayLike, *axes: str) -> Floats:
     """Numbers with these last axes, none of length 0; nan only for concepts without rows."""
     array = _checks.as_array(label, value)
     if array.dtype.kind not in "biuf" or array.ndim < 2 or 0 in array.shape[-2:]:
@@ -52,7 +52,7 @@ def _table(label: str, value: ArrayLike, *axes: str) -> Floats:
     return found
 
 
-def _ratio(above: Any, below: Any) -> Floats:
+def quotient(above: Any, below: Any) -> Floats:
     """above / below, 0 where below is 0."""
     above, below = np.broadcast_arrays(above, below)
     found: Floats = np.divide(above, below, out=np.zeros(below.shape), where=below > 0)
@@ -80,7 +80,7 @@ def use(rises: ArrayLike) -> Floats:
 
 
 def _use(where: str, rises: ArrayLike) -> Floats:
-    return np.nan_to_num(np.maximum(_table(f"{where}: rises", rises, "neurons", "concepts"), 0))
+    return np.nan_to_num(np.maximum(table_of(f"{where}: rises", rises, "neurons", "concepts"), 0))
 
 
 def effective_concepts(rises: ArrayLike) -> Floats:
@@ -107,7 +107,7 @@ def effective_concepts(rises: ArrayLike) -> Floats:
 
 def _effective(v: Floats) -> Floats:
     """Over the last axis; rounding does not bring it above the number of entries."""
-    return np.minimum(_ratio(v.sum(axis=-1) ** 2, (v**2).sum(axis=-1)), v.shape[-1])
+    return np.minimum(quotient(v.sum(axis=-1) ** 2, (v**2).sum(axis=-1)), v.shape[-1])
 
 
 def effective_neurons(rises: ArrayLike) -> Floats:
@@ -150,7 +150,7 @@ def neuron_weights(rises: ArrayLike) -> Floats:
     [0.25, 0.75]
     """
     v = _use("neuron_weights", rises).sum(axis=-1)
-    return _ratio(v, v.sum(axis=-1, keepdims=True))
+    return quotient(v, v.sum(axis=-1, keepdims=True))
 
 
 def shared(rises: ArrayLike, ratio: float = SHARED_FROM) -> NDArray[np.bool_]:
@@ -211,7 +211,9 @@ def shared_use(rises: ArrayLike, ratio: float = SHARED_FROM) -> Floats:
     v = _use("shared_use", rises)
     of_neurons = v.sum(axis=-1)
     # Both sums in the same order, so that the share of all neurons is 1, not 1 + 2e-16.
-    return _ratio(np.where(_shared(v, ratio), of_neurons, 0).sum(axis=-1), of_neurons.sum(axis=-1))
+    return quotient(
+        np.where(_shared(v, ratio), of_neurons, 0).sum(axis=-1), of_neurons.sum(axis=-1)
+    )
 
 
 def served(rises: ArrayLike, loss: ArrayLike, constant_loss: ArrayLike) -> NDArray[np.bool_]:
@@ -287,7 +289,7 @@ def permuted(rises: ArrayLike, generator: np.random.Generator) -> Floats:
     if not isinstance(generator, np.random.Generator):
         allowed = "a numpy.random.Generator"
         raise _checks.refused("permuted: generator", allowed, generator, kind=TypeError)
-    return generator.permuted(_table("permuted: rises", rises, "neurons", "concepts"), axis=-2)
+    return generator.permuted(table_of("permuted: rises", rises, "neurons", "concepts"), axis=-2)
 
 
 def concentration(responses: ArrayLike) -> Floats:
@@ -307,9 +309,9 @@ def concentration(responses: ArrayLike) -> Floats:
     >>> concentration([[3.0, -1.0], [0.0, 2.0]]).tolist()
     [0.75, 1.0]
     """
-    table = _table("concentration: responses", responses, "neurons", "concepts")
+    table = table_of("concentration: responses", responses, "neurons", "concepts")
     size = np.nan_to_num(np.abs(table))
-    return _ratio(size.max(axis=-1), size.sum(axis=-1))
+    return quotient(size.max(axis=-1), size.sum(axis=-1))
 
 
 def alignment(weights: ArrayLike) -> Floats:
@@ -331,8 +333,8 @@ def alignment(weights: ArrayLike) -> Floats:
     >>> alignment([[2.0, 1.0], [0.0, 1.0]]).tolist()
     [1.0, 0.5]
     """
-    squares = _table("alignment: weights", weights, "inputs", "neurons") ** 2
-    return _ratio(squares.max(axis=-2), squares.sum(axis=-2))
+    squares = table_of("alignment: weights", weights, "inputs", "neurons") ** 2
+    return quotient(squares.max(axis=-2), squares.sum(axis=-2))
 
 
 def capacity(weights: ArrayLike) -> Floats:
@@ -362,6 +364,6 @@ def capacity(weights: ArrayLike) -> Floats:
     >>> capacity([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0]]).tolist()
     [0.5, 0.5, 1.0]
     """
-    w = _table("capacity: weights", weights, "features", "neurons")
+    w = table_of("capacity: weights", weights, "features", "neurons")
     squares = (w @ np.swapaxes(w, -1, -2)) ** 2
-    return _ratio(np.diagonal(squares, axis1=-2, axis2=-1), squares.sum(axis=-1))
+    return quotient(np.diagonal(squares, axis1=-2, axis2=-1), squares.sum(axis=-1))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks
-from fastpolysem.families.network.measures.formulas import Floats, _ratio, _table
+from fastpolysem.families.network.measures.formulas import Floats, quotient, table_of
 
 __all__ = ["class_means", "class_selectivity", "mixed_selectivity", "semantic_consistency"]
 
@@ -44,7 +44,7 @@ def class_selectivity(activations: ArrayLike, classes: ArrayLike) -> Floats:
         raise ValueError("class_selectivity: classes must have two or more values, got one")
     most = means.max(axis=-2)
     rest = (means.sum(axis=-2) - most) / (means.shape[-2] - 1)
-    return _ratio(most - rest, most + rest)
+    return quotient(most - rest, most + rest)
 
 
 def class_means(activations: ArrayLike, classes: ArrayLike) -> Floats:
@@ -70,7 +70,7 @@ def class_means(activations: ArrayLike, classes: ArrayLike) -> Floats:
 
 
 def _class_means(where: str, activations: ArrayLike, classes: ArrayLike) -> Floats:
-    a = _table(f"{where}: activations", activations, "rows", "neurons")
+    a = table_of(f"{where}: activations", activations, "rows", "neurons")
     labels = _labels(f"{where}: classes", classes, a.shape[-2])
     return np.stack([a[..., labels == c, :].mean(axis=-2) for c in np.unique(labels)], axis=-2)
 
@@ -110,13 +110,13 @@ def semantic_consistency(
     >>> semantic_consistency([[1.0], [2.0], [1.0], [3.0], [0.0]], [0, 0, 0, 1, 1]).tolist()
     [0.75]
     """
-    a = _table("semantic_consistency: activations", activations, "rows", "neurons")
+    a = table_of("semantic_consistency: activations", activations, "rows", "neurons")
     labels = _labels("semantic_consistency: classes", classes, a.shape[-2])
     least = _checks.real("semantic_consistency: threshold", threshold)
-    active = _ratio(a, np.linalg.norm(a, axis=-1, keepdims=True)) > least
+    active = quotient(a, np.linalg.norm(a, axis=-1, keepdims=True)) > least
     counts = np.stack([active[..., labels == c, :].sum(axis=-2) for c in np.unique(labels)], -2)
     total = counts.sum(axis=-2)
-    return np.where(total > 0, _ratio(counts.max(axis=-2), total), np.nan)
+    return np.where(total > 0, quotient(counts.max(axis=-2), total), np.nan)
 
 
 def mixed_selectivity(
@@ -156,7 +156,7 @@ def mixed_selectivity(
     >>> mixed_selectivity(activations, first, second)["interaction"].round(3).tolist()
     [0.0, 0.333]
     """
-    a = _table("mixed_selectivity: activations", activations, "rows", "neurons")
+    a = table_of("mixed_selectivity: activations", activations, "rows", "neurons")
     levels = [
         np.unique(_labels(f"mixed_selectivity: {name}", value, a.shape[-2]), return_inverse=True)
         for name, value in (("first", first), ("second", second))
@@ -177,7 +177,7 @@ def mixed_selectivity(
     total = np.sum(variances, axis=0)
     names = ("first", "second", "interaction")
     return {
-        name: np.where(total > 0, _ratio(variance, total), np.nan)
+        name: np.where(total > 0, quotient(variance, total), np.nan)
         for name, variance in zip(names, variances, strict=True)
     }
 
