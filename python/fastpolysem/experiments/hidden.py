@@ -137,6 +137,7 @@ def _treated() -> dict[str, dict[str, Any]]:
 
 TREATED = _treated()
 """The second stage: what may remove accidents, at m = n and 1.5n."""
+_CONTROLS = ("linear, untrained", "ReLU, untrained", "ReLU, no l1")
 _EVERY = {**ARMS, **BY_SGD, **LONGER, **TREATED}
 _PRIMARY: dict[str, Any] = {"n_features": FEATURES, "ratio": list(RATIOS), "arm": [LINEAR, RELU]}
 SHAPES = {
@@ -203,7 +204,7 @@ class HiddenLayers(NetworkQuestion):
         "default": {**_PRIMARY, "ratio": [1.0, 1.5, 2.0], "arm": list(ARMS), "seeds": 200},
         # Some seconds.
         "quick": {**_PRIMARY, "seeds": 60},
-        # The page of findings, half an hour.
+        # The page of findings; an hour of processor time.
         "paper": {
             "n_features": list(SIZES),
             "ratio": WIDTHS,
@@ -334,12 +335,10 @@ class HiddenLayers(NetworkQuestion):
 
 def _widths(n: int, arm: str) -> Sequence[float]:
     """The m/n at which an arm other than the two main ones is trained."""
-    if n > FEATURES:
-        return ()
     if arm in LONGER:
         return (1.0, 2.0, 4.0)
     if arm in TREATED:
-        return (1.0, 1.5)
+        return (1.0, 1.5) if n <= FEATURES else ()
     return WIDTHS if n < FEATURES else (1.0, 1.5, 2.0)
 
 
@@ -347,7 +346,9 @@ def _most(n: int, arm: str) -> int | None:
     """The largest number of seeds of an arm; None for that of the preset."""
     if arm in (LINEAR, RELU):
         return FEWER if n > FEATURES else None
-    if n != FEATURES or arm in LONGER:
+    if n < FEATURES:
+        return FEWER if arm in (*_CONTROLS, *LONGER) else None
+    if n > FEATURES or arm in LONGER:
         return FEWER // 4
     if arm in TREATED:
         return 96

@@ -159,7 +159,7 @@ class Optimizers(AutoencoderQuestion):
         "default": {**_SETTINGS, "seeds": 200, "cells": _FIRST},
         # Less than a minute.
         "quick": {**_SETTINGS, "seeds": 100, "cells": _FIRST, "ways": [*_EFFECTS, FLAT, ADAMW]},
-        # The page of findings: an hour.
+        # The page of findings: an hour and a half of one core.
         "paper": {**_SETTINGS, "seeds": 1000, "cells": list(CELLS)},
         # A night: twice the size of the paper.
         "large": {
