@@ -47,8 +47,8 @@ def lines() -> dict[str, pd.DataFrame]:
         rows = []
         here = by_width[(by_width["data"] == data) & (by_width["readout"] == "dense")]
         for h, group in here.groupby("n_hidden"):
-            use = over_splits(group["shared_last"], SOURCES[data].overlap)[0]
-            chance = float(group["shared_last_chance"].mean())
+            use = over_splits(group["shared_read"], SOURCES[data].overlap)[0]
+            chance = float(group["shared_read_chance"].mean())
             row = {"width": h / 10, "chance": chance, **with_interval("shared_use", use)}
             rows.append(row)
         found[label] = pd.DataFrame(rows)

@@ -12,8 +12,9 @@ import pytest
 from scipy import stats
 
 import fastpolysem as fp
-from fastpolysem.experiments import _splits, classify
+from fastpolysem.experiments import _held_out, _splits, classify
 from fastpolysem.experiments._answers import Answers
+from fastpolysem.families.network import losses
 
 needs_digits = pytest.mark.skipif(
     importlib.util.find_spec("sklearn") is None, reason="needs scikit-learn"
@@ -133,6 +134,8 @@ def test_seeds_of_a_split_and_what_is_measured() -> None:
     assert last["shared_last"] == pytest.approx(result.shared_use[0], abs=1e-6)
     start = fp.train(config.replace(steps=0), [4])
     assert last["shared_last_start"] == pytest.approx(start.shared_use[0], abs=1e-6)
+    for name in ("", "_chance", "_start"):  # no residual: the readout reads the last layer
+        assert last[f"shared_read{name}"] == last[f"shared_last{name}"]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("mnist1d") is None, reason="needs mnist1d")
@@ -163,3 +166,38 @@ def test_diverged_seeds_are_measured_without_weights() -> None:
     taken = classify.EXPERIMENT.PROBE(result)
     assert all(np.isfinite(values).all() for values in taken.values())
     assert taken["test_loss"][1] == pytest.approx(np.log(10))
+
+
+def test_what_is_read_is_the_last_layer_with_its_residual() -> None:
+    rng = np.random.default_rng(0)
+    rows, labels = rng.normal(size=(60, 5)), rng.integers(0, 3, 60)
+    config = fp.NetworkConfig(
+        widths=(5, 6, 6, 3),
+        residual=(2,),
+        bias=True,
+        inputs=fp.Dataset(rows, labels, batch_size=20),
+        loss=losses.CrossEntropy(),
+        dtype="float64",
+        steps=30,
+        learning_rate=0.05,
+    )
+    result = fp.train(config, 2, return_weights=True)
+    weights: Any = result.weights
+    rises = _held_out.rises_of_read(weights, config)
+    for s in range(2):
+        (a, b, w), (u, v, c) = ([one[s] for one in x] for x in (weights.weights, weights.biases))
+        first = np.maximum(rows @ a + u, 0)
+        read = first + np.maximum(first @ b + v, 0)
+        before = by_class(read, w, c, labels)
+        for k in range(6):
+            ablated = read.copy()
+            ablated[:, k] = read[:, k].mean()
+            expected = by_class(ablated, w, c, labels) - before
+            np.testing.assert_allclose(rises[s, k], expected, atol=1e-9)
+
+
+def by_class(read: Any, w: Any, c: Any, labels: Any) -> Any:
+    """Mean cross-entropy of the rows of each class."""
+    logits = read @ w + c
+    each = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]
+    return np.array([each[labels == one].mean() for one in range(3)])

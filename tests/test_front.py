@@ -35,6 +35,7 @@ def made_up(**shared: float) -> Answers:
                         "test_accuracy": 0.97 - (name != front.NONE) * 0.001 + noise / 100,
                         "accuracy": 1.0, "not_learned": 0, "dead": 3, "neurons_per_concept": 6.0,
                         "concepts_last": 2.7, "shared_last_chance": 0.6, "shared_last_start": 0.9,
+                        "shared_read": use + noise,
                     }
                 )
             )  # fmt: skip

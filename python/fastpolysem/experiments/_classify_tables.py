@@ -69,17 +69,17 @@ def looks(table: pd.DataFrame) -> str:
 
 
 def use(table: pd.DataFrame) -> str:
-    """What was learned on training rows, and who uses the last hidden layer."""
+    """What was learned on training rows, and who uses what the readout reads."""
     rows = []
     for _, row in table.iterrows():
-        shared = [row["shared_last"], row["shared_last_chance"], row["shared_last_start"]]
+        names = ("shared_read", "shared_read_chance", "shared_read_start", "shared_last")
         rows.append([
             SOURCES[row["data"]].title, row["n_hidden"], row["readout"],
             f"{100 * row['accuracy']:.1f}", f"{row['not_learned']:.2f}",
-            *(f"{one:.2f}" for one in shared), f"{row['concepts_last']:.2f}",
+            *(f"{row[name]:.2f}" for name in names), f"{row['concepts_last']:.2f}",
             f"{row['neurons_per_concept']:.1f}",
         ])  # fmt: skip
     head = ["data", "h", "readout", "training accuracy in %", "classes not learned", "shared use",
-            "by chance", "before training", "effective classes per neuron",
-            "effective neurons per class"]  # fmt: skip
+            "by chance", "before training", "of the last hidden layer",
+            "effective classes per neuron", "effective neurons per class"]  # fmt: skip
     return markdown(head, rows)

@@ -22,7 +22,8 @@ from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.dataset import Dataset
 from fastpolysem.families.network.losses import BinaryCrossEntropy, CrossEntropy
 from fastpolysem.families.network.measures import formulas
-from fastpolysem.families.network.objective import forward
+from fastpolysem.families.network.measures.measure import measure
+from fastpolysem.families.network.objective import NetworkParameters, forward
 from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult
 
@@ -79,6 +80,9 @@ class HeldOut(Probe):
         "shared_last": Column("float32", "shared use of the last hidden layer", (0, 1)),
         "shared_last_chance": Column("float32", "the same by chance", (0, 1)),
         "shared_last_start": Column("float32", "the same before training", (0, 1)),
+        "shared_read": Column("float32", "shared use of what the readout reads", (0, 1)),
+        "shared_read_chance": Column("float32", "the same by chance", (0, 1)),
+        "shared_read_start": Column("float32", "the same before training", (0, 1)),
         "concepts_last": Column("float32", "effective concepts of its neurons", (0, None)),
     }
 
@@ -87,17 +91,63 @@ class HeldOut(Probe):
         found = scores(result)
         rises = use_of(result).rises[-1]
         weights = formulas.neuron_weights(rises)
-        shared_by_chance = np.zeros(len(rises))
-        for i, seed in enumerate(result.seeds):
-            generator = np.random.default_rng(int(seed))
-            shared_by_chance[i] = formulas.shared_use(formulas.permuted(rises[i], generator))
         start = before_training(result)
-        return found | {
-            "shared_last": np.asarray(formulas.shared_use(rises)),
-            "shared_last_chance": shared_by_chance,
-            "shared_last_start": np.asarray(formulas.shared_use(use_of(start).rises[-1])),
-            "concepts_last": (weights * formulas.effective_concepts(rises)).sum(axis=-1),
-        }
+        found["concepts_last"] = (weights * formulas.effective_concepts(rises)).sum(axis=-1)
+        found |= _shared("shared_last", rises, use_of(start).rises[-1], result.seeds)
+        read, read_start = (
+            rises_of_read(trained_network(one), result.config) for one in (result, start)
+        )
+        return found | _shared("shared_read", read, read_start, result.seeds)
+
+
+def _shared(
+    name: str, rises: NDArray[Any], start: NDArray[Any], seeds: NDArray[Any]
+) -> dict[str, NDArray[np.float64]]:
+    """Shared use of a layer, by chance and before training, from the rises of all networks."""
+    by_chance = np.zeros(len(rises))
+    for i, seed in enumerate(seeds):
+        by_chance[i] = formulas.shared_use(
+            formulas.permuted(rises[i], np.random.default_rng(int(seed)))
+        )
+    return {
+        name: np.asarray(formulas.shared_use(rises)),
+        f"{name}_chance": by_chance,
+        f"{name}_start": np.asarray(formulas.shared_use(start)),
+    }
+
+
+def rises_of_read(weights: NetworkParameters, config: NetworkConfig) -> NDArray[np.float64]:
+    """Rises of the loss if one of the values that the readout reads is replaced by its mean.
+
+    These are the activations of the last hidden layer, plus those of the layer before if the last
+    one is residual. `measure` ablates only the former: what a residual layer adds.
+
+    Returns
+    -------
+    (S, h, C) float64
+        As in `Measures.rises`.
+    """
+    hidden = len(config.widths) - 2
+    if hidden not in config.residual:
+        return np.asarray(measure(weights, config).rises[-1])
+    *_, before, last, _ = forward(weights, config, layers=True)
+    h, outputs = config.widths[-2:]
+    biases: Any = weights.biases
+    found = []
+    for s, read in enumerate(before + last):  # not negative: a ReLU returns it as it is
+        alone = NetworkConfig(
+            widths=(h, h, outputs),
+            bias=True,
+            inputs=Dataset(read, config.inputs.targets),  # type: ignore[union-attr]
+            loss=config.loss,
+            dtype=config.dtype,
+        )
+        identity = NetworkParameters(
+            [np.eye(h, dtype=read.dtype), weights.weights[-1][s]],
+            [np.zeros(h, read.dtype), biases[-1][s]],
+        )
+        found.append(measure(identity, alone).rises[0])
+    return np.array(found)
 
 
 def scores(result: TrainingResult) -> dict[str, NDArray[np.float64]]:

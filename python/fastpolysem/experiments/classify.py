@@ -99,7 +99,7 @@ class Classify(SplitQuestion):
     COLUMNS = ("accuracy",)
     LABELS = ("data", "n_hidden", "readout", "learning_rate")
     OPTIMIZER = "Adam"
-    METRICS = ("test_accuracy", "test_loss", "accuracy", "shared_last", "not_learned")
+    METRICS = ("test_accuracy", "test_loss", "accuracy", "shared_read", "not_learned")
     METHOD = (
         "T tests of the difference in test accuracy between readouts, in points, over splits; "
         "those of the digits share rows, for which the variance is corrected"
@@ -132,7 +132,8 @@ class Classify(SplitQuestion):
         by_accuracy, by_loss = chosen(data), chosen(data, "loss")
         learned = chosen(Answers(data.rows[data.rows["not_learned"] == 0]))
         shown = ["accuracy", "learning_rate", "not_learned", "dead", "neurons_per_concept"]
-        shown += ["shared_last", "shared_last_chance", "shared_last_start", "concepts_last"]
+        shown += ["shared_last", "shared_read", "shared_read_chance", "shared_read_start"]
+        shown.append("concepts_last")
         made = []
         for cell, group in by_accuracy.groupby(_CELL, sort=False):
             name, h, readout = cell

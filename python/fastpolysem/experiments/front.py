@@ -80,7 +80,7 @@ _SETTINGS: dict[str, Any] = {
     "treatment": list(TREATMENTS),
 }
 _CELL = ["data", "n_hidden", "treatment"]
-_SHOWN = (("shared_last", 2), ("less", 2), ("price", 2))
+_SHOWN = (("shared_last", 2), ("less", 2), ("price", 2), ("less_read", 2))
 
 
 @dataclass(frozen=True)
@@ -160,15 +160,16 @@ class Front(SplitQuestion):
         """One row per data set, width and treatment.
 
         ``shared_last``, ``test_loss`` and ``test_accuracy`` are means over splits with 95 %
-        intervals. ``less`` is the shared use of the untreated network minus this one's, ``price``
-        its accuracy minus this one's in points, ``price_loss`` this one's loss minus the untreated
-        network's. ``front`` tells which settings no other beats in both loss and shared use.
+        intervals. ``less`` is the shared use of the untreated network minus this one's, and
+        ``less_read`` that of what the readout reads; ``price`` is its accuracy minus this one's in
+        points, ``price_loss`` this one's loss minus the untreated network's. ``front`` tells which
+        settings no other beats in both loss and shared use.
         """
         import pandas as pd
 
         means = by_split(data)
         shown = ["accuracy", "not_learned", "dead", "neurons_per_concept", "concepts_last"]
-        shown += ["shared_last_chance", "shared_last_start"]
+        shown += ["shared_last_chance", "shared_last_start", "shared_read"]
         made = []
         for cell, group in means.groupby(_CELL, sort=False):
             overlap = SOURCES[cell[0]].overlap
@@ -178,6 +179,7 @@ class Front(SplitQuestion):
                 row |= with_interval(name, _possible(name, over_splits(group[name], overlap)[0]))
             for name, column, unit in (
                 ("less", "shared_last", -1),
+                ("less_read", "shared_read", -1),
                 ("price", "test_accuracy", -100),
                 ("price_loss", "test_loss", 1),
             ):
@@ -226,19 +228,20 @@ class Front(SplitQuestion):
         rows = []
         for _, row in self.table(data).iterrows():
             untreated = row["treatment"] == NONE
-            use, less, price = (fixed(row, *one) for one in _SHOWN)
+            use, less, price, less_read = (fixed(row, *one) for one in _SHOWN)
             rows.append([
                 SOURCES[row["data"]].title, row["n_hidden"], row["treatment"],
                 fixed(row, "test_accuracy", 1, 100), "" if untreated else price,
                 fixed(row, "test_loss", 3), use, "" if untreated else less,
                 f"{row['shared_last_chance']:.2f}", f"{row['shared_last_start']:.2f}",
+                f"{row['shared_read']:.2f}", "" if untreated else less_read,
                 f"{row['not_learned']:.2f}", f"{row['dead']:.1f}",
                 f"{row['neurons_per_concept']:.1f}", "yes" if row["front"] else "",
             ])  # fmt: skip
         head = ["data", "h", "treatment", "test accuracy in %", "price in points", "test loss",
                 "shared use", "less than untreated by", "by chance", "before training",
-                "classes not learned", "dead neurons", "effective neurons per class",
-                "on the front"]  # fmt: skip
+                "of what is read", "less than untreated by", "classes not learned", "dead neurons",
+                "effective neurons per class", "on the front"]  # fmt: skip
         return {"numbers": markdown(head, rows)}
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
