@@ -233,7 +233,7 @@ class Contexts(ReplicateQuestion):
         # Less than a minute.
         "quick": {**_USUAL, "contexts": 3, "optimizer": "sgd", "seeds": 32},
         # The page of findings.
-        "paper": {**_USUAL, "seeds": 64},
+        "paper": {**_USUAL, "seeds": 1000},
         # Hours.
         "large": {**_USUAL, "objects": [8, 16], "neurons": [32, 64, 128], "seeds": 1024},
     }
