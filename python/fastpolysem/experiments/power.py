@@ -266,7 +266,7 @@ class Power(NetworkQuestion):
         },
         # Hours.
         "large": {**_SMALL, "power": _POWERS, "steps": 16_000, "seeds": 1000},
-        # The published setting: ten minutes per seed of each exponent.
+        # The published setting: four minutes of one core per seed, eight at q = 2 and 4.
         "published": {
             "features": 100,
             "neurons": 50,
