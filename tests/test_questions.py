@@ -311,7 +311,7 @@ def test_verdicts_say_where_they_were_seen() -> None:
     """Settings that the sentence leaves out, and optimisers that are no label."""
     contexts: Any = experiments.get("contexts")
     sentence = contexts.verdict(Answers(page_rows("contexts"))).sentence
-    assert sentence.endswith(" Tested at C = 3, 4 and 5; m = 64 with adam and sgd.")
+    assert sentence.endswith(" Tested at C = 3, 4 and 5; m = 64 with Adam and SGD.")
     one = page_rows("contexts").query("contexts == 3 and optimizer == 'sgd'")
     sentence = contexts.verdict(Answers(one)).sentence
     assert sentence.endswith(" Tested at C = 3; m = 64 with sgd.")

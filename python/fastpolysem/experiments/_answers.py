@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 COUNTS = ("polysemantic", "malign", "signed_slots", "dead", "unrepresented", "loss")
 """Columns of `fastpolysem.TrainingResult` in every table of answers about autoencoders."""
 
+OPTIMIZERS = {"adamw": "AdamW", "sgd": "SGD"}
+"""The two that questions about the autoencoder compare, as they are written."""
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -124,7 +127,8 @@ class Question(Experiment[Setting, Answers]):
         verdict = verdict_of(self.tests(data), self.METHOD, partial(self.say, data))
         optimizer = self.OPTIMIZER
         if self.SEEN and "optimizer" in self.LABELS:
-            optimizer = _listed(data.rows["optimizer"])
+            names = {**OPTIMIZERS, "adam": "Adam"}
+            optimizer = _listed(data.rows["optimizer"].map(lambda name: names.get(name, name)))
         where = [f"{symbol} = {_listed(data.rows[name])}" for symbol, name in self.SEEN.items()]
         said = f" at {'; '.join(where)}" if where else ""
         said += f" with {optimizer}" if optimizer else ""

@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 
 from fastpolysem import plots
-from fastpolysem.experiments._answers import Answers
+from fastpolysem.experiments._answers import OPTIMIZERS, Answers
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments.cooccurrence import (
     EXPERIMENT,
     SAME,
     STRENGTHS,
-    WRITTEN,
     curve_of,
     sums_over_pairs,
 )
@@ -74,7 +73,7 @@ def _draw_widths(ax: Axes, means: pd.DataFrame) -> None:
     for index, ratio in enumerate(ratios):
         color, mark = plots.COLORS[index], plots.MARKERS[index]
         label: str | None = "m = n" if ratio == 1 else f"m = {ratio:g}n"
-        for optimizer in WRITTEN:
+        for optimizer in OPTIMIZERS:
             part = means[(means["n_hidden"] == ratio * means["n_features"])]
             part = part[part["optimizer"] == optimizer]
             place = part["strength"] * 1.06 ** (index - len(ratios) / 2)

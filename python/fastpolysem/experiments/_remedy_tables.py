@@ -8,12 +8,11 @@ from typing import Any
 import pandas as pd
 
 from fastpolysem.experiments import cooccurrence, tradeoff
-from fastpolysem.experiments._answers import Answers
+from fastpolysem.experiments._answers import OPTIMIZERS, Answers
 from fastpolysem.experiments._base import Fields
 from fastpolysem.experiments._pages import markdown
 from fastpolysem.experiments._verdicts import EFFECT, WITHIN, p_text
 
-OPTIMIZERS = {"adamw": "AdamW", "sgd": "SGD"}
 WIDTHS = {16: (12, 16, 32), 64: (48, 64, 128), 256: (192, 256, 512)}
 """The widths with remedies, by the number of features."""
 

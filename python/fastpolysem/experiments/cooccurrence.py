@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem.experiments._answers import (
+    OPTIMIZERS,
     Answers,
     AutoencoderQuestion,
     compared_by_seed,
@@ -246,7 +247,9 @@ class Cooccurrence(AutoencoderQuestion):
         for row in tested:
             kind = "" if row["inputs"] == "all pairs" else f", {row['inputs']}"
             name = f"n = {row['n_features']}, m = {row['n_hidden']}, λ = {row['l1']:g}, "
-            found.append(_relative(data, row, f"{name}{WRITTEN.get(row['optimizer'], '')}{kind}"))
+            found.append(
+                _relative(data, row, f"{name}{OPTIMIZERS.get(row['optimizer'], '')}{kind}")
+            )
         return found
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
@@ -259,7 +262,7 @@ class Cooccurrence(AutoencoderQuestion):
         if len(fewer):
             left = 1 + fewer["difference"]
             sentence += f", {left.min():.0%} to {left.max():.0%} of those without co-occurrence"
-        for optimizer, name in WRITTEN.items():
+        for optimizer, name in OPTIMIZERS.items():
             curve = curve_of(data, optimizer)
             if curve is not None:
                 sentence += (
@@ -278,9 +281,6 @@ class Cooccurrence(AutoencoderQuestion):
         from fastpolysem.experiments import _cooccurrence_figure
 
         return _cooccurrence_figure.drawn(data, ax, self.FIGURE_SIZE)
-
-
-WRITTEN = {"adamw": "AdamW", "sgd": "SGD"}
 
 
 def _relative(data: Answers, row: Fields, name: str) -> Comparison:
@@ -355,7 +355,7 @@ def tests_of_axis(data: Answers) -> list[Fields]:
     """Chi-squares of a common curve and of an exponential, and the rate k of the latter."""
     two: Fields = {"ratio": 2.0}
     choices: list[tuple[str, Fields]] = [("all", {}), ("m = 2n", two)]
-    for key, name in WRITTEN.items():
+    for key, name in OPTIMIZERS.items():
         mine = {**two, "optimizer": key}
         choices.append((f"m = 2n, {name}", mine))
         own = data.rows[(data.rows["optimizer"] == key) & (data.rows["inputs"] == "all pairs")]

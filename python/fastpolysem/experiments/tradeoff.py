@@ -30,7 +30,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, pairs, summary
+from fastpolysem.experiments._answers import (
+    OPTIMIZERS,
+    Answers,
+    AutoencoderQuestion,
+    pairs,
+    summary,
+)
 from fastpolysem.experiments._base import Fields, Presets, combinations
 from fastpolysem.experiments._meetings import LOSS_MIXED, inputs_of, kind_of, loss_on_mixed
 from fastpolysem.experiments._verdicts import (
@@ -91,7 +97,6 @@ _NOISE = {
     "Laplace noise": "laplace",
     "Rademacher noise": "rademacher",
 }
-_WRITTEN = {"adamw": "AdamW", "sgd": "SGD"}
 _SAME = ["n_features", "n_hidden", "optimizer"]
 _DRAWN = [name for name in PRIMARY if name != WIDER and not name.startswith("l1")]
 
@@ -219,7 +224,7 @@ class Tradeoff(AutoencoderQuestion):
         "paper": {"design": _PAPER, "seeds": 400},
         # Hours: more seeds at n = 16, and all strengths with both optimisers.
         "large": {
-            "design": [Cell(n, _RATIOS, o, _STRENGTHS) for n in (16, 64) for o in _WRITTEN],
+            "design": [Cell(n, _RATIOS, o, _STRENGTHS) for n in (16, 64) for o in OPTIMIZERS],
             "seeds": 1000,
         },
     }
@@ -350,7 +355,7 @@ class Tradeoff(AutoencoderQuestion):
 
 
 def _said(row: Fields) -> str:
-    optimizer = _WRITTEN.get(row["optimizer"], row["optimizer"])
+    optimizer = OPTIMIZERS.get(row["optimizer"], row["optimizer"])
     return f"n = {row['n_features']}, m = {row['n_hidden']}, {optimizer}"
 
 

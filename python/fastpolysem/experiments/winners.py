@@ -287,7 +287,7 @@ class Winners(AutoencoderQuestion):
         ahead = judged[judged["test"].str.endswith(PREDICTORS["push"])]
         better = ((ahead["outcome"] == EFFECT) & (ahead["difference"] > 0)).sum()
         return (
-            f"{first}; less often with adamw than with sgd in {less} of {len(against)} settings. "
+            f"{first}; less often with AdamW than with SGD in {less} of {len(against)} settings. "
             f"One step against interference names more winners in {better} of {len(ahead)} "
             "settings."
         )
