@@ -795,7 +795,7 @@ def test_a_figure_without_an_ending_is_said_to_be_what_it_is(folder: Path) -> No
     assert (folder / "f.PDF").read_bytes().startswith(b"%PDF")
     done = run("plot", "s", "--output", "f.nope", cwd=folder)
     assert done.returncode == 2
-    assert "Format 'nope' is not supported" in done.stderr
+    assert "'webp', got 'nope'" in done.stderr
     assert not (folder / "f.nope").exists()
 
 

@@ -314,7 +314,7 @@ def test_verdicts_say_where_they_were_seen() -> None:
     assert sentence.endswith(" Tested at C = 3, 4 and 5; m = 64 with Adam and SGD.")
     one = page_rows("contexts").query("contexts == 3 and optimizer == 'sgd'")
     sentence = contexts.verdict(Answers(one)).sentence
-    assert sentence.endswith(" Tested at C = 3; m = 64 with sgd.")
+    assert sentence.endswith(" Tested at C = 3; m = 64 with SGD.")
     tradeoff: Any = experiments.get("tradeoff")
     assert "; m = 12 to 1024; λ = " in tradeoff.verdict(Answers(page_rows("tradeoff"))).sentence
     front: Any = experiments.get("front")
