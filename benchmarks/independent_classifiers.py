@@ -85,7 +85,7 @@ def _start(widths: list[int], splits: int, g: torch.Generator) -> list[Tensor]:
 
 
 def _hidden(x: Tensor, net: list[Tensor], drop: Callable[[Tensor], Tensor]) -> list[Tensor]:
-    """Activations of the hidden layers, of which the second is residual."""
+    """Activations of both hidden layers; the second layer is residual."""
     h = [drop(torch.relu(x @ net[0] + net[1]))]
     if len(net) > 4:
         h.append(drop(torch.relu(h[0] @ net[2] + net[3]) + h[0]))

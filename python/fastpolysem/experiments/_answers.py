@@ -50,6 +50,11 @@ OPTIMIZERS = {"adamw": "AdamW", "sgd": "SGD"}
 """The two that questions about the autoencoder compare, as they are written."""
 
 
+def written(optimizer: str) -> str:
+    """The name of an optimiser as it is written, given the value of the setting."""
+    return {**OPTIMIZERS, "adam": "Adam"}.get(optimizer, optimizer)
+
+
 @dataclass(frozen=True)
 class Answers:
     """The data of an experiment that answers a question."""
@@ -127,8 +132,7 @@ class Question(Experiment[Setting, Answers]):
         verdict = verdict_of(self.tests(data), self.METHOD, partial(self.say, data))
         optimizer = self.OPTIMIZER
         if self.SEEN and "optimizer" in self.LABELS:
-            names = {**OPTIMIZERS, "adam": "Adam"}
-            optimizer = _listed(data.rows["optimizer"].map(lambda name: names.get(name, name)))
+            optimizer = _listed(data.rows["optimizer"].map(written))
         where = [f"{symbol} = {_listed(data.rows[name])}" for symbol, name in self.SEEN.items()]
         said = f" at {'; '.join(where)}" if where else ""
         said += f" with {optimizer}" if optimizer else ""

@@ -88,20 +88,26 @@ class HeldOut(Probe):
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:
         """The columns of a block."""
-        found = scores(result)
-        rises = use_of(result).rises[-1]
+        begun = before_training(result)
+        rises, start = (use_of(one).rises[-1] for one in (result, begun))
         weights = formulas.neuron_weights(rises)
-        start = before_training(result)
-        found["concepts_last"] = (weights * formulas.effective_concepts(rises)).sum(axis=-1)
-        found |= _shared("shared_last", rises, use_of(start).rises[-1], result.seeds)
-        read, read_start = (
-            rises_of_read(trained_network(one), result.config) for one in (result, start)
-        )
-        return found | _shared("shared_read", read, read_start, result.seeds)
+        last = _shared(rises, start, result.seeds)
+        read = last
+        if result.config.residual:
+            rises_read, start_read = (
+                rises_of_read(trained_network(one), result.config) for one in (result, begun)
+            )
+            read = _shared(rises_read, start_read, result.seeds)
+        return {
+            **scores(result),
+            **{f"shared_last{which}": values for which, values in last.items()},
+            **{f"shared_read{which}": values for which, values in read.items()},
+            "concepts_last": (weights * formulas.effective_concepts(rises)).sum(axis=-1),
+        }
 
 
 def _shared(
-    name: str, rises: NDArray[Any], start: NDArray[Any], seeds: NDArray[Any]
+    rises: NDArray[Any], start: NDArray[Any], seeds: NDArray[Any]
 ) -> dict[str, NDArray[np.float64]]:
     """Shared use of a layer, by chance and before training, from the rises of all networks."""
     by_chance = np.zeros(len(rises))
@@ -110,26 +116,24 @@ def _shared(
             formulas.permuted(rises[i], np.random.default_rng(int(seed)))
         )
     return {
-        name: np.asarray(formulas.shared_use(rises)),
-        f"{name}_chance": by_chance,
-        f"{name}_start": np.asarray(formulas.shared_use(start)),
+        "": np.asarray(formulas.shared_use(rises)),
+        "_chance": by_chance,
+        "_start": np.asarray(formulas.shared_use(start)),
     }
 
 
 def rises_of_read(weights: NetworkParameters, config: NetworkConfig) -> NDArray[np.float64]:
-    """Rises of the loss if one of the values that the readout reads is replaced by its mean.
+    """Rises of the loss if one of the values that the readout reads is replaced by its mean, in
+    networks with two hidden layers, the second residual.
 
-    These are the activations of the last hidden layer, plus those of the layer before if the last
-    one is residual. `measure` ablates only the former: what a residual layer adds.
+    These values are sums of the activations of both layers. `measure` ablates only those of the
+    second: what a residual layer adds.
 
     Returns
     -------
     (S, h, C) float64
         As in `Measures.rises`.
     """
-    hidden = len(config.widths) - 2
-    if hidden not in config.residual:
-        return np.asarray(measure(weights, config).rises[-1])
     *_, before, last, _ = forward(weights, config, layers=True)
     h, outputs = config.widths[-2:]
     biases: Any = weights.biases

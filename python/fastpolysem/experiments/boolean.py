@@ -37,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
-from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of
+from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of, written
 from fastpolysem.experiments._base import Presets
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._networks import (
@@ -337,8 +337,9 @@ class Boolean(NetworkQuestion):
             )
             channel = rows.loc["trained against untrained, use in channels"]
             sentences.append(
-                f"With 16 neurons for 8 disjoint clauses of 3 variables ({one['optimizer']}), the "
-                f"accuracy is {parts} (constant output: 0.5). Of the use by clauses, "
+                "With 16 neurons for 8 disjoint clauses of 3 variables "
+                f"({written(one['optimizer'])}), the accuracy is {parts} (constant output: 0.5). "
+                "Of the use by clauses, "
                 f"{text(estimate_of(one, 'channel_use'))} falls on their own channels, compared "
                 f"with {text(estimate_of(one, 'channel_use_untrained'))} in "
                 f"untrained networks ({channel['outcome']}); the dense start leaves "

@@ -220,7 +220,10 @@ class Front(SplitQuestion):
                     less.append(f"{row['treatment']} ({used}; price {price} points, {free})")
             start = float(means.loc[means["treatment"] == NONE, "shared_last"].iloc[0])
             what = f"is less with {', '.join(less)}" if less else "is shown to be less by nothing"
-            said.append(f"On {title}, shared use is {start:.2f} untreated and {what}.")
+            said.append(
+                f"On {title}, shared use of the last hidden layer is {start:.2f} untreated and "
+                f"{what}."
+            )
         return " ".join(said)
 
     def tables(self, data: Answers) -> dict[str, str]:
@@ -240,7 +243,7 @@ class Front(SplitQuestion):
             ])  # fmt: skip
         head = ["data", "h", "treatment", "test accuracy in %", "price in points", "test loss",
                 "shared use", "less than untreated by", "by chance", "before training",
-                "of what is read", "less than untreated by", "classes not learned", "dead neurons",
+                "of what is read", "less of it by", "classes not learned", "dead neurons",
                 "effective neurons per class", "on the front"]  # fmt: skip
         return {"numbers": markdown(head, rows)}
 

@@ -19,6 +19,7 @@ from fastpolysem.experiments._answers import (
     AutoencoderQuestion,
     sized,
     with_scales,
+    written,
 )
 from fastpolysem.experiments._base import Fields, Presets
 from fastpolysem.experiments._drawing import points
@@ -184,7 +185,7 @@ class Necessary(AutoencoderQuestion):
                 widths = here.loc[here["outcome"] == kind, "n_hidden"]
                 if len(widths):
                     found.append(f"{said} at m = {', '.join(map(str, widths))}")
-            parts.append(f"n = {n}, {optimizer}: {'; '.join(found)}")
+            parts.append(f"n = {n}, {written(optimizer)}: {'; '.join(found)}")
         return f"Do moves to free neurons remove shared neurons? {'. '.join(parts)}."
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:

@@ -174,6 +174,7 @@ class Optimizers(AutoencoderQuestion):
     }
     PROBE = Favourites()
     LABELS = (*_SIZES, "way")
+    SEEN: ClassVar = {"n": "n_features", "m": "n_hidden", "λ": "l1"}
     COLUMNS = ("steps_taken",)
     METRICS = (
         *("ratio", "favoured", "polysemantic", "signed_slots", "malign", "unrepresented"),

@@ -36,6 +36,7 @@ from fastpolysem.experiments._answers import (
     AutoencoderQuestion,
     pairs,
     summary,
+    written,
 )
 from fastpolysem.experiments._base import Fields, Presets, combinations
 from fastpolysem.experiments._meetings import LOSS_MIXED, inputs_of, kind_of, loss_on_mixed
@@ -355,7 +356,7 @@ class Tradeoff(AutoencoderQuestion):
 
 
 def _said(row: Fields) -> str:
-    optimizer = OPTIMIZERS.get(row["optimizer"], row["optimizer"])
+    optimizer = written(row["optimizer"])
     return f"n = {row['n_features']}, m = {row['n_hidden']}, {optimizer}"
 
 

@@ -25,6 +25,7 @@ from fastpolysem.experiments._answers import (
     sized,
     summary,
     with_scales,
+    written,
 )
 from fastpolysem.experiments._base import Fields, Presets
 from fastpolysem.experiments._drawing import points
@@ -187,6 +188,7 @@ class Winners(AutoencoderQuestion):
     PROBE = Races()
     MOST: ClassVar[dict[int, int]] = {64: 40, 256: 6}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "learning_rate")
+    SEEN: ClassVar = {"n": "n_features", "m": "n_hidden", "λ": "l1"}
     COLUMNS = ("steps_taken",)
     METRICS = (
         *(*PREDICTORS, *(f"rank_{r}" for r in RANKS[1:]), "kept_sign", "unrepresented"),
@@ -278,8 +280,8 @@ class Winners(AutoencoderQuestion):
         for optimizer, part in means.groupby("optimizer", sort=False):
             low, high = part.loc[part["favourite"].idxmin()], part.loc[part["favourite"].idxmax()]
             parts.append(
-                f"with {optimizer} for {text(estimate_of(low, 'favourite'))} ({_where(low)}) to "
-                f"{text(estimate_of(high, 'favourite'))} ({_where(high)})"
+                f"with {written(str(optimizer))} for {text(estimate_of(low, 'favourite'))} "
+                f"({_where(low)}) to {text(estimate_of(high, 'favourite'))} ({_where(high)})"
             )
         first = f"The largest initial weight wins {' and '.join(parts)} of the features"
         against = judged[judged["test"].str.endswith("adamw against sgd")]
