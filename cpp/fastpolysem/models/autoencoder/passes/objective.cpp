@@ -11,6 +11,12 @@ using RowMatrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMaj
 template <class T>
 using ConstMap = Eigen::Map<const RowMatrix<T>>;
 
+// Copies what is transposed: Eigen takes seconds to compile a product for each arrangement of its factors.
+template <class T>
+RowMatrix<T> product(const RowMatrix<T>& a, const RowMatrix<T>& b) {
+    return a * b;
+}
+
 }  // namespace
 
 template <class T>
@@ -50,9 +56,9 @@ class Objective<T>::Pass {
 
         RowMatrix<T> d_pre = (error.array().rowwise() * importance_) * (2 * scale_);
         if (s_.activation == Activation::relu) d_pre = (pre.array() > 0).select(d_pre, T(0));
-        RowMatrix<T> d_hidden = d_pre * dec;
+        RowMatrix<T> d_hidden = product<T>(d_pre, dec);
         const T l1 = T(s_.l1);
-        const auto d_decoder = d_pre.transpose() * hidden;
+        const RowMatrix<T> d_decoder = product<T>(d_pre.transpose(), hidden);
         if (s_.l1 != 0 && s_.l1_target == L1Target::activations) {
             const RowMatrix<T> clean = x_ * enc;
             loss += s_.l1 * double(scale_) * clean.template cast<double>().cwiseAbs().sum();
@@ -107,7 +113,7 @@ class Objective<T>::Pass {
     }
 
     const RowMatrix<T>& pre_activation(const Weights<T>& w, const RowMatrix<T>& hidden, RowMatrix<T>& pre) const {
-        pre = hidden * decoder(w).transpose();
+        pre = product<T>(hidden, decoder(w).transpose());
         if (w.bias) pre.rowwise() += Eigen::Map<const Eigen::Matrix<T, 1, Eigen::Dynamic>>(w.bias, s_.n_features);
         return pre;
     }
