@@ -6,7 +6,8 @@ python docs/findings.py check [NAME ...]   fails if a page differs from its data
 On each page the verdict and its table of tests are replaced where they are. Other tables stand
 between ``<!-- NAME -->`` and ``<!-- end -->``; the experiment's `Question.tables` has them. Those
 of a second file of data, ``PAGE_PART.parquet``, are called ``PART NAME``, and its verdict and tests
-``PART verdict`` and ``PART tests``; a page shows those that it has a place for.
+``PART verdict`` and ``PART tests``; a page shows those that it has a place for. `REPORTED` has
+tables of what studies published beside what we found.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from scipy import stats
 
 from fastpolysem import experiments
-from fastpolysem.experiments._answers import Answers, Question
-from fastpolysem.experiments._pages import markdown
-from fastpolysem.experiments._verdicts import ALPHA, EFFECT, INCONCLUSIVE, WITHIN, holm
+from fastpolysem.experiments._answers import Answers, Question, summary
+from fastpolysem.experiments._pages import cell, interval, markdown
+from fastpolysem.experiments._verdicts import ALPHA, EFFECT, INCONCLUSIVE, WITHIN, holm, p_text
 
 FOLDER = Path(__file__).with_name("findings")
 INDEX = "index"
@@ -66,6 +69,45 @@ def overview() -> str:
     return f"{markdown(head, rows)}\n\n{textwrap.fill(said, WIDTH)}"
 
 
+def exponents() -> str:
+    """The seeds of the study on exponents of the loss beside ours, for `power`.
+
+    ``power_reported.csv`` has the mean over features of the squared error, in rows where they are
+    positive, and its coefficient of variation, from the study's data file.
+    """
+    theirs = pd.read_csv(FOLDER / "power_reported.csv")
+    experiment: Any = experiments.get("power")
+    ours = {
+        steps: Answers.read(FOLDER / f"power_{part}.parquet")
+        for steps, part in ((10_000, "published"), (100_000, "full"))
+    }
+    columns = ("spread", "mse", "shared", "alignment", "spread_by_chance")
+    means = {
+        steps: summary(data, ["power"], columns, experiment.PROBE) for steps, data in ours.items()
+    }
+    published = summary(Answers(theirs.assign(diverged=False)), ["power"], ("spread", "mse"))
+    rows = []
+    for _, study in published.iterrows():
+        power = study["power"]
+        seeds = theirs.loc[theirs["power"] == power, "spread"]
+        for steps, table in means.items():
+            for _, row in table[table["power"] == power].iterrows():
+                found = ours[steps].where(power=power)["spread"]
+                p_value = stats.ttest_ind(found, seeds, equal_var=False).pvalue
+                here = [interval(row, "spread"), f"{steps:_}".replace("_", " "), int(row["seeds"])]
+                here += [cell(row["spread_by_chance"], 2), interval(study, "mse", 4)]
+                here += [interval(row, "mse", 4), cell(row["shared"]), cell(row["alignment"])]
+                rows.append([cell(power), interval(study, "spread"), *here, p_text(p_value)])
+    head = ["q", "CV, published", "CV, ours", "steps", "seeds", "CV from sampling alone"]
+    head += ["squared error of a positive feature, published", "ours"]
+    head += ["share of use on shared neurons", "alignment", "p for the CV"]
+    return markdown(head, rows)
+
+
+REPORTED = {"power": {"reported": exponents}}
+"""Tables of what studies published beside what we found, by page and place."""
+
+
 def filled(name: str, page: str) -> str:
     """A page with its verdict and tables."""
     if name == INDEX:
@@ -85,6 +127,9 @@ def filled(name: str, page: str) -> str:
         part = path.stem.removeprefix(f"{name}_")
         if f"<!-- {part} " in page:
             page = _with_part(part, experiment, Answers.read(path), page, name)
+    for block, table in REPORTED.get(name, {}).items():
+        shown = f"<!-- {block} -->\n\n{table()}\n\n<!-- end -->"
+        page = _replaced(rf"<!-- {block} -->\n.*?<!-- end -->", shown, page, name)
     return page
 
 
