@@ -200,6 +200,20 @@ def test_all_of_them_with_one_command(tmp_path: Path, monkeypatch: pytest.Monkey
             assert (folder / f"{name}{ending}").stat().st_size > 0
 
 
+def test_all_of_them_are_estimated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(experiments, "names", lambda: ["noise", "sparsity", "hidden"])
+    assert cli.main(["reproduce", "all", "--preset", "quick", "--seeds", "4", "--estimate"]) == 0
+    first, second, third, _, together = capsys.readouterr().out.splitlines()
+    assert first.startswith("noise: 32 seeds of 8 configurations to train (0 are stored): about ")
+    assert second == "sparsity: trains nothing"
+    assert third.startswith("hidden: 16 seeds of 4 configurations to train")
+    assert together.startswith("together: about ")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_wrong_preset_of_all_runs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 
@@ -36,6 +36,9 @@ from fastpolysem._output import (
     write_csv,
 )
 from fastpolysem._plotting import plot
+
+if TYPE_CHECKING:
+    from fastpolysem.studies.forecast import Forecast
 
 ExecutorName = Literal["processes", "dask"]
 
@@ -224,17 +227,13 @@ def _forecast(
     folder: Path,
     num_threads: int | None,
     changes: dict[str, Any],
-) -> int:
-    """Say how long the training of an experiment would take."""
+) -> Forecast | None:
+    """How long the training of an experiment would take; None if it trains nothing."""
     from fastpolysem.studies.forecast import together
 
     parts = experiment.training(*experiment.chosen(preset, seeds, **changes))
-    if not parts:
-        raise ValueError(
-            f"--estimate must be left out with {experiment.NAME}, which trains nothing"
-        )
-    print_line(str(together(parts, path=_output_folder(folder) / "study", num_threads=num_threads)))
-    return 0
+    path = _output_folder(folder) / "study"
+    return together(parts, path=path, num_threads=num_threads) if parts else None
 
 
 def _output_folder(path: Path) -> Path:
@@ -278,7 +277,11 @@ def _reproduction(name: str) -> Callable[..., int]:
         chosen = chosen_fields(changes)
         number, threads = count("seeds", seeds), count("num-threads", num_threads)
         if estimate:
-            return _forecast(experiment, preset, number, folder, threads, chosen)
+            forecast = _forecast(experiment, preset, number, folder, threads, chosen)
+            if forecast is None:
+                raise ValueError(f"--estimate must be left out with {name}, which trains nothing")
+            print_line(str(forecast))
+            return 0
         return _reproduce(experiment, preset, number, folder, threads, executor, chosen)
 
     presets = ", ".join(experiment.PRESETS)
@@ -328,6 +331,7 @@ def _all(
     output: Path | None = None,
     num_threads: Count = None,
     executor: ExecutorName | None = None,
+    estimate: bool = False,
 ) -> int:
     """Run all experiments, one after the other, into one folder.
 
@@ -345,6 +349,8 @@ def _all(
         Number of threads, or processes of an executor. Default: all cores.
     executor
         Train in separate processes: "processes", or "dask" for a local Dask cluster.
+    estimate
+        Only estimate how long training would take and how much it would store.
     """
     listed = [experiments.get(name) for name in experiments.names()]
     missing = {}
@@ -354,14 +360,23 @@ def _all(
         except ImportError as error:
             missing[experiment.NAME] = str(error)
     folder, number = output or Path(f"all-{preset}"), count("seeds", seeds)
-    threads = count("num-threads", num_threads)
+    threads, seconds = count("num-threads", num_threads), 0.0
     for experiment in listed:
+        if estimate and experiment.NAME not in missing:
+            forecast = _forecast(experiment, preset, number, folder, threads, {})
+            seconds += forecast.seconds if forecast else 0
+            print_line(f"{experiment.NAME}: {forecast or 'trains nothing'}")
+            continue
         print_line(f"\n{experiment.NAME}: {experiment.SUMMARY}\n")
         if experiment.NAME in missing:
             print_line(f"left out: {missing[experiment.NAME]}")
             continue
         if code := _reproduce(experiment, preset, number, folder, threads, executor, {}):
             return code
+    if estimate:
+        from fastpolysem.studies.forecast import duration
+
+        print_line(f"\ntogether: about {duration(seconds)}")
     return 0
 
 
