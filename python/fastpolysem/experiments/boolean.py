@@ -48,6 +48,7 @@ from fastpolysem.experiments._networks import (
     controls,
     trained_network,
 )
+from fastpolysem.experiments._pages import estimate, markdown
 from fastpolysem.experiments._tables import of_means
 from fastpolysem.experiments._verdicts import (
     INCONCLUSIVE,
@@ -368,6 +369,7 @@ class Boolean(NetworkQuestion):
         found = {
             "accuracies": of_means(formulas_, labels, {STARTS[one]: one for one in STARTS}),
             "channels": of_means(formulas_, labels, _IN_CHANNELS, _CONTEXT),
+            "reported": _reported(formulas_),
         }
         labels = {name: name for name in ("dropout", "seeds")}
         found["parities"] = of_means(parities, labels, _OF_PARITIES, _CONTEXT)
@@ -405,6 +407,20 @@ class Boolean(NetworkQuestion):
         return ax or left
 
 
+def _reported(means: pd.DataFrame) -> str:
+    """Published accuracies by start, in percent, beside ours."""
+    here = means[(means["variables"] == DISJOINT) & (means["neurons"] == _PUBLISHED_WIDTH)]
+    rows = []
+    for name, start in STARTS.items():
+        for _, row in here.iterrows():
+            value, low, high = (100 * part for part in estimate_of(row, name))
+            rows.append([start, _PUBLISHED.get(name, ""), estimate(value, low, high)])
+    head = f"start, {_PUBLISHED_WIDTH} neurons for 8 clauses"
+    return markdown([head, "published accuracy in %", "ours"], rows)
+
+
+_PUBLISHED_WIDTH = 16
+_PUBLISHED = {"accuracy": 78.7, "at_random": 88.7, "by_clause": 99.4}
 _IN_CHANNELS = {
     "use in own channels": "channel_use",
     "neurons in a channel": "channel",
