@@ -50,9 +50,14 @@ OPTIMIZERS = {"adamw": "AdamW", "sgd": "SGD"}
 """The two that questions about the autoencoder compare, as they are written."""
 
 
+_WRITTEN = {**OPTIMIZERS, "adam": "Adam"}
+
+
 def written(optimizer: str) -> str:
-    """The name of an optimiser as it is written, given the value of the setting."""
-    return {**OPTIMIZERS, "adam": "Adam"}.get(optimizer, optimizer)
+    """The name of an optimiser as it is written, given the value of the setting, which a comma may
+    follow."""
+    name, *rest = optimizer.split(", ")
+    return ", ".join([_WRITTEN.get(name, name), *rest])
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
+from fastpolysem.experiments._answers import written
 from fastpolysem.experiments._pages import interval, markdown
 
 if TYPE_CHECKING:
@@ -52,13 +53,13 @@ def by_width(
         found = [
             interval(cells.loc[at], column, digits) if at in cells.index else "" for at in widths
         ]
-        rows.append([n, optimizer, *found])
+        rows.append([n, written(optimizer), *found])
     return ["n", "optimiser", *widths.values()], rows
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, str):
-        return value.replace("_", " ")
+        return written(value.replace("_", " "))
     if value != value:  # nan
         return ""
     value = value + 0.0  # no -0

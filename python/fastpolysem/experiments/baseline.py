@@ -22,6 +22,7 @@ from fastpolysem.experiments._answers import (
     named_ways,
     sized,
     with_scales,
+    written,
 )
 from fastpolysem.experiments._base import Fields, Presets
 from fastpolysem.experiments._drawing import points
@@ -174,7 +175,7 @@ class Baseline(AutoencoderQuestion):
         tests = []
         for setting, group in self.settings(data.valid):
             group = group[group["concentration_rotated"] > 0]
-            name = "n = {n_features}, m = {n_hidden}, {optimizer}".format(**setting)
+            name = _name(setting["n_features"], setting["n_hidden"], setting["optimizer"])
             trained, rotated = group["concentration"], group["concentration_rotated"]
             tests.append(compared(name, trained, rotated, MARGIN, paired=True, relative=True))
         return tests
@@ -195,7 +196,7 @@ class Baseline(AutoencoderQuestion):
             (judged["outcome"] == INCONCLUSIVE, "inconclusive for"),
         ):
             if which.any():
-                parts.append(f"{what} {'; '.join(judged.loc[which, 'test'])}")
+                parts.append(f"{what} {_by_optimizer(judged.loc[which, 'test'])}")
         return f"Concentration on neurons is {'. It is '.join(parts)}."
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
@@ -223,7 +224,7 @@ class Baseline(AutoencoderQuestion):
                     points(each, at, here, f"{metric}{suffix}", ms=4, capsize=3, **style)
             count = int(here["seeds"].min())
             column[0].set_title(f"n = {n}, m = {width}\n{count} seeds", fontsize="medium")
-            column[1].set_xticks(range(len(names)), names, rotation=90)
+            column[1].set_xticks(range(len(names)), [*map(written, names)], rotation=90)
             column[1].set_xlabel("optimiser")
         for each, what in zip(axes[:, 0], panels.values(), strict=True):
             each.set_ylabel(what)
@@ -248,14 +249,27 @@ class Baseline(AutoencoderQuestion):
         for way in means["optimizer"].unique():
             cells = []
             for n, m in sizes:
-                row = tests[tests["test"] == f"n = {n}, m = {m}, {way}"]
+                row = tests[tests["test"] == _name(n, m, way)]
                 here = means[(means["n_features"] == n) & (means["n_hidden"] == m)]
                 loss = here.loc[here["optimizer"] == way, "loss"]
                 mark = "" if len(loss) and loss.iloc[0] <= CONVERGED * n else " (not converged)"
                 cells.append(change(row.iloc[0]) + mark if len(row) else "")
-            rows.append([way, *cells])
+            rows.append([written(way), *cells])
         head = ["optimiser", *(f"n = {n}, m = {m}" for n, m in sizes)]
         return {"sizes": markdown(head, rows), "numbers": of_means(means, labels, shown, rest)}
+
+
+def _name(n: int, m: int, way: str) -> str:
+    return f"{written(way)}: n = {n}, m = {m}"
+
+
+def _by_optimizer(names: Iterable[str]) -> str:
+    """These names of tests, with the sizes of each optimiser together."""
+    sizes: dict[str, list[str]] = {}
+    for name in names:
+        way, size = name.split(": ")
+        sizes.setdefault(way, []).append(size)
+    return ", ".join(f"{way} ({'; '.join(each)})" for way, each in sizes.items())
 
 
 EXPERIMENT = Baseline()

@@ -25,6 +25,7 @@ from fastpolysem.experiments._answers import (
     sized,
     summary,
     with_scales,
+    written,
 )
 from fastpolysem.experiments._base import Fields, Presets, with_interval
 from fastpolysem.experiments._roc import Roc, logistic, roc
@@ -383,7 +384,9 @@ SHARED = "shared neurons, moved against kept"
 
 
 def _name(setting: dict[str, Any]) -> str:
-    return "n = {n_features}, m = {n_hidden}, {optimizer}".format(**setting)
+    return (
+        f"n = {setting['n_features']}, m = {setting['n_hidden']}, {written(setting['optimizer'])}"
+    )
 
 
 def _shares_right(says: NDArray[np.bool_], truth: NDArray[np.bool_]) -> dict[str, float]:

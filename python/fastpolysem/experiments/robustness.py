@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
-from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of
+from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of, written
 from fastpolysem.experiments._base import Presets
 from fastpolysem.experiments._networks import (
     CONTROLS,
@@ -327,7 +327,12 @@ class Robustness(NetworkQuestion):
         rows = []
         for setting, _ in self.settings(data.valid, _SETTING):
             for task, count in _relevant((setting["features"], setting["neurons"])).items():
-                cells = [*setting.values(), count]
+                cells = [
+                    setting["features"],
+                    setting["neurons"],
+                    written(setting["optimizer"]),
+                    count,
+                ]
                 cells += [tests[f"{_named(setting, task)}: {what}"] for what in conditions]
                 rows.append(cells)
         return markdown(["features", "neurons", "optimiser", "count", *conditions], rows)
@@ -375,7 +380,7 @@ _SETTING = ("features", "neurons", "optimizer")
 def _named(setting: dict[str, Any], task: str) -> str:
     """How sentences call a setting and a task."""
     relevant = _relevant((setting["features"], setting["neurons"]))[task]
-    return f"{relevant} of {setting['features']} features count, {setting['optimizer']}"
+    return f"{relevant} of {setting['features']} features count, {written(setting['optimizer'])}"
 
 
 EXPERIMENT = Robustness()
