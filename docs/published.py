@@ -577,7 +577,7 @@ def slope_tests(data: Data) -> str:
             free = statistics.power_law(np.exp(x), y, error)
             rows.append(
                 [
-                    name, f"from {least}n on", ", ".join(str(m) for m, _ in some),
+                    name, f"m ≥ {least}n", ", ".join(str(m) for m, _ in some),
                     f"{square:.0f} on {len(x) - 1}", f"{stats.chi2.sf(square, len(x) - 1):.1g}",
                     _shown(free.exponent), f"{free.chi_square:.0f} on {free.degrees_of_freedom}",
                     f"{free.p_value:.1g}",
