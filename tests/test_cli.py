@@ -547,6 +547,29 @@ def test_all_leaves_out_what_lacks_a_package(
     assert "left out: digits needs the package scikit-learn" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("module", "command", "needed"),
+    [
+        ("distributed", ["existence", "--executor", "dask"], "pip install 'fastpolysem[dask]'"),
+        ("sklearn.datasets", ["classify"], "pip install 'fastpolysem[datasets]'"),
+    ],
+)
+def test_a_missing_package_is_named_in_one_line(
+    module: str,
+    command: list[str],
+    needed: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    output = ["--preset", "quick", "--output", str(tmp_path / "here")]
+    assert cli.main(["reproduce", *command, *output]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fastpolysem: error: ")
+    assert needed in line
+
+
 def test_an_experiment_is_added_by_adding_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

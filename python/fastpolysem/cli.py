@@ -392,8 +392,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, 2 after a bad argument or file (one line on standard error says which), 130 after Ctrl-C,
-        141 if nobody reads standard output any more.
+        0, 2 after a bad argument or file or if an optional package is missing (one line on standard
+        error says which), 130 after Ctrl-C, 141 if nobody reads standard output any more.
     """
     if arguments is not None:
         return _run(list(arguments))
@@ -428,7 +428,7 @@ def _run(words: list[str]) -> int:
     except BrokenPipeError:
         abandon_output()
         return _NO_READER
-    except (CycloptsError, ValueError, TypeError, OSError, MemoryError) as error:
+    except (CycloptsError, ValueError, TypeError, OSError, MemoryError, ImportError) as error:
         lines = [_explained(error), *getattr(error, "__notes__", [])]
         _console.say(f"fastpolysem: error: {in_one_line('; '.join(lines))}")
         with contextlib.suppress(AttributeError, OSError, ValueError), named_output():
