@@ -78,6 +78,8 @@ def test_what_it_cannot_do_is_refused() -> None:
         fp.train(CONFIG, 1, record=("loss", [0]))
     with pytest.raises(AttributeError, match="no 'polysemantic'"):
         _ = fp.train(CONFIG, 1).polysemantic
+    with pytest.raises(TypeError, match="forward: config must be of a family with a forward of"):
+        fp.forward(np.ones((4, 6)), CONFIG)
 
 
 def test_a_kind_belongs_to_one_family() -> None:

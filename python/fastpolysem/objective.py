@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from typing import TYPE_CHECKING, Any, overload
 
@@ -167,16 +166,13 @@ def draw(config: NetworkConfig, seed: int, step: int) -> Draws:
 
 
 def _call(name: str, config: Any, *arguments: Any, **options: Any) -> Any:
-    """Call the function of this name in the module ``objective`` of the config's family."""
-    family = families.check_config(name, config)
-    folder = type(family).__module__.rpartition(".")[0]
-    try:
-        function = getattr(importlib.import_module(f"{folder}.objective"), name)
-    except (ImportError, AttributeError):
+    """Call the function of this name of the config's family, if it has one."""
+    function = getattr(families.check_config(name, config), name, None)
+    if function is None:
         raise TypeError(
             f"{name}: config must be of a family with a {name} of its own, "
             f"got {_checks.shown(config)}"
-        ) from None
+        )
     taken = inspect.signature(function).parameters
     given = {option: value for option, value in options.items() if value is not None}
     for option, value in given.items():

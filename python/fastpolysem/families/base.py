@@ -126,7 +126,11 @@ class AnyConfig(Protocol):
 
 
 class Family(Protocol):
-    """A kind of model that can be trained, stored, summarised and plotted."""
+    """A kind of model that can be trained, stored, summarised and plotted.
+
+    A family may also have functions ``forward``, ``loss_and_gradient`` and ``draw``, which those of
+    `fastpolysem` call with the same arguments.
+    """
 
     kind: str
     """Name in stored configurations."""
@@ -249,7 +253,9 @@ _known: dict[str, Family] = {}
 
 
 def register_family(family: Family) -> None:
-    """Register a family of models with training, studies, plots and the command line.
+    """Register a family of models with training, studies, plots and the report.
+
+    The command line reads and draws its studies, but does not collect them.
 
     Parameters
     ----------

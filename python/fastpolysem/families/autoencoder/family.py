@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastpolysem import _checks
 from fastpolysem._native import core
+from fastpolysem.families.autoencoder import objective
 from fastpolysem.families.autoencoder.config import (
     DEFAULTS,
     NUMERICS_VERSION,
@@ -82,6 +83,8 @@ class Autoencoder:
         "more than 5 % of the features are unrepresented, or seeds diverged (hollow markers): a "
         "low count there does not mean that neurons are monosemantic"
     )
+    forward = staticmethod(objective.forward)
+    loss_and_gradient = staticmethod(objective.loss_and_gradient)
 
     def columns(self, config: Config) -> tuple[Column, ...]:
         columns = []

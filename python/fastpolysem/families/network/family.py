@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastpolysem._native import core
 from fastpolysem.families.base import Arrays, Column, Figure, Options, Trained
+from fastpolysem.families.network import objective
 from fastpolysem.families.network.config import NUMERICS_VERSION, NetworkConfig
 from fastpolysem.families.network.dataset import Dataset
 from fastpolysem.families.network.lowering import core_settings
@@ -38,6 +39,9 @@ class Network:
         "more than 5 % of the concepts were not learned, or seeds diverged (hollow markers): a "
         "network shares no neurons between concepts that it has not learned"
     )
+    forward = staticmethod(objective.forward)
+    loss_and_gradient = staticmethod(objective.loss_and_gradient)
+    draw = staticmethod(objective.draw)
 
     def columns(self, config: NetworkConfig) -> tuple[Column, ...]:
         real: dict[str, Any] = {"dtype": "float64", "diverged": np.nan, "bounds": (0, None)}
