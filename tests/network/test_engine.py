@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 
 import fastpolysem as fp
-from fastpolysem._native import core
 from fastpolysem.families.network import objective
-from fastpolysem.families.network.config import NUMERICS_VERSION
 from network import engine, known_networks, settings
 from network.test_specification import (
     GRADIENT,
@@ -135,10 +133,6 @@ def test_instruction_sets_do_not_change_bits(config, monkeypatch):
         np.testing.assert_array_equal(outputs, objective.forward(here.weights, config, batch))
     monkeypatch.undo()
     known_networks.forget()
-
-
-def test_core_and_package_name_one_version_of_numerics():
-    assert core.NETWORK_NUMERICS_VERSION == NUMERICS_VERSION
 
 
 def test_known_networks():

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, get_args
 
 from fastpolysem import _checks
+from fastpolysem._native import core
 from fastpolysem.families.base import Arrays
 from fastpolysem.families.network import losses, targets
 from fastpolysem.families.network.dataset import Dataset
@@ -36,7 +37,7 @@ Readout = Literal["dense", "private", "random"]
 Inputs = Basis | Independent | CorrelatedBlocks | Dataset
 
 KIND = "network"
-NUMERICS_VERSION = 1
+NUMERICS_VERSION: int = core.NETWORK_NUMERICS_VERSION
 """Changes whenever the same settings and seed give different bits."""
 
 _CHOICES: dict[str, Any] = {
