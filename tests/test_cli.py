@@ -765,6 +765,18 @@ def test_plot_of_any_question(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert options == {"x": "n_hidden", "y": "dead", "hue": "optimizer", "yscale": "log"}
 
 
+def test_settings_per_layer_are_selected(folder: Path) -> None:
+    """Written as for collect; metadata may hold colons."""
+    inputs = fp.Independent(0.2, 8)
+    network = fp.NetworkConfig(widths=(4, 4, 4, 4), inputs=inputs, steps=2)
+    configs = fp.grid(network, dropout=[(0.3, 0.0), (0.0, 0.3)])
+    fp.collect(configs, seeds=2, path=folder / "d", metadata={"at": "0:1"}, progress=False)
+    words = f"--x dropout --y loss --select dropout=0.3:0 at=0:1 --output={folder / 'o.png'}"
+    assert cli.main(["plot", str(folder / "d"), *words.split()]) == 0
+    chosen = _options.selection(["dropout=0.3:0,0.1", "at=0:1"], [fp.NetworkConfig])
+    assert chosen == {"dropout": [(0.3, 0), 0.1], "at": ["0:1"]}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

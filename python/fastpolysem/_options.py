@@ -7,7 +7,7 @@ import dataclasses
 import inspect
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -214,15 +214,23 @@ def _json_or_plain(text: str) -> Any:
         raise ValueError(f"a list must be written as [1,2], got {text!r}") from None
 
 
-def selection(words: list[str]) -> dict[str, list[Any]]:
-    """What ``--select`` says: names with one or several values, as `Study.select` takes them."""
+def selection(words: list[str], config_types: Iterable[Any] = ()) -> dict[str, list[Any]]:
+    """What ``--select`` says of configurations of these classes: names with one or several values,
+    as `Study.select` takes them."""
+    takes = [hint for one in config_types for hint in hints(one).values()]
+    per_layer = {hint.name for hint in takes if hint.per_layer}
     chosen: dict[str, list[Any]] = {}
     for word in words:
         name, equals, values = word.partition("=")
         if not equals or not name or not values:
             raise ValueError(f"--select must be written as NAME=VALUE,VALUE..., got {word!r}")
-        chosen[name] = [number_or_text(value) for value in values.split(",")]
+        chosen[name] = [_selected(value, name in per_layer) for value in values.split(",")]
     return chosen
+
+
+def _selected(text: str, per_layer: bool) -> Any:
+    parts = tuple(map(number_or_text, text.split(":") if per_layer else [text]))
+    return parts if len(parts) > 1 else parts[0]
 
 
 def number_or_text(text: str) -> Any:

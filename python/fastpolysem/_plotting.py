@@ -60,7 +60,8 @@ def plot(
         The configuration for "counts": the first digits of its folder's name, as shown by the
         summary; may be omitted if there is only one.
     select
-        Draw only configurations with these settings, such as optimizer=adam l1=0.001,0.01.
+        Draw only configurations with these settings, such as optimizer=adam l1=0.001,0.01; one
+        value per layer: dropout=0.3:0.
     output
         File to write; its extension determines the format. Default: the kind's name with .png.
     skip_damaged
@@ -74,7 +75,8 @@ def plot(
         if name not in _USED.get(kind, ()):
             raise ValueError(f"--{name} must be left out with --kind {kind}, got {given[name]!r}")
     drawing = plots()
-    study = open_study(path, skip_damaged).select(**selection(select or []))
+    study = open_study(path, skip_damaged)
+    study = study.select(**selection(select or [], {type(one) for one in study.configs}))
     ax = new_axes((6.4, 4.4))
     if kind == "counts":
         drawing.counts(study, _whole_digest(digest, study, path), ax, metric=y)

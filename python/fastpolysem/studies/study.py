@@ -192,7 +192,7 @@ class Study:
         ----------
         **values
             For each column of settings or metadata in `seeds` its value, or a list of values:
-            ``study.select(l1=[1e-3, 1e-2], optimizer="adam")``.
+            ``study.select(l1=[1e-3, 1e-2], optimizer="adam")``. Per layer: ``dropout=(0.3, 0)``.
 
         Raises
         ------
