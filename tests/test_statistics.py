@@ -538,6 +538,10 @@ def test_settings_that_do_not_vary_cannot_be_compared() -> None:
             lambda: statistics.power_law([1, 2, 3], [1, 1, 1], [1, 1, 0]),
             "power_law: standard_error must be 3 positive numbers",
         ),
+        (
+            lambda: statistics.compare([1, 2, math.nan], [1, 2]),
+            r"compare: first must be finite numbers \(leave .* out\), got nan at index 2",
+        ),
         (lambda: statistics.compare([1], [1, 2]), "first and second must hold two or more"),
         (lambda: statistics.compare([1, 2, 3], [1, 2], paired=True), "must have equal lengths"),
     ],

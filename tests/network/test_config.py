@@ -275,6 +275,16 @@ VALUES = [
         "then, got CrossEntropy() and Basis()",
     ),
     (
+        {**LABELLED, "inputs": Dataset(ROWS, np.eye(4)[CLASSES])},
+        ValueError,
+        "; classes are (N,) integers, such as one_hot.argmax(axis=1)",
+    ),
+    (
+        {**LABELLED, "inputs": Dataset(ROWS, CLASSES[:, None])},
+        ValueError,
+        "; classes are (N,) integers, such as column[:, 0]",
+    ),
+    (
         {"inputs": Dataset(ROWS, CLASSES)},
         ValueError,
         "loss must be CrossEntropy() if inputs are a Dataset with classes as targets, and only "

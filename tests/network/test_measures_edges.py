@@ -43,6 +43,19 @@ def test_other_configurations_are_refused() -> None:
             call()
 
 
+def test_what_has_no_weights_yet_is_refused_with_the_remedy() -> None:
+    class Module:
+        def state_dict(self) -> None: ...
+
+    for weights, remedy in {
+        None: "got None; .* trained with return_weights=True",
+        Module(): r"got .*; read a module with fp\.parameters_from_torch\(module\)",
+    }.items():
+        given: Any = weights
+        with pytest.raises(TypeError, match=f"^measure: weights must be .*{remedy}"):
+            fp.measure(given, CONFIG)
+
+
 def test_a_stack_of_no_networks() -> None:
     none = fp.NetworkParameters([np.zeros((0, 3, 4)), np.zeros((0, 4, 3))])
     with pytest.raises(ValueError, match="one network or more"):

@@ -235,7 +235,8 @@ SAMPLED = fp.NetworkConfig(widths=(3, 4, 3), tied=True, inputs=fp.Independent(0.
             (STACK, CONFIG, BATCH),
             {},
             ValueError,
-            "loss_and_gradient: targets must be given with a batch if the config has a Dataset",
+            "loss_and_gradient: targets must be (4, 2) numbers with rows of your own, got None: "
+            "the targets of the config's Dataset",
         ),
         (
             fp.loss_and_gradient,

@@ -323,5 +323,7 @@ def checked_values(label: str, values: ArrayLike) -> NDArray[np.float64]:
     if data.ndim != 1:
         raise _checks.refused(label, "a 1-d array", data)
     if not np.isfinite(data).all():
-        raise _checks.refused(label, "finite numbers (leave diverged seeds out)", data)
+        place = int(np.flatnonzero(~np.isfinite(data))[0])
+        allowed = "finite numbers (leave diverged seeds out)"
+        raise _checks.refused(label, allowed, data[place], f" at index {place}")
     return data

@@ -362,9 +362,13 @@ class NetworkConfig(Settings):
         label, outputs = self._label("inputs"), self.widths[-1]
         data = self.inputs if isinstance(self.inputs, Dataset) else None
         if (data is not None and data.has_classes) != (self.loss.kind == "cross_entropy"):
+            hint = ""
+            if data is not None and not data.has_classes:
+                how = "column[:, 0]" if data.targets.shape[1] == 1 else "one_hot.argmax(axis=1)"
+                hint = f"; classes are (N,) integers, such as {how}"
             raise ValueError(
                 f"{self._label('loss')} must be CrossEntropy() if inputs are a Dataset with "
-                f"classes as targets, and only then, got {self.loss!r} and {self.inputs!r}"
+                f"classes as targets, and only then, got {self.loss!r} and {self.inputs!r}{hint}"
             )
         if data is not None:
             self._refuse("target", "with a Dataset, which has its own targets")

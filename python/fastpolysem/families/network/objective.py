@@ -26,7 +26,7 @@ class NetworkParameters(NamedTuple):
     network has one matrix."""
     biases: list[NDArray[Any] | None] | None = None
     """``biases[l]`` is (d_{l+1},) or (S, d_{l+1}), or None for a layer without a bias; None if no
-    layer has one."""
+    layer has one. Where the config has a bias, None counts as 0."""
 
     def __repr__(self) -> str:
         """The shapes, as the entries would fill a screen."""
@@ -89,8 +89,12 @@ def stacked(
     if isinstance(parameters, list):
         parameters = NetworkParameters(parameters)
     if not isinstance(parameters, tuple) or len(parameters) not in (1, 2):
-        allowed = "NetworkParameters(weights, biases)"
-        raise _checks.refused(label, allowed, parameters, kind=TypeError)
+        allowed, hint = "NetworkParameters(weights, biases)", ""
+        if parameters is None:
+            hint = "; a result has weights if it was trained with return_weights=True"
+        elif hasattr(parameters, "state_dict"):
+            hint = "; read a module with fp.parameters_from_torch(module)"
+        raise _checks.refused(label, allowed, parameters, hint, TypeError)
     given = NetworkParameters(*parameters)
     wanted = shapes(config)
     matrices = sum(name.startswith("weights") for name in wanted)
@@ -270,7 +274,11 @@ def checked_targets(where: str, given: Any, config: NetworkConfig, batch: Any, r
     if given is None:
         if isinstance(config.inputs, Dataset) and config.inputs.targets is not None:
             if batch is not None:
-                raise ValueError(f"{label} must be given with a batch if the config has a Dataset")
+                wanted = f"({rows}, {config.widths[-1]}) numbers"
+                if config.loss.kind == "cross_entropy":
+                    wanted = f"({rows},) classes"
+                hint = ": the targets of the config's Dataset belong to its own rows"
+                raise _checks.refused(label, f"{wanted} with rows of your own", None, hint)
             given = config.inputs.targets
         else:
             return None
