@@ -312,7 +312,7 @@ def train(
         Initial weights to use instead of random ones, in the form that ``return_weights`` returns:
         with a leading seed axis, or one model for all seeds. For the autoencoder an array (S, n, m)
         or (n, m), or :class:`Parameters` of such arrays or a pair of them. Converted to
-        the config's dtype; must be finite.
+        the config's dtype; must be finite. Steps, batches and moments start from 0 as usual.
     noise_sequence
         Noise to use instead of drawn noise: (steps, m), the same for all seeds, or (S, steps, m);
         with ``noise_sharing="input"`` (steps, B, m) or (S, steps, B, m).

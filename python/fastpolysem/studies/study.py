@@ -131,7 +131,7 @@ class Study:
 
     @property
     def configs(self) -> tuple[Any, ...]:
-        """The configurations, in the order of the tables."""
+        """The configurations: as given to `collect`, in order of settings after `open`."""
         return tuple(holding.config for holding in self._holdings.values())
 
     def __len__(self) -> int:

@@ -61,10 +61,12 @@ class Network:
                 Column("accuracy", doc="share of correct decisions on the same rows", **share)
             )
         if held_out:
-            found.append(Column("held_out_loss", doc="final loss on the held-out rows", **real))
+            label, doc = "held-out loss", "final loss on the held-out rows"
+            found.append(Column("held_out_loss", doc=doc, label=label, **real))
         if held_out and decides:
             doc = "share of correct decisions on the held-out rows"
-            found.append(Column("held_out_accuracy", doc=doc, **share))
+            label = "held-out accuracy"
+            found.append(Column("held_out_accuracy", doc=doc, label=label, **share))
         found += self._of_neurons(config)
         found.append(
             Column(

@@ -69,6 +69,8 @@ def shuffled(config: NetworkConfig, seed: int = 0) -> NetworkConfig:
 class Controls(Probe):
     """Shared use at other ratios, and by chance: for ``collect(..., probe=measures.Controls())``.
 
+    Its columns are ``shared_use_by_chance``, ``shared_use_at_10`` and ``shared_use_at_50``.
+
     Attributes
     ----------
     seed

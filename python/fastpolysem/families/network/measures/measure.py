@@ -366,7 +366,8 @@ def measure(
         are measured: the basis, the evaluation batch of sampled inputs, or at most 1024 training
         rows of a data set, evenly spaced.
     targets
-        For ``data``: (B, d_L), or (B,) classes; None for those that the config computes.
+        For ``data``: (B, d_L), or (B,) classes; None for those that the config computes. Required
+        with a `Dataset`.
     concepts
         (B, C) table of zeros and ones of your own. None for those of the task: features (for signed
         inputs +i and -i), classes, clauses, parities, or outputs, see `Measures.concepts`.
