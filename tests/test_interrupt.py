@@ -30,6 +30,35 @@ except KeyboardInterrupt:
     print("stopped after", time.perf_counter() - sent[0])
 """
 
+# Ctrl-C held down, with a handler that raises once, while wide layers are counted in a thread.
+HELD_DOWN = """
+import os, signal, threading, time
+import fastpolysem as fp
+config = fp.Config(n_features=128, n_hidden=65536, steps=2)
+for delay in (0.3, 0.5, 0.7, 0.9):
+    raised = []
+    def handle(number, frame):
+        if not raised:
+            raised.append(time.monotonic())
+            raise KeyboardInterrupt
+        time.monotonic()  # returns with an error if there is one already
+    signal.signal(signal.SIGINT, handle)
+    over = threading.Event()
+    def send():
+        time.sleep(delay)
+        while not over.wait(0.004):
+            os.kill(os.getpid(), signal.SIGINT)
+    sending = threading.Thread(target=send)
+    sending.start()
+    try:
+        while True:
+            fp.train(config, 4, num_threads=2, kernel="dense")
+    except BaseException as error:
+        print(type(error).__name__)
+    over.set()
+    sending.join()
+"""
+
 FORKED = """
 import os
 import numpy as np
@@ -75,6 +104,10 @@ def test_an_interrupt_ends_training(kernel, config, threads):
     printed = run(INTERRUPTED.format(made=made, config=config, threads=threads, kernel=kernel))
     assert printed.startswith("stopped after")
     assert float(printed.split()[-1]) < 10  # it takes 0.1; a machine may be busy
+
+
+def test_further_interrupts_do_not_replace_the_first():
+    assert run(HELD_DOWN).split() == ["KeyboardInterrupt"] * 4
 
 
 def test_an_interrupt_ends_measuring():

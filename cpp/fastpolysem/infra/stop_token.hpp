@@ -41,7 +41,8 @@ class StopToken {
     }
     void ask_caller() {
         const double now = seconds();
-        if (source_.interrupted && asking_.due(now)) {
+        // Once it has raised an exception, Python must not run handlers of further signals.
+        if (source_.interrupted && !source_.stop && asking_.due(now)) {
             if (source_.interrupted()) source_.stop = true;
             asking_.ran(now, seconds());
         }
