@@ -1,6 +1,7 @@
 // The machine's peak throughput: independent fused multiply-adds in registers only.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 
 #include "fastpolysem/infra/simd.hpp"

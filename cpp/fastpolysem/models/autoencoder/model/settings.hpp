@@ -19,7 +19,6 @@ inline constexpr int numerics_version = 1;
 enum class Stop { steps, certified };
 enum class Init { normal, xavier, orthogonal, uniform };
 enum class Activation { relu, linear };
-enum class KernelName { automatic, generic, dense, sparse, lanes };
 
 struct Settings : OptimizerSettings, InputSettings {
     std::int64_t n_hidden = 1;
@@ -95,10 +94,6 @@ struct Names<autoencoder::Init> {
 template <>
 struct Names<autoencoder::Activation> {
     static constexpr const char* all[] = {"relu", "linear"};
-};
-template <>
-struct Names<autoencoder::KernelName> {
-    static constexpr const char* all[] = {"auto", "generic", "dense", "sparse", "lanes"};
 };
 
 }  // namespace fastpolysem

@@ -1,11 +1,12 @@
 // The gradient in Gram space. With a linear encoder the model depends on its inputs only through
 //
-//     G = W_enc W_dec^T                                n x n, the one product over neurons
-//     pre = X G + 1 c^T + b,   c = W_dec xi            xi: the step's noise; of its own for each input: pre = X G + Xi
-//     W_dec^T + b D = dL/dpre,   A = X^T D                         ReLU, targets, importance: no neurons in it
-//     dL/dW_enc = A W_dec,   dL/dW_dec = A^T W_enc + (D^T 1) xi^T   (+ D^T Xi)
+//     G = W_enc W_dec^T                                             n x n, the one product over neurons
+//     pre = X G + 1 c^T + b,   c = W_dec xi                         xi: the noise, shared by all inputs
+//     D = dL/dpre,   A = X^T D                                      ReLU, targets, importance: no neurons in it
+//     dL/dW_enc = A W_dec,   dL/dW_dec = A^T W_enc + (D^T 1) xi^T
 //
-// and a tied model adds the two: (A + A^T) W + (D^T 1) xi^T. Every entry is one chain in ascending index order.
+// If each input has noise of its own, a row of Xi, then Xi W_dec^T replaces 1 c^T and D^T Xi replaces (D^T 1) xi^T. A
+// tied model adds the two gradients: (A + A^T) W + (D^T 1) xi^T. Every entry is one chain in ascending index order.
 #pragma once
 
 #include "fastpolysem/linalg/product.hpp"
