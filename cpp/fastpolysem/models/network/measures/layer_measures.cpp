@@ -1,4 +1,4 @@
-#include "fastpolysem/models/network/measures/sharing.hpp"
+#include "fastpolysem/models/network/measures/layer_measures.hpp"
 
 #include <algorithm>
 
@@ -10,7 +10,7 @@ std::int64_t not_learned(const Concepts& concepts, const std::vector<double>& lo
     return count;
 }
 
-void Sharing::add(const double* rises, const Concepts& concepts, const std::vector<double>& loss) {
+void LayerMeasures::add(const double* rises, const Concepts& concepts, const std::vector<double>& loss) {
     double sum = 0, squares = 0, first = 0, second = 0;
     std::int64_t served = 0;
     for (std::size_t i = 0; i < of_concept_.size(); ++i) {
@@ -32,14 +32,14 @@ void Sharing::add(const double* rises, const Concepts& concepts, const std::vect
     polysemantic += served >= 2;
 }
 
-double Sharing::shared_use() const { return total_ > 0 ? shared_ / total_ : 0; }
+double LayerMeasures::shared_use() const { return total_ > 0 ? shared_ / total_ : 0; }
 
 // Rounding may lift a mean above the largest value.
-double Sharing::effective_concepts() const {
+double LayerMeasures::effective_concepts() const {
     return total_ > 0 ? std::min(weighted_concepts_ / total_, double(of_concept_.size())) : 0;
 }
 
-double Sharing::neurons_per_concept() const {
+double LayerMeasures::neurons_per_concept() const {
     double weighted = 0;
     for (std::size_t i = 0; i < of_concept_.size(); ++i)
         if (squares_[i] > 0) weighted += of_concept_[i] * (of_concept_[i] * of_concept_[i] / squares_[i]);

@@ -24,9 +24,10 @@ inline bool is_learned(const Concepts& concepts, const std::vector<double>& loss
 std::int64_t not_learned(const Concepts& concepts, const std::vector<double>& loss);
 
 // With v_ik = max(Delta_ik, 0) and V the sum of all:
-class Sharing {
+class LayerMeasures {
   public:
-    explicit Sharing(std::ptrdiff_t concepts) : of_concept_(std::size_t(concepts)), squares_(std::size_t(concepts)) {}
+    explicit LayerMeasures(std::ptrdiff_t concepts)
+        : of_concept_(std::size_t(concepts)), squares_(std::size_t(concepts)) {}
     static double bytes(std::ptrdiff_t concepts) { return 2 * double(concepts) * sizeof(double); }
 
     // Delta_ik for one neuron and all concepts.

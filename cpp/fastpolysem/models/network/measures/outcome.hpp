@@ -11,7 +11,7 @@ namespace fastpolysem::network {
 
 inline constexpr auto nan = std::numeric_limits<double>::quiet_NaN();  // not measured
 
-// Of one hidden layer, or of all: sums of counts, means of everything else. See measures/sharing.
+// Of one hidden layer, or of all: sums of counts, means of everything else. See measures/layer_measures.
 struct Neurons {
     std::int64_t dead = 0, serving = 0, polysemantic = 0;
     double shared_use = 0, effective_concepts = 0, neurons_per_concept = 0;
@@ -26,8 +26,8 @@ struct Outcome : training::Outcome {
     double largest_gradient = 0;
 };
 
-// The columns that exist under these settings, in the order of the public results. This is the only place that lists
-// them.
+// The columns that exist under these settings. Python's families/network/family.py has the same names, with bounds and
+// its own documentation, because it lists columns of configurations whose settings it has not lowered.
 std::vector<training::Column<Outcome>> columns(const Settings& s);
 
 // Whether a loss is for classification, so that an accuracy is defined.

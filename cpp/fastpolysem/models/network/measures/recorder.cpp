@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "fastpolysem/models/network/measures/sharing.hpp"
+#include "fastpolysem/models/network/measures/layer_measures.hpp"
 
 namespace fastpolysem::network {
 namespace {
@@ -63,7 +63,7 @@ double Recorder<T>::bytes(const Settings& s) {
     if (s.label_noise != 0) sum += double(s.shared<T>().data->rows) * sizeof(std::int32_t);
     for (const Layer& layer : s.layers) sum += double(layer.outputs) * (sizeof(T) + 1);
     const std::ptrdiff_t concepts = own_concept_count(s);
-    return sum + Use<T>::bytes(s, concepts) + Sharing::bytes(concepts);
+    return sum + Use<T>::bytes(s, concepts) + LayerMeasures::bytes(concepts);
 }
 
 template <class T>
@@ -98,7 +98,7 @@ void Recorder<T>::measure_use(const Parameters<T>& w, Outcome& o) {
     const Shared<T>& shared = s_.template shared<T>();
     const Concepts& concepts = *shared.concepts;
     const Step<T> step = measured_step(shared);
-    std::vector<Sharing> layers(s_.hidden(), Sharing(concepts.count()));
+    std::vector<LayerMeasures> layers(s_.hidden(), LayerMeasures(concepts.count()));
     use_(w, step, concepts, {}, stop_,
          [&](std::size_t l, std::ptrdiff_t, const double* rises) { layers[l].add(rises, concepts, use_.loss); });
     o.layers.resize(s_.hidden());
