@@ -309,7 +309,8 @@ def _reproduction(name: str) -> Callable[..., int]:
     executor
         Train in separate processes: "processes", or "dask" for a local Dask cluster.
     estimate
-        Only estimate how long training would take and how much it would store.
+        Only estimate how long training would take, without the measures that an experiment makes of
+        trained models, and how much it would store.
     """
     if experiment.OPTIONS is not None:
         own = plain_options(experiment.OPTIONS)
@@ -350,7 +351,8 @@ def _all(
     executor
         Train in separate processes: "processes", or "dask" for a local Dask cluster.
     estimate
-        Only estimate how long training would take and how much it would store.
+        Only estimate how long training would take, without the measures that an experiment makes of
+        trained models, and how much it would store.
     """
     listed = [experiments.get(name) for name in experiments.names()]
     missing = {}
