@@ -340,6 +340,7 @@ def test_what_is_imported_is_a_dependency() -> None:
         ("reproduce collisions --steps 1e-3", "steps must be an integer"),
         ("reproduce collisions --seeds 0:9", "--seeds must be a whole number, got '0:9'"),
         ("reproduce sparsity --estimate", "--estimate must be left out with sparsity"),
+        ("reproduce necessary --n-features 8", "n_hidden must be given with n_features"),
         ("reproduce collisions --momentum 0.5", "momentum must be left at 0.0"),
         ("reproduce collisions --tied perhaps", "tied must be True or False"),
         ("reproduce collisions --seeds 0", "seeds must be an integer >= 1"),

@@ -337,7 +337,10 @@ def sized(
     sizes = {"sizes": (), **settings, **changes}["sizes"]
     for given in (settings, changes):
         given.pop("sizes", None)
-    if changes.keys() & {"n_features", "n_hidden"}:
+    both = {"n_features", "n_hidden"}
+    if given_size := changes.keys() & both:
+        for lacking in both - settings.keys() - changes.keys():
+            raise ValueError(f"{lacking} must be given with {given_size.pop()}")
         return [dict(way) for way in ways]
     return [{**way, "n_features": n, "n_hidden": m} for n, m in sizes for way in ways]
 
