@@ -662,8 +662,9 @@ def standard_noise(kind: str, shape: float | None, stream: Stream, count: int) -
                 out.append(radius * math.cos(2 * math.pi * v / 2**32))
         elif kind == "three_point":  # the lowest bit is the sign, the others decide about 0
             assert shape is not None
+            limit = math.floor(shape * 2**31)
             for word in block:
-                size = 1 / math.sqrt(shape) if word >> 1 < shape * 2**31 else 0.0
+                size = 1 / math.sqrt(shape) if word >> 1 < limit else 0.0
                 out.append(-size if word & 1 else size)
         else:
             raise ValueError(kind)

@@ -141,7 +141,7 @@ CONFIG_VALUES = [
         "noise_std must not round to 0 or infinity in float32, which",
     ),
     (
-        {"noise": "three_point", "noise_std": 1, "noise_shape": 1e-300},
+        {"noise": "student_t", "noise_std": 1, "noise_shape": 1e300},
         ValueError,
         "noise_shape must not round to 0 or infinity in float32, which",
     ),
@@ -345,12 +345,14 @@ COMBINATIONS = [
         "noise_shape with noise='student_t' must be a finite number > 2, got 2",
     ),
     (
-        {"noise": "three_point", "noise_std": 1, "noise_shape": 0},
-        "noise_shape with noise='three_point' must be a finite number > 0 and <= 1, got 0",
+        {"noise": "three_point", "noise_std": 1, "noise_shape": 1e-10},
+        "noise_shape with noise='three_point' must be a finite number >= 4.656612873077393e-10 "
+        "and <= 1, got 1e-10",
     ),
     (
         {"noise": "three_point", "noise_std": 1, "noise_shape": 1.5},
-        "noise_shape with noise='three_point' must be a finite number > 0 and <= 1, got 1.5",
+        "noise_shape with noise='three_point' must be a finite number >= 4.656612873077393e-10 "
+        "and <= 1, got 1.5",
     ),
     (
         {"optimizer": "sgd", "weight_decay": 0.1},
@@ -381,7 +383,7 @@ def test_combinations_of_a_config(change, message):
 def test_a_noise_shape_that_is_missing(noise):
     check(
         TypeError,
-        f"Config: noise_shape with noise='{noise}' must be a finite number > ",
+        f"Config: noise_shape with noise='{noise}' must be a finite number >",
         BASE.replace,
         noise=noise,
         noise_std=1,

@@ -237,6 +237,17 @@ def assert_moments(x, kurtosis):
     assert_plausible((x**2).mean(), 1, spread, "variance")
 
 
+def test_three_point_noise_at_the_limit_of_its_bits():
+    """31 bits decide: a probability between two multiples of 2**-31 counts as the lower one."""
+    config = noise_config("three_point-0.5", m=4)
+    word = spec.stream_of(config, 0, 0, spec.NOISE).words(1)[0]
+    for extra, is_zero in ((0.5, True), (1, False)):
+        here = config.replace(noise_shape=((word >> 1) + extra) / 2**31)
+        drawn = draw_noise(here, [0], 0)[0]
+        assert (drawn[0] == 0) == is_zero
+        np.testing.assert_allclose(drawn, spec.draw_noise(here, 0, 0, 1), rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", NOISES)
 def test_noise_has_the_distribution_it_claims(name):
     config = noise_config(name)

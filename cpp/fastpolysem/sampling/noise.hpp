@@ -35,7 +35,7 @@ struct NoiseSettings {
 //   uniform      1                  sqrt(3) (2u - 1)
 //   laplace      1                  +-log(u) / sqrt(2), sign from the top bit, u from the other 31
 //   student_t    2                  sqrt((nu - 2) (u^(-2/nu) - 1)) cos(2 pi v), exact for every nu (Bailey 1994)
-//   three_point  1                  0 unless the upper 31 bits < q 2^31, else +-1/sqrt(q), sign from the lowest bit
+//   three_point  1                  0 unless the upper 31 bits < floor(q 2^31), else +-1/sqrt(q), sign: lowest bit
 //   rademacher   1 bit              bit e % 32 of word (e / 32) % 4 of block e / 128: set means +1
 struct NoiseShape {
     Noise kind;

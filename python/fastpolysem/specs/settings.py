@@ -88,7 +88,10 @@ class Settings:
         if noise not in ("student_t", "three_point"):
             self._refuse("noise_shape", f"with noise={noise!r}")
             return
-        bounds: list[_checks.Bound] = [(">", 2)] if noise == "student_t" else [(">", 0), ("<=", 1)]
+        # With "three_point", 31 random bits decide whether a value is 0.
+        bounds: list[_checks.Bound] = (
+            [(">", 2)] if noise == "student_t" else [(">=", 2**-31), ("<=", 1)]
+        )
         label = f"{self._label('noise_shape')} with noise={noise!r}"
         self._set("noise_shape", _checks.setting(label, self.noise_shape, *bounds))
 

@@ -123,7 +123,7 @@ class Config(Settings):
         Standard deviation of the noise, > 0 unless noise is "none".
     noise_shape
         For "student_t" the degrees of freedom, > 2. For "three_point" the probability q of a
-        non-zero value, 0 < q <= 1, with excess kurtosis 1/q - 3. None for all others.
+        non-zero value, 2**-31 <= q <= 1, with excess kurtosis 1/q - 3. None for all others.
     noise_sharing
         "step": all inputs of a step share one noise vector; "input": each input has its own.
     dropout
