@@ -82,9 +82,8 @@ def exponents() -> str:
         for steps, part in ((10_000, "published"), (100_000, "full"))
     }
     columns = ("spread", "mse", "shared", "alignment", "spread_by_chance")
-    means = {
-        steps: summary(data, ["power"], columns, experiment.PROBE) for steps, data in ours.items()
-    }
+    bounds = experiment.bounds()
+    means = {steps: summary(data, ["power"], columns, bounds) for steps, data in ours.items()}
     published = summary(Answers(theirs.assign(diverged=False)), ["power"], ("spread", "mse"))
     rows = []
     for _, study in published.iterrows():

@@ -15,6 +15,7 @@ import pytest
 import fastpolysem as fp
 from fastpolysem import cli, experiments, measures
 from fastpolysem.experiments import _networks
+from fastpolysem.experiments._answers import Answers, summary
 from fastpolysem.experiments._base import measure
 from fastpolysem.experiments._networks import (
     Case,
@@ -145,6 +146,15 @@ def test_settings_that_are_none() -> None:
         Tiny().configs("quick", width=[])
     with pytest.raises(ValueError, match="no network has this combination"):
         Tiny().configs("quick", width=6, activation="linear")
+
+
+def test_intervals_of_shares_stay_within_0_and_1() -> None:
+    question: Any = experiments.get("hidden")
+    few = np.where(np.arange(100) == 7, 0.01, 0.0)
+    rows = pd.DataFrame({"arm": "ReLU", "seed": range(100), "diverged": False, "shared_use": few})
+    (inside,) = summary(Answers(rows), ["arm"], ["shared_use"], question.bounds()).itertuples()
+    (beyond,) = summary(Answers(rows), ["arm"], ["shared_use"]).itertuples()
+    assert beyond.shared_use_low < 0 < inside.shared_use_low < inside.shared_use
 
 
 def test_controls_depend_on_the_seed_alone() -> None:

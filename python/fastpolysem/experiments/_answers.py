@@ -110,7 +110,7 @@ class Question(Experiment[Setting, Answers]):
     METHOD: ClassVar[str]
     """Which tests the verdict is based on, and of what."""
     PROBE: ClassVar[Probe | None] = None
-    """Probe for what it needs besides the columns of a study; intervals stay within its bounds."""
+    """Probe for what it needs besides the columns of a study."""
     SEEN: ClassVar[Mapping[str, str]] = {}
     """Settings that its sentence does not tell: symbols, and the labels that they stand for."""
     OPTIMIZER: ClassVar[str] = ""
@@ -122,7 +122,12 @@ class Question(Experiment[Setting, Answers]):
 
     def table(self, data: Answers) -> pd.DataFrame:
         """Means with 95 % intervals, one row per configuration."""
-        return summary(data, self.LABELS, self.METRICS, self.PROBE)
+        return summary(data, self.LABELS, self.METRICS, self.bounds())
+
+    def bounds(self) -> Mapping[str, Bounds | None]:
+        """The bounds of columns, within which confidence intervals of their means stay."""
+        columns = {} if self.PROBE is None else self.PROBE.columns
+        return {name: column.bounds for name, column in columns.items()}
 
     def settings(
         self, rows: pd.DataFrame, labels: Sequence[str] | None = None
@@ -250,24 +255,25 @@ def joined(frames: Sequence[pd.DataFrame], labels: Sequence[str]) -> pd.DataFram
 
 
 def summary(
-    data: Answers, labels: Sequence[str], metrics: Sequence[str], probe: Probe | None = None
+    data: Answers,
+    labels: Sequence[str],
+    metrics: Sequence[str],
+    bounds: Mapping[str, Bounds | None] | None = None,
 ) -> pd.DataFrame:
     """Means over seeds, one row per configuration.
 
     ``seeds`` and ``diverged`` are counts; each metric is followed by the ends of its 95 % interval,
-    which stays within the bounds of the probe's columns.
+    which stays within the column's bounds.
     """
     import pandas as pd
 
-    columns = {} if probe is None else probe.columns
     means = []
     for key, group in data.rows.groupby(list(labels), sort=False, dropna=False):
         row: dict[str, Any] = dict(zip(labels, key, strict=True))
         valid = group[~group["diverged"]]
         row |= {"seeds": len(group), "diverged": len(group) - len(valid)}
         for metric in metrics:
-            bounds = columns[metric].bounds if metric in columns else None
-            row |= with_interval(metric, _mean(valid[metric], bounds))
+            row |= with_interval(metric, _mean(valid[metric], (bounds or {}).get(metric)))
         means.append(row)
     return pd.DataFrame(means)
 

@@ -26,6 +26,7 @@ from fastpolysem.training import TrainingResult, train
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fastpolysem.probes import Bounds
     from fastpolysem.studies import Study
 
 USE = (
@@ -34,6 +35,8 @@ USE = (
 )
 """Columns of `fastpolysem.TrainingResult` in every table of answers about networks, so that counts
 always come with the concepts learned, the neurons used by each, and the state of training."""
+
+_SHARES = ("shared_use", "accuracy")
 
 
 class Case(NamedTuple):
@@ -64,6 +67,11 @@ class NetworkQuestion(Question[Case]):
     OPTIONS: ClassVar[Mapping[str, str]]
     COLUMNS: ClassVar[tuple[str, ...]] = ()
     """Result columns of a study to include besides `USE`."""
+
+    def bounds(self) -> Mapping[str, Bounds | None]:
+        """No result of a network is negative, and some are shares."""
+        found = {name: (0, 1 if name in _SHARES else None) for name in (*USE, *self.COLUMNS)}
+        return {**found, **super().bounds()}
 
     @abstractmethod
     def case(self, **settings: Any) -> Case | None:

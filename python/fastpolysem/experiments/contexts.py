@@ -292,7 +292,7 @@ class Contexts(ReplicateQuestion):
     def table(self, data: Answers) -> pd.DataFrame:
         """Means over tables of properties, whose number is ``seeds``; `Pathways` describes the
         columns. With one hidden layer, the first and the last are the same."""
-        return summary(Answers(self.by_table(data)), self.LABELS, self.METRICS, self.PROBE)
+        return summary(Answers(self.by_table(data)), self.LABELS, self.METRICS, self.bounds())
 
     def tests(self, data: Answers) -> list[Comparison]:
         """Both outcomes against the untrained network, and between depths and layers."""
