@@ -234,6 +234,8 @@ def test_weights_come_back_as_they_were(tmp_path: Path, config: fp.Config, where
                 assert one.tobytes() == other.tobytes()
     with pytest.raises(KeyError, match="the weights of seed 10 were not stored"):
         study.weights(config, [3, 10])
+    with pytest.raises(ValueError, match="weights: seeds must be different, got 3 more than once"):
+        study.weights(config, [3, 1, 3])
 
 
 def test_sparse_weights_take_little_room(tmp_path: Path) -> None:

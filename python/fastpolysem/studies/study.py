@@ -257,8 +257,8 @@ class Study:
         config
             A configuration of the study or its digest.
         seeds
-            The seeds to return, in any order; None for all seeds of the configuration in ascending
-            order, including diverged ones.
+            The seeds to return, each once, in any order; None for all seeds of the configuration in
+            ascending order, including diverged ones.
 
         Returns
         -------
@@ -320,8 +320,8 @@ class Study:
         name
             One of the probe's columns or arrays.
         seeds
-            The seeds to return, in any order; None for all seeds of the configuration in ascending
-            order.
+            The seeds to return, each once, in any order; None for all seeds of the configuration in
+            ascending order.
 
         Returns
         -------
@@ -447,5 +447,10 @@ def _wanted(where: str, holding: Holding, seeds: ArrayLike | None) -> NDArray[np
     """The requested seeds, or all."""
     if seeds is None:
         return np.asarray(holding.rows()["seed"], dtype=np.uint64)
-    chosen = _checks.integers(f"{where}: seeds", seeds, (">=", 0), ("<", 2**64))
-    return np.array(chosen, dtype=np.uint64)
+    label = f"{where}: seeds"
+    chosen = np.array(_checks.integers(label, seeds, (">=", 0), ("<", 2**64)), dtype=np.uint64)
+    known, counts = np.unique(chosen, return_counts=True)
+    if (counts > 1).any():
+        twice = known[counts > 1][0]
+        raise ValueError(f"{label} must be different, got {twice} more than once")
+    return chosen
