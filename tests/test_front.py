@@ -91,7 +91,7 @@ def test_the_front_is_what_nothing_beats() -> None:
             "shared_last": [0.5, 0.4, 0.3, 0.3, 0.9],
         }
     )  # fmt: skip
-    assert front._on_front(table) == [True, False, True, False, True]
+    assert front._on_front(table).tolist() == [True, False, True, False, True]
 
 
 def test_verdicts_on_data_made_up() -> None:

@@ -294,15 +294,13 @@ def _possible(name: str, found: Estimate) -> Estimate:
     return found._replace(low=low, high=high)
 
 
-def _on_front(means: pd.DataFrame) -> list[bool]:
+def _on_front(means: pd.DataFrame) -> NDArray[np.bool_]:
     """Which settings no other setting of the same network beats both in loss and shared use."""
-    found = []
-    for _, row in means.iterrows():
-        others = means[(means["data"] == row["data"]) & (means["n_hidden"] == row["n_hidden"])]
-        loss, use = others["test_loss"], others["shared_last"]
-        least, less = row["test_loss"], row["shared_last"]
-        beaten = (loss <= least) & (use <= less) & ((loss < least) | (use < less))
-        found.append(not beaten.any())
+    from fastpolysem.families.network.plots.studies import pareto
+
+    found = np.zeros(len(means), dtype=bool)
+    for rows in means.groupby(["data", "n_hidden"]).indices.values():
+        found[rows] = pareto(means.iloc[rows][["test_loss", "shared_last"]])
     return found
 
 
