@@ -119,3 +119,22 @@ def test_an_unknown_instruction_set_is_refused():
     assert done.returncode != 0
     assert "FASTPOLYSEM_ISA must be one of" in done.stderr
     assert "'sse9'" in done.stderr
+
+
+# A machine that has the instruction set "newest", too, which was not built.
+NEWER = """
+import json, sys, types
+machine = types.ModuleType("fastpolysem._isa")
+machine.supported = lambda: ("newest", *{built})
+sys.modules["fastpolysem._isa"] = machine
+import fastpolysem
+print(json.dumps(fastpolysem.build_info()["supported"]))
+"""
+
+
+def test_what_was_built_is_loaded():
+    built = fp.build_info()["supported"]
+    environment = {"FASTPOLYSEM_ISA": ""}
+    assert output(NEWER.format(built=built), **environment) == list(built)
+    done = python(NEWER.format(built=()), **environment)
+    assert "ImportError: fastpolysem must be built for one of newest to run on" in done.stderr

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import re
 from typing import TYPE_CHECKING, Any
 
 from fastpolysem import _checks, _console, _isa
 
-_SUPPORTED: tuple[str, ...] = _isa.supported()
+
+def _is_built(level: str) -> bool:
+    return importlib.util.find_spec(f"fastpolysem._core_{level}") is not None
+
+
+_SUPPORTED = tuple(filter(_is_built, _isa.supported()))
 
 
 def _load() -> Any:
     wanted = os.environ.get("FASTPOLYSEM_ISA")
-    if wanted and wanted not in _SUPPORTED:
+    message = ""
+    if not _SUPPORTED:
+        machine = ", ".join(_isa.supported())
+        message = f"fastpolysem must be built for one of {machine} to run on this machine"
+    elif wanted and wanted not in _SUPPORTED:
         message = (
             f"FASTPOLYSEM_ISA must be one of {', '.join(_SUPPORTED)} on this machine, "
             f"got {wanted!r}"
         )
+    if message:
         if _console.is_program():
             _console.fail(message)
         raise ImportError(message)
@@ -53,8 +63,9 @@ def build_info() -> dict[str, Any]:
     Returns
     -------
     dict
-        ``version``, ``isa`` (the instruction set in use), ``supported`` (instruction sets available
-        on this machine, best first; the environment variable ``FASTPOLYSEM_ISA`` selects one),
+        ``version``, ``isa`` (the instruction set in use), ``supported`` (instruction sets that were
+        built and that this machine has, best first; the environment variable ``FASTPOLYSEM_ISA``
+        selects one),
         ``vector_bytes``, ``threads`` (the default number), ``openmp`` (its date, or None),
         ``compiler``, ``eigen`` and ``numerics_version``.
     """
