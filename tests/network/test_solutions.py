@@ -206,7 +206,7 @@ def test_too_few_steps_are_said() -> None:
     config = fp.NetworkConfig(widths=(8, 16, 8), steps=5)
     found = fp.price(config, 2)
     assert found.verdict == "unfinished"
-    assert max(found.residual["random"]) > 1e-3
+    assert max(found.largest_gradient["random"]) > 1e-3
     assert re.match(r"unfinished \(largest gradient [0-9.e-]+: train longer\); ", str(found))
 
 

@@ -46,8 +46,8 @@ class Price:
     """l1 penalty on the weights, as strong as in the last step; 0 without l1."""
     shared_use: dict[str, NDArray[np.float64]]
     not_learned: dict[str, NDArray[np.int64]]
-    residual: dict[str, NDArray[np.float64]]
-    """Largest gradient of the objective."""
+    largest_gradient: dict[str, NDArray[np.float64]]
+    """Of the objective, at the end."""
     margin: float
     """Objectives that differ by less are considered equal."""
 
@@ -64,7 +64,7 @@ class Price:
         """The verdict and the means on which it is based, with standard errors."""
         parts = [f"Polysemanticity is {self.verdict}" if self.verdict[0] in "na" else self.verdict]
         if self.verdict == "unfinished":
-            steepest = np.max([self.residual[start] for start in STARTS[:2]])
+            steepest = np.max([self.largest_gradient[start] for start in STARTS[:2]])
             if np.isfinite(steepest):
                 parts = [f"unfinished (largest gradient {steepest:.2g}: train longer)"]
         for name, values in (
@@ -167,9 +167,9 @@ def price(
     )
     least = 1e-4 * attained(config, silent)
     at = max(least, relative * abs(float(objectives["monosemantic"].mean())))
-    residual = columns["largest_gradient"]
+    steepest = columns["largest_gradient"]
     # nan, of diverged networks, stays nan and is not below any bound.
-    worst = float(np.max([residual[start] for start in ("random", "monosemantic")]))
+    worst = float(np.max([steepest[start] for start in ("random", "monosemantic")]))
     return Price(
         config=config,
         verdict=_verdict(config, columns["shared_use"], objectives, at, worst <= bound),
@@ -177,7 +177,7 @@ def price(
         penalty=penalty,
         shared_use=columns["shared_use"],
         not_learned=columns["not_learned"],
-        residual=residual,
+        largest_gradient=steepest,
         margin=at,
     )
 
