@@ -181,7 +181,7 @@ def test_rows_that_are_trained_again_have_to_be_the_same(tmp_path: Path) -> None
 def test_a_probe_that_raises_loses_no_rows(tmp_path: Path, executor: type[Executor] | None) -> None:
     pool = None if executor is None else executor(1)  # type: ignore[call-arg]
     message = (
-        r"probe 'raising' failed on 4 seeds from 4 on, of Config\(.*\): "
+        r"probe 'raising' failed on 4 seeds starting at 4, of Config\(.*\): "
         r"ArithmeticError: no number for this seed; the rows of this block"
     )
     with pytest.raises(ProbeError, match=message) as caught:

@@ -147,7 +147,7 @@ def test_the_name_of_a_scattered_block_is_compared_with_its_seeds(tmp_path: Path
             renamed = file.rename(file.with_name(f"{wrong}.parquet"))
             (damage,) = Study.check(tmp_path)
             assert damage.path == renamed
-            assert "seeds from 0 on that its name specifies" in damage.reason
+            assert "seeds starting at 0 that its name specifies" in damage.reason
             renamed.rename(file)
 
 

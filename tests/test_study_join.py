@@ -97,7 +97,7 @@ def test_large_files_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fp.collect(CONFIG, seeds=20, path=tmp_path, progress=False)
     assert cli.main(["join", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == "5 files of blocks are 1 now\n"
+    assert capsys.readouterr().out == "5 files of blocks merged into 1\n"
     assert cli.main(["join", str(tmp_path / "none")]) == 2
 
 

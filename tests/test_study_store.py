@@ -377,7 +377,7 @@ DAMAGES = [
     (scramble, "is corrupt or truncated"),
     (text, "is corrupt or truncated"),
     (other_table, "is a Parquet file, but not one of a study"),
-    (other_rows, "does not contain the 4 seeds from 4 on"),
+    (other_rows, "does not contain the 4 seeds starting at 4"),
     (other_config, f"contains rows of the config {'f' * 20}"),
     (other_columns, "has columns other"),
     (other_schema, "has schema version 7"),

@@ -1,10 +1,9 @@
 """The checks behind all error messages, which name the argument, its value and what is allowed.
 
-One file, although it is long: every message of the package is worded here.
+All messages are worded in this one long file, so that they are uniform.
 
 A ``label`` identifies an argument, such as ``"Config: l1"`` or ``"train: seeds"``. Wrong types
-raise TypeError, wrong values ValueError, and sizes that exceed the memory MemoryError. They are all
-in one file so that messages are uniform.
+raise TypeError, wrong values ValueError, and sizes that exceed the memory MemoryError.
 """
 
 from __future__ import annotations
@@ -146,7 +145,7 @@ def add_synonyms(synonyms: Mapping[str, tuple[str, ...]]) -> None:
 
 
 def explain(where: str, explanations: Mapping[str, str]) -> None:
-    """Say, of names that something does not have, why not, in place of a similar name."""
+    """For names that something does not have, say why instead of suggesting a similar name."""
     for name, said in explanations.items():
         _EXPLAINED[where, name] = f"; {said}"
 

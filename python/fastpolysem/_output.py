@@ -69,8 +69,8 @@ def abandon_output() -> None:
 
 
 def plots() -> Any:
-    """The module that draws. A notebook leaves its own backend in the environment of what it
-    starts; here none is needed, and it may not even be installed."""
+    """The module that draws, without the backend that a notebook sets for the processes it starts:
+    none is needed here, and that one may not even be installed."""
     backend = os.environ.pop("MPLBACKEND", None)
     try:
         from fastpolysem import plots as drawing

@@ -99,7 +99,7 @@ def _main_figure(study: Study) -> Any:
 
 
 def _whole_digest(digest: str | None, study: Study, path: Path) -> str | None:
-    """The digest that begins with the given digits; says which there are if that is not one."""
+    """The one digest that begins with the given digits; otherwise the error lists all digests."""
     held: list[str] = [config.digest for config in study.configs]
     found = [one for one in held if digest is None or one.startswith(digest)]
     if len(found) == 1:

@@ -2,7 +2,7 @@
 
 Options of configurations come from the fields of one family's configurations (`_options`); studies
 of any family that has been imported can be read and drawn. What needs tables or figures is imported
-by the commands that do, so that help and ``info`` are quick. The file is long by its help texts.
+by the commands that do, so that help and ``info`` are quick. Most of this long file is help text.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def join(path: Path) -> int:
     from fastpolysem.studies import Study
 
     before, after = Study.join(path)
-    print_line(f"{before} files of blocks are {after} now")
+    print_line(f"{before} files of blocks merged into {after}")
     return 0
 
 
@@ -244,7 +244,7 @@ def _output_folder(path: Path) -> Path:
 
 
 def _described(preset: Mapping[str, Any]) -> str:
-    """The settings of a preset in one line; of long lists the ends."""
+    """The settings of a preset in one line; long lists are shortened to their ends."""
     said = []
     for name, value in preset.items():
         values = list(value) if isinstance(value, (list, range)) else [value]
@@ -441,7 +441,7 @@ def _run(words: list[str]) -> int:
 
 
 def _explained(error: Exception) -> str:
-    """The error in words. Of an unknown option, what it is called here: --lr is --learning-rate."""
+    """The error in words; for an unknown option such as --lr, its name here, --learning-rate."""
     if not isinstance(error, UnknownOptionError) or not error.token.keyword:
         return str(error)
     fields = [_field(name) for argument in error.argument_collection for name in argument.names]

@@ -62,7 +62,7 @@ class Probe(ABC):
     name: ClassVar[str]
     """A Python identifier, which becomes part of file names."""
     version: ClassVar[int] = 1
-    """To be raised whenever the probe computes something else."""
+    """Increase it whenever what the probe computes changes."""
     columns: ClassVar[Mapping[str, Column]] = {}
     """Values per seed, by name; they become columns of the study's tables."""
     arrays: ClassVar[Mapping[str, Column]] = {}

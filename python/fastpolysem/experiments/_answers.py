@@ -179,7 +179,7 @@ class AutoencoderQuestion(Question[Config], TrainingExperiment[Answers]):
     """Largest number of seeds of costly sizes, by number of features."""
 
     def most(self, config: Config, seeds: int) -> int:
-        """Of this many seeds, the number that a configuration gets."""
+        """How many of this many seeds a configuration gets."""
         return min(seeds, self.MOST.get(config.n_features, seeds))
 
     def labels(self, config: Config) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class NetworkQuestion(Question[Case]):
         return list(found.values())
 
     def most(self, case: Case, seeds: int) -> int:
-        """Of this many seeds, the number that a case gets."""
+        """How many of this many seeds a case gets."""
         return seeds if case.most is None else min(seeds, case.most)
 
     def training(self, configs: list[Case], seeds: int) -> Training:

@@ -54,7 +54,7 @@ def expected_loss(weights: NDArray[Any], seeds: NDArray[Any], noise_std: float) 
 
 
 def from_planted(config: Config, seeds: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Expected losses after training on from both planted starts, and the pairs left."""
+    """Expected losses after training from both planted starts, and the pairs left."""
     columns: dict[str, NDArray[Any]] = {}
     shape = config.n_features, config.n_hidden
     short = config.replace(steps=min(STEPS, config.steps))

@@ -74,7 +74,7 @@ class Classify(SplitQuestion):
     """Classifiers with a dense, a random and a private readout."""
 
     NAME = "classify"
-    SUMMARY = "Price what it costs a classifier to read each hidden neuron for one class only."
+    SUMMARY = "Measure what it costs a classifier to read each hidden neuron for one class only."
     FIGURE_SIZE = (7.2, 6.4)
     PRESETS: ClassVar[Presets] = {
         # Minutes on two cores.
@@ -256,7 +256,7 @@ def differences(
 
 
 def free_from(widths: list[int], upper: list[float], margin: float = MARGIN) -> int | None:
-    """The least width from which on all upper bounds of the price are below the margin."""
+    """The least width at and above which all upper bounds of the price are below the margin."""
     found = None
     for h, bound in sorted(zip(widths, upper, strict=True), reverse=True):
         if not bound < margin:

@@ -85,7 +85,7 @@ class Trained(NamedTuple):
 
 
 def trained_on(config: Config, seeds: NDArray[Any], weights: NDArray[Any]) -> Trained:
-    """Train on from weights (S, n, m), disturbed by noise, with the same settings."""
+    """Continue training from weights (S, n, m), perturbed by noise, with the same settings."""
     noise = [np.random.default_rng(int(seed)).standard_normal(weights.shape[1:]) for seed in seeds]
     start = weights + KICK * np.array(noise)
     after = train(config, seeds, initial_weights=start, return_weights=True)
@@ -208,7 +208,7 @@ class Diagnose(AutoencoderQuestion):
     """Ways to distinguish incidental from necessary polysemanticity."""
 
     NAME = "diagnose"
-    SUMMARY = "Distinguish incidental from necessary polysemanticity by weights alone; ROC curves."
+    SUMMARY = "Distinguish incidental from necessary polysemanticity by the weights alone."
     FIGURE_SIZE = (7.5, 6.4)
     PRESETS: ClassVar[Presets] = {
         # A minute on two cores.
@@ -228,7 +228,7 @@ class Diagnose(AutoencoderQuestion):
     METHOD = (
         "Mann-Whitney tests of the area under the ROC curve minus 1/2, on seeds not used for "
         "fitting, with DeLong intervals; and paired t tests of the shared neurons of models "
-        "trained on after the moves of diagnose, against the same models without them"
+        "trained further after the moves of diagnose, against the same models without them"
     )
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
@@ -288,8 +288,8 @@ class Diagnose(AutoencoderQuestion):
         return with_scales(pd.DataFrame(table))
 
     def retrained(self, data: Answers) -> pd.DataFrame:
-        """Means with 95 % intervals of models trained on, one row per setting: ``fewer`` is the
-        number of shared neurons that the moves of `diagnose` avoided after training on, and
+        """Means with 95 % intervals of models trained further, one row per setting: ``fewer`` is
+        the number of shared neurons that the moves of `diagnose` avoided after that, and
         ``unchanged`` the share of models whose objective grew by no more than `LOSSLESS`."""
         rows = data.rows.assign(
             fewer=data.rows["shared_kept"] - data.rows["shared_moved"],
@@ -361,7 +361,7 @@ class Diagnose(AutoencoderQuestion):
         return ax or axes[0, 0]
 
     def tables(self, data: Answers) -> dict[str, str]:
-        """Models trained on at each size, and what each view tells."""
+        """Models trained further at each size, and what each view tells."""
         labels = {"n": "n_features", "m": "n_hidden", "optimiser": "optimizer"}
         scales = {"λ√m": "strength", "lr·√m": "pace"}
         trained = {

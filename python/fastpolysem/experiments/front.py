@@ -94,7 +94,7 @@ class Front(SplitQuestion):
     """Shared use and loss of classifiers under treatments."""
 
     NAME = "front"
-    SUMMARY = "Trade the loss of classifiers against shared use by l1, noise, dropout and others."
+    SUMMARY = "Compare treatments of classifiers (l1, noise, dropout, …) by loss and shared use."
     FIGURE_SIZE = (7.2, 6.4)
     PRESETS: ClassVar[Presets] = {
         # Minutes on two cores.

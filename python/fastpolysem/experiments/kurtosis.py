@@ -4,7 +4,7 @@ Kinds of noise with the same standard deviation, from two-valued (excess kurtosi
 Gaussian (0) to heavy-tailed (3), several of them with the same κ: if κ decides, these must agree.
 In addition to the end of training, the early growth of the fourth norm from common weights is
 measured, and compared kind by kind with the theoretical correction in κ and with the next terms of
-its series. Training on from planted pairs shows why noise forms none.
+its series. Training from planted pairs shows why noise forms none.
 """
 
 from __future__ import annotations

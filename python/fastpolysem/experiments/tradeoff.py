@@ -214,7 +214,7 @@ class Tradeoff(AutoencoderQuestion):
     """
 
     NAME = "tradeoff"
-    SUMMARY = "Compare remedies against polysemanticity at matched loss."
+    SUMMARY = "Compare remedies for polysemanticity at matched loss."
     FIGURE_SIZE = (3.4, 6.6)
     PRESETS: ClassVar[Presets] = {
         # A minute of one core.

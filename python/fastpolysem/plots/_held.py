@@ -14,7 +14,7 @@ from fastpolysem.studies import Study
 
 
 def checked_study(where: str, study: object) -> None:
-    """Refuse what is no study."""
+    """Refuse anything but a study."""
     _checks.instance(f"{where}: study", study, Study, "a Study")
 
 
@@ -59,7 +59,7 @@ def suspect(study: Study, summary: pd.DataFrame) -> pd.Series[bool]:
 
 
 def warning_of(study: Study) -> str:
-    """What a legend says of the hollow markers of suspect means."""
+    """The legend's text for the hollow markers of suspect means."""
     unlearned = family_of(study.configs[0]).unlearned(study.configs[0])
     missing = "" if unlearned is None else f" or > {COLLAPSED:.0%} {unlearned[0].replace('_', ' ')}"
     return f"hollow: diverged{missing}".replace("%", " %")
@@ -85,13 +85,13 @@ def columns_of_each(study: Study) -> dict[str, list[str]]:
 
 
 def title_of(study: Study, name: str) -> str:
-    """What an axis says of a column."""
+    """The axis label of a column."""
     known = {one.name: one for c in study.configs for one in family_of(c).columns(c)}
     return known[name].title if name in known else name.replace("_", " ")
 
 
 def chosen_setting(where: str, study: Study, x: str | None) -> str:
-    """What stands on the horizontal axis."""
+    """The setting on the horizontal axis."""
     if x is not None:
         return _checks.choice(f"{where}: x", x, settings_of(study).columns)
     labels = study.labels()

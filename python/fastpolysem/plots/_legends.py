@@ -111,8 +111,8 @@ def legend_above(ax: Axes, entries: Mapping[str, Any], title: str | None) -> flo
 def _in_columns(
     ax: Axes, place: Callable[..., Bbox], count: int, width: float, most: float, **options: Any
 ) -> float:
-    """Place a legend in as many columns as fit into a width, in small print where it would be
-    higher than the most; returns its height in points."""
+    """Place a legend in as many columns as fit into a width, in small print where it would
+    otherwise be too high; returns its height in points."""
     box, columns = Bbox.null(), 1
     for size in (_STYLE, _SMALLER):
         for columns in range(min(count, 5), 0, -1):

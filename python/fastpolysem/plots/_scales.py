@@ -38,8 +38,8 @@ class Scale:
     log
         Whether powers of ten are equally far apart.
     threshold
-        None, or the number from which on they are, where there is a 0 to be shown: between 0 and
-        this number the axis is linear.
+        None, or, if a 0 has to be shown, the number above which the axis is logarithmic; between 0
+        and this number it is linear.
     """
 
     log: bool = False
@@ -79,7 +79,7 @@ class Scale:
         return np.asarray(self.transform.inverted().transform(moved), dtype=np.float64)
 
     def _spread(self, at: NDArray[Any]) -> float:
-        """How far places are apart, of a single one how far others may be."""
+        """How far places are apart; for a single place, how far away others may be."""
         single = 1.0 if self.log else float(np.abs(at).max()) or 1.0
         return float(np.ptp(at)) or single
 
@@ -133,7 +133,7 @@ def are_numbers(values: NDArray[Any]) -> bool:
 
 
 def text_of(value: Any) -> str:
-    """A value of a setting, for the eye."""
+    """A value of a setting as shown to readers."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -143,7 +143,7 @@ def number_text(value: float, _: Any = None) -> str:
 
 
 def label_numbers(ax: Axes, places: NDArray[np.float64], scale: Scale, share: float) -> None:
-    """Scale, limits and ticks of a horizontal axis of numbers, of axes that will keep this share
+    """Scale, limits and ticks of a horizontal axis of numbers, for axes that will keep this share
     of their width."""
     scale.apply(ax.set_xscale)
     ax.set_xlim(*scale.around(places))

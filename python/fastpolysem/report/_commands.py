@@ -68,7 +68,7 @@ def _seeds_word(seeds: list[int]) -> str | None:
 
 
 def _is_sayable(config: AnyConfig) -> bool:
-    """Whether no field is an object that only Python can make."""
+    """Whether the command line can express every field."""
     values = (getattr(config, name) for name in defaults(type(config)))
     return all(type(one).__dataclass_params__.init for one in values if hasattr(one, "kind"))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 
 def rounded(*numbers: float, error: float) -> list[str]:
-    """Numbers with as many digits as an error of this size allows: two of the error's."""
+    """Numbers rounded to two significant digits of an error of this size."""
     if not math.isfinite(error) or error <= 0:
         return [f"{number:.4g}" for number in numbers]
     digits = 1 - math.floor(math.log10(error))

@@ -255,7 +255,8 @@ class _Run:
             probe = self.options.kept.probe
             raise ProbeError(
                 f"collect: probe {probe.name if probe else ''!r} failed on {block.count} seeds "
-                f"from {block.ranges[0][0]} on, of {task.config!r}: {described(trained.failure)}; "
+                f"starting at {block.ranges[0][0]}, of {task.config!r}: "
+                f"{described(trained.failure)}; "
                 "the rows of this block and of all earlier ones are kept"
             ) from trained.failure
         self.plan.trained(task, block)

@@ -349,7 +349,7 @@ def _check_seeds(file: Path, table: pa.Table) -> None:
         if not right or (kind_of(file) != "history" and len(table) != held.count):
             count = "" if match[4] else f"{match[3]} "
             raise UnusableError(
-                f"does not contain the {count}seeds from {match[2]} on that its name specifies"
+                f"does not contain the {count}seeds starting at {match[2]} that its name specifies"
             )
 
 

@@ -35,9 +35,9 @@ class Forecast:
     configs, seeds, stored
         Numbers of configurations, of all requested seeds, and of those that are stored.
     seconds
-        Time that the others take, about.
+        Approximate time to train the seeds that are not stored.
     size
-        Bytes that they take in the folder, about.
+        Approximate number of bytes that they will take in the folder.
     num_threads
         Threads that were assumed.
     at_least

@@ -25,9 +25,9 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        The same rows; every entry is text without control characters, "-" if missing. Of digests
-        the first 8 digits are shown, which the command line takes for the whole. A column
-        keeps its long name if a metadata column already has its short heading.
+        The same rows; every entry is text without control characters, "-" if missing. Digests
+        are shortened to their first 8 digits, which the command line accepts. A column keeps
+        its long name if a metadata column already has its short heading.
     """
     shown = table.copy()
     if "digest" in shown:
@@ -72,7 +72,7 @@ def _interval(low: float, high: float) -> str:
 
 
 def _share(value: Any) -> Any:
-    """A share in percent; what is no number, such as an experiment's own column, as it is."""
+    """A share in percent; other values, such as an experiment's own column, are unchanged."""
     if not isinstance(value, float):
         return value
     return None if math.isnan(value) else f"{100 * value:.3g} %"

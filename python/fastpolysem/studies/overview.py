@@ -21,7 +21,7 @@ def write_configs(store: Store, holdings: list[Holding]) -> None:
     """Bring the table up to date with the configurations that are being collected.
 
     Nothing depends on it: where it cannot be written, or a row of another configuration cannot be
-    told, collecting continues, and the next one completes it.
+    determined, collecting continues, and the next run completes the table.
     """
     with contextlib.suppress(OSError, MemoryError):
         target = store.path / CONFIGS
@@ -53,7 +53,7 @@ def _rows(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 
 def _read(target: Path) -> dict[str, dict[str, Any]]:
-    """The rows of the table that is there; none if it is not one of this kind."""
+    """The rows of the existing table; none if it is of another kind."""
     try:
         with open(target, "rb") as file:  # Arrow cannot open all names
             found = pq.read_table(file).to_pandas()

@@ -119,8 +119,8 @@ class Task:
             yield
         except Exception as error:
             error.add_note(
-                f"while training {sum(block.count for block in blocks)} seeds from "
-                f"{blocks[0].ranges[0][0]} on, of {self.config!r}; finished blocks are kept"
+                f"while training {sum(block.count for block in blocks)} seeds starting at "
+                f"{blocks[0].ranges[0][0]}, of {self.config!r}; finished blocks are kept"
             )
             raise
 

@@ -142,7 +142,7 @@ def _received(future: Future[dict[str, Any]], task: Task, block: SeedSet, kept: 
         return received(sent, task.config, block, kept)
     except WrongBlockError as error:
         raise RuntimeError(
-            f"a worker of the executor sent {error} when asked for {block.count} seeds from "
-            f"{block.ranges[0][0]} on, of config {task.digest}: does it have the same version of "
-            "fastpolysem?"
+            f"a worker of the executor sent {error} when asked for {block.count} seeds "
+            f"starting at {block.ranges[0][0]}, of config {task.digest}: does it have the same "
+            "version of fastpolysem?"
         ) from None

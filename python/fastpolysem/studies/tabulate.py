@@ -129,11 +129,11 @@ def _aligned(holding: Holding, key: str, name: str) -> pd.Series[Any]:
 
 
 def values_of(holding: Holding, metric: str, probed: tuple[str, str] | None = None) -> NDArray[Any]:
-    """A column of a holding, by ascending seed, without diverged seeds and those that a probe was
-    not asked for with.
+    """A column of a holding, by ascending seed, without diverged seeds and, for a probe's column,
+    without seeds that were collected without the probe.
 
-    ``probed`` is the key and the name of a probe's column; without it that is the only probe's
-    that has one of this name, if it is no result.
+    ``probed`` is the key and the name of a probe's column. Without it, a name that is no result
+    column refers to the only probe with a column of this name.
     """
     rows = holding.rows()
     valid = rows[~rows["diverged"]]

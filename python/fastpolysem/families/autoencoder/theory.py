@@ -136,7 +136,7 @@ def favourite_mean(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | N
     slots with the same probability. Without interference, features do not meet, l1 lets every
     favourite win, and these are the neurons that end with features of both signs (exact by
     inclusion and exclusion for independent initial weights with a symmetric distribution).
-    Interference changes it: the page of findings on the law's constant has measured counts.
+    Interference changes this mean: the findings page on the law's constant has measured counts.
 
     Parameters
     ----------

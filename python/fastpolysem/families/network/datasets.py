@@ -90,7 +90,7 @@ def modular_addition(
     Notes
     -----
     The task of Power et al. (2022), "Grokking: Generalization Beyond Overfitting on Small
-    Algorithmic Datasets", and of many since.
+    Algorithmic Datasets", and of many later studies.
 
     Examples
     --------
@@ -187,7 +187,7 @@ def parity(
     held_out: float = 0.0,
     seed: int = 0,
 ) -> Dataset:
-    """Sparse parity: several tasks, each the parity of its own bits. All combinations of bits.
+    """Sparse parity: several tasks, each the parity of its own bits, over all combinations of bits.
 
     Parameters
     ----------

@@ -73,8 +73,8 @@ def mnist1d_sums(
     probability
         That of each class, 0 < probability < 1.
     samples
-        Number of rows, a multiple of 10; the last fifth is held out, and sums up other rows of
-        `mnist1d`.
+        Number of rows, a multiple of 10; the last fifth is held out, and consists of sums of
+        other rows of `mnist1d`.
     seed
         Seed of the rows, 0 <= seed < 2**32.
 

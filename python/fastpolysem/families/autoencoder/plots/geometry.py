@@ -22,7 +22,7 @@ _PERCENTILES = (15, 85)
 def superposition(weights: WeightsLike, ax: Axes | None = None) -> Axes:
     """Overlaps, norms and dimensionalities of the features of a model, or of a stack of models.
 
-    A row per feature in each of three panels: its overlaps ``W Wᵀ`` with all features, its norm,
+    One row per feature in each of three panels: its overlaps ``W Wᵀ`` with all features, its norm,
     and its share of a dimension, `metrics.feature_dimensionality` (Elhage et al. 2022). Without
     superposition W Wᵀ is diagonal and features have a dimensionality of 1 or 0; the two features of
     an antipodal pair have 1/2 each.

@@ -163,7 +163,7 @@ def front(
 
 
 def pareto(points: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """(N,) whether no other of the (N, 2) points is as low in both and lower in one, nan aside."""
+    """(N,) whether no other of the (N, 2) points, nan aside, is as low in both and lower in one."""
     points = np.asarray(points, dtype=np.float64)
     beaten = [
         bool(((points <= point).all(axis=1) & (points < point).any(axis=1)).any())
