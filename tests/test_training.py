@@ -267,9 +267,12 @@ def test_a_diverging_run_is_flagged():
                 tied=tied,
                 dtype=dtype,
             )
-            result = fp.train(config, 5)
+            result = fp.train(config, 5, record=(("residual", *COUNTS), [0, 200]))
             assert result.diverged.all()
             assert np.isnan([result.loss, result.residual]).all()
+            for name in ("residual", *COUNTS):
+                assert np.isfinite(result.history[name][:, 0]).all()
+                assert np.isnan(result.history[name][:, 1]).all()
             for name in (*COUNTS, "nonzeros"):
                 assert np.all(getattr(result, name) == -1)
 

@@ -46,7 +46,8 @@ class Record:
         basis batch), "residual", "polysemantic", "benign", "malign", "signed_slots",
         "signed_slots_benign", "dead", "unrepresented", "nonzeros", "l1_norm" (sum of absolute
         weights, of both matrices if untied) and "fourth_norm" (mean over features of
-        ``sum over neurons of w^4``, of `metrics.effective_weights` if untied).
+        ``sum over neurons of w^4``, of `metrics.effective_weights` if untied). Counts and
+        "residual" are nan while weights are not finite.
     steps
         Numbers of updates after which to record; 0 is the start. Stored in ascending order without
         duplicates.

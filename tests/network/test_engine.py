@@ -219,10 +219,12 @@ def test_gradient_of_frozen_layers_is_given():
 
 def test_diverged_seeds_have_no_results():
     config = fp.NetworkConfig(widths=(4, 6, 4), optimizer="sgd", learning_rate=1e20, steps=5)
-    result = fp.train(config, 3)
+    measured = ("largest_gradient", "shared_use", "dead")
+    result = fp.train(config, 3, record=(measured, [5]))
     assert result.diverged.all()
     assert np.isnan(result.loss).all()
     assert np.isnan(result.largest_gradient).all()
+    assert all(np.isnan(result.history[name]).all() for name in measured)
     assert (result.dead == -1).all()
     assert (result.steps_taken == 5).all()
 

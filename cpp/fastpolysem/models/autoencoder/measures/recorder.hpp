@@ -24,9 +24,12 @@ class Recorder {
     }
     bool is_certain(const Parameters<T>& w) const { return certified(seen(w), s_.low); }
 
-    // One value per metric. step: the data of the next step; last: there is no next step and therefore no objective.
+    // One value per metric; counts and the residual of weights that are not finite are NaN. step: the data of the next
+    // step; last: there is no next step and therefore no objective.
     void record(const Parameters<T>& w, const StepData<T>& step, bool last, double* values) {
+        constexpr auto nan = std::numeric_limits<double>::quiet_NaN();
         const Norms n = norms(seen(w));
+        const bool finite = n.finite && bias_finite(w);
         Counts c;
         for (const Metric metric : metrics_)
             if (metric >= Metric::polysemantic && metric <= Metric::unrepresented) {
@@ -34,10 +37,10 @@ class Recorder {
                 break;
             }
         for (std::size_t i = 0; i < metrics_.size(); ++i) {
-            if (metrics_[i] == Metric::objective)
-                values[i] = last ? std::numeric_limits<double>::quiet_NaN() : objective(w, n.l1, step);
+            if (metrics_[i] == Metric::objective) values[i] = last ? nan : objective(w, n.l1, step);
             else if (metrics_[i] == Metric::loss) values[i] = clean_loss(w);
-            else if (metrics_[i] == Metric::residual) values[i] = residual(w);
+            else if (metrics_[i] == Metric::residual) values[i] = finite ? residual(w) : nan;
+            else if (metrics_[i] <= Metric::unrepresented) values[i] = finite ? counted(metrics_[i], c, n) : nan;
             else values[i] = counted(metrics_[i], c, n);
         }
     }

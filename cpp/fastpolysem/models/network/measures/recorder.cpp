@@ -264,7 +264,7 @@ void Recorder<T>::record(const Parameters<T>& w, const StepOf<T>& step, bool las
                 values[i] = of_neurons(&Neurons::neurons_per_concept);
                 break;
             case Metric::largest_gradient:
-                values[i] = largest_gradient(w);
+                values[i] = n.finite ? largest_gradient(w) : nan;
                 break;
             case Metric::nonzeros:
                 values[i] = double(n.nonzeros);
