@@ -17,7 +17,7 @@ from fastpolysem import statistics
 from fastpolysem.probes import Column, Declaration, Probe, checked_probe, evaluate
 from fastpolysem.studies import ConflictError, ProbeError, Study
 from fastpolysem.studies.files import write_table
-from helpers.probes import Largest, Late, Raising, Unknown
+from helpers.probes import Largest, Late, Raising, Threads, Unknown
 from helpers.small_studies import (
     CONFIG,
     CONFIGS,
@@ -138,6 +138,14 @@ def test_a_probe_may_look_at_the_history(tmp_path: Path) -> None:
     study = fp.collect(CONFIG, seeds=6, path=tmp_path, probe=Late(), record=record)
     loss = fp.train(CONFIG, 6, record=record).history["loss"]
     np.testing.assert_array_equal(study.values(CONFIG, "fall"), loss[:, 0] - loss[:, -1])
+
+
+def test_a_probe_trains_with_the_threads_of_collect() -> None:
+    config = fp.Config(n_features=3, n_hidden=4, steps=1)
+    with ThreadPoolExecutor(1) as pool:
+        for options, threads in (({"num_threads": 3}, 3), ({"executor": pool}, 1)):
+            study = fp.collect(config, seeds=2, probe=Threads(), progress=False, **options)
+            assert study.probed(config, "threads").tolist() == [threads] * 2
 
 
 def test_finished_blocks_are_trained_again_for_a_probe(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import importlib.util
 import os
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fastpolysem import _checks, _console, _isa
@@ -45,12 +48,26 @@ else:
 
 MAX_THREADS = 1024
 
+_chosen: contextvars.ContextVar[int | None] = contextvars.ContextVar("threads", default=None)
+
+
+@contextlib.contextmanager
+def threads_by_default(count: int) -> Iterator[None]:
+    """Context in which this is the default number of threads."""
+    token = _chosen.set(count)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
 
 def default_threads() -> int:
     """The default number of threads, at most `MAX_THREADS`.
 
     It is ``OMP_NUM_THREADS`` or, without it, the number of cores that the process may use.
     """
+    if (chosen := _chosen.get()) is not None:
+        return chosen
     threads: int = core.default_threads()
     if not re.match(r"\s*\+?0*[1-9]", os.environ.get("OMP_NUM_THREADS", "")):
         threads = min(threads, _checks.available_cores())

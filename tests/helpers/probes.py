@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 import fastpolysem as fp
+from fastpolysem._native import default_threads
 from fastpolysem.probes import Column, Probe
 
 
@@ -73,3 +74,14 @@ class Late(Probe):
     def __call__(self, result: fp.TrainingResult) -> dict[str, Any]:
         loss = result.history["loss"]
         return {"fall": loss[:, 0] - loss[:, -1]}
+
+
+@dataclass(frozen=True)
+class Threads(Probe):
+    """With how many threads a probe trains by default."""
+
+    name = "threads"
+    columns: ClassVar = {"threads": Column("int64", "the default of `train`")}
+
+    def __call__(self, result: fp.TrainingResult) -> dict[str, Any]:
+        return {"threads": np.full(len(result), default_threads())}

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from fastpolysem import _checks
 from fastpolysem._files import first_line
+from fastpolysem._native import threads_by_default
 from fastpolysem.families import AnyConfig, Arrays, family_of, from_dict
 from fastpolysem.probes import Declaration, Probe, evaluate
 from fastpolysem.studies.artifacts import (
@@ -168,7 +169,8 @@ def train_blocks(
     ends = np.cumsum([block.count for block in blocks]).tolist()
     starts = [0, *ends[:-1]]
     parts = (_part(result, slice(*ends)) for ends in zip(starts, ends, strict=True))
-    return [Trained.of(part, kept) for part in parts]
+    with threads_by_default(num_threads):  # for probes that train themselves
+        return [Trained.of(part, kept) for part in parts]
 
 
 def _part(result: TrainingResult, seeds: slice) -> TrainingResult:
