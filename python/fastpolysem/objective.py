@@ -49,7 +49,7 @@ def forward(
         Noise added to hidden layers; None for no noise. For an autoencoder (m,) or (S, m), shared
         by all inputs; with ``noise_sharing="input"`` (B, m) or (S, B, m). For a network a list with
         one entry per hidden layer: None, (d,) for all inputs, (B, d), or either with a leading
-        axis S.
+        axis S; with S = B, two axes are (B, d).
     layers
         Networks only: whether to return a list with the activations of all layers, each (S, B, d),
         before noise and residual connections are added. The last entry holds the outputs.

@@ -198,7 +198,7 @@ def forward(
         of the config's data set; required if the config samples its inputs.
     noise
         Noise added to each hidden layer, or None: (d_l,), (B, d_l), or either with a leading axis
-        S.
+        S. With S = B, two axes are (B, d_l).
     layers
         Whether to return the activations of all layers.
 
