@@ -123,7 +123,7 @@ def test_outputs_that_overflow_have_no_measures() -> None:
     alone = fp.measure(weights._replace(weights=[huge, huge]), CONFIG.replace(widths=(3, 3, 3)))
     row = alone.table()[0]
     assert [name for name, value in row.items() if np.isnan(value)] == list(row)[2:]
-    assert "nan of 3 neurons serve two or more concepts and nan serve none" in str(alone)
+    assert "Of 3 neurons, nan account for 10 % or more of two or more" in str(alone)
 
 
 def test_responses_of_many_networks_come_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

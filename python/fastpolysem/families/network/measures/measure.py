@@ -269,7 +269,7 @@ class Measures:
         return f"<Measures: {self}>"
 
     def __str__(self) -> str:
-        """One sentence, with means over networks if there are several."""
+        """A few sentences, with means over networks if there are several."""
         learned, count = float(np.mean(self.learned.sum(axis=-1))), int(self._occur.sum())
         neurons = sum(self.config.widths[1:-1])
         counts = (np.where(self._overflowed, np.nan, n) for n in (self.polysemantic, self.serving))
@@ -280,10 +280,11 @@ class Measures:
             f"{len(self.loss)} networks learned on average" if several else "The network learned"
         )
         return (
-            f"{start} {learned:.4g} of {count} concepts; {100 * share:.3g} % of the use of hidden "
-            f"neurons is of shared ones ({100 * chance:.3g} % if neurons were assigned by chance), "
-            f"{polysemantic:.3g} of {neurons} neurons serve two or more concepts and "
-            f"{neurons - serving:.3g} serve none."
+            f"{start} {learned:.4g} of {count} concepts. Of the use of hidden neurons, "
+            f"{100 * share:.3g} % falls on shared ones ({100 * chance:.3g} % if neurons were "
+            f"assigned by chance). Of {neurons} neurons, {polysemantic:.3g} account for "
+            f"{100 * formulas.SERVES:g} % or more of two or more concepts, and {neurons - serving:.3g} of "
+            "none."
         )
 
     def table(self) -> list[dict[str, Any]]:
