@@ -14,7 +14,14 @@ import fastpolysem as fp
 from fastpolysem.experiments import absolute
 from fastpolysem.experiments._answers import Answers
 from fastpolysem.experiments._networks import Case
-from fastpolysem.experiments._sparse_tasks import BIASES, PUBLISHED, TWO, bias_arm
+from fastpolysem.experiments._sparse_tasks import (
+    BIASES,
+    PUBLISHED,
+    TWO,
+    WIDTHS,
+    bias_arm,
+    wide_arm,
+)
 
 FINDINGS = Path(__file__).parents[1] / "docs" / "findings"
 
@@ -191,7 +198,12 @@ def test_what_the_page_says_in_its_text() -> None:
     silent = by_arm.loc[bias_arm(-1.0, 0.01, 16_000), "silent"]
     assert f"where {100 * silent:.0f} % of the neurons stay silent" in page
     pure = means.loc[means["arm"].isin(BIASES), "pure"].max()
-    assert f"at most {100 * pure:.1f} % of the neurons are *pure*" in page
+    assert f"with 128 neurons at most {100 * pure:.1f} % of them are *pure*" in page
+    wider = [by_arm.loc[wide_arm(-1.0, neurons)] for neurons in WIDTHS]
+    first, second, third = (f"{100 * one['pure']:.2g} %" for one in wider)
+    assert f"from {first} of 64 neurons" in page
+    assert f"{second} of 256 and {third} of 512" in page
+    assert f"rises from {wider[0]['shared']:.3f} to {wider[-1]['shared']:.3f} with" in page
     published = pd.read_parquet(FINDINGS / "absolute_published.parquet")
     dense, sparse, rare = (
         " and ".join(f"{one:.2f}" for one in sorted(group["shared"]))

@@ -89,6 +89,23 @@ BIASES = {
     for start in STARTS
 }
 """The feature decoder."""
+WIDTHS = (64, 256, 512)
+
+
+def wide_arm(start: float, neurons: int) -> str:
+    """The name of a network of `WIDER`."""
+    return f"bias {start:g}, {neurons} neurons"
+
+
+WIDER: dict[str, dict[str, Any]] = {
+    wide_arm(start, neurons): {
+        **_biased(start, RATES[0], LENGTHS[-1]),
+        "widths": (64, 16, neurons, 64),
+    }
+    for neurons in WIDTHS
+    for start in STARTS
+}
+"""The decoder with fewer and more neurons."""
 TWO: dict[str, dict[str, Any]] = {
     f"two by two, {output} output": {
         "widths": (2, 2, 2),
@@ -102,7 +119,7 @@ TWO: dict[str, dict[str, Any]] = {
     for output in ("relu", "linear")
 }
 """The smallest case: two features, one at a time, and two neurons."""
-ARMS = {**BY_DENSITY, **ROOM, **BIASES, **TWO}
-MOST = {"absolute, longer": 6, "autoencoder, longer": 6}
-MOST |= dict.fromkeys(BIASES, 16)
+ARMS = {**BY_DENSITY, **ROOM, **BIASES, **WIDER, **TWO}
+MOST = {"absolute, longer": 200, "autoencoder, longer": 200}
+MOST |= dict.fromkeys(BIASES, 64) | dict.fromkeys(WIDER, 32)
 """Largest numbers of seeds."""

@@ -61,6 +61,7 @@ from fastpolysem.experiments._sparse_tasks import (
     SPARSE,
     STARTS,
     TWO,
+    WIDER,
     bias_arm,
 )
 from fastpolysem.experiments._tables import of_means
@@ -197,11 +198,11 @@ class Absolute(NetworkQuestion):
             "density": [DENSE, SPARSE],
             "seeds": 12,
         },
-        # The page of findings; two minutes on two cores.
+        # The page of findings; half an hour on two cores.
         "paper": {
-            "arm": [arm for arm in (*BY_DENSITY, *ROOM, *BIASES) if arm != PUBLISHED],
+            "arm": [arm for arm in (*BY_DENSITY, *ROOM, *BIASES, *WIDER) if arm != PUBLISHED],
             "density": DENSITIES,
-            "seeds": 32,
+            "seeds": 1000,
         },
         # |x| at the published size; a minute.
         "published": {"arm": PUBLISHED, "density": DENSITIES, "seeds": 2},
@@ -312,10 +313,11 @@ class Absolute(NetworkQuestion):
             return found
         means = self.table(Answers(data.rows[~small]))
         means["called"] = [_SHOWN.get(arm, arm) for arm in means["arm"]]
-        for block, arms in {"densities": BY_DENSITY, "room": ROOM, "decoders": BIASES}.items():
+        blocks = {"densities": BY_DENSITY, "room": ROOM, "decoders": BIASES, "widths": WIDER}
+        for block, arms in blocks.items():
             part = means[means["arm"].isin(arms)]
             if len(part):
-                rest = _CONTEXT | (_OF_BIASES if arms is BIASES else {})
+                rest = _CONTEXT | (_OF_BIASES if arms in (BIASES, WIDER) else {})
                 labels = {"network": "called", "density": "density", "seeds": "seeds"}
                 found[block] = of_means(part, labels, _ESTIMATES[block], rest)
         return found
@@ -379,6 +381,7 @@ _ESTIMATES = {
         "loss over the best constant's": "lost_share",
     },
     "decoders": {**_SHARE, "loss": "loss"},
+    "widths": {**_SHARE, "loss": "loss"},
 }
 _CONTEXT = {
     "chance": "chance",

@@ -210,7 +210,7 @@ class Robustness(NetworkQuestion):
         # Less than a minute.
         "quick": {**_USUAL, "optimizer": "adam", "seeds": 30},
         # The page of findings.
-        "paper": {**_USUAL, "seeds": 64},
+        "paper": {**_USUAL, "seeds": 1000},
         # Part of an hour.
         "large": {**_USUAL, "seeds": 1000},
     }
