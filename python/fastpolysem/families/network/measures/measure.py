@@ -283,8 +283,8 @@ class Measures:
             f"{start} {learned:.4g} of {count} concepts. Of the use of hidden neurons, "
             f"{100 * share:.3g} % falls on shared ones ({100 * chance:.3g} % if neurons were "
             f"assigned by chance). Of {neurons} neurons, {polysemantic:.3g} account for "
-            f"{100 * formulas.SERVES:g} % or more of two or more concepts, and {neurons - serving:.3g} of "
-            "none."
+            f"{100 * formulas.SERVES:g} % or more of two or more concepts, and "
+            f"{neurons - serving:.3g} of none."
         )
 
     def table(self) -> list[dict[str, Any]]:
