@@ -100,7 +100,8 @@ def test_what_the_page_says_in_its_text() -> None:
 
     labels = ("labels_0.1", "labels_0.6", "few_50")
     assert f"are better by {points([f'{one}_all' for one in labels])}" in page
-    assert f"lead by only {points(['labels_0.8_all'])}" in page
+    assert points(["labels_0.8_all"]) == "1 to 1 points"
+    assert "they lead by only 1 point" in page
     assert f"by {points(['input_0.3_all'])} under noise with" in page
     noisy = ("input_0.1", "input_0.3", "labels_0.6", "few_50")
     assert f"by {points([f'{one}_matched' for one in noisy])} under all but weak" in page
