@@ -128,6 +128,7 @@ _PAPER = [
     Cell(16, _RATIOS, "adamw", _STRENGTHS),
     Cell(16, _RATIOS, "sgd", _FIRST),
     Cell(64, _RATIOS, "adamw", _FEWER),
+    Cell(64, _RATIOS, "sgd", _FIRST),
     Cell(256, _RATIOS, "adamw", _LARGE),
 ]
 
