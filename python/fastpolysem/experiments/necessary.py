@@ -162,7 +162,8 @@ class Necessary(AutoencoderQuestion):
         """Are there shared neurons that could be avoided by moving a feature to a free neuron?"""
         tests = []
         for setting, group in self.settings(data.valid):
-            name = "n = {n_features}, m = {n_hidden}, {optimizer}".format(**setting)
+            size = "n = {n_features}, m = {n_hidden}".format(**setting)
+            name = f"{size}, {written(setting['optimizer'])}"
             none = np.zeros(len(group))
             tests.append(compared(name, group["removable"], none, MARGIN, paired=True))
         return tests
@@ -209,7 +210,14 @@ class Necessary(AutoencoderQuestion):
                     for end in ("", "_low", "_high")
                 }
             )
-            points(axes[0, 0], ratio, share, "removable", label=f"n = {n}, {optimizer}", **style)
+            points(
+                axes[0, 0],
+                ratio,
+                share,
+                "removable",
+                label=f"n = {n}, {written(optimizer)}",
+                **style,
+            )
             points(axes[0, 1], ratio, part, "over_null", **style)
             points(axes[1, 0], ratio, share, "spread", **style)
             points(axes[1, 1], ratio, part, "finished", **style)

@@ -38,6 +38,7 @@ from fastpolysem.experiments._answers import (
     compared_by_seed,
     name_of,
     with_scales,
+    written,
 )
 from fastpolysem.experiments._base import Fields, Presets, values_of
 from fastpolysem.experiments._drawing import bars
@@ -243,13 +244,14 @@ class Optimizers(AutoencoderQuestion):
             against = [(way, REFERENCE) for way in arms if way != REFERENCE]
             for way, other in [*against, (ADAM, SHORT), (ADAMW, ADAM)]:
                 if way in arms and other in arms:
-                    name = f"{where}: {way}" + (f" against {other}" if other != REFERENCE else "")
+                    name = f"{where}: {written(way)}"
+                    name += f" against {written(other)}" if other != REFERENCE else ""
                     tests.append(
                         compared_by_seed(name, arms[way], arms[other], "signed_slots", MARGIN)
                     )
             for way in (SCALAR, SHORT, ADAM, ADAMW):
                 if way in arms and REFERENCE in arms:
-                    name = f"{where}: {way}, favourites"
+                    name = f"{where}: {written(way)}, favourites"
                     both = (arms[way], arms[REFERENCE])
                     tests.append(compared_by_seed(name, *both, "favoured", SHARES, relative=False))
         return tests
@@ -297,7 +299,7 @@ class Optimizers(AutoencoderQuestion):
         for way in WAYS:
             here = double[double["way"] == way].set_index("n_features")
             cells = [_cell(here, n, name) for name in ("ratio", "favoured") for n in sizes]
-            lines.append([way, *cells])
+            lines.append([written(way), *cells])
         return {"arms": markdown(head, lines), "cells": self._cells(means)}
 
     def _cells(self, means: pd.DataFrame) -> str:
@@ -314,8 +316,9 @@ class Optimizers(AutoencoderQuestion):
             line.append(_cell(here, ADAM if ADAM in here.index else ADAMW, "favoured"))
             line.append(f"{part['unrepresented'].max():.2g}")
             lines.append(line)
-        head = ["n", "m", "λ", "λ√m", "lr√m, Adam", "n/√m", "seeds", *arms]
-        head += [f"favourites, {way}" for way in (REFERENCE, SHORT, "adam or adamw")]
+        head = ["n", "m", "λ", "λ√m", "lr√m, Adam", "n/√m", "seeds", *map(written, arms)]
+        head += [f"favourites, {written(way)}" for way in (REFERENCE, SHORT)]
+        head.append("favourites, Adam or AdamW")
         return markdown([*head, "unrepresented, at most"], lines)
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
@@ -343,7 +346,7 @@ class Optimizers(AutoencoderQuestion):
         axes[0].set(xlabel="shared neurons over\nthe null model")
         axes[1].set(xlabel="share of features won by\ntheir largest initial weight")
         axes[1].set_xlim(left=0)
-        axes[0].set_yticks(range(len(ways)), ways)
+        axes[0].set_yticks(range(len(ways)), [*map(written, ways)])
         axes[0].set(ylim=(len(ways) - 0.4, -0.6), ylabel="arm")
         axes[1].legend(frameon=False, fontsize="small", loc="lower right", bbox_to_anchor=(1, 0.13))
         return ax or axes[0]

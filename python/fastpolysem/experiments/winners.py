@@ -186,7 +186,7 @@ class Winners(AutoencoderQuestion):
         "large": {**_SETTINGS, "seeds": 1000, "sizes": [*_SIZES, (256, 4096)]},
     }
     PROBE = Races()
-    MOST: ClassVar[dict[int, int]] = {64: 40, 256: 6}
+    MOST: ClassVar[dict[int, int]] = {64: 200, 256: 40}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "learning_rate")
     SEEN: ClassVar = {"n": "n_features", "m": "n_hidden", "λ": "l1"}
     COLUMNS = ("steps_taken",)
@@ -264,12 +264,12 @@ class Winners(AutoencoderQuestion):
         for same, group in self.settings(shares, ("n_features", "n_hidden", "l1")):
             parts = [group[group["optimizer"] == name] for name in ("adamw", "sgd")]
             if all(len(part) for part in parts):
-                name = f"{_where(same)}: adamw against sgd"
+                name = f"{_where(same)}: AdamW against SGD"
                 adamw, sgd = pairs(parts[0], parts[1], "favourite")
                 tests.append(compared(name, adamw, sgd, MARGIN, paired=True))
         for setting, group in self.settings(shares):
             odd = group[group["seed"] % 2 == 1]
-            name = f"{_where(setting)}, {setting['optimizer']}: {PREDICTORS['push']}"
+            name = f"{_where(setting)}, {written(setting['optimizer'])}: {PREDICTORS['push']}"
             tests.append(compared(name, odd["push"], odd["favourite"], MARGIN, paired=True))
         return tests
 
@@ -284,7 +284,7 @@ class Winners(AutoencoderQuestion):
                 f"({_where(low)}) to {text(estimate_of(high, 'favourite'))} ({_where(high)})"
             )
         first = f"The largest initial weight wins {' and '.join(parts)} of the features"
-        against = judged[judged["test"].str.endswith("adamw against sgd")]
+        against = judged[judged["test"].str.endswith("AdamW against SGD")]
         less = ((against["outcome"] == EFFECT) & (against["difference"] < 0)).sum()
         ahead = judged[judged["test"].str.endswith(PREDICTORS["push"])]
         better = ((ahead["outcome"] == EFFECT) & (ahead["difference"] > 0)).sum()
@@ -310,7 +310,7 @@ class Winners(AutoencoderQuestion):
                 line = "-" if optimizer == "sgd" else "--"
                 color = plots.COLORS[sizes.index(n)]
                 mark = plots.MARKERS[sizes.index(n)]
-                _line(each, part, "favourite", color, line, f"n = {n}, {optimizer}", mark)
+                _line(each, part, "favourite", color, line, f"n = {n}, {written(optimizer)}", mark)
             each.set_title(f"largest initial weight, {title}", fontsize="medium")
         middle = sizes[len(sizes) // 2]
         for each, optimizer in zip(axes[1], ("sgd", "adamw"), strict=True):
@@ -320,7 +320,7 @@ class Winners(AutoencoderQuestion):
             for index, (name, what) in enumerate(PREDICTORS.items()):
                 _line(each, part, name, plots.COLORS[index], plots.DASHES[index], what)
             _line(each, part, "rank_8", "#777777", ":", "one of the 8 largest initial weights")
-            each.set_title(f"{optimizer}, n = {middle}, {titles[1]}", fontsize="medium")
+            each.set_title(f"{written(optimizer)}, n = {middle}, {titles[1]}", fontsize="medium")
             each.set(xscale="log", xlabel="neurons m")
             widths = sorted(means["n_hidden"].unique())
             each.set_xticks(widths, [str(width) for width in widths])
