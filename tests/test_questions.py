@@ -334,7 +334,7 @@ def test_pages_say_what_their_data_say(name: str) -> None:
     assert f"reproduce {name} --preset paper" in page
     assert f"]({name}.md)" in (FINDINGS / "index.md").read_text(encoding="utf-8")
     for file in (f"{name}.parquet", f"{name}.png"):
-        assert 0 < (FINDINGS / file).stat().st_size < 1_000_000
+        assert 0 < (FINDINGS / file).stat().st_size < 1_250_000
         assert f"]({file})" in page
     labels = [one for one in experiment.rows(Answers(rows)).columns if one in experiment.LABELS]
     counts = rows.groupby(labels, dropna=False).size()

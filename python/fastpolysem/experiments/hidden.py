@@ -344,15 +344,9 @@ def _widths(n: int, arm: str) -> Sequence[float]:
 
 def _most(n: int, arm: str) -> int | None:
     """The largest number of seeds of an arm; None for that of the preset."""
-    if arm in (LINEAR, RELU):
-        return FEWER if n > FEATURES else None
-    if n < FEATURES:
-        return FEWER if arm in (*_CONTROLS, *LONGER) else None
-    if n > FEATURES or arm in LONGER:
-        return FEWER // 4
-    if arm in TREATED:
-        return 96
-    return FEWER if arm in ARMS else FEWER // 2
+    if n > FEATURES:
+        return FEWER if arm in (LINEAR, RELU) else FEWER // 4
+    return FEWER if arm in (*_CONTROLS, *LONGER) else None
 
 
 def _settings(data: Answers) -> list[tuple[int, int, float]]:
