@@ -149,7 +149,7 @@ class Baseline(AutoencoderQuestion):
         "large": {**_SETTINGS, "seeds": 2000, "sizes": [*_SIZES, (64, 128), (64, 256), (256, 512)]},
     }
     PROBE = Rotations()
-    MOST: ClassVar[dict[int, int]] = {64: 60, 256: 6}
+    MOST: ClassVar[dict[int, int]] = {64: 400, 256: 60}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "learning_rate")
     METRICS = (
         *("concentration", "concentration_rotated", "signed_slots", "signed_slots_rotated"),
