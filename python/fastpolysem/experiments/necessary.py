@@ -122,7 +122,7 @@ class Necessary(AutoencoderQuestion):
         "large": {**_SETTINGS, "seeds": 1000, "steps": 200_000},
     }
     PROBE = Moves()
-    MOST: ClassVar[dict[int, int]] = {64: 40, 256: 4}
+    MOST: ClassVar[dict[int, int]] = {64: 200, 256: 20}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "learning_rate")
     SEEN: ClassVar = {"λ": "l1"}
     COLUMNS = ("steps_taken",)
