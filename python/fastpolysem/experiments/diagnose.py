@@ -221,7 +221,7 @@ class Diagnose(AutoencoderQuestion):
         "large": {**_SETTINGS, "seeds": 2000, "sizes": [*_SIZES, (64, 48)]},
     }
     PROBE = Views()
-    MOST: ClassVar[dict[int, int]] = {64: 60, 256: 3}
+    MOST: ClassVar[dict[int, int]] = {64: 200, 256: 20}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "learning_rate")
     SEEN: ClassVar = {"λ": "l1"}
     COLUMNS = ("steps_taken",)
