@@ -217,7 +217,7 @@ class Kurtosis(AutoencoderQuestion):
         },
     }
     PROBE = Growth()
-    MOST: ClassVar[dict[int, int]] = {16: 24, 64: 2}
+    MOST: ClassVar[dict[int, int]] = {16: 100, 64: 10}
     LABELS = (*_SETTING, "learning_rate", "noise", "kurtosis", "sixth")
     SEEN: ClassVar = {"n": "n_features", "m": "n_hidden", "σ": "noise_std"}  # noqa: RUF001
     OPTIMIZER = "SGD"
