@@ -205,11 +205,9 @@ def test_what_the_page_says_in_its_text() -> None:
     assert f"{second} of 256 and {third} of 512" in page
     assert f"rises from {wider[0]['shared']:.3f} to {wider[-1]['shared']:.3f} with" in page
     published = pd.read_parquet(FINDINGS / "absolute_published.parquet")
-    dense, sparse, rare = (
-        " and ".join(f"{one:.2f}" for one in sorted(group["shared"]))
-        for _, group in sorted(published.groupby("density"), reverse=True)
-    )
-    assert f"are {dense} at density 1, {sparse} at 0.03, and {rare} at 0.001" in page
+    shares = published.groupby("density")["shared"].mean().sort_index(ascending=False)
+    first, *rest = [f"{share:.2f} at {density:g}" for density, share in shares.items()]
+    assert f"{first.replace('at 1', 'at density 1')}, {', '.join(rest[:-1])} and {rest[-1]}" in page
 
 
 @pytest.mark.skipif(not FINDINGS.exists(), reason="no docs here")

@@ -204,8 +204,8 @@ class Absolute(NetworkQuestion):
             "density": DENSITIES,
             "seeds": 1000,
         },
-        # |x| at the published size; a minute.
-        "published": {"arm": PUBLISHED, "density": DENSITIES, "seeds": 2},
+        # |x| at the published size; ten minutes of one core.
+        "published": {"arm": PUBLISHED, "density": DENSITIES, "seeds": 10},
         # Two features and two neurons; half a minute.
         "starts": {"arm": list(TWO), "density": DENSE, "seeds": 100_000},
         # Hours.
