@@ -153,9 +153,9 @@ RUNS = [
     (16, 64, 0.04, True, 1e-3, 100),
     (64, 64, 0.04, False, 0.06, 30),
     (64, 64, 0.04, True, 1e-3, 20),
-    (64, 256, 0.02, False, 0.06, 10),
-    (64, 128, 0.01, False, 0.06, 10),
-    (64, 128, 0.01, True, 1e-3, 10),
+    (64, 256, 0.02, False, 0.06, 240),
+    (64, 128, 0.01, False, 0.06, 40),
+    (64, 128, 0.01, True, 1e-3, 40),
 ]
 """Settings of docs/findings/winners.md and, at the end, optimizers.md."""
 CUTS: dict[str, tuple[str, ...]] = {
