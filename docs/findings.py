@@ -16,6 +16,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,16 @@ from scipy import stats
 
 from fastpolysem import experiments
 from fastpolysem.experiments._answers import Answers, Question, summary
-from fastpolysem.experiments._pages import cell, interval, markdown
-from fastpolysem.experiments._verdicts import ALPHA, EFFECT, INCONCLUSIVE, WITHIN, holm, p_text
+from fastpolysem.experiments._pages import cell, interval, markdown, with_tables
+from fastpolysem.experiments._verdicts import (
+    ALPHA,
+    EFFECT,
+    INCONCLUSIVE,
+    WITHIN,
+    Verdict,
+    holm,
+    p_text,
+)
 
 FOLDER = Path(__file__).with_name("findings")
 INDEX = "index"
@@ -110,38 +119,33 @@ REPORTED = {"power": {"reported": exponents}}
 def filled(name: str, page: str) -> str:
     """A page with its verdict and tables."""
     if name == INDEX:
-        shown = f"<!-- overview -->\n\n{overview()}\n\n<!-- end -->"
-        return _replaced(r"<!-- overview -->\n.*?<!-- end -->", shown, page, name)
+        return with_tables(page, {"overview": overview})
     experiment: Any = experiments.get(name)
     data = Answers.read(FOLDER / f"{name}.parquet")
     if isinstance(experiment, Question):
         verdict = experiment.verdict(data)
-        said = _wrapped(f"**Verdict ({verdict.outcome}).** {verdict.sentence}")
-        page = _replaced(r"\*\*Verdict \(.*?(?=\n\n)", said, page, name)
+        page = _replaced(r"\*\*Verdict \(.*?(?=\n\n)", _said(verdict), page, name)
         page = _replaced(r"\| test \| difference.*?(?=\n\n)", verdict.markdown(), page, name)
-    for block, table in experiment.tables(data).items():
-        shown = f"<!-- {block} -->\n\n{table}\n\n<!-- end -->"
-        page = _replaced(rf"<!-- {block} -->\n.*?<!-- end -->", shown, page, name)
+    blocks = experiment.tables(data)
     for path in sorted(FOLDER.glob(f"{name}_*.parquet")):
         part = path.stem.removeprefix(f"{name}_")
         if f"<!-- {part} " in page:
-            page = _with_part(part, experiment, Answers.read(path), page, name)
-    for block, table in REPORTED.get(name, {}).items():
-        shown = f"<!-- {block} -->\n\n{table()}\n\n<!-- end -->"
-        page = _replaced(rf"<!-- {block} -->\n.*?<!-- end -->", shown, page, name)
-    return page
+            said = _of_part(experiment, Answers.read(path)).items()
+            more = {f"{part} {block}": text for block, text in said}
+            blocks |= {block: more[block] for block in more if f"<!-- {block} -->" in page}
+    tables = {block: partial(str, text) for block, text in blocks.items()}
+    return with_tables(page, {**tables, **REPORTED.get(name, {})})
 
 
-def _with_part(part: str, experiment: Any, data: Answers, page: str, name: str) -> str:
-    """A page with what a second file of data says."""
+def _of_part(experiment: Any, data: Answers) -> dict[str, str]:
+    """What a second file of data says."""
     verdict = experiment.verdict(data)
-    said = _wrapped(f"**Verdict ({verdict.outcome}).** {verdict.sentence}")
-    blocks = {"verdict": said, "tests": verdict.markdown(), **experiment.tables(data)}
-    for block, text in blocks.items():
-        if f"<!-- {part} {block} -->" in page:
-            shown = f"<!-- {part} {block} -->\n\n{text}\n\n<!-- end -->"
-            page = _replaced(rf"<!-- {part} {block} -->\n.*?<!-- end -->", shown, page, name)
-    return page
+    said = {"verdict": _said(verdict), "tests": verdict.markdown()}
+    return {**said, **experiment.tables(data)}
+
+
+def _said(verdict: Verdict) -> str:
+    return _wrapped(f"**Verdict ({verdict.outcome}).** {verdict.sentence}")
 
 
 def _wrapped(text: str) -> str:
