@@ -60,6 +60,12 @@ def written(optimizer: str) -> str:
     return ", ".join([_WRITTEN.get(name, name), *rest])
 
 
+def size_and_optimizer(setting: Mapping[str, Any]) -> str:
+    """How tests name the size and the optimiser of a setting."""
+    size = "n = {n_features}, m = {n_hidden}".format(**setting)
+    return f"{size}, {written(setting['optimizer'])}"
+
+
 @dataclass(frozen=True)
 class Answers:
     """The data of an experiment that answers a question."""
@@ -93,10 +99,11 @@ class Answers:
 
 def _listed(values: pd.Series[Any]) -> str:
     """The values that occur, or the least and the largest of many."""
-    found = sorted(values.dropna().unique())
-    texts = [one if isinstance(one, str) else f"{one:.4g}" for one in found]
-    if len(texts) > 6 and not isinstance(found[0], str):
-        return f"{texts[0]} to {texts[-1]}"
+    texts = [f"{one:.4g}" for one in sorted(values.dropna().unique())]
+    return f"{texts[0]} to {texts[-1]}" if len(texts) > 6 else _together(texts)
+
+
+def _together(texts: Sequence[str]) -> str:
     return ", ".join(texts[:-1]) + " and " + texts[-1] if len(texts) > 1 else texts[0]
 
 
@@ -140,13 +147,23 @@ class Question(Experiment[Setting, Answers]):
     def verdict(self, data: Answers) -> Verdict:
         """The outcome of the experiment's tests, with a sentence and where it was seen."""
         verdict = verdict_of(self.tests(data), self.METHOD, partial(self.say, data))
-        optimizer = self.OPTIMIZER
+        seen = "; and ".join(self._seen(data.rows))
+        tested = f" Tested {seen}." if seen else ""
+        return replace(verdict, sentence=f"{verdict.sentence}{tested}")
+
+    def _seen(self, rows: pd.DataFrame) -> Iterator[str]:
+        """At which settings a verdict was seen, and with which optimisers each of them."""
+        parts = [(self.OPTIMIZER, rows)]
         if self.SEEN and "optimizer" in self.LABELS:
-            optimizer = _listed(data.rows["optimizer"].map(written))
-        where = [f"{symbol} = {_listed(data.rows[name])}" for symbol, name in self.SEEN.items()]
-        said = f" at {'; '.join(where)}" if where else ""
-        said += f" with {optimizer}" if optimizer else ""
-        return replace(verdict, sentence=f"{verdict.sentence} Tested{said}.") if said else verdict
+            parts = [(written(name), part) for name, part in rows.groupby("optimizer")]
+        optimizers: dict[str, list[str]] = {}
+        for optimizer, part in parts:
+            where = [f"{symbol} = {_listed(part[name])}" for symbol, name in self.SEEN.items()]
+            optimizers.setdefault("; ".join(where), []).append(optimizer)
+        for settings, names in optimizers.items():
+            at = f"at {settings}" if settings else ""
+            using = f"with {_together(names)}" if any(names) else ""
+            yield f"{at} {using}".strip()
 
     @abstractmethod
     def tests(self, data: Answers) -> list[Comparison]:
@@ -344,9 +361,10 @@ def sized(
     for given in (settings, changes):
         given.pop("sizes", None)
     both = {"n_features", "n_hidden"}
-    if given_size := changes.keys() & both:
-        for lacking in both - settings.keys() - changes.keys():
-            raise ValueError(f"{lacking} must be given with {given_size.pop()}")
+    if changes.keys() & both:
+        if lacking := both - settings.keys() - changes.keys():
+            (given_size,) = both - lacking
+            raise ValueError(f"{lacking.pop()} must be given with {given_size}")
         return [dict(way) for way in ways]
     return [{**way, "n_features": n, "n_hidden": m} for n, m in sizes for way in ways]
 

@@ -209,7 +209,7 @@ class Absolute(NetworkQuestion):
         # Two features and two neurons; half a minute.
         "starts": {"arm": list(TWO), "density": DENSE, "seeds": 100_000},
         # Hours.
-        "large": {"arm": [ABSOLUTE, AUTOENCODER], "density": DENSITIES, "seeds": 1000},
+        "large": {"arm": [ABSOLUTE, AUTOENCODER], "density": DENSITIES, "seeds": 10_000},
     }
     OPTIONS: ClassVar = {
         "arm": f"The network: {'; '.join(ARMS)}.",

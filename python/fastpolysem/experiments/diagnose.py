@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from fastpolysem.experiments._answers import (
     Answers,
     AutoencoderQuestion,
+    size_and_optimizer,
     sized,
     summary,
     with_scales,
-    written,
 )
 from fastpolysem.experiments._base import Fields, Presets, with_interval
 from fastpolysem.experiments._roc import Roc, logistic, roc
@@ -245,7 +245,7 @@ class Diagnose(AutoencoderQuestion):
             truth, known = odd["incidental"].to_numpy(bool), even["incidental"].to_numpy(bool)
             if min(truth.sum(), (~truth).sum()) < LEAST:
                 continue
-            here = curves.setdefault(_name(setting), {})
+            here = curves.setdefault(size_and_optimizer(setting), {})
             for view, columns in VIEWS.items():
                 score = np.zeros(len(odd))
                 if len(set(known)) == 2:
@@ -277,7 +277,7 @@ class Diagnose(AutoencoderQuestion):
                 row = {**setting, "view": view}
                 row |= {"seeds": len(group), "diverged": len(group) - len(valid)}
                 row |= {"usable": len(usable), "incidental": truth.mean() if len(truth) else np.nan}
-                known = areas.get(_name(setting), {})
+                known = areas.get(size_and_optimizer(setting), {})
                 area = known[view].area if view in known else Estimate(np.nan, np.nan, np.nan)
                 row |= with_interval("area", area)
                 if view in right:
@@ -309,7 +309,7 @@ class Diagnose(AutoencoderQuestion):
                 beyond = Estimate(*(end - 0.5 for end in curve.area))
                 tests.append(Comparison(f"{setting}: {view}", beyond, curve.p_value, MARGIN))
         for labels, group in self.settings(data.valid):
-            name = _name(labels)
+            name = size_and_optimizer(labels)
             moved, kept = group["shared_moved"], group["shared_kept"]
             tests.append(compared(f"{name}: {SHARED}", moved, kept, MARGIN, paired=True))
         return tests
@@ -381,12 +381,6 @@ class Diagnose(AutoencoderQuestion):
 
 
 SHARED = "shared neurons, moved against kept"
-
-
-def _name(setting: dict[str, Any]) -> str:
-    return (
-        f"n = {setting['n_features']}, m = {setting['n_hidden']}, {written(setting['optimizer'])}"
-    )
 
 
 def _shares_right(says: NDArray[np.bool_], truth: NDArray[np.bool_]) -> dict[str, float]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fastpolysem.experiments._answers import (
     Answers,
     AutoencoderQuestion,
+    size_and_optimizer,
     sized,
     with_scales,
     written,
@@ -162,10 +163,10 @@ class Necessary(AutoencoderQuestion):
         """Are there shared neurons that could be avoided by moving a feature to a free neuron?"""
         tests = []
         for setting, group in self.settings(data.valid):
-            size = "n = {n_features}, m = {n_hidden}".format(**setting)
-            name = f"{size}, {written(setting['optimizer'])}"
             none = np.zeros(len(group))
-            tests.append(compared(name, group["removable"], none, MARGIN, paired=True))
+            tests.append(
+                compared(size_and_optimizer(setting), group["removable"], none, MARGIN, paired=True)
+            )
         return tests
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
@@ -210,14 +211,8 @@ class Necessary(AutoencoderQuestion):
                     for end in ("", "_low", "_high")
                 }
             )
-            points(
-                axes[0, 0],
-                ratio,
-                share,
-                "removable",
-                label=f"n = {n}, {written(optimizer)}",
-                **style,
-            )
+            label = f"n = {n}, {written(optimizer)}"
+            points(axes[0, 0], ratio, share, "removable", label=label, **style)
             points(axes[0, 1], ratio, part, "over_null", **style)
             points(axes[1, 0], ratio, share, "spread", **style)
             points(axes[1, 1], ratio, part, "finished", **style)

@@ -209,10 +209,10 @@ class Robustness(NetworkQuestion):
         "default": {**_USUAL, "seeds": 50},
         # Less than a minute.
         "quick": {**_USUAL, "optimizer": "adam", "seeds": 30},
-        # The page of findings.
+        # The page of findings; twenty minutes on two cores.
         "paper": {**_USUAL, "seeds": 1000},
-        # Part of an hour.
-        "large": {**_USUAL, "seeds": 1000},
+        # Hours.
+        "large": {**_USUAL, "seeds": 10_000},
     }
     OPTIONS: ClassVar = {
         "features": "Number of features.",
@@ -327,12 +327,8 @@ class Robustness(NetworkQuestion):
         rows = []
         for setting, _ in self.settings(data.valid, _SETTING):
             for task, count in _relevant((setting["features"], setting["neurons"])).items():
-                cells = [
-                    setting["features"],
-                    setting["neurons"],
-                    written(setting["optimizer"]),
-                    count,
-                ]
+                said = {**setting, "optimizer": written(setting["optimizer"])}
+                cells = [*said.values(), count]
                 cells += [tests[f"{_named(setting, task)}: {what}"] for what in conditions]
                 rows.append(cells)
         return markdown(["features", "neurons", "optimiser", "count", *conditions], rows)

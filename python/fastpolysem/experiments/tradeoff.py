@@ -35,8 +35,8 @@ from fastpolysem.experiments._answers import (
     Answers,
     AutoencoderQuestion,
     pairs,
+    size_and_optimizer,
     summary,
-    written,
 )
 from fastpolysem.experiments._base import Fields, Presets, combinations
 from fastpolysem.experiments._meetings import LOSS_MIXED, inputs_of, kind_of, loss_on_mixed
@@ -282,7 +282,8 @@ class Tradeoff(AutoencoderQuestion):
     def tests(self, data: Answers) -> list[Comparison]:
         """Which remedies give more features a neuron of their own, at the same loss?"""
         return [
-            _matched(data, row, f"{row['remedy']}, {_said(row)}")[0] for row in self._tested(data)
+            _matched(data, row, f"{row['remedy']}, {size_and_optimizer(row)}")[0]
+            for row in self._tested(data)
         ]
 
     def _tested(self, data: Answers) -> Iterator[Fields]:
@@ -354,11 +355,6 @@ class Tradeoff(AutoencoderQuestion):
             bbox_to_anchor=(0.42, -0.3),
         )
         return ax or panels[0]
-
-
-def _said(row: Fields) -> str:
-    optimizer = written(row["optimizer"])
-    return f"n = {row['n_features']}, m = {row['n_hidden']}, {optimizer}"
 
 
 def _matched(data: Answers, row: Fields, name: str) -> tuple[Comparison, str]:
