@@ -144,6 +144,11 @@ def test_what_the_page_says_in_its_text() -> None:
     means = boolean.EXPERIMENT.table(Answers.read(FINDINGS / "boolean.parquet"))
     disjoint = means[means["variables"] == 24].set_index("neurons")
     middle = disjoint.loc[16]
+    for name, label in boolean.STARTS.items():
+        value, low, high = (100 * middle[f"{name}{end}"] for end in ("", "_low", "_high"))
+        published = boolean._PUBLISHED.get(name, "")
+        line = f"| {label} | {published} | {value:.3g} [{low:.3g}, {high:.3g}] |"
+        assert " ".join(line.split()) in page
     accuracies = [f"{100 * one:.1f} %" for one in disjoint["accuracy"]]
     assert f"{accuracies[0]}, {accuracies[1]} and {accuracies[2]} with 8, 16 and 32" in page
     assert f"contains {100 * middle['channel']:.0f} % of the neurons" in page

@@ -364,16 +364,16 @@ def _all(
     folder, number = output or Path(f"all-{preset}"), count("seeds", seeds)
     threads, seconds = count("num-threads", num_threads), 0.0
     for experiment in listed:
-        if estimate and experiment.NAME not in missing:
+        name = experiment.NAME
+        if name in missing or not estimate:
+            print_line(f"\n{name}: {experiment.SUMMARY}\n")
+        if name in missing:
+            print_line(f"left out: {missing[name]}")
+        elif estimate:
             forecast = _forecast(experiment, preset, number, folder, threads, {})
+            print_line(f"{name}: {forecast or 'trains nothing'}")
             seconds += forecast.seconds if forecast else 0
-            print_line(f"{experiment.NAME}: {forecast or 'trains nothing'}")
-            continue
-        print_line(f"\n{experiment.NAME}: {experiment.SUMMARY}\n")
-        if experiment.NAME in missing:
-            print_line(f"left out: {missing[experiment.NAME]}")
-            continue
-        if code := _reproduce(experiment, preset, number, folder, threads, executor, {}):
+        elif code := _reproduce(experiment, preset, number, folder, threads, executor, {}):
             return code
     if estimate:
         from fastpolysem.studies.forecast import duration
