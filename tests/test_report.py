@@ -377,3 +377,9 @@ def test_columns_of_probes_are_on_the_page() -> None:
         assert html.escape(column.doc) in page
         for mean in study.summary(name)["mean"]:
             assert f"<td>{mean:.4g}</td>" in page
+    assert f"Columns of probes ({Largest.name}) are not measured again" in page
+
+
+def test_no_probe_is_named_if_the_study_has_none() -> None:
+    page = report.page(fp.collect(TINY, seeds=4, progress=False))
+    assert "Columns of probes" not in page

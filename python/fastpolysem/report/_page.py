@@ -83,9 +83,16 @@ def page(study: Study, *, title: str | None = None) -> str:
         parts=parts,
         origin=_origin(study),
         code=code(study),
+        probes=_probes(study),
         numerics=_numerics(study),
         version=fastpolysem.__version__,
     )
+
+
+def _probes(study: Study) -> str:
+    """The probes whose columns the study has, which no command names."""
+    declared = (one for holding in study._all for one in holding.declarations.values())
+    return printable(", ".join(dict.fromkeys(one.name for one in declared)))
 
 
 def _part(study: Study, family: Any, of_several: bool) -> dict[str, Any]:
