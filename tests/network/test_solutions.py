@@ -171,7 +171,10 @@ def test_accidents_cost_something() -> None:
     assert found.verdict == "accidental and costly", str(found)
     assert (found.shared_use["monosemantic"] == 0).all()
     assert found.shared_use["random"].mean() > 0.2
-    assert found.difference().mean() > found.margin
+    value, low, high = found.mean_difference()
+    assert value == pytest.approx(found.difference().mean())
+    assert 0 < low < value < high
+    assert f"random minus monosemantic {value:.3g} [{low:.3g}, {high:.3g}]" in str(found)
     assert "accidental and costly" in str(found)
     assert found.objective["random"].shape == (16,)
 
@@ -200,6 +203,22 @@ def test_verdicts(shared: Any, objective: Any, l1: float, finished: bool, verdic
         for values in (shared, objective)
     ]
     assert _verdict(config, *each, 0.05, finished) == verdict
+
+
+@pytest.mark.parametrize(
+    ("differences", "verdict"),
+    [
+        ([0.3, 0.1, 0.2, 0.2], "accidental and costly"),
+        ([-0.3, -0.1, -0.2, -0.2], "necessary"),
+        ([0.04, 0.02, 0.03, 0.03], "accidental and free"),
+        ([-0.3, 0.3, 0.5, 0.1], "inconclusive"),
+    ],
+)
+def test_verdicts_allow_for_the_spread_of_seeds(differences: Any, verdict: str) -> None:
+    config = fp.NetworkConfig(widths=(3, 4, 3), l1=0.1)
+    shared = {"random": np.full(4, 0.3), "monosemantic": np.zeros(4)}
+    objective = {"random": 1.0 + np.array(differences), "monosemantic": np.ones(4)}
+    assert _verdict(config, shared, objective, 0.05, True) == verdict
 
 
 def test_too_few_steps_are_said() -> None:

@@ -8,11 +8,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem import _checks
+from fastpolysem import _checks, statistics
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.measures.measure import measure
 from fastpolysem.families.network.objective import NetworkParameters, pack, unpack
 from fastpolysem.families.network.solutions import attained, monosemantic, polysemantic
+from fastpolysem.statistics import Estimate
 
 Verdict = Literal[
     "monosemantic",
@@ -20,6 +21,7 @@ Verdict = Literal[
     "accidental and costly",
     "accidental and free",
     "basis undetermined",
+    "inconclusive",
     "unfinished",
 ]
 STARTS = ("random", "monosemantic", "polysemantic")
@@ -60,9 +62,16 @@ class Price:
         """(S,) objective from random minus objective from monosemantic initial weights."""
         return self.objective["random"] - self.objective["monosemantic"]
 
+    def mean_difference(self) -> Estimate:
+        """The price: mean of `difference` without diverged seeds, with its 95 % interval."""
+        return _mean_of(self.difference())
+
     def __str__(self) -> str:
         """The verdict and the means on which it is based, with standard errors."""
         parts = [f"Polysemanticity is {self.verdict}" if self.verdict[0] in "na" else self.verdict]
+        value, low, high = self.mean_difference()
+        if self.verdict == "inconclusive":
+            parts = ["inconclusive (train more seeds)"]
         if self.verdict == "unfinished":
             steepest = np.max([self.largest_gradient[start] for start in STARTS[:2]])
             if np.isfinite(steepest):
@@ -74,6 +83,11 @@ class Price:
         ):
             means = (f"{start} {_mean(values[start])}" for start in STARTS)
             parts.append(f"{name} from starts {', '.join(means)}")
+            if name == "objective":
+                parts.append(
+                    f"random minus monosemantic {value:.3g} [{low:.3g}, {high:.3g}] "
+                    f"(margin {self.margin:.2g})"
+                )
         return "; ".join(parts) + f" ({len(self.loss['random'])} seeds)."
 
     def _not_learned(self) -> dict[str, NDArray[np.float64]]:
@@ -108,7 +122,12 @@ def price(
       monosemantic weights do not stay monosemantic;
     * "accidental and costly": their objective is higher;
     * "accidental and free": it is equal within the margin, and l1 singles out a basis;
-    * "basis undetermined": it is equal, and nothing singles out a basis.
+    * "basis undetermined": it is equal, and nothing singles out a basis;
+    * "inconclusive": too few seeds to tell.
+
+    Objectives are compared in pairs of the same seed. They are equal if the 95 % confidence
+    interval of the mean difference lies within the margin; otherwise one of them is lower if the
+    interval excludes 0.
 
     Parameters
     ----------
@@ -193,12 +212,18 @@ def _verdict(
         return "unfinished"
     if shared["random"].mean() < _SHARED:
         return "monosemantic"
-    difference = objectives["random"].mean() - objectives["monosemantic"].mean()
-    if difference < -margin or shared["monosemantic"].mean() >= _SHARED:
+    if shared["monosemantic"].mean() >= _SHARED:
         return "necessary"
-    if difference > margin:
-        return "accidental and costly"
-    return "accidental and free" if np.any(config.l1) else "basis undetermined"
+    _, low, high = _mean_of(objectives["random"] - objectives["monosemantic"])
+    if -margin <= low and high <= margin:
+        return "accidental and free" if np.any(config.l1) else "basis undetermined"
+    if high < 0:
+        return "necessary"
+    return "accidental and costly" if low > 0 else "inconclusive"
+
+
+def _mean_of(differences: NDArray[np.float64]) -> Estimate:
+    return statistics.mean(differences[np.isfinite(differences)], bounds=(None, None))
 
 
 def _jittered(config: NetworkConfig, parameters: NetworkParameters, count: int) -> Any:
