@@ -73,6 +73,7 @@ TINY: dict[str, dict[str, Any]] = {
     "power": {"features": 6, "neurons": [3, 6], "steps": 200},
     "robustness": {"features": 8, "neurons": 4, "steps": 50},
     "sparsity": {"n_hidden": 200, "l1": 5e-3},
+    "starts": {"n_features": 4, "n_hidden": [8, 16], "steps": 300},
     "tradeoff": {"n_features": 4, "n_hidden": 8, "steps": 200},
     "winners": {"n_features": 8, "n_hidden": [8, 16], "steps": 800},
 }

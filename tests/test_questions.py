@@ -228,6 +228,7 @@ NULLS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] = 
     "optimizers": _shuffled(["way"]),
     "power": _shuffled(["power"]),
     "robustness": _representations,
+    "starts": _shuffled(["init"]),
     "tradeoff": _shuffled(["n_hidden", "l1", "remedy", "strength"]),
     "winners": _sides,
 }

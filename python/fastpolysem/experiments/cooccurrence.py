@@ -68,9 +68,9 @@ MARGIN = 0.05
 """Share of the count with one feature at a time that is negligible as a difference."""
 TESTED = 0.1
 """q/λ of the primary tests."""
-SAMPLED = 150
+SAMPLED = 400
 """Largest number of seeds with sampled inputs, which are costly."""
-FEWER = 256
+FEWER = 400
 """Largest number of seeds with l1 below 0.03, which takes many steps, and of widths but 2n."""
 _SAMPLED = ("independent", "one-hot, sampled", "Zipf, independent")
 SAME = ["n_features", "n_hidden", "l1", "optimizer"]
@@ -93,6 +93,7 @@ def _grid(optimizer: str, *cells: tuple[int, float, tuple[float, ...]]) -> list[
 
 
 STRENGTHS = (0.02, 0.05, 0.1, 0.2, 0.4)
+_MIDDLE = (0.05, 0.1, 0.2)
 _ONE = [Cell(16, 32, 0.03, "adamw", "all pairs", (0.0, *STRENGTHS))]
 _OTHERS = [
     Cell(16, 32, 0.03, "adamw", "couples", STRENGTHS),
@@ -107,19 +108,22 @@ _PAPER = [
         *((16, l1, STRENGTHS) for l1 in (0.1, 0.03, 0.01)),
         (16, 0.003, (0.05, 0.2)),
         *((32, 0.03, STRENGTHS), (32, 0.1, STRENGTHS[:4]), (32, 0.01, (0.1,))),
-        *((64, 0.03, STRENGTHS), (64, 0.1, (0.05, 0.1))),
-        (256, 0.03, (0.1,)),
+        *((64, 0.03, STRENGTHS), (64, 0.1, (0.05, 0.1)), (64, 0.01, _MIDDLE)),
+        *((256, 0.03, (0.02, 0.05, 0.1)), (256, 0.01, _MIDDLE)),
     ),
     *_grid(
         "sgd",
-        *((16, 0.03, STRENGTHS), (32, 0.03, (0.05, 0.1, 0.2)), (64, 0.03, (0.1, 0.2))),
+        *((16, 0.03, STRENGTHS), (32, 0.03, STRENGTHS), (64, 0.03, STRENGTHS)),
+        *((16, 0.1, _MIDDLE), (64, 0.1, (0.05, 0.1)), (256, 0.03, (0.05, 0.1))),
     ),
-    Cell(32, 128, 0.03, "adamw", "all pairs", (0.0, 0.1)),
-    Cell(16, 16, 0.03, "adamw", "all pairs", (0.0, 0.05, 0.1, 0.2)),
-    Cell(16, 64, 0.03, "adamw", "all pairs", (0.0, 0.05, 0.1, 0.2)),
+    *(
+        Cell(n, width * n, 0.03, "adamw", "all pairs", (0.0, *_MIDDLE))
+        for n in (16, 32, 64)
+        for width in (1, 4)
+    ),
     Cell(16, 128, 0.03, "adamw", "all pairs", (0.0, 0.1)),
-    Cell(16, 64, 0.03, "sgd", "all pairs", (0.0, 0.1)),
-    Cell(64, 64, 0.03, "adamw", "all pairs", (0.0, 0.1)),
+    *(Cell(n, n, 0.03, "sgd", "all pairs", (0.0, *_MIDDLE)) for n in (16, 64)),
+    *(Cell(n, 4 * n, 0.03, "sgd", "all pairs", (0.0, *_MIDDLE)) for n in (16, 64)),
     *_OTHERS,
 ]
 _QUICK = [Cell(16, 32, 0.03, "adamw", "all pairs", (0.0, 0.1, 0.4)), *_OTHERS[:1]]
@@ -183,7 +187,7 @@ class Cooccurrence(AutoencoderQuestion):
         },
     }
     PROBE = Favourites()
-    MOST: ClassVar = {16: 400, 32: 100, 64: 40, 256: 5}
+    MOST: ClassVar = {16: 1000, 32: 400, 64: 200, 256: 16}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "inputs", "strength", "companions")
     SEEN: ClassVar = {"n": "n_features", "m": "n_hidden", "λ": "l1"}
     METRICS = (

@@ -216,12 +216,12 @@ class Diagnose(AutoencoderQuestion):
         # Seconds.
         "quick": {**_SETTINGS, "seeds": 120, "sizes": _SIZES[:1]},
         # The page of findings.
-        "paper": {**_SETTINGS, "seeds": 300},
+        "paper": {**_SETTINGS, "seeds": 2000},
         # Hours.
-        "large": {**_SETTINGS, "seeds": 2000, "sizes": [*_SIZES, (64, 48)]},
+        "large": {**_SETTINGS, "seeds": 10_000, "sizes": [*_SIZES, (64, 48)]},
     }
     PROBE = Views()
-    MOST: ClassVar[dict[int, int]] = {64: 200, 256: 20}
+    MOST: ClassVar[dict[int, int]] = {64: 400, 256: 60}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "learning_rate")
     SEEN: ClassVar = {"λ": "l1"}
     COLUMNS = ("steps_taken",)

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -78,6 +79,14 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class Wins(Favourites):
+    """What `optimizers` counts."""
+
+    name = "starts"
+    version = 1
+
+
 class Starts(AutoencoderQuestion):
     """The same models from weights of other distributions."""
 
@@ -95,7 +104,7 @@ class Starts(AutoencoderQuestion):
         "large": {**_SETTINGS, "seeds": 8000, "sizes": [*_SIZES, (64, 4096), (256, 4096)]},
     }
     MOST: ClassVar = {16: 4000, 64: 600, 256: 40}
-    PROBE = Favourites()
+    PROBE = Wins()
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "init")
     SEEN: ClassVar = {"n": "n_features", "m": "n_hidden"}
     COLUMNS = ("steps_taken",)
@@ -116,8 +125,9 @@ class Starts(AutoencoderQuestion):
         found = sized(ways, settings, changes)
         if "l1" in changes:
             return found
-        widths = values_of(changes.pop("n_hidden", settings["n_hidden"]))
-        found = [{"n_hidden": m, **way} for way in found for m in widths]
+        if not all("n_hidden" in way for way in found):
+            widths = values_of(changes.pop("n_hidden", settings["n_hidden"]))
+            found = [{**way, "n_hidden": m} for way in found for m in widths]
         return [{"l1": round(STRENGTH / math.sqrt(way["n_hidden"]), 6), **way} for way in found]
 
     def _shares(self, data: Answers) -> pd.DataFrame:
