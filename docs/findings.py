@@ -40,6 +40,7 @@ from fastpolysem.experiments._verdicts import (
 FOLDER = Path(__file__).with_name("findings")
 INDEX = "index"
 WIDTH = 100
+TESTS = "\n## Tests\n"
 POWER = 0.8
 """Probability of finding an absent difference within the margin that a test should have."""
 
@@ -124,8 +125,11 @@ def filled(name: str, page: str) -> str:
     data = Answers.read(FOLDER / f"{name}.parquet")
     if isinstance(experiment, Question):
         verdict = experiment.verdict(data)
-        page = _replaced(r"\*\*Verdict \(.*?(?=\n\n)", _said(verdict), page, name)
-        page = _replaced(r"\| test \| difference.*?(?=\n\n)", verdict.markdown(), page, name)
+        # Not those of a second file of data, whose places may come before.
+        before, section, tests = page.partition(TESTS)
+        tests = _replaced(r"\*\*Verdict \(.*?(?=\n\n)", _said(verdict), tests, name)
+        tests = _replaced(r"\| test \| difference.*?(?=\n\n)", verdict.markdown(), tests, name)
+        page = before + section + tests
     blocks = experiment.tables(data)
     for path in sorted(FOLDER.glob(f"{name}_*.parquet")):
         part = path.stem.removeprefix(f"{name}_")

@@ -65,6 +65,9 @@ def test_a_second_file_of_data_has_its_places(tmp_path: Path, monkeypatch: Any) 
     assert filled.count("**Verdict (effect).**") == 2
     assert filled.count("| test | difference |") == 2
     assert FINDINGS.filled("baseline", filled) == filled
+    # Before those of the page, whose own table is still the one that is replaced.
+    first = f"{places}\n{page}".replace("| effect |", "| none |")
+    assert FINDINGS.filled("baseline", first).count("| none |") == 0
 
 
 def test_the_summary_figure_shows_the_data_of_the_pages() -> None:

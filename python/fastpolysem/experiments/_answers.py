@@ -100,10 +100,11 @@ class Answers:
 def _listed(values: pd.Series[Any]) -> str:
     """The values that occur, or the least and the largest of many."""
     texts = [f"{one:.4g}" for one in sorted(values.dropna().unique())]
-    return f"{texts[0]} to {texts[-1]}" if len(texts) > 6 else _together(texts)
+    return f"{texts[0]} to {texts[-1]}" if len(texts) > 6 else together(texts)
 
 
-def _together(texts: Sequence[str]) -> str:
+def together(texts: Sequence[str]) -> str:
+    """A list in words: a, b and c."""
     return ", ".join(texts[:-1]) + " and " + texts[-1] if len(texts) > 1 else texts[0]
 
 
@@ -162,7 +163,7 @@ class Question(Experiment[Setting, Answers]):
             optimizers.setdefault("; ".join(where), []).append(optimizer)
         for settings, names in optimizers.items():
             at = f"at {settings}" if settings else ""
-            using = f"with {_together(names)}" if any(names) else ""
+            using = f"with {together(names)}" if any(names) else ""
             yield f"{at} {using}".strip()
 
     @abstractmethod

@@ -43,7 +43,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem import _checks
-from fastpolysem.experiments._answers import Answers
+from fastpolysem.experiments._answers import Answers, together
 from fastpolysem.experiments._base import Presets, with_interval
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._held_out import HeldOut, SplitQuestion, network_on
@@ -288,9 +288,9 @@ def _privacy(widths: list[int], rows: list[Any]) -> str:
         INCONCLUSIVE: "is inconclusive",
     }
     said = [
-        f"{what} at h = {', '.join(found[kind])}" for kind, what in words.items() if kind in found
+        f"{what} at h = {together(found[kind])}" for kind, what in words.items() if kind in found
     ]
-    return ", ".join(said)
+    return together(said)
 
 
 def _draw_errors(ax: Axes, means: pd.DataFrame) -> None:

@@ -103,7 +103,7 @@ class Starts(AutoencoderQuestion):
         # Hours: wider layers.
         "large": {**_SETTINGS, "seeds": 8000, "sizes": [*_SIZES, (64, 4096), (256, 4096)]},
     }
-    MOST: ClassVar = {16: 4000, 64: 600, 256: 40}
+    MOST: ClassVar = {16: 2000, 64: 400, 256: 30}
     PROBE = Wins()
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "init")
     SEEN: ClassVar = {"n": "n_features", "m": "n_hidden"}
