@@ -52,7 +52,8 @@ def _collapse(table: pd.DataFrame, strengths: list[float]) -> str:
             label = "n ≤ m" if densest == 1 else "n ≤ m/2"
             shown = [f"{one.chi_square:.1f} on {one.degrees}" for one in found]
             rows.append([f"{strength:g}", label, *shown])
-    return markdown(["λ√m", "cells", "χ² in n/√m", "in n/m", "in n", "in m"], rows)
+    head = ["λ√m", "cells", "χ² in n/√m", "in n/m", "in n", "in m", f"in {constant.BOTH}"]
+    return markdown(head, rows)
 
 
 def limits(table: pd.DataFrame) -> list[tuple[int, int, float, float, float]]:

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastpolysem.experiments._answers import Answers, rows_of
 from fastpolysem.experiments._base import (
@@ -43,6 +44,7 @@ RATE = 0.06
 SLOW = 0.02
 STRENGTH = 0.24
 """λ√m of the whole grid; it is varied on part of it."""
+BOTH = "n/√m and n/m"
 MOST = 100_000
 """Largest number of seeds of a cell."""
 
@@ -125,6 +127,8 @@ class Collapse(NamedTuple):
     variable: str
     chi_square: float
     degrees: int
+    fit: NDArray[np.float64]
+    """Of the powers 3 to 0 of the logarithm, and of n/m."""
 
 
 class Constant(TrainingExperiment[Answers]):
@@ -291,20 +295,26 @@ def _outcomes(study: Study, config: Config) -> pd.DataFrame:
 def collapses(table: pd.DataFrame, strength: float, densest: float = 1.0) -> list[Collapse]:
     """The χ² of R as a cubic in the logarithm of one variable, for the cells of one strength.
 
-    Of the cells with n/√m >= 1 and n/m <= ``densest``.
+    Of the cells with n/√m >= 1 and n/m <= ``densest``. The last one is the cubic of n/√m plus a
+    multiple of n/m, which is what a finite width adds if the correction falls as 1/√m.
     """
     cells = table[(table["strength"] == strength) & (table["learning_rate"] == RATE)]
     cells = cells[(cells["x"] >= 1) & (cells["n_features"] > 2)]
     cells = cells[cells["n_features"] <= densest * cells["n_hidden"]]
     n, m = cells["n_features"].to_numpy(float), cells["n_hidden"].to_numpy(float)
     error = cells["shared_ratio_error"].to_numpy()
+    cubics = {
+        name: np.vander(np.log(variable), 4)
+        for name, variable in (("n/√m", n / np.sqrt(m)), ("n/m", n / m), ("n", n), ("m", m))
+    }
+    cubics[BOTH] = np.column_stack([cubics["n/√m"], n / m])
     found = []
-    for name, variable in (("n/√m", n / np.sqrt(m)), ("n/m", n / m), ("n", n), ("m", m)):
-        terms = np.vander(np.log(variable), 4) / error[:, np.newaxis]
+    for name, cubic in cubics.items():
+        terms = cubic / error[:, np.newaxis]
         value = cells["shared_ratio"].to_numpy() / error
         fit, _, rank, _ = np.linalg.lstsq(terms, value, rcond=None)
         chi_square = float(((value - terms @ fit) ** 2).sum())
-        found.append(Collapse(name, chi_square, len(cells) - int(rank)))
+        found.append(Collapse(name, chi_square, len(cells) - int(rank), fit))
     return found
 
 
