@@ -34,7 +34,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fastpolysem.experiments._answers import (
-    OPTIMIZERS,
     Answers,
     AutoencoderQuestion,
     sized,
@@ -209,7 +208,7 @@ class Starts(AutoencoderQuestion):
         from fastpolysem import plots
 
         means = self.table(data)
-        used = [name for name in OPTIMIZERS if name in set(means["optimizer"])]
+        used = list(dict.fromkeys(means["optimizer"]))
         axes = plots.panels(ax, len(used), 2, self.FIGURE_SIZE, sharex=True, sharey="col")
         sizes = sorted(means["n_features"].unique())
         for row, optimizer in zip(axes, used, strict=True):
@@ -239,7 +238,7 @@ class Starts(AutoencoderQuestion):
         for each in axes[:, 0]:
             each.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
             each.yaxis.set_minor_locator(NullLocator())
-        axes[0, 0].legend(frameon=False, fontsize="small")
+        axes[-1, 1].legend(frameon=False, fontsize=7.5, labelspacing=0.25, loc="upper right")
         return ax or axes[0, 0]
 
 
