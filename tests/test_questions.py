@@ -212,6 +212,11 @@ def _predictions(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return rows.assign(**dict(zip(names, rng.permuted(centred, axis=1).T, strict=True)))
 
 
+def _redistributed(rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    # Tests are unpaired: within a seed, shuffled labels would make settings depend on each other.
+    return rows.assign(init=rng.permutation(rows["init"].to_numpy()))
+
+
 NULLS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] = {
     "absolute": _densities,
     "baseline": _flipped,
@@ -228,7 +233,7 @@ NULLS: dict[str, Callable[[pd.DataFrame, np.random.Generator], pd.DataFrame]] = 
     "optimizers": _shuffled(["way"]),
     "power": _shuffled(["power"]),
     "robustness": _representations,
-    "starts": _shuffled(["init"]),
+    "starts": _redistributed,
     "tradeoff": _shuffled(["n_hidden", "l1", "remedy", "strength"]),
     "winners": _sides,
 }
@@ -238,6 +243,7 @@ WHOLE = {"absolute", "boolean"}
 
 HELD = {
     "cooccurrence": {"n_features", "n_hidden", "l1", "optimizer"},
+    "starts": {"n_features", "n_hidden", "optimizer"},
     "tradeoff": {"n_features", "optimizer"},
 }
 """The labels of settings within which pages shuffle others, if not the usual ones."""

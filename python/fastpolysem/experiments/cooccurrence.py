@@ -187,7 +187,7 @@ class Cooccurrence(AutoencoderQuestion):
         },
     }
     PROBE = Favourites()
-    MOST: ClassVar = {16: 1000, 32: 400, 64: 200, 256: 16}
+    MOST: ClassVar = {16: 1000, 32: 400, 64: 120, 256: 8}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "inputs", "strength", "companions")
     SEEN: ClassVar = {"n": "n_features", "m": "n_hidden", "λ": "l1"}
     METRICS = (
