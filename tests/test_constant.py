@@ -15,6 +15,7 @@ from fastpolysem import theory
 from fastpolysem.experiments import _constant_tables, constant
 from fastpolysem.experiments._answers import Answers
 from fastpolysem.experiments._pages import markdown
+from fastpolysem.families.autoencoder import theory as _theory
 
 ROOT = Path(__file__).parents[1]
 FINDINGS = ROOT / "docs" / "findings"
@@ -130,11 +131,19 @@ def test_a_collapse_is_found_on_the_right_variable(variable: str) -> None:
     of = {"n/√m": lambda n, m: n / np.sqrt(m), "n/m": lambda n, m: n / m}
     of |= {"n": lambda n, m: n, "m": lambda n, m: m}
     table = synthetic(lambda n, m: 0.8 + 0.1 * np.log(of[variable](n, m)) ** 2)
-    found = constant.collapses(table, constant.STRENGTH)
+    *found, both = constant.collapses(table, constant.STRENGTH)
+    assert both.chi_square <= found[0].chi_square  # which it contains
     best = min(found, key=lambda one: one.chi_square / one.degrees)
     assert best.variable == variable
     assert best.chi_square < 3 * best.degrees
     assert all(one.chi_square > 10 * one.degrees for one in found if one is not best)
+
+
+def test_a_term_that_vanishes_in_wide_layers_is_found() -> None:
+    table = synthetic(lambda n, m: 0.8 + 0.1 * np.log(n / np.sqrt(m)) ** 2 + 0.12 * n / m)
+    alone, *_, both = constant.collapses(table, constant.STRENGTH)
+    assert both.chi_square < 2 * both.degrees < alone.chi_square
+    assert both.fit == pytest.approx([0, 0.1, 0, 0.8, 0.12], abs=0.03)
 
 
 def test_the_limit_of_weak_l1_is_extrapolated() -> None:
@@ -145,6 +154,42 @@ def test_the_limit_of_weak_l1_is_extrapolated() -> None:
     for _, _, limit, error, slope in _constant_tables.limits(pd.concat(rows)):
         assert (limit, slope) == pytest.approx((0.8, 0.1))
         assert 0 < error < 0.02
+
+
+@with_data
+def test_the_formula_for_gradient_descent_is_the_fit_of_the_page() -> None:
+    table = constant.EXPERIMENT.table(Answers(pd.read_parquet(FINDINGS / "constant.parquet")))
+    *_, both = constant.collapses(table, constant.STRENGTH, 0.5)
+    assert both.variable == constant.BOTH
+    assert (*_theory._DESCENT, _theory._DENSITY) == pytest.approx(both.fit, abs=6e-5)
+    grid = table[(table["strength"] == constant.STRENGTH) & (table["learning_rate"] == 0.06)]
+    mean = theory.descent_mean(grid["n_features"], grid["n_hidden"])
+    inside = np.isfinite(mean)
+    assert inside.sum() >= 15
+    off = (mean / grid["null_mean"] - grid["shared_ratio"]) / grid["shared_ratio_error"]
+    assert off[inside].abs().max() < 3
+    assert (off[inside] ** 2).sum() < stats.chi2.ppf(0.95, inside.sum())
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "known"),
+    [
+        (4, 16, True),  # both ends: the narrowest layer, and n = √m
+        (3, 16, False),
+        (250, 512, True),
+        (16, 31, False),  # more than half as many features as neurons
+        (7, 15, False),
+        (32, 1025, False),
+        (400, 1024, False),  # n/√m above 12
+    ],
+)
+def test_where_the_formula_for_gradient_descent_holds(n: int, m: int, known: bool) -> None:
+    assert np.isfinite(theory.descent_mean(n, m)) == known
+
+
+def test_bad_sizes_for_the_formula_for_gradient_descent() -> None:
+    with pytest.raises(ValueError, match="descent_mean: n_features"):
+        theory.descent_mean(0, 16)
 
 
 @with_data
@@ -187,17 +232,21 @@ def test_the_text_says_what_the_data_say() -> None:
     assert (few[few["n_hidden"] >= 16]["ratio_low"] > 1).all()
     assert cells.loc[(2, 4), "ratio_high"] < 1
     assert cells.loc[(128, 256), "ratio"] < lowest["ratio"].max()
-    assert (many["n_hidden"] <= 2 * many["n_features"]).all()
-    assert (many[many["ratio_error"] < 0.02]["ratio_low"] > 1).all()
+    assert (many[many["n_hidden"] == many["n_features"]]["ratio_low"] > 1).all()
     assert (lowest["ratio_high"] < 1).all()
     by = {one.variable: one.chi_square for one in constant.collapses(table, constant.STRENGTH)}
+    assert by.pop(constant.BOTH) > 90  # m = n included
     assert min(by, key=by.__getitem__) == "n/√m"
-    assert by["n/√m"] > 50
-    assert "p = 0.04" in page
-    (half,) = [
-        one for one in constant.collapses(table, constant.STRENGTH, 0.5) if one.variable == "n/√m"
-    ]
-    assert f"{stats.chi2.sf(half.chi_square, half.degrees):.1g}" == "0.04"
+    halves = {one.variable: one for one in constant.collapses(table, constant.STRENGTH, 0.5)}
+    p_values = {k: stats.chi2.sf(one.chi_square, one.degrees) for k, one in halves.items()}
+    assert f"(p = {p_values[constant.BOTH]:.1g}), and n/√m alone does not (p < 10⁻⁷)" in page
+    assert p_values["n/√m"] < 1e-7
+    cubic, square, first, start, density = halves[constant.BOTH].fit
+    formula = (
+        f"R = {start:.2f} - {-first:.2f} ln x - {-square:.3f} ln²x + {cubic:.3f} ln³x + "
+        f"{density:.2f} n/m describes all {halves[constant.BOTH].degrees + 5} settings"
+    )
+    assert formula.replace("-", "\N{MINUS SIGN}") in page
     for n, m, limit, error, _ in _constant_tables.limits(table):
         if n == m == 2:
             assert f"{limit:.3f} ± {error:.3f}" in page
@@ -212,6 +261,6 @@ def test_numbers_of_other_pages() -> None:
     for n, m, l1 in ((256, 512, 0.01), (256, 1024, 0.01), (64, 1024, 0.003)):
         part = rows[(rows["n_features"] == n) & (rows["n_hidden"] == m) & (rows["l1"] == l1)]
         ratio = part["polysemantic"] / theory.null_mean(n, m)
-        said = f"{ratio.mean():.2f} ± {ratio.sem():.2f} at m = {m} (λ = {l1:g}, "
+        said = f"{ratio.mean():.2f} ± {ratio.sem():.2f} at m = {m} (λ = {l1:g}, n = {n}; "
         assert said in page
         assert f"{len(part)} seeds" in page[page.index(said) :]

@@ -146,9 +146,9 @@ class Constant(TrainingExperiment[Answers]):
             "seeds": 400,
             "cells": [cell for cell in CELLS if cell[0] >= 8 and cell[1] <= 64][:6],
         },
-        # The page of findings: two minutes.
+        # The page of findings: half an hour on two cores.
         "paper": {**_SETTINGS, "seeds": MOST, "cells": CELLS},
-        # Ten times the seeds: half an hour.
+        # Ten times the seeds: hours.
         "large": {**_SETTINGS, "seeds": 10 * MOST, "cells": CELLS},
     }
 
@@ -233,14 +233,21 @@ class Constant(TrainingExperiment[Answers]):
         return _constant_tables.tables(self.table(data))
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
-        """R against n/√m: by width at one strength, and by strength at one width."""
+        """R against n/√m: by width at one strength, with its limit in wide layers, and by strength
+        at one width. Widths with one cell are left out."""
         from fastpolysem import plots
 
         table = self.table(data)
         table = table[table["learning_rate"] == table["learning_rate"].max()]
         left, right = plots.panels(ax, 1, 2, self.FIGURE_SIZE, sharey=True)[0]
         first = table["strength"].iloc[0]
-        _lines(left, table[table["strength"] == first], "n_hidden", "m = {}")
+        *_, limit = collapses(table, first, 0.5)
+        if limit.degrees > 0:
+            x = np.geomspace(1, table["x"][table["n_features"] * 2 <= table["n_hidden"]].max(), 50)
+            curve = np.polyval(limit.fit[:-1], np.log(x))
+            left.plot(x, curve, color="#999999", lw=2.5, label="fit, m → ∞")
+        several = table[table["strength"] == first].groupby("n_hidden").filter(lambda p: len(p) > 1)
+        _lines(left, several if len(several) else table, "n_hidden", "m = {}")
         left.set_title(f"λ√m = {first:g}", fontsize="medium")
         varied = table[table["strength"] != first]
         width = int((varied if len(varied) else table)["n_hidden"].value_counts().idxmax())

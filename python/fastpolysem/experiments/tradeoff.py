@@ -19,8 +19,8 @@ and strengths and widths at n = 64 and 256 were dropped, when most runs at n = 1
 none at larger n, because computing time was short. *Beside it*: the other strengths, the price as a
 multiple of the untreated loss at the same λ, and whether the remedy needs to know the features.
 
-After all of these had been seen, the seeds were raised to the planned 90 at n = 64 and 12 at 256, SGD was
-added at both, and at n = 256 the remaining remedies and weaker noise.
+After all of these had been seen, the seeds were raised to the planned 90 at n = 64 and 12 at 256,
+SGD was added at both, and at n = 256 the remaining remedies and weaker noise.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ chooses one of the ``m`` hidden neurons and one of the two signs, uniformly at r
   slots are taken.
 
 Neither model takes account of training, interference or the sizes of the initial weights.
+`descent_mean` is an empirical formula for counts after gradient descent.
 
 **Why features end up on one neuron.** l1 makes an encoding sparse (`sparsification`), and noise
 changes the loss (`gaussian_noise_loss`, `kurtosis_correction`). ``W_i`` is the row of feature
@@ -33,6 +34,7 @@ from fastpolysem import _checks
 __all__ = [
     "Sparsification",
     "collision_law",
+    "descent_mean",
     "excess_kurtosis",
     "favourite_mean",
     "gaussian_noise_loss",
@@ -156,6 +158,46 @@ def favourite_mean(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | N
     """
     n, m = _sizes("favourite_mean", n_features, n_hidden)
     return m * (1 - 2 * (1 - 1 / (2 * m)) ** n + (1 - 1 / m) ** n)
+
+
+_DESCENT = (0.0506, -0.0532, -0.2234, 1.056)
+"""Powers 3 to 0 of ln(n/√m) in `descent_mean`."""
+_DENSITY = 0.1223
+"""The factor of n/m there."""
+
+
+def descent_mean(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | NDArray[np.float64]:
+    """Mean number of shared neurons after gradient descent, by an empirical formula.
+
+    The mean of the null model times ``R = a + b ln x + c ln²x + d ln³x + e n/m`` with ``x = n/√m``.
+    The coefficients are fitted to models that start from normal weights of variance 1/m and are
+    trained by full-batch gradient descent with l1 of strength ``λ√m = 0.24``; for ``λ√m`` from 0.08
+    to 0.72, counts differ by up to 5 %. Within its range the formula agrees with these counts
+    within their standard errors, mostly of 1 %. Adam and other initial weights change the count by
+    other factors (findings pages on the constant, on optimisers and on initial weights).
+
+    Parameters
+    ----------
+    n_features, n_hidden
+        Number of features ``n`` and of hidden neurons ``m``, at least 1; scalars or arrays that
+        broadcast.
+
+    Returns
+    -------
+    float64 scalar or array
+        Neurons per model; nan outside the fitted range ``16 <= m <= 1024``, ``2n <= m``,
+        ``1 <= n/√m <= 12``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is not a whole number of at least 1.
+    """
+    n, m = _sizes("descent_mean", n_features, n_hidden)
+    x = n / np.sqrt(m)
+    ratio = np.polyval(_DESCENT, np.log(x)) + _DENSITY * n / m
+    known = (m >= 16) & (m <= 1024) & (2 * n <= m) & (x >= 1) & (x <= 12)
+    return np.where(known, ratio * np.asarray(null_mean(n, m)), np.nan)[()]
 
 
 def null_distribution(n_features: int, n_hidden: int) -> NDArray[np.float64]:
