@@ -19,10 +19,11 @@ counts in four classes of pairs, ordered by how often they meet, are predicted a
 with the curve of equal rates. *Seeds*: 400 at n = 16 (1000 for couples, which are few), 100 at 32,
 40 at 64 and 5 at 256, at most 150 of sampled inputs. After the runs at n = 16 they were reduced to
 these from 150, 60 and 8, and settings of larger n were dropped, because computing time was short;
-no result at n = 256 had been seen. Widths other than m = 2n were added after the one planned, n =
-32 and m = 128, had deviated; curves over n and λ are therefore compared at m = 2n. The paired t
-test planned for couples raised too many false alarms on shuffled data of 100 seeds, with a handful
-of couples, and was replaced by an exact binomial test.
+no result at n = 256 had been seen. All of these numbers have since been raised (`MOST`), and
+settings at n = 64 and 256 and with SGD were added. Widths other than m = 2n were added after the
+one planned, n = 32 and m = 128, had deviated; curves over n and λ are therefore compared at m = 2n.
+The paired t test planned for couples raised too many false alarms on shuffled data of 100 seeds,
+with a handful of couples, and was replaced by an exact binomial test.
 """
 
 from __future__ import annotations
@@ -178,7 +179,7 @@ class Cooccurrence(AutoencoderQuestion):
         "default": {"design": [*_ONE, *_OTHERS[:1]], "seeds": 400},
         # Seconds.
         "quick": {"design": _QUICK, "seeds": 100},
-        # The page of findings: ten minutes of one core.
+        # The page of findings: half an hour on two cores.
         "paper": {"design": _PAPER, "seeds": 1000},
         # Twice as many neurons; as long.
         "large": {
