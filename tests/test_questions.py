@@ -329,6 +329,10 @@ def test_verdicts_say_where_they_were_seen() -> None:
     sentence = tradeoff.verdict(Answers(page_rows("tradeoff"))).sentence
     levels = "λ = 0.01, 0.03, 0.1 and 0.2"
     assert sentence.endswith(
+        f" Tested at n = 16, 64 and 256; m = 12 to 1024; {levels} with AdamW and SGD."
+    )
+    small = page_rows("tradeoff").query("n_features < 256 or optimizer == 'adamw'")
+    assert tradeoff.verdict(Answers(small)).sentence.endswith(
         f" Tested at n = 16, 64 and 256; m = 12 to 1024; {levels} with AdamW; "
         f"and at n = 16 and 64; m = 12 to 256; {levels} with SGD."
     )
