@@ -146,6 +146,15 @@ def test_a_term_that_vanishes_in_wide_layers_is_found() -> None:
     assert both.fit == pytest.approx([0, 0.1, 0, 0.8, 0.12], abs=0.03)
 
 
+def test_cells_without_spread_are_left_out_of_a_collapse() -> None:
+    table = synthetic(lambda n, m: 0.8 + 0 * n)
+    alike = table.assign(shared_ratio_error=0.0)
+    both = pd.concat([table, alike])
+    expected, found = (constant.collapses(one, constant.STRENGTH) for one in (table, both))
+    assert [one.degrees for one in found] == [one.degrees for one in expected]
+    assert all(one.degrees == 0 for one in constant.collapses(alike, constant.STRENGTH))
+
+
 def test_the_limit_of_weak_l1_is_extrapolated() -> None:
     rows = []
     for strength in (0.08, 0.24, 0.72):
@@ -237,6 +246,7 @@ def test_the_text_says_what_the_data_say() -> None:
     by = {one.variable: one.chi_square for one in constant.collapses(table, constant.STRENGTH)}
     assert by.pop(constant.BOTH) > 90  # m = n included
     assert min(by, key=by.__getitem__) == "n/√m"
+    assert by["n/√m"] > 50
     halves = {one.variable: one for one in constant.collapses(table, constant.STRENGTH, 0.5)}
     p_values = {k: stats.chi2.sf(one.chi_square, one.degrees) for k, one in halves.items()}
     assert f"(p = {p_values[constant.BOTH]:.1g}), and n/√m alone does not (p < 10⁻⁷)" in page

@@ -302,11 +302,13 @@ def _outcomes(study: Study, config: Config) -> pd.DataFrame:
 def collapses(table: pd.DataFrame, strength: float, densest: float = 1.0) -> list[Collapse]:
     """The χ² of R as a cubic in the logarithm of one variable, for the cells of one strength.
 
-    Of the cells with n/√m >= 1 and n/m <= ``densest``. The last one is the cubic of n/√m plus a
-    multiple of n/m, which is what a finite width adds if the correction falls as 1/√m.
+    Of the cells with n/√m >= 1 and n/m <= ``densest`` whose seeds differ. The last one is the cubic
+    of n/√m plus a multiple of n/m, which is what a finite width adds if the correction falls as
+    1/√m.
     """
     cells = table[(table["strength"] == strength) & (table["learning_rate"] == RATE)]
     cells = cells[(cells["x"] >= 1) & (cells["n_features"] > 2)]
+    cells = cells[cells["shared_ratio_error"] > 0]
     cells = cells[cells["n_features"] <= densest * cells["n_hidden"]]
     n, m = cells["n_features"].to_numpy(float), cells["n_hidden"].to_numpy(float)
     error = cells["shared_ratio_error"].to_numpy()
