@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastpolysem as fp
-from fastpolysem.experiments import starts
+from fastpolysem.experiments import constant, starts
 from fastpolysem.experiments._answers import Answers
 
 FINDINGS = Path(__file__).parents[1] / "docs" / "findings"
@@ -19,7 +19,7 @@ def config(n: int, m: int, **changes: object) -> fp.Config:
     fields = {
         "n_features": n,
         "n_hidden": m,
-        "l1": starts.STRENGTH / math.sqrt(m),
+        "l1": constant.STRENGTH / math.sqrt(m),
         "l1_update": "orthant",
         "optimizer": "sgd",
         "learning_rate": 0.06,

@@ -173,6 +173,7 @@ def test_accidents_cost_something() -> None:
     assert found.shared_use["random"].mean() > 0.2
     value, low, high = found.mean_difference()
     assert value == pytest.approx(found.difference().mean())
+    assert value > found.margin
     assert 0 < low < value < high
     assert f"random minus monosemantic {value:.3g} [{low:.3g}, {high:.3g}]" in str(found)
     assert "accidental and costly" in str(found)

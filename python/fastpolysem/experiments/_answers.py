@@ -49,6 +49,12 @@ COUNTS = ("polysemantic", "malign", "signed_slots", "dead", "unrepresented", "lo
 OPTIMIZERS = {"adamw": "AdamW", "sgd": "SGD"}
 """The two that questions about the autoencoder compare, as they are written."""
 
+AT_USUAL_RATES: tuple[dict[str, Any], ...] = (
+    {"optimizer": "adamw", "learning_rate": 1e-3},
+    {"optimizer": "sgd", "learning_rate": 0.06},
+)
+"""Fields of both, with the learning rates of most questions that train until a certified stop."""
+
 
 _WRITTEN = {**OPTIMIZERS, "adam": "Adam"}
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem.experiments._answers import (
+    AT_USUAL_RATES,
     Answers,
     AutoencoderQuestion,
     size_and_optimizer,
@@ -60,10 +61,6 @@ seem free or shared, and the numbers of features on a neuron and spread."""
 ONE = ("large", "small", "rest_large", "rest_small")
 """Predictors from a single polysemantic neuron."""
 _SIZES = ((16, 10), (32, 20), (64, 40), (256, 160))
-_WAYS: tuple[dict[str, Any], ...] = (
-    {"optimizer": "adamw", "learning_rate": 1e-3},
-    {"optimizer": "sgd", "learning_rate": 0.06},
-)
 _SETTINGS: dict[str, Any] = {
     "n_features": 32,
     "n_hidden": 20,
@@ -234,7 +231,7 @@ class Diagnose(AutoencoderQuestion):
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
         """AdamW and gradient descent at each size, unless given."""
         given = changes.keys() & {"optimizer", "learning_rate"}
-        return sized([{}] if given else _WAYS, settings, changes)
+        return sized([{}] if given else AT_USUAL_RATES, settings, changes)
 
     def curves(self, data: Answers) -> dict[str, dict[str, Roc]]:
         """The ROC on the odd seeds, by setting and view, for settings with at least `LEAST` models

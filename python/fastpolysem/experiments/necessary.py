@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem.experiments._answers import (
+    AT_USUAL_RATES,
     Answers,
     AutoencoderQuestion,
     size_and_optimizer,
@@ -51,10 +52,6 @@ _WIDTHS = {16: (8, 10, 12, 16, 32), 64: (32, 40, 48, 64, 128), 256: (160, 256, 5
 _SIZES = (
     *((32, m) for m in (8, 12, 16, 20, 24, 28, 32, 48, 64, 128)),
     *((n, m) for n, widths in _WIDTHS.items() for m in widths),
-)
-_WAYS: tuple[dict[str, Any], ...] = (
-    {"optimizer": "adamw", "learning_rate": 1e-3},
-    {"optimizer": "sgd", "learning_rate": 0.06},
 )
 _SETTINGS: dict[str, Any] = {
     "n_features": 32,
@@ -136,7 +133,7 @@ class Necessary(AutoencoderQuestion):
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
         """AdamW and gradient descent at each size, unless given."""
         given = changes.keys() & {"optimizer", "learning_rate"}
-        return sized([{}] if given else _WAYS, settings, changes)
+        return sized([{}] if given else AT_USUAL_RATES, settings, changes)
 
     def table(self, data: Answers) -> pd.DataFrame:
         """Means with 95 % intervals, one row per setting.

@@ -110,8 +110,7 @@ CELLS: dict[tuple[int, int, float], tuple[int, tuple[str, ...]]] = {
     (128, 256, 0.00707): (200, _EFFECTS),
     (256, 512, 0.005): (96, _EFFECTS),
     # what was published for AdamW
-    (64, 64, 0.003): (300, _PUBLISHED),
-    **{(64, m, 0.003): (300, _PUBLISHED) for m in (256, 512, 1024, 2048)},
+    **{(64, m, 0.003): (300, _PUBLISHED) for m in (64, 256, 512, 1024, 2048)},
     **{(256, 256, l1): (16, _PUBLISHED) for l1 in (0.1, 0.01, 0.001)},
     (256, 1024, 0.001): (16, _PUBLISHED),
     **{(16, m, 0.01): (300, _PUBLISHED) for m in (64, 256, 1024)},

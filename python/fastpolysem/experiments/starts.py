@@ -35,10 +35,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fastpolysem.experiments._answers import (
+    AT_USUAL_RATES,
     Answers,
     AutoencoderQuestion,
+    size_and_optimizer,
     sized,
-    summary,
+    together,
     with_scales,
     written,
 )
@@ -46,7 +48,8 @@ from fastpolysem.experiments._base import Fields, Presets, values_of
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._tables import of_means
 from fastpolysem.experiments._verdicts import EFFECT, Comparison, compared
-from fastpolysem.experiments.optimizers import Favourites
+from fastpolysem.experiments.constant import STRENGTH
+from fastpolysem.experiments.optimizers import Favourites, measured
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,13 +59,7 @@ MARGIN = 0.1
 """Largest negligible difference of shared neurons, relative to normal weights."""
 SHARES = 0.03
 """Largest negligible difference of shares of features."""
-STRENGTH = 0.24
-"""λ√m, as on the page on the constant."""
 INITS = ("normal", "uniform", "orthogonal")
-_WAYS: dict[str, dict[str, Any]] = {
-    "sgd": {"optimizer": "sgd", "learning_rate": 0.06},
-    "adamw": {"optimizer": "adamw", "learning_rate": 1e-3},
-}
 _SIZES = (
     *((4, m) for m in (16, 64, 256)),
     *((16, m) for m in (16, 64, 256, 1024)),
@@ -98,7 +95,7 @@ class Starts(AutoencoderQuestion):
         "default": {**_SETTINGS, "seeds": 400, "sizes": _SIZES[:7]},
         # Seconds.
         "quick": {**_SETTINGS, "seeds": 200, "sizes": [(4, 64), (16, 64), (16, 256)]},
-        # The page of findings: a quarter of an hour of one core.
+        # The page of findings: twenty minutes of one core.
         "paper": {**_SETTINGS, "seeds": 8000},
         # Hours: wider layers.
         "large": {**_SETTINGS, "seeds": 8000, "sizes": [*_SIZES, (64, 4096), (256, 4096)]},
@@ -121,7 +118,8 @@ class Starts(AutoencoderQuestion):
         """Both optimisers and all distributions at each size, unless given."""
         given = changes.keys() & {"optimizer", "learning_rate"}
         inits = [{}] if "init" in changes else [{"init": one} for one in INITS]
-        ways = [{**way, **one} for way in ([{}] if given else _WAYS.values()) for one in inits]
+        optimizers = [{}] if given else AT_USUAL_RATES[::-1]
+        ways = [{**way, **one} for way in optimizers for one in inits]
         found = sized(ways, settings, changes)
         if "l1" in changes:
             return found
@@ -130,17 +128,6 @@ class Starts(AutoencoderQuestion):
             found = [{**way, "n_hidden": m} for way in found for m in widths]
         return [{"l1": round(STRENGTH / math.sqrt(way["n_hidden"]), 6), **way} for way in found]
 
-    def _shares(self, data: Answers) -> pd.DataFrame:
-        """The rows with each seed's count over the null model and its share of favourites."""
-        from fastpolysem.families.autoencoder import theory
-
-        rows = data.rows
-        null = theory.null_mean(rows["n_features"].to_numpy(), rows["n_hidden"].to_numpy())
-        features = rows["features"].astype(float).where(rows["features"] > 0)
-        return rows.assign(
-            ratio=rows["signed_slots"] / null, favoured=rows["favourites"] / features
-        )
-
     def table(self, data: Answers) -> pd.DataFrame:
         """Means with 95 % intervals, one row per setting.
 
@@ -148,20 +135,19 @@ class Starts(AutoencoderQuestion):
         share of the represented features that end on the neuron of their largest initial weight.
         ``strength`` is λ√m, and ``x`` n/√m.
         """
-        means = with_scales(summary(Answers(self._shares(data)), self.LABELS, self.METRICS))
+        means = with_scales(super().table(Answers(measured(data.rows))))
         ends = ["favoured_low", "favoured_high"]
         means[ends] = means[ends].clip(0, 1)
         return means.assign(x=means["n_features"] / np.sqrt(means["n_hidden"]))
 
     def tests(self, data: Answers) -> list[Comparison]:
         """Uniform against normal weights, at each size and for each optimiser."""
-        shares = self._shares(Answers(data.valid))
         found = []
-        for same, group in self.settings(shares, ("n_features", "n_hidden", "optimizer")):
+        rows = measured(data.valid)
+        for same, group in self.settings(rows, ("n_features", "n_hidden", "optimizer")):
             normal, uniform = (group[group["init"] == one] for one in INITS[:2])
             if len(normal) and len(uniform):
-                where = "n = {n_features}, m = {n_hidden}".format(**dict(same))
-                name = f"{where}, {written(same['optimizer'])}"
+                name = size_and_optimizer(same)
                 counts = uniform["signed_slots"], normal["signed_slots"]
                 won = uniform["favoured"].dropna(), normal["favoured"].dropna()
                 found.append(compared(name, *counts, margin=MARGIN, relative=True))
@@ -179,15 +165,18 @@ class Starts(AutoencoderQuestion):
             fewer = (wins["outcome"] == EFFECT) & (wins["difference"] < 0)
             span = ""
             if len(effects):
-                low, high = (f"{100 * v:+.0f} %" for v in _ends(effects["difference"]))
+                ends = effects["difference"].agg(["min", "max"])
+                low, high = (f"{100 * end:+.0f} %" for end in ends)
                 span = f" ({low} to {high})" if len(effects) > 1 else f" ({low})"
             parts.append(
-                f"with {name}, uniform initial weights change the number of shared neurons in "
+                f"with {name}, they change the number of shared neurons in "
                 f"{len(effects)} of {len(counts)} settings{span}, and the largest initial weight "
                 f"wins fewer features in {fewer.sum()}"
             )
-        said = "; ".join(parts)
-        return f"Compared with normal ones, {said}."
+        strengths = (data.rows["l1"] * np.sqrt(data.rows["n_hidden"])).round(3)
+        at = together([f"{one:g}" for one in sorted(strengths.unique())])
+        first = f"At λ√m = {at}, uniform initial weights are compared with normal ones"
+        return f"{first}: {'; '.join(parts)}."
 
     def tables(self, data: Answers) -> dict[str, str]:
         """Ratios and favourites by size and distribution, and all numbers."""
@@ -241,10 +230,6 @@ class Starts(AutoencoderQuestion):
             each.yaxis.set_minor_locator(NullLocator())
         axes[-1, 1].legend(frameon=False, fontsize=7.5, labelspacing=0.25, loc="upper right")
         return ax or axes[0, 0]
-
-
-def _ends(values: pd.Series[float]) -> tuple[float, float]:
-    return float(values.min()), float(values.max())
 
 
 EXPERIMENT = Starts()

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem.experiments._answers import (
+    AT_USUAL_RATES,
     Answers,
     AutoencoderQuestion,
     estimate_of,
@@ -50,8 +51,6 @@ STRENGTH = 0.32
 """λ√m of the settings that keep it fixed; it is that of λ = 0.01 at m = 1024."""
 EARLY = {"adamw": 100, "sgd": 30}
 """Steps of the early look, by optimiser."""
-_ADAMW: dict[str, Any] = {"optimizer": "adamw", "learning_rate": 1e-3}
-_SGD: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 0.06}
 _SIZES = (
     *((16, m) for m in (16, 64, 256, 1024)),
     *((64, m) for m in (64, 256, 1024)),
@@ -203,7 +202,7 @@ class Winners(AutoencoderQuestion):
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
         """AdamW and gradient descent at each size with fixed λ and fixed λ√m, unless given."""
         given = changes.keys() & {"optimizer", "learning_rate"}
-        ways = sized([{}] if given else [_ADAMW, _SGD], settings, changes)
+        ways = sized([{}] if given else AT_USUAL_RATES, settings, changes)
         if "l1" in changes:
             return ways
         base = settings["l1"]
