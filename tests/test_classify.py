@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,7 @@ import fastpolysem as fp
 from fastpolysem.experiments import _held_out, _splits, classify
 from fastpolysem.experiments._answers import Answers
 from fastpolysem.families.network import losses
-
-needs_digits = pytest.mark.skipif(
-    importlib.util.find_spec("sklearn") is None, reason="needs scikit-learn"
-)
+from helpers.real_data import on_real_data
 
 
 def rows_of(**columns: Any) -> pd.DataFrame:
@@ -102,7 +98,7 @@ def test_free_is_free_at_every_larger_width(upper: list[float], expected: int | 
     assert classify.free_from([10, 20, 40], upper) == expected
 
 
-@needs_digits
+@on_real_data
 def test_halves_of_held_out_digits_have_equal_shares() -> None:
     data = _splits.split_of("digits", 3)
     assert data.held_out is not None
@@ -115,7 +111,7 @@ def test_halves_of_held_out_digits_have_equal_shares() -> None:
     assert data != other
 
 
-@needs_digits
+@on_real_data
 def test_seeds_of_a_split_and_what_is_measured() -> None:
     experiment = classify.EXPERIMENT
     settings: dict[str, Any] = {"n_hidden": 10, "learning_rate": 0.03, "steps": 100}
@@ -138,7 +134,7 @@ def test_seeds_of_a_split_and_what_is_measured() -> None:
         assert last[f"shared_read{name}"] == last[f"shared_last{name}"]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("mnist1d") is None, reason="needs mnist1d")
+@on_real_data
 def test_several_labels_are_scored_label_by_label() -> None:
     experiment = classify.EXPERIMENT
     settings: dict[str, Any] = {"n_hidden": 20, "learning_rate": 0.03, "steps": 60}
@@ -155,7 +151,7 @@ def test_several_labels_are_scored_label_by_label() -> None:
     assert both == pytest.approx(result.held_out_loss[0], rel=1e-5)
 
 
-@needs_digits
+@on_real_data
 def test_diverged_seeds_are_measured_without_weights() -> None:
     (case,) = classify.EXPERIMENT.configs(
         "quick", n_hidden=10, learning_rate=0.03, readout="dense", steps=1

@@ -6,7 +6,6 @@ One file: every experiment goes through the same tests, with expectations of its
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +37,7 @@ from fastpolysem.experiments import (
 from fastpolysem.experiments._base import measure
 from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.probes import Column, Probe, evaluate
-from helpers import synthetic
+from helpers import real_data, synthetic
 
 matplotlib.use("Agg")
 
@@ -78,12 +77,8 @@ TINY: dict[str, dict[str, Any]] = {
     "winners": {"n_features": 8, "n_hidden": [8, 16], "steps": 800},
 }
 ON_ENCODINGS = {"encoding", "sparsity"}
-on_real_data = pytest.mark.skipif(
-    not all(importlib.util.find_spec(one) for one in ("sklearn", "mnist1d")),
-    reason="needs scikit-learn and mnist1d",
-)
 NAMES = [
-    pytest.param(name, marks=on_real_data if name in ("classify", "front") else ())
+    pytest.param(name, marks=real_data.MARKS if name in ("classify", "front") else ())
     for name in sorted(TINY)
 ]
 
@@ -188,7 +183,7 @@ def test_the_same_again_comes_from_the_folder(
     assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == files
 
 
-@on_real_data
+@real_data.on_real_data
 def test_all_of_them_with_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, settings in TINY.items():
         small = {"seeds": 4, **experiments.get(name).PRESETS["quick"], **settings}

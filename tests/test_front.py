@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,9 @@ import pytest
 from fastpolysem.experiments import _splits, front
 from fastpolysem.experiments._answers import Answers
 from fastpolysem.experiments._verdicts import EFFECT, WITHIN
+from helpers.real_data import on_real_data
 
 EXPERIMENT = front.EXPERIMENT
-needs_digits = pytest.mark.skipif(
-    importlib.util.find_spec("sklearn") is None, reason="needs scikit-learn"
-)
 
 
 def made_up(**shared: float) -> Answers:
@@ -42,7 +39,7 @@ def made_up(**shared: float) -> Answers:
     return Answers(pd.concat(parts, ignore_index=True))
 
 
-@needs_digits
+@on_real_data
 def test_each_treatment_changes_one_thing() -> None:
     configs = EXPERIMENT.configs("default", n_hidden=40)
     cases = {case.labels["treatment"]: case.config for case in configs}
@@ -61,7 +58,7 @@ def test_each_treatment_changes_one_thing() -> None:
     assert cases["label noise 0.1"] == plain  # its rows are noisy
 
 
-@needs_digits
+@on_real_data
 def test_label_noise_is_that_of_the_rows() -> None:
     data = _splits.split_of("digits", 2)
     labels = {"data": "digits", "n_hidden": 40}

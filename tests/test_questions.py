@@ -6,7 +6,6 @@ One file: every question goes through the same tests, with a null model of its o
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,6 +38,7 @@ from fastpolysem.experiments import (
 from fastpolysem.experiments._answers import Answers, Question
 from fastpolysem.experiments._meetings import paired_inputs
 from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, WITHIN, judged, overall
+from helpers import real_data
 
 FINDINGS = Path(__file__).parents[1] / "docs" / "findings"
 PLANNED = "This page is a plan"
@@ -54,12 +54,8 @@ QUESTIONS = sorted(
     for name in experiments.names()
     if isinstance(experiments.get(name), Question) and _has_data(name)
 )
-on_real_data = pytest.mark.skipif(
-    not all(importlib.util.find_spec(one) for one in ("sklearn", "mnist1d")),
-    reason="needs scikit-learn and mnist1d",
-)
 RUNNABLE = [
-    pytest.param(one, marks=on_real_data if one in ("classify", "front") else ())
+    pytest.param(one, marks=real_data.MARKS if one in ("classify", "front") else ())
     for one in QUESTIONS
 ]
 
