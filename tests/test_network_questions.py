@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,6 +28,7 @@ from fastpolysem.experiments._networks import (
 )
 from fastpolysem.experiments._verdicts import Comparison, compared
 from fastpolysem.probes import Probe
+from fastpolysem.studies import forecast
 from fastpolysem.studies.forecast import together
 
 
@@ -108,6 +110,21 @@ def test_estimates_respect_the_seeds_of_each_case(tmp_path: Path) -> None:
     Tiny().run("quick", seeds=2, path=tmp_path, progress=False)
     found = together(told, path=tmp_path)
     assert (found.configs, found.seeds, found.stored) == (3, 17, 6)
+
+
+def test_untrained_networks_do_not_slow_down_an_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, count = 0.0, 8
+
+    def train(config: fp.NetworkConfig, seeds: int, **_: Any) -> None:
+        nonlocal now
+        now += seeds * (1e-4 + config.steps * 1e-6)
+
+    monkeypatch.setattr(forecast, "train", train)
+    monkeypatch.setattr(forecast, "time", types.SimpleNamespace(perf_counter=lambda: now))
+    config = fp.NetworkConfig(widths=(4, 4, 4), steps=2000)
+    configs = [config, config.replace(steps=4000), config.replace(steps=0)]
+    found = forecast.together([(configs, count)], num_threads=1)
+    assert found.seconds == pytest.approx(count * (3e-4 + 6000e-6))
 
 
 class Replicated(Tiny, ReplicateQuestion):

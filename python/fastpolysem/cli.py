@@ -378,7 +378,7 @@ def _all(
     if estimate:
         from fastpolysem.studies.forecast import duration
 
-        print_line(f"\ntogether: about {duration(seconds)}")
+        print_line(f"\ntogether: at most about {duration(seconds)}; seeds shared are trained once")
     return 0
 
 

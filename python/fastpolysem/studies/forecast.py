@@ -20,7 +20,7 @@ from fastpolysem.training import train, weight_bytes
 _TRIED = 6  # configurations on which the speed is measured
 _TRIAL = 0.2  # seconds of each, about
 _LONGEST = 3.0  # seconds that a trial may take, by the slowest guess
-_GUESS = 2e9  # floating point operations per second, as slow as they get
+_GUESS = 2e9  # floating point operations per second, as slow as they get if there are many
 
 # Bytes in a Parquet file of rows: of its metadata, and of each row.
 _FILE, _ROW = 9000, 80
@@ -147,7 +147,8 @@ def _seconds(
     speeds: list[tuple[int, float]] = []
     for config in (ordered[index] for index in at):
         size = flops[config.digest]
-        speed = speeds[-1][1] if speeds else _GUESS
+        # A seed of few steps or none is all overhead, and says nothing about the next size.
+        speed = max(_GUESS, speeds[-1][1] if speeds else 0)
         if speeds and size / speed > _LONGEST:
             break  # the larger ones are as fast as this
         count = int(np.clip(_TRIAL * speed / size, num_threads, 1024))
