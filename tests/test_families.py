@@ -438,3 +438,14 @@ def test_what_is_above_the_families_imports_none_of_them_at_once() -> None:
         for node in tree.body:
             if isinstance(node, ast.ImportFrom):
                 assert not (node.module or "").startswith("fastpolysem.families."), path
+
+
+def test_a_folder_here_is_a_family_that_can_be_collected() -> None:
+    from fastpolysem import _collecting
+
+    folder = Path(families.__file__).parent
+    own = {one.name for one in folder.iterdir() if (one / "__init__.py").exists()}
+    assert own == set(families.BUILT_IN)
+    assert own - {families.DEFAULT_KIND} <= set(_collecting.collect)
+    for kind in own:
+        assert families.named(kind).kind == kind

@@ -99,21 +99,6 @@ def test_a_study_leaves_the_slowest_imports_out():
     assert not {"scipy.stats", "scipy.optimize", "scipy.integrate", "matplotlib"} & set(loaded)
 
 
-def test_importing_is_quick():
-    # Relative to numpy, and the best of several, so that a busy machine does not matter.
-    code = """
-import json, time
-start = time.perf_counter()
-import numpy, numpy.typing
-middle = time.perf_counter()
-import fastpolysem
-print(json.dumps([middle - start, time.perf_counter() - middle]))
-"""
-    times = [output(code) for _ in range(5)]
-    numpy_seconds, own_seconds = (min(column) for column in zip(*times, strict=True))
-    assert own_seconds < numpy_seconds
-
-
 def test_an_unknown_instruction_set_is_refused():
     done = python("import fastpolysem", FASTPOLYSEM_ISA="sse9")
     assert done.returncode != 0

@@ -46,7 +46,7 @@ estimate
 _GROUP = "Configuration (several values: all combinations)"
 
 
-def collecting(kind: str, models: str) -> Callable[..., int]:
+def collecting(kind: str) -> Callable[..., int]:
     """The command that collects a family's configurations."""
     family = families.named(kind)
     fields_of: Any = options.options(defaults=True, config_type=family.config_type)
@@ -97,7 +97,7 @@ def collecting(kind: str, models: str) -> Callable[..., int]:
         fields_of, Parameter(name="*"), Parameter(group=_GROUP)
     ]
     command.__kwdefaults__ = {**(command.__kwdefaults__ or {}), "fields": fields_of()}
-    command.__doc__ = _HELP.format(models=models, primary=family.primary)
+    command.__doc__ = _HELP.format(models=f"{kind}s", primary=family.primary)
     return command
 
 
@@ -117,5 +117,7 @@ collect = App(
     name="collect",
     default_parameter=Parameter(negative=(), negative_iterable=()),
 )
-collect.default(collecting(families.DEFAULT_KIND, "autoencoders"))
-collect.command(collecting("network", "networks"), name="network")
+collect.default(collecting(families.DEFAULT_KIND))
+for _kind in families.BUILT_IN:
+    if _kind != families.DEFAULT_KIND:
+        collect.command(collecting(_kind), name=_kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastpolysem.families.base import (
+    BUILT_IN,
     COLLAPSED,
     DEFAULT_KIND,
     AnyConfig,
@@ -24,6 +25,7 @@ from fastpolysem.families.base import (
 )
 
 __all__ = [
+    "BUILT_IN",
     "COLLAPSED",
     "DEFAULT_KIND",
     "AnyConfig",

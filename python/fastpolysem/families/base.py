@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -242,12 +243,9 @@ COLLAPSED = 0.05
 DEFAULT_KIND = "autoencoder"
 """The family of stored configurations without a kind, and of the command line's options."""
 
-# The package's own families, which are loaded on demand: the module of the family, in the folder of
-# its configurations, and its name there.
-_BUILT_IN = {
-    "autoencoder": "fastpolysem.families.autoencoder.family:AUTOENCODER",
-    "network": "fastpolysem.families.network.family:NETWORK",
-}
+BUILT_IN = tuple(sorted(file.parent.name for file in Path(__file__).parent.glob("*/family.py")))
+"""Kinds of the package's own families: the folders beside this file. Each is loaded on demand; its
+module ``family`` defines ``FAMILY``."""
 _ENTRY_POINTS = "fastpolysem.families"
 _known: dict[str, Family] = {}
 
@@ -271,9 +269,8 @@ def register_family(family: Family) -> None:
         If another family of this kind is registered.
     """
     kind = _checks.text("register_family: kind", getattr(family, "kind", None))
-    built_in = _BUILT_IN.get(kind, "").partition(":")[0]
-    own = type(family).__module__ == built_in
-    if _known.get(kind, family) is not family or (built_in and not own):
+    taken = kind in BUILT_IN and type(family).__module__ != _module(kind)
+    if taken or _known.get(kind, family) is not family:
         raise ValueError(f"register_family: kind must be a new one, got {kind!r}, which is taken")
     _known[kind] = family
 
@@ -288,9 +285,8 @@ def named(kind: str, module: str | None = None) -> Family:
         If there is none.
     """
     if kind not in _known:
-        if kind in _BUILT_IN:
-            place, _, name = _BUILT_IN[kind].partition(":")
-            register_family(getattr(importlib.import_module(place), name))
+        if kind in BUILT_IN:
+            register_family(importlib.import_module(_module(kind)).FAMILY)
         elif module is not None:
             importlib.import_module(module)
     if kind not in _known:
@@ -309,13 +305,17 @@ def named(kind: str, module: str | None = None) -> Family:
 
 def known() -> tuple[str, ...]:
     """The available kinds."""
-    return tuple(dict.fromkeys((*_BUILT_IN, *_known)))
+    return tuple(dict.fromkeys((*BUILT_IN, *_known)))
+
+
+def _module(kind: str) -> str:
+    return f"{__package__}.{kind}.family"
 
 
 def _family_of(value: object) -> Family | None:
     folders = {cls.__module__.rpartition(".")[0] for cls in type(value).__mro__}
-    for kind, place in _BUILT_IN.items():
-        if kind not in _known and place.partition(":")[0].rpartition(".")[0] in folders:
+    for kind in BUILT_IN:
+        if kind not in _known and _module(kind).rpartition(".")[0] in folders:
             named(kind)
     for family in _known.values():
         if isinstance(value, family.config_type):

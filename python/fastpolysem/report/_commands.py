@@ -13,11 +13,7 @@ from fastpolysem.report._settings import defaults, differing
 from fastpolysem.studies import Study
 
 _MOST_SEEDS = 64  # listed in a command
-_COMMANDS = {
-    families.DEFAULT_KIND: ("fastpolysem", "collect"),
-    "network": ("fastpolysem", "collect", "network"),
-}
-"""How each family's configurations are collected."""
+_COMMAND = ("fastpolysem", "collect")
 
 
 def commands(study: Study, path: str = "again") -> list[str]:
@@ -43,14 +39,15 @@ def commands(study: Study, path: str = "again") -> list[str]:
     for config in study.configs:
         kind = family_of(config).kind
         seeds = _seeds_word(rows.loc[rows["digest"] == config.digest, "seed"].tolist())
-        if kind not in _COMMANDS or seeds is None or not _is_sayable(config):
+        if kind not in families.BUILT_IN or seeds is None or not _is_sayable(config):
             return []
         wanted.setdefault((kind, seeds), []).append(config)
     found = []
     for (kind, seeds), configs in wanted.items():
+        named = [] if kind == families.DEFAULT_KIND else [kind]
         groups = [configs] if _are_all_combinations(configs) else [[one] for one in configs]
         for group in groups:
-            words = [*_COMMANDS[kind], "--path", path, "--seeds", seeds]
+            words = [*_COMMAND, *named, "--path", path, "--seeds", seeds]
             found.append(shlex.join([*words, *_words(group)]))
     return found
 

@@ -231,4 +231,4 @@ def _noise_sequence(noise: Any, config: Config, count: int) -> Any:
     return _checks.stacked("train: noise_sequence", noise, shape, config.dtype, count)
 
 
-AUTOENCODER = Autoencoder()
+FAMILY = Autoencoder()

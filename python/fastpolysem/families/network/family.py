@@ -199,4 +199,4 @@ class Network:
         return ()
 
 
-NETWORK = Network()
+FAMILY = Network()

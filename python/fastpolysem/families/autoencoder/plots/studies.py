@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from fastpolysem.families.autoencoder import theory
-from fastpolysem.families.autoencoder.family import AUTOENCODER
+from fastpolysem.families.autoencoder.family import FAMILY
 from fastpolysem.plots._axes import GREY
 from fastpolysem.plots._curves import Drawing, draw
 from fastpolysem.plots._held import chosen
@@ -105,9 +105,9 @@ def unrepresented(
 def _own(where: str, study: Study, select: Mapping[str, Any] | None) -> Study:
     """The configurations to draw."""
     picked = chosen(where, study, select)
-    own = picked._of_family(AUTOENCODER.kind)
+    own = picked._of_family(FAMILY.kind)
     if picked.configs and not own.configs:
-        raise ValueError(f"{where}: study must hold a config of the {AUTOENCODER.kind}, got none")
+        raise ValueError(f"{where}: study must hold a config of the {FAMILY.kind}, got none")
     return own
 
 
