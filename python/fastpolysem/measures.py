@@ -1,7 +1,8 @@
 """What arrays of rises, responses, activations and weights say about the neurons of a layer.
 
-`fastpolysem.measure` computes rises of trained networks; the functions here also take arrays of
-any other origin.
+The rise of a concept at a neuron is the increase of the concept's loss when the neuron is switched
+off. `fastpolysem.measure` computes the rises of trained networks; the functions here also take
+arrays of any other origin.
 """
 
 from fastpolysem.families.network.measures import formulas, selectivity
