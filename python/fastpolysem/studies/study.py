@@ -376,11 +376,12 @@ class Study:
         pandas.DataFrame
             ``family`` if there are several, the sizes, the fields that vary and metadata; the
             number of ``seeds`` and how many of them ``diverged``; over the others the share that
-            ``collapsed`` (more than 5 % of the features are unrepresented, so that counts are
-            meaningless) and ``mean`` with ``ci_low`` and ``ci_high`` (`statistics.mean`);
-            ``target_met`` after `collect` with a target; the family's references for the metric,
-            such as a law and a null model, and ``ratio`` (the mean divided by the first of them)
-            with its interval; means of further columns; and ``digest``.
+            ``collapsed`` (more than 5 % of the features are unrepresented, or of a network's
+            concepts not learned, so that counts are meaningless) and ``mean`` with ``ci_low`` and
+            ``ci_high`` (`statistics.mean`); ``target_met`` after `collect` with a target; the
+            family's references for the metric, such as a law and a null model, and ``ratio`` (the
+            mean divided by the first of them) with its interval; means of further columns; and
+            ``digest``.
         """
         metric = self._metric("Study.summary", metric)
         return tabulate.summary(self._all, metric, confidence)
