@@ -249,6 +249,35 @@ def test_every_setting_of_a_network_can_be_given() -> None:
     }
 
 
+NAMED = [
+    (name, option, value)
+    for name in experiments.names()
+    for option, values in experiments.get(name).CHOICES.items()
+    for value in values
+]
+
+
+@pytest.mark.parametrize(("name", "option", "value"), NAMED)
+def test_every_name_can_be_given(
+    name: str, option: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = experiments.get(name)
+    given = []
+    monkeypatch.setattr(cli, "_reproduce", lambda *all_: given.append(all_[-1]) or 0)
+    first = next(iter(experiment.CHOICES[option]))
+    for words in ([value], [value, first]):
+        assert cli.main(["reproduce", name, f"--{option.replace('_', '-')}", *words]) == 0
+        assert given.pop() == {option: words}
+
+
+def test_commas_separate_names_without_commas() -> None:
+    options = _options.plain_options({"arm": "", "size": ""})
+    names = {"arm": ["a", "b", "a, b"]}
+    for word, expected in {"a,b": ["a", "b"], "a, b": ["a, b"], "a,c": ["a,c"]}.items():
+        chosen = _options.chosen_fields(options(arm=[word], size=["1,2"]), names=names)
+        assert chosen == {"arm": expected, "size": [1, 2]}
+
+
 def test_networks_are_collected(tmp_path: Path) -> None:
     words = (
         "collect network --path s --seeds 2:6 --widths 4-6-4,4-8-4 --steps 10 --target absolute "
@@ -373,9 +402,14 @@ def test_what_is_imported_is_a_dependency() -> None:
             "a list must be written as [1,2], got '[[0,1'",
         ),
         (
-            "collect --path p --seeds 1 --n-hidden 4 --n-features 4 --inputs independent",
-            "batch_size",
+            f"{COLLECT} --seeds 1 --inputs independent",
+            "inputs must be given with probability and batch_size if it is 'independent', "
+            "got {'kind': 'independent'}; probability is missing",
         ),
+        (f"{COLLECT} --seeds 1 --inputs independent:probability=0.1", "batch_size is missing"),
+        ("collect network --path p --seeds 1 --widths 3-4-1 --target parity", "outputs is missing"),
+        ("reproduce contexts --optimizer adam,adamw", "optimizer must be one of 'sgd', 'adam'"),
+        ("reproduce front --treatment None", "did you mean 'none'?"),
         ("summary nowhere", "there is no study in nowhere"),
         ("plot nowhere", "there is no study in nowhere"),
         ("plot nowhere --kind pie", "--kind"),

@@ -129,7 +129,7 @@ def test_settings_that_are_none() -> None:
     with pytest.raises(ValueError, match="layers"):
         config(layers=3)
     with pytest.raises(ValueError, match="optimizer"):
-        config(optimizer="adamw")
+        contexts.EXPERIMENT.configs("quick", optimizer="adamw")
 
 
 @pytest.mark.skipif(not FINDINGS.exists(), reason="no docs here")

@@ -82,9 +82,9 @@ def test_tasks() -> None:
     assert robustness._relevant((40, 20, 40)) == {"all": 40, "matched": 25, "kept": 20}
     assert robustness._relevant((8, 8, 8)) == {"all": 8, "matched": 8, "kept": 8}
     with pytest.raises(ValueError, match="representation"):
-        config(representation="mixed")
+        robustness.EXPERIMENT.configs("quick", representation="mixed")
     with pytest.raises(ValueError, match="optimizer"):
-        config(optimizer="adamw")
+        robustness.EXPERIMENT.configs("quick", optimizer="adamw")
 
 
 @pytest.mark.skipif(not FINDINGS.exists(), reason="no docs here")

@@ -7,7 +7,8 @@ import dataclasses
 import inspect
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -272,14 +273,31 @@ def seeds(text: str | None) -> int | range | list[int] | None:
     return range(*numbers)
 
 
-def chosen_fields(options: Any, config_type: Any = CONFIG) -> dict[str, list[Any]]:
-    """The given fields with their values."""
+def chosen_fields(
+    options: Any, config_type: Any = CONFIG, names: Mapping[str, Collection[str]] | None = None
+) -> dict[str, list[Any]]:
+    """The given fields with their values; ``names`` lists the values of options that take names,
+    which may contain commas."""
     takes = hints(config_type)
     chosen: dict[str, list[Any]] = {}
     for field in dataclasses.fields(options):
         words = getattr(options, field.name)
         if words is not None:
             hint = takes.get(field.name)
-            read = hint.read if hint else lambda text: [*map(number_or_text, text.split(","))]
+            allowed = (names or {}).get(field.name)
+            read: Callable[[str], list[Any]] = hint.read if hint else _read_plain
+            if allowed is not None:
+                read = partial(_read_names, allowed=allowed)
             chosen[field.name] = [value for text in words for value in read(text)]
     return chosen
+
+
+def _read_plain(text: str) -> list[Any]:
+    return [*map(number_or_text, text.split(","))]
+
+
+def _read_names(text: str, allowed: Collection[str]) -> list[str]:
+    """The names in a word: the word itself if it is one, or if it contains no list of them."""
+    parts = text.split(",")
+    commas = any("," in name for name in allowed)
+    return [text] if text in allowed or (commas and not {*parts} <= {*allowed}) else parts

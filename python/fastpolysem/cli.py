@@ -274,7 +274,7 @@ def _reproduction(name: str) -> Callable[..., int]:
         ] = _NO_CHANGES,
     ) -> int:
         folder = output or Path(f"{name}-{preset}")
-        chosen = chosen_fields(changes)
+        chosen = chosen_fields(changes, names=experiment.CHOICES)
         number, threads = count("seeds", seeds), count("num-threads", num_threads)
         if estimate:
             forecast = _forecast(experiment, preset, number, folder, threads, chosen)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -61,6 +61,8 @@ class Experiment(ABC, Generic[Setting, Data]):
     OPTIONS: ClassVar[Mapping[str, str] | None] = None
     """The settings that the command line can change, with their help; None for the fields of
     `Config`."""
+    CHOICES: ClassVar[Mapping[str, Collection[str]]] = {}
+    """Allowed values of those `OPTIONS` that are names."""
 
     def configs(self, preset: str = "default", **changes: Any) -> list[Setting]:
         """The configurations of a preset; a list in ``changes`` gives several values of a field."""

@@ -83,6 +83,8 @@ class NetworkQuestion(Question[Case]):
         for name, choices in values.items():
             if not choices:
                 raise ValueError(f"{name} must hold at least one value, got none")
+            for choice in choices if name in self.CHOICES else ():
+                _checks.choice(f"{self.NAME}: {name}", choice, self.CHOICES[name])
         combinations = itertools.product(*values.values())
         cases = (self.case(**dict(zip(values, one, strict=True))) for one in combinations)
         # Each once: settings that a network does not have do not distinguish it.

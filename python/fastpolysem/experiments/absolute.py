@@ -33,7 +33,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem import _checks
 from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of
 from fastpolysem.experiments._base import Presets
 from fastpolysem.experiments._drawing import points
@@ -216,6 +215,7 @@ class Absolute(NetworkQuestion):
         "density": f"Probability that a feature is active, for {', '.join(BY_DENSITY)}.",
         "steps": "Number of updates in place of the network's own.",
     }
+    CHOICES: ClassVar = {"arm": ARMS}
     PROBE = Apart()
     LABELS = ("arm", "density")
     METRICS = (*Apart.columns, "polysemantic", "loss", "largest_gradient")
@@ -231,7 +231,7 @@ class Absolute(NetworkQuestion):
         In the published recipe of |x| the loss is the mean over rows and outputs, here it is
         features / density times that, and epsilon with it.
         """
-        arm = _checks.choice("absolute: arm", settings["arm"], ARMS)
+        arm = settings["arm"]
         fields = dict(ARMS[arm])
         density = fields.pop("density", settings["density"])
         if density not in fields.pop("densities", (density,)):

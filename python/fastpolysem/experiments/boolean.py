@@ -37,7 +37,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem import _checks
 from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of, written
 from fastpolysem.experiments._base import Presets
 from fastpolysem.experiments._drawing import points
@@ -241,6 +240,7 @@ class Boolean(NetworkQuestion):
         "optimizer": "adam, or sgd with momentum.",
         "steps": "Number of updates in place of the task's own.",
     }
+    CHOICES: ClassVar = {"task": (_DNF, _PARITY), "optimizer": OPTIMIZERS}
     PROBE = Channels()
     COLUMNS = ("accuracy",)
     LABELS = ("task", "optimizer", "variables", "formula", "neurons", "dropout")
@@ -256,8 +256,7 @@ class Boolean(NetworkQuestion):
 
     def case(self, **settings: Any) -> Case | None:
         """A network; settings that its task does not have are ignored."""
-        task = _checks.choice("boolean: task", settings["task"], (_DNF, _PARITY))
-        way = _checks.choice("boolean: optimizer", settings["optimizer"], OPTIMIZERS)
+        task, way = settings["task"], settings["optimizer"]
         usual: dict[str, Any] = {
             "bias": True,
             "loss": losses.BinaryCrossEntropy(),

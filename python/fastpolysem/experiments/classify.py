@@ -42,7 +42,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem import _checks
 from fastpolysem.experiments._answers import Answers, together
 from fastpolysem.experiments._base import Presets, with_interval
 from fastpolysem.experiments._drawing import points
@@ -93,6 +92,7 @@ class Classify(SplitQuestion):
         "learning_rate": "Learning rates to choose from.",
         "steps": "Number of updates. Default: 1000 for the digits, else 2000.",
     }
+    CHOICES: ClassVar = {"data": SOURCES, "readout": READOUTS}
     PROBE = HeldOut()
     COLUMNS = ("accuracy",)
     LABELS = ("data", "n_hidden", "readout", "learning_rate")
@@ -105,7 +105,7 @@ class Classify(SplitQuestion):
 
     def case(self, **settings: Any) -> Case:
         """The network of one combination of settings, on the first split."""
-        data = _checks.choice("data", settings["data"], SOURCES)
+        data = settings["data"]
         fields = {"steps": settings["steps"]} if "steps" in settings else {}
         config = network_on(
             data,

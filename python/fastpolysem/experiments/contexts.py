@@ -245,6 +245,7 @@ class Contexts(ReplicateQuestion):
         "optimizer": "adam or sgd.",
         "steps": "Number of updates.",
     }
+    CHOICES: ClassVar = {"optimizer": _OPTIMIZERS}
     PROBE = Pathways()
     REPLICATE = "table"
     LABELS = ("objects", "contexts", "layers", "neurons", "optimizer")
@@ -259,7 +260,6 @@ class Contexts(ReplicateQuestion):
         """Small starts, all rows at every step, no biases; the table is that of the first seeds."""
         layers, optimizer = settings["layers"], settings["optimizer"]
         layers = _checks.integer("contexts: layers", layers, (">=", 1), ("<=", 2))
-        way = _OPTIMIZERS[_checks.choice("contexts: optimizer", optimizer, _OPTIMIZERS)]
         data = datasets.contexts(settings["objects"], settings["contexts"], seed=FIRST_TABLE)
         hidden = [settings["neurons"]] * layers
         config = NetworkConfig(
@@ -268,7 +268,7 @@ class Contexts(ReplicateQuestion):
             optimizer=optimizer,
             steps=settings["steps"],
             init_scale=0.01 if layers == 1 else 0.1,
-            **way,
+            **_OPTIMIZERS[optimizer],
         )
         return Case(settings, config)
 

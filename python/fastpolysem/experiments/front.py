@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from fastpolysem import _checks
 from fastpolysem.experiments._answers import Answers
 from fastpolysem.experiments._base import Presets, with_interval
 from fastpolysem.experiments._classify_tables import fixed
@@ -117,6 +116,7 @@ class Front(SplitQuestion):
         "treatment": f"Treatments: {', '.join(TREATMENTS)}.",
         "steps": "Number of updates. Default: 1000 for the digits, else 2000.",
     }
+    CHOICES: ClassVar = {"data": ("digits", "mnist1d"), "treatment": TREATMENTS}
     PROBE = Trade()
     COLUMNS = ("accuracy",)
     LABELS = ("data", "n_hidden", "treatment")
@@ -130,9 +130,7 @@ class Front(SplitQuestion):
 
     def case(self, **settings: Any) -> Case:
         """The network of one combination of settings, on the first split."""
-        data = _checks.choice("front: data", settings["data"], ("digits", "mnist1d"))
-        name = _checks.choice("front: treatment", settings["treatment"], TREATMENTS)
-        kind, strength = TREATMENTS[name]
+        kind, strength = TREATMENTS[settings["treatment"]]
         treated: dict[str, dict[str, Any]] = {
             "l1": {"l1": strength},
             "noise": {"noise": "gaussian", "noise_std": strength},
@@ -143,7 +141,7 @@ class Front(SplitQuestion):
         fields = {"learning_rate": RATE, **treated.get(kind, {})}
         if "steps" in settings:
             fields["steps"] = settings["steps"]
-        return Case(settings, network_on(data, settings["n_hidden"], **fields))
+        return Case(settings, network_on(settings["data"], settings["n_hidden"], **fields))
 
     def split_rows(self, labels: Mapping[str, Any], split: int) -> Dataset:
         """The rows of a split, with the label noise of the treatment."""

@@ -220,6 +220,7 @@ class HiddenLayers(NetworkQuestion):
         "arm": f"The hidden layer: {'; '.join(_EVERY)}.",
         "strength": "The l1 weight times √m, for arms that do not set it.",
     }
+    CHOICES: ClassVar = {"arm": _EVERY}
     PROBE = Hidden()
     LABELS = ("n_features", "n_hidden", "strength", "arm")
     OPTIMIZER = f"Adam and λ√m = {STRENGTH:g}"
@@ -238,7 +239,7 @@ class HiddenLayers(NetworkQuestion):
         """A network; ``None`` for sizes at which an arm is not trained."""
         n = _checks.integer("hidden: n_features", settings["n_features"], (">=", 2))
         ratio = _checks.real("hidden: ratio", settings["ratio"], (">", 0))
-        arm = _checks.choice("hidden: arm", settings["arm"], _EVERY)
+        arm = settings["arm"]
         if arm not in (LINEAR, RELU) and ratio not in _widths(n, arm):
             return None
         m = round(ratio * n)

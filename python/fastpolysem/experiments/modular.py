@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem import _checks
 from fastpolysem.experiments._answers import Answers, estimate_of
 from fastpolysem.experiments._base import Presets
 from fastpolysem.experiments._networks import (
@@ -286,6 +285,7 @@ class Modular(NetworkQuestion):
         "optimizer": "adamw or sgd.",
         "steps": "Number of updates.",
     }
+    CHOICES: ClassVar = {"optimizer": _OPTIMIZERS}
     PROBE = Frequencies()
     COLUMNS = ("accuracy",)
     LABELS = ("p", "neurons", "optimizer")
@@ -303,7 +303,6 @@ class Modular(NetworkQuestion):
         5e-5 for 512 neurons, is scaled so that other widths reach the same logits.
         """
         p, neurons, optimizer = settings["p"], settings["neurons"], settings["optimizer"]
-        way = _OPTIMIZERS[_checks.choice("modular: optimizer", optimizer, _OPTIMIZERS)]
         config = NetworkConfig(
             widths=(p, neurons, p),
             inputs=modular_addition(p, encoding="sum"),
@@ -312,7 +311,7 @@ class Modular(NetworkQuestion):
             steps=settings["steps"],
             init="xavier",
             init_scale=0.1 * ((p + neurons) / (2 * p)) ** 0.5,
-            **{"learning_rate": 5e-5 * (512 / neurons) ** 0.5, **way},
+            **{"learning_rate": 5e-5 * (512 / neurons) ** 0.5, **_OPTIMIZERS[optimizer]},
         )
         weights = p * neurons
         most = None if weights <= 1000 else 64 if weights <= 2000 else 32 if p < 23 else 16

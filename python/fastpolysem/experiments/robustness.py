@@ -34,7 +34,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem import _checks
 from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of, written
 from fastpolysem.experiments._base import Presets
 from fastpolysem.experiments._networks import (
@@ -221,6 +220,7 @@ class Robustness(NetworkQuestion):
         "optimizer": "Optimiser of the representation, adam or sgd.",
         "steps": "Number of updates of the representation.",
     }
+    CHOICES: ClassVar = {"representation": DENSITIES, "optimizer": _OPTIMIZERS}
     PROBE = Classified()
     LABELS = ("features", "neurons", "representation", "optimizer")
     SEEN: ClassVar = {"features": "features", "neurons": "neurons"}
@@ -236,22 +236,20 @@ class Robustness(NetworkQuestion):
     def case(self, **settings: Any) -> Case:
         """An autoencoder whose features are more or less often active together."""
         features, optimizer = settings["features"], settings["optimizer"]
-        kind = _checks.choice("robustness: representation", settings["representation"], DENSITIES)
-        way = _OPTIMIZERS[_checks.choice("robustness: optimizer", optimizer, _OPTIMIZERS)]
         config = NetworkConfig(
             widths=(features, settings["neurons"], features),
             activation="linear",
             tied=True,
             output="relu",
             bias=(False, True),
-            inputs=Independent(DENSITIES[kind], 256, "uniform"),
+            inputs=Independent(DENSITIES[settings["representation"]], 256, "uniform"),
             importance=tuple(0.95 ** np.arange(features)),
             l1=0.01,
             l1_update="orthant",
             optimizer=optimizer,
             learning_rate_schedule="cosine",
             steps=settings["steps"],
-            **way,
+            **_OPTIMIZERS[optimizer],
         )
         return Case(settings, config)
 

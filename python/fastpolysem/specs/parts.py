@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,11 @@ def from_dict(label: str, mapping: object, kinds: Mapping[str, Any]) -> Any:
     if not isinstance(mapping, Mapping) or "kind" not in mapping:
         raise _checks.refused(label, "a mapping with a 'kind'", mapping, kind=TypeError)
     values = dict(mapping)
-    cls = kinds[_checks.choice(f"{label}: kind", values.pop("kind"), kinds)]
+    kind = _checks.choice(f"{label}: kind", values.pop("kind"), kinds)
+    cls = kinds[kind]
     _checks.known_names(cls.__name__, values, [field.name for field in fields(cls)])
+    needed = [one.name for one in fields(cls) if one.default is one.default_factory is MISSING]
+    if lacking := [name for name in needed if name not in values]:
+        allowed = f"given with {' and '.join(needed)} if it is {kind!r}"
+        raise _checks.refused(label, allowed, dict(mapping), f"; {lacking[0]} is missing")
     return getattr(cls, "from_csr", cls)(**values)
