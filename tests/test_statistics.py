@@ -558,6 +558,142 @@ def test_missing_values_are_refused() -> None:
         statistics.mean(pd.Series([1, None], dtype="Int64"))
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.ma.array([1, 100, 3], mask=[0, 1, 0]),
+        ["1", "2", "3"],
+        [b"1", b"2"],
+        np.array(["2020-01-01", "2020-01-03"], dtype="datetime64[D]"),
+        [10**400, 1],
+        [1 + 2j, 3],
+        [[1, 2], [3]],
+    ],
+)
+def test_what_is_no_number_is_not_averaged(values: Any) -> None:
+    for call in (
+        statistics.mean,
+        statistics.dispersion_test,
+        statistics.fit_poisson,
+        lambda given: statistics.compare([1, 2, 3], given),
+        lambda given: statistics.power_law(given, [1, 2, 3]),
+    ):
+        with pytest.raises(TypeError, match=r"(values|counts|second|x) (must be|cannot be read)"):
+            call(values)
+
+
+class Tensor:
+    """What a tensor with a gradient has in common with PyTorch's."""
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+    def detach(self) -> Tensor:
+        return self
+
+    def cpu(self) -> Tensor:
+        return self
+
+    def numpy(self) -> Any:
+        return np.array([1.0, 2, 4])
+
+
+def test_tensors_with_a_gradient_are_read() -> None:
+    assert statistics.mean(Tensor()) == statistics.mean([1, 2, 4])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bounds", [("0", "3"), (None, float("nan")), (True, 3), 5])
+def test_bounds_that_are_no_numbers_are_refused(bounds: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="mean: bounds must be a pair"):
+        statistics.mean([1, 2], bounds=bounds)
+
+
+@pytest.mark.parametrize("power", [-300, -200, 200, 305])
+@pytest.mark.parametrize("method", ["corrected", "t", "bootstrap"])
+def test_values_of_any_size_have_intervals(power: int, method: Any) -> None:
+    """The moments of these values leave the range of floating-point numbers."""
+    values, size = np.array([0.5, 1.5, 2.5, 4.5]), 10.0**power
+    wide = {"bounds": (0, 8 * size), "method": method}
+    found = statistics.mean(values * size, **wide)
+    usual = statistics.mean(values, bounds=(0, 8), method=method)
+    assert np.array(found) / size == pytest.approx(np.array(usual), rel=1e-9)
+    for paired in (False, True):
+        usual = statistics.compare(values, [1, 2, 2, 3], paired=paired)
+        found = statistics.compare(values * size, np.array([1, 2, 2, 3]) * size, paired=paired)
+        assert found.p_value == pytest.approx(usual.p_value)
+        assert found.difference.low / size == pytest.approx(usual.difference.low)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("paired", [False, True])
+def test_comparisons_are_scipys(paired: bool) -> None:
+    rng = np.random.default_rng(20)
+    for size in (2, 3, 30):
+        a, b = rng.normal(3, 1, size), rng.normal(2, 5, size)
+        found = statistics.compare(a, b, paired=paired, confidence=0.9)
+        test = stats.ttest_rel(a, b) if paired else stats.ttest_ind(a, b, equal_var=False)
+        assert found.p_value == pytest.approx(test.pvalue)
+        low, high = test.confidence_interval(0.9)
+        assert (found.difference.low, found.difference.high) == pytest.approx((low, high))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_group_without_variation_is_compared_without_a_warning() -> None:
+    found = statistics.compare([1, 1, 1], [2, 3, 5])
+    assert found.p_value == pytest.approx(stats.ttest_1samp([2, 3, 5], 1).pvalue)
+
+
+def test_rounding_is_no_variation() -> None:
+    found = statistics.compare([0.1, 0.2, 0.3], [0.2, 0.3, 0.4], paired=True)
+    assert found.p_value == statistics.compare([1, 2, 3], [2, 3, 4], paired=True).p_value == 0.25
+    assert math.isnan(found.effect_size)
+    for paired in (False, True):
+        same = statistics.compare([0.1 + 0.2, 0.3, 0.3], [0.3, 0.3, 0.1 + 0.2], paired=paired)
+        assert same.difference.value == 0
+        assert math.isnan(same.p_value)
+        other = statistics.compare([0.1 + 0.2, 0.3, 0.3], [0.5] * 3, paired=paired)
+        assert other.p_value == pytest.approx(0.25 if paired else 0.1)
+    usual = statistics.mean([0.3] * 3, bounds=(0, 1))
+    assert statistics.mean([0.1 + 0.2, 0.3, 0.3], bounds=(0, 1)) == pytest.approx(usual)
+    with pytest.raises(ValueError, match="not all the same"):
+        statistics.power_law([0.1 + 0.2, 0.3, 0.3], [1, 2, 3])
+    # What is small but no rounding, in a group far smaller than the other, is variation.
+    assert not math.isnan(statistics.compare([1e-12, 2e-12], [1e6, 1e6]).effect_size)
+
+
+def test_seeds_are_compared_exactly() -> None:
+    signed = np.array([2**60 + 1, 2**60 + 201, 2**60 + 400])
+    other = np.array([2**60, 2**60 + 200, 2**60 + 401], dtype=np.uint64)
+    with pytest.raises(ValueError, match="of the same seeds, got 0 and 0"):
+        statistics.compare([1, 2, 3], [2, 3, 4], seeds=(other, signed))
+    seeds = [2**63 + 1, 2**63 + 2, 2], [2**63, 2**63 + 2, 2]  # both are floats for NumPy
+    found = statistics.compare([1, 2, 4], [7, 3, 4], seeds=seeds)
+    assert found == statistics.compare([4, 2], [4, 3], paired=True)
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        ([0, 1, math.nan], [0, 1, 2]),
+        (["0", "1", "2"], [0, 1, 2]),
+        ([True, False, 2], [0, 1, 2]),
+        ([0, 1, 2], [0.0, 1.0, 2.0]),
+        ([0, 1, -2], [0, 1, 2]),
+        ([0, 1, 2],),
+        "ab",
+        3,
+    ],
+)
+def test_what_is_no_seed_is_refused(seeds: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"compare: seeds.* must be"):
+        statistics.compare([1, 2, 3], [2, 3, 5], seeds=seeds)
+
+
+def test_counts_that_are_not_exact_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"whole numbers >= 0 and <= 2\*\*53"):
+        statistics.dispersion_test([1e300, 2e300])
+
+
 def test_dispersion_against_any_null_model() -> None:
     counts = [0, 1, 2, 2, 3, 1, 0, 2]
     null = theory.null_distribution(8, 16)

@@ -328,6 +328,15 @@ def _readable(label: str, value: object, ndims: Iterable[int]) -> NDArray[Any]:
     return given
 
 
+def reals(label: str, value: object, allowed: str = "real numbers") -> NDArray[np.float64]:
+    """Real numbers of any shape as float64; infinite and missing ones are left to the caller."""
+    given = as_array(label, value)
+    if given.dtype.kind not in _REAL_KINDS:
+        raise refused(label, allowed, value, kind=TypeError)
+    with np.errstate(over="ignore"):
+        return np.asarray(given, dtype=np.float64)
+
+
 def _contiguous(label: str, given: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     copy = {f"a contiguous copy in {np.dtype(dtype)}": copied_bytes(given, dtype)}
     memory(label, copy, "pass a smaller array or one that needs no copy")

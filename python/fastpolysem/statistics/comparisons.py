@@ -17,6 +17,10 @@ from fastpolysem.statistics.estimates import (
     checked_confidence,
     checked_values,
     least_value,
+    rounding,
+    t_quantile,
+    unit,
+    varies,
     without_spread,
 )
 
@@ -32,8 +36,8 @@ class Comparison:
     difference
         Mean of the first minus mean of the second, with its confidence interval.
     p_value
-        Two-sided p-value of no difference. If no value varies, it is that of a permutation test;
-        nan if in addition there is no difference.
+        Two-sided p-value of no difference. If no value varies by more than rounding, it is that of
+        a permutation test; nan if in addition there is no difference.
     effect_size
         Cohen's d: the difference in units of the pooled standard deviation or, for paired values,
         of the standard deviation of the differences. nan if no value varies.
@@ -99,8 +103,8 @@ def compare(
     Returns
     -------
     Comparison
-        If no value (or, when paired, no difference) varies, the interval is derived from those that
-        `mean` returns for values without spread.
+        If no value (or, when paired, no difference) varies by more than rounding, the interval is
+        derived from those that `mean` returns for values without spread.
     """
     a, b = checked_values("compare: first", first), checked_values("compare: second", second)
     level = checked_confidence(confidence)
@@ -115,26 +119,35 @@ def compare(
             f"compare: first and second must have equal lengths to be paired, "
             f"got {a.size} and {b.size}"
         )
-    test = "paired" if paired else "welch"
-    gap = float(a.mean() - b.mean())
-    if not np.ptp(a - b if paired else np.concatenate((a - a[0], b - b[0]))):
-        return _without_variation(a, b, paired, level)
-    from scipy import stats
-
+    size = unit(a, b)
+    one, other = a / size, b / size
     if paired:
-        spread = float((a - b).std(ddof=1))
-        result = stats.ttest_rel(a, b)
+        alike = float(np.ptp(one - other)) <= rounding(one, other)
     else:
-        variances = (a.size - 1) * a.var(ddof=1) + (b.size - 1) * b.var(ddof=1)
-        spread = math.sqrt(variances / (a.size + b.size - 2))
-        result = stats.ttest_ind(a, b, equal_var=False)
-    interval = result.confidence_interval(level)
-    return Comparison(
-        Estimate(gap, float(interval.low), float(interval.high)),
-        possible(float(result.pvalue)),
-        gap / spread,
-        test,
-    )
+        alike = not (varies(one) or varies(other))
+    if alike:
+        return _without_variation(a, b, paired, level)
+    return _by_t(one, other, paired, level, size)
+
+
+def _by_t(
+    a: NDArray[np.float64], b: NDArray[np.float64], paired: bool, level: float, size: float
+) -> Comparison:
+    """The t test of values in units of ``size``."""
+    gap = float(a.mean() - b.mean())
+    if paired:
+        variance = float((a - b).var(ddof=1))
+        spread, error, freedom = math.sqrt(variance), math.sqrt(variance / a.size), a.size - 1.0
+    else:
+        one, other = float(a.var(ddof=1)), float(b.var(ddof=1))
+        pooled = ((a.size - 1) * one + (b.size - 1) * other) / (a.size + b.size - 2)
+        one, other = one / a.size, other / b.size
+        spread, error = math.sqrt(pooled), math.sqrt(one + other)
+        freedom = (one + other) ** 2 / (one**2 / (a.size - 1) + other**2 / (b.size - 1))
+    half = t_quantile((1 + level) / 2, freedom) * error
+    p_value = possible(2 * float(special.stdtr(freedom, -abs(gap) / error)))
+    difference = Estimate(gap, gap - half, gap + half).scaled(size)
+    return Comparison(difference, p_value, gap / spread, "paired" if paired else "welch")
 
 
 def _matched(
@@ -142,16 +155,21 @@ def _matched(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The values of the seeds present in both, by ascending seed."""
     try:
-        one, other = (np.asarray(each) for each in seeds)
-    except (TypeError, ValueError):
-        raise _checks.refused(
-            "compare: seeds", "a pair of 1-d arrays of whole numbers", seeds, kind=TypeError
-        ) from None
-    for own, values, name in ((one, a, "first"), (other, b, "second")):
+        pair = tuple(seeds)
+    except TypeError:
+        pair = ()
+    if isinstance(seeds, str) or len(pair) != 2:
+        allowed = "a pair of lists of integers"
+        raise _checks.refused("compare: seeds", allowed, seeds, kind=TypeError)
+    found = []
+    for i, (given, values, name) in enumerate(zip(pair, (a, b), ("first", "second"), strict=True)):
+        numbers = _checks.integers(f"compare: seeds[{i}]", given, (">=", 0), ("<", 2**64))
+        own = np.array(numbers, dtype=np.uint64)  # of one type, as mixed ones become floats
         if own.shape != values.shape or len(np.unique(own)) != own.size:
             allowed = f"{values.size} different seeds for the values of {name}"
             raise _checks.refused("compare: seeds", allowed, own)
-    _, at, there = np.intersect1d(one, other, assume_unique=True, return_indices=True)
+        found.append(own)
+    _, at, there = np.intersect1d(found[0], found[1], assume_unique=True, return_indices=True)
     return a[at], b[there]
 
 
@@ -160,11 +178,14 @@ def _without_variation(
 ) -> Comparison:
     """Compare values when every value of a setting, or every paired difference, is the same."""
     if paired:
-        difference = without_spread(a.size, float(a[0] - b[0]), level, -math.inf, math.inf)
+        gap = float(a[0] - b[0])
+        gap = 0.0 if abs(gap) <= rounding(a, b) else gap
+        difference = without_spread(a.size, gap, level, -math.inf, math.inf)
         chance = 2.0 ** (1 - a.size)  # of all differences having the same sign
     else:
         one, other = (without_spread(c.size, float(c[0]), level, *least_value(c)) for c in (a, b))
         gap = one.value - other.value
+        gap = 0.0 if abs(gap) <= rounding(a, b) else gap
         # Zou & Donner (Statist. Med. 27, 1693, 2008): interval of a difference from two intervals.
         down = math.hypot(one.value - one.low, other.high - other.value)
         up = math.hypot(one.high - one.value, other.value - other.low)

@@ -69,8 +69,10 @@ def dispersion_test(
     """
     data = checked_values("dispersion: counts", counts)
     level = checked_confidence(confidence)
-    if data.size < 2 or (data < 0).any() or (data != np.floor(data)).any():
-        raise _checks.refused("dispersion: counts", "two or more whole numbers >= 0", counts)
+    whole = (data >= 0) & (data <= 2**53) & (data == np.floor(data))  # beyond, none is exact
+    if data.size < 2 or not whole.all():
+        allowed = "two or more whole numbers >= 0 and <= 2**53"
+        raise _checks.refused("dispersion: counts", allowed, counts)
     null = None if probabilities is None else _probabilities(probabilities)
     if not data.any():
         index = UNKNOWN

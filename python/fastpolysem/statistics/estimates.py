@@ -99,13 +99,13 @@ def mean(
     Returns
     -------
     Estimate
-        All nan without values; the interval is nan for a single value that is not a count. If all
-        values are the same whole number, the sample shows no spread, and the interval covers what
-        a sample of this size could have missed: deviations by 1 in up to ``-log(0.025) / S`` of the
-        seeds (for 95 %; exact for Poisson counts that are all 0). Fewer than eight equal counts
-        above 0 are given the exact Poisson interval. If all values are the same real number, the
-        interval has zero length or, with two bounds, allows for a share ``1 - 0.025^(1/S)`` of
-        values at either bound.
+        All nan without values; the interval is nan for a single value that is not a count. Values
+        that differ by rounding only count as the same. If all values are the same whole number, the
+        sample shows no spread, and the interval covers what a sample of this size could have
+        missed: deviations by 1 in up to ``-log(0.025) / S`` of the seeds (for 95 %; exact for
+        Poisson counts that are all 0). Fewer than eight equal counts above 0 are given the exact
+        Poisson interval. If all values are the same real number, the interval has zero length or,
+        with two bounds, allows for a share ``1 - 0.025^(1/S)`` of values at either bound.
 
     Notes
     -----
@@ -122,8 +122,15 @@ def mean(
         raise _checks.refused("mean: values", f"numbers within bounds={bounds!r}", outside[0])
     if bounds is None:
         low, high = least_value(data)
-    if data.size < 2 or not np.ptp(data):
+    size = unit(data)
+    if not varies(data / size):
         return without_spread(data.size, float(data[0]) if data.size else 0.0, level, low, high)
+    return _with_spread(data / size, level, low / size, high / size, method).scaled(size)
+
+
+def _with_spread(
+    data: NDArray[np.float64], level: float, low: float, high: float, method: str
+) -> Estimate:
     if method == "bootstrap":
         return _within(bootstrap(data, np.mean, level), low, high)
     center = float(data.mean())
@@ -241,9 +248,12 @@ def _bounds(label: str, bounds: Bounds | None) -> tuple[float, float]:
         return -math.inf, math.inf
     try:
         low, high = bounds
-        pair = (-math.inf if low is None else float(low), math.inf if high is None else float(high))
-    except (TypeError, ValueError):
-        raise _checks.refused(label, allowed, bounds, kind=TypeError) from None
+        pair = (
+            -math.inf if low is None else _checks.real(label, low, finite=False),
+            math.inf if high is None else _checks.real(label, high, finite=False),
+        )
+    except (TypeError, ValueError) as error:
+        raise _checks.refused(label, allowed, bounds, kind=type(error)) from None
     if not pair[0] < pair[1]:
         raise _checks.refused(label, allowed, bounds)
     return pair
@@ -311,15 +321,8 @@ def checked_confidence(confidence: float) -> float:
 
 
 def checked_values(label: str, values: ArrayLike) -> NDArray[np.float64]:
-    try:
-        data = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise _checks.refused(
-            label,
-            "numbers, without missing ones (leave diverged seeds out)",
-            values,
-            kind=TypeError,
-        ) from None
+    """One number per seed; masked, missing and infinite values are refused, and text and dates."""
+    data = _checks.reals(label, values, "numbers, without missing ones (leave diverged seeds out)")
     if data.ndim != 1:
         raise _checks.refused(label, "a 1-d array", data)
     if not np.isfinite(data).all():
@@ -327,3 +330,22 @@ def checked_values(label: str, values: ArrayLike) -> NDArray[np.float64]:
         allowed = "finite numbers (leave diverged seeds out)"
         raise _checks.refused(label, allowed, data[place], f" at index {place}")
     return data
+
+
+def rounding(*parts: NDArray[np.float64]) -> float:
+    """Differences up to this size between values of this magnitude are due to rounding."""
+    return 8 * float(np.spacing(max(np.abs(part).max() for part in parts)))
+
+
+def varies(data: NDArray[np.float64]) -> bool:
+    """Whether values differ by more than rounding."""
+    return data.size > 1 and float(data.max() - data.min()) > rounding(data)
+
+
+def unit(*parts: NDArray[np.float64]) -> float:
+    """A power of two, 1 unless the values are so small or large that their powers would leave the
+    range of floating-point numbers; in this unit they are close to 1."""
+    largest = max(float(np.abs(part).max(initial=0)) for part in parts)
+    if largest == 0 or 1e-90 < largest < 1e90:
+        return 1.0
+    return math.ldexp(1.0, min(max(math.frexp(largest)[1], -1000), 1000))

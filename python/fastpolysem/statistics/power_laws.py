@@ -16,6 +16,7 @@ from fastpolysem.statistics.estimates import (
     checked_confidence,
     checked_values,
     t_quantile,
+    varies,
 )
 
 
@@ -44,7 +45,7 @@ class PowerLaw:
     def __call__(self, x: ArrayLike) -> NDArray[np.float64]:
         """The fitted ``y`` at ``x``."""
         result: NDArray[np.float64] = (
-            self.prefactor.value * np.asarray(x, float) ** self.exponent.value
+            self.prefactor.value * _checks.reals("PowerLaw: x", x) ** self.exponent.value
         )
         return result
 
@@ -83,7 +84,7 @@ def power_law(
     """
     level = checked_confidence(confidence)
     at, values = checked_values("power_law: x", x), checked_values("power_law: y", y)
-    if at.size != values.size or at.size < 3 or (at <= 0).any() or not np.ptp(at):
+    if at.size != values.size or at.size < 3 or (at <= 0).any() or not varies(at):
         raise _checks.refused("power_law: x", "three or more positive numbers, not all the same", x)
     if (values <= 0).any():
         raise _checks.refused("power_law: y", "positive numbers, as their logarithm is fitted", y)
@@ -135,10 +136,9 @@ def power_law(
 
 
 def _freedoms(seeds: ArrayLike, size: int) -> NDArray[np.float64]:
-    number = np.asarray(seeds)
+    number = _checks.reals("power_law: seeds", seeds)
     if (
-        number.dtype.kind not in "iuf"
-        or number.shape not in ((), (size,))
+        number.shape not in ((), (size,))
         or not (number >= 4).all()
         or not np.isfinite(number).all()
     ):
