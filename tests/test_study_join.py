@@ -11,17 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import fastpolysem as fp
 from fastpolysem import _checks, cli
 from fastpolysem.studies import ConflictError, DamagedStudyError, Study, joining
-from fastpolysem.studies.files import write_table
-from helpers.probes import Largest
+from fastpolysem.studies.files import checksum, same_content, write_table
+from fastpolysem.studies.store import declaration_in
+from helpers.dice import DiceConfig
+from helpers.probes import Largest, Unknown
 from helpers.small_studies import (
     CONFIG,
     CONFIGS,
+    DIVERGING,
     assert_same,
     small_blocks,  # noqa: F401
 )
@@ -190,6 +195,126 @@ def test_what_contradicts_itself_or_is_damaged_is_not_joined(tmp_path: Path) -> 
         Study.join(tmp_path)
     assert parquet(tmp_path) == before
     assert os.listdir(folder)
+
+
+# The same seeds in several files.
+
+
+KEPT: dict[str, dict[str, Any]] = {
+    "rows": {},
+    "history": {"record": ("loss", [0, 50])},
+    "history with nan": {"record": ("objective", [0, 50])},  # unknown after the last step
+    "weights": {"keep_weights": True},
+    "probe": {"probe": Largest()},
+    "probe with nan": {"probe": Unknown()},
+}
+
+
+def is_merged_and_the_same(path: Path, config: Any, expected: Study, kept: str) -> None:
+    """The folder can be joined, into one file of each kind, and holds what was expected."""
+    Study.join(path)
+    after = Study.open(path)
+    assert_same(after, expected)
+    assert not Study.check(path)
+    assert len(parquet(path)) == (1 if kept == "rows" else 2)
+    if "history" in kept:
+        pd.testing.assert_frame_equal(after.history(config), expected.history(config))
+    elif kept == "weights":
+        for one, other in zip(after.weights(config), expected.weights(config), strict=True):
+            np.testing.assert_array_equal(one, other)
+    elif "probe" in kept:
+        (name, *_) = KEPT[kept]["probe"].columns
+        np.testing.assert_array_equal(after.probed(config, name), expected.probed(config, name))
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_a_resumed_study_can_be_joined(tmp_path: Path, kept: str) -> None:
+    """Seeds that were trained again lie in a file of their own, which other seeds made longer."""
+    fp.collect(CONFIG, seeds=3, path=tmp_path)
+    expected = fp.collect(CONFIG, seeds=4, path=tmp_path, **KEPT[kept])
+    assert len(list(tmp_path.rglob("seeds-*"))) == 2
+    is_merged_and_the_same(tmp_path, CONFIG, expected, kept)
+
+
+@pytest.mark.parametrize("config", [CONFIG, DIVERGING], ids=["converging", "diverging"])
+@pytest.mark.parametrize("kept", KEPT)
+def test_merged_folders_can_be_joined(tmp_path: Path, config: Any, kept: str) -> None:
+    """With overlapping seeds, and with all seeds of one in the other."""
+    options = KEPT[kept] | {"progress": False}
+    expected = fp.collect(config, seeds=6, **options)
+    assert config is CONFIG or expected.seeds()["diverged"].any()
+    for name, parts in (("apart", [range(4), range(2, 6)]), ("within", [range(6), range(3)])):
+        for at, seeds in enumerate(parts):
+            part = tmp_path / f"{name}{at}"
+            fp.collect(config, seeds=seeds, path=part, **options)
+            Study.join(part)
+            shutil.copytree(part, tmp_path / name, dirs_exist_ok=True)
+        is_merged_and_the_same(tmp_path / name, config, expected, kept)
+
+
+def changed(path: Path, kind: str, column: str) -> None:
+    """Change the last value of a column in the first file of a kind, which stays valid."""
+    file = min(path.rglob(f"{kind}-*"))
+    table = pq.read_table(file)
+    values, at = table[column].to_pylist(), table.schema.get_field_index(column)
+    last = values[-1]
+    values[-1] = [*last[:-1], last[-1] + 1] if isinstance(last, list) else last + 1
+    declaration = declaration_in(file) if kind == "probe" else None
+    file.unlink()
+    field = table.schema.field(column)
+    assert write_table(file, table.set_column(at, field, pa.array(values, field.type)), declaration)
+
+
+@pytest.mark.parametrize(
+    ("kept", "kind", "column"),
+    [
+        ("rows", "seeds", "loss"),
+        ("history", "history", "loss"),
+        ("weights", "weights", "encoder"),
+        ("probe", "probe", "largest"),
+        ("probe", "probe", "strongest"),
+    ],
+)
+@pytest.mark.parametrize("seeds", [range(1, 4), range(2, 6)], ids=["within", "apart"])
+def test_different_results_of_a_seed_are_never_joined(
+    tmp_path: Path, kept: str, kind: str, column: str, seeds: range
+) -> None:
+    fp.collect(CONFIG, seeds=4, path=tmp_path / "one", **KEPT[kept])
+    fp.collect(CONFIG, seeds=seeds, path=tmp_path / "other", **KEPT[kept])
+    changed(tmp_path / "one", kind, column)
+    shutil.copytree(tmp_path / "other", tmp_path / "one", dirs_exist_ok=True)
+    assert not {d for d in Study.check(tmp_path / "one") if "corrupt" in d.reason}
+    before = parquet(tmp_path / "one")
+    with pytest.raises(ConflictError, match="seed 3: "):
+        Study.join(tmp_path / "one")
+    assert {file for file in before if file.name.startswith(kind)} <= parquet(tmp_path / "one")
+
+
+def test_a_file_without_later_columns_does_not_replace_others(tmp_path: Path) -> None:
+    """One of the same seeds by an earlier version stays beside those with the new column."""
+    config = DiceConfig(rows=4, columns=2)
+    fp.collect(config, seeds=2, path=tmp_path, progress=False)
+    one, two = sorted(tmp_path.rglob("seeds-*"))
+    tables = [pq.read_table(file) for file in (one, two)]
+    whole = one.with_name("seeds-0-2.parquet")
+    assert write_table(whole, pa.concat_tables(tables).drop_columns("low"))
+    expected = Study.open(tmp_path)
+    assert Study.join(tmp_path) == (3, 3)
+    assert_same(Study.open(tmp_path), expected)
+    at = tables[0].schema.get_field_index("winners")
+    other = pa.array(tables[0]["winners"].to_numpy() + 1)
+    one.unlink()
+    assert write_table(one, tables[0].set_column(at, tables[0].schema.field(at), other))
+    with pytest.raises(ConflictError, match="seed 0: winners"):
+        Study.join(tmp_path)
+
+
+def test_every_nan_is_the_same_whatever_processor_made_it() -> None:
+    positive, negative = np.float32([np.nan, 0.0]), np.float32([-np.nan, 0.0])
+    assert positive.tobytes() != negative.tobytes()
+    tables = [pa.table({"x": values}) for values in (positive, negative, -positive, [1.0, 0.0])]
+    assert checksum(tables[0]) != checksum(tables[1])
+    assert [same_content(tables[0], other) for other in tables] == [True, True, False, False]
 
 
 # Guards before memory is taken.

@@ -204,6 +204,19 @@ def check_weights(table: pa.Table, config: AnyConfig) -> None:
             raise ValueError(f"{part} must list as many values as there are places")
 
 
+def with_plain_nans(values: NDArray[Any]) -> NDArray[Any]:
+    """The values with the same bits in every nan, which otherwise depend on the processor."""
+    if values.dtype.kind != "f" or not (at := np.isnan(values)).any():
+        return values
+    values = values.copy()
+    values[at] = np.nan
+    return values
+
+
+def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    return with_plain_nans(one).tobytes() == with_plain_nans(other).tobytes()
+
+
 def weights_of(tables: Iterable[pa.Table], config: AnyConfig, seeds: NDArray[np.uint64]) -> Any:
     """Weights of these seeds, in their order, in the form that `train` returns.
 
@@ -226,7 +239,7 @@ def weights_of(tables: Iterable[pa.Table], config: AnyConfig, seeds: NDArray[np.
             for part in shapes:
                 target = arrays[part][at[seed]].reshape(-1)
                 found = _dense(columns[part][row], columns.get(f"{part}_places"), row, len(target))
-                if seed not in missing and found.tobytes() != target.tobytes():
+                if seed not in missing and not _same(found, target):
                     raise ConflictError(
                         f"config {config.digest}, seed {seed}: two files hold different weights; "
                         "they cannot come from the same settings and numerics"

@@ -353,8 +353,15 @@ def _check_seeds(file: Path, table: pa.Table) -> None:
             )
 
 
-def checksum(table: pa.Table) -> bytes:
-    """SHA-256 of a table's content, the same for equal tables even if their files differ."""
+def same_content(one: pa.Table, other: pa.Table) -> bool:
+    """Whether two tables hold the same values, bit for bit, except that every nan equals every
+    other: processors differ in its bits."""
+    return checksum(one, plain_nans=True) == checksum(other, plain_nans=True)
+
+
+def checksum(table: pa.Table, *, plain_nans: bool = False) -> bytes:
+    """SHA-256 of a table's content, the same for equal tables even if their files differ; with
+    ``plain_nans`` also if the bits of their nan differ."""
     digest = hashlib.sha256()
     for name, column in zip(table.column_names, table.columns, strict=True):
         array = column.combine_chunks()
@@ -371,7 +378,8 @@ def checksum(table: pa.Table) -> bytes:
             digest.update(json.dumps(array.dictionary.to_pylist()).encode())
             array = array.indices
         digest.update(np.asarray(array.is_valid()).tobytes() if array.null_count else b"")
-        digest.update(array.to_numpy(zero_copy_only=False).tobytes())
+        values = array.to_numpy(zero_copy_only=False)
+        digest.update((artifacts.with_plain_nans(values) if plain_nans else values).tobytes())
     return digest.hexdigest().encode()
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from fastpolysem import _checks
 from fastpolysem.probes import Declaration
 from fastpolysem.studies.artifacts import KINDS
-from fastpolysem.studies.files import block_name, checksum, key_of, named_range, write_table
+from fastpolysem.studies.files import block_name, key_of, named_range, same_content, write_table
 from fastpolysem.studies.schema import ConflictError, frame, union
 from fastpolysem.studies.store import Store, declaration_in, read
 
@@ -96,15 +96,23 @@ def _replace(
     key: str,
     declaration: Declaration | None,
 ) -> None:
-    """Write one file with the content of several, and delete them."""
-    if kind == "seeds":
-        union([frame([table], config)], config)  # raises if rows of one seed differ
+    """Write one file with the content of several, and delete them.
+
+    The file may exist already, as one of these or from another process. It then has the same seeds,
+    but other facts where seeds were trained twice.
+    """
     joined = _distinct(table, kind, config)
     target = files[0].with_name(block_name(kind, joined, key))
     write_table(target, joined, declaration)
     whole = read(target, config)  # no matter who wrote it
-    if whole is None or checksum(whole) != checksum(joined):
-        raise ConflictError(f"{_checks.shown_path(target)} contains other rows than those to merge")
+    assert whole is not None  # only files with other names may be foreign
+    if not same_content(whole, joined):
+        both = pa.concat_tables([whole, joined], promote_options="default")
+        if len(_distinct(both, kind, config)) != len(whole):
+            shown = _checks.shown_path(target)
+            raise ConflictError(f"{shown} contains other rows than those to merge")
+        if not set(joined.column_names) <= set(whole.column_names):
+            return  # an early version wrote it, without columns that these files have
     for file in files:
         if file != target:
             file.unlink(missing_ok=True)
@@ -116,16 +124,27 @@ def _distinct(table: pa.Table, kind: str, config: Any) -> pa.Table:
     Raises
     ------
     ConflictError
-        If duplicates differ.
+        If duplicates differ, for rows of results in anything but facts about the run.
     """
     keys = ["seed", "step"] if kind == "history" else ["seed"]
     table = table.sort_by([(name, "ascending") for name in keys]).combine_chunks()
     places = table.select(keys).to_pandas()
     again = places.duplicated().to_numpy()
-    for at in again.nonzero()[0].tolist() if kind != "seeds" else ():
-        if not table.slice(at, 1).equals(table.slice(at - 1, 1)):
-            raise ConflictError(
-                f"config {config.digest}, seed {places['seed'].iloc[at]}: two files hold different "
-                f"{kind}; they cannot come from the same settings and numerics"
+    if not again.any():
+        return table
+    if kind == "seeds":
+        union([frame([table], config)], config)  # raises if they differ
+    else:
+        second = again.nonzero()[0]
+        one, other = table.take(pa.array(second - 1)), table.take(pa.array(second))
+        if not same_content(one, other):
+            different = (
+                i
+                for i in range(len(second))
+                if not same_content(one.slice(i, 1), other.slice(i, 1))
             )
-    return table.filter(pa.array(~again)) if again.any() else table
+            raise ConflictError(
+                f"config {config.digest}, seed {one['seed'][next(different)]}: two files hold "
+                f"different {kind}; they cannot come from the same settings and numerics"
+            )
+    return table.filter(pa.array(~again))

@@ -37,7 +37,6 @@ from fastpolysem.studies.files import (
     ForeignError,
     UnusableError,
     block_name,
-    checksum,
     config_text,
     is_foreign,
     is_own,
@@ -48,6 +47,7 @@ from fastpolysem.studies.files import (
     read_block,
     read_config,
     read_declaration,
+    same_content,
     type_of,
     write,
     write_table,
@@ -262,7 +262,7 @@ class Store:
         target = self.path / config.digest / block_name(kind, table, key)
         while not write_table(target, table, declaration):
             with contextlib.suppress(FileNotFoundError):  # merged in the meantime: try again
-                if checksum(self._existing(target, config)) != checksum(table):
+                if not same_content(self._existing(target, config), table):
                     reason = "contains values other than those just computed for the same seeds"
                     raise DamagedStudyError([Damage(target, reason)])
                 break
