@@ -352,6 +352,8 @@ def test_gradient_flow_is_descent_in_small_steps():
     momentum = BASE.replace(l1=0, optimizer="sgd", momentum=0.9)
     assert fp.gradient_flow(momentum, 1).momentum == 0
     assert fp.gradient_flow(momentum, 1).l1_update == "subgradient"
+    scalar = BASE.replace(second_moment="scalar")
+    assert fp.gradient_flow(scalar, 1) == fp.gradient_flow(BASE, 1)
     activations = BASE.replace(l1_target="activations")
     assert fp.gradient_flow(activations, 1).l1_update == "subgradient"
 

@@ -104,6 +104,15 @@ def test_too_strong_l1_leaves_nothing() -> None:
         assert np.isnan(high[-1])
 
 
+def test_nothing_stays_nothing() -> None:
+    """Long after the last weight vanished, when a(t) is infinite."""
+    runs = encoding.simulate(10, 1e-3, init_scale=1e-4)
+    gone = runs.support == 0
+    assert gone[0, -1]
+    for values in (runs.l1_norm, runs.squared_norm, runs.largest, runs.second):
+        assert (values[gone] == 0).all()
+
+
 def test_seeds_do_not_depend_on_each_other() -> None:
     both = encoding.simulate(300, 1e-3, 3)
     one = encoding.simulate(300, 1e-3, [2])
@@ -143,6 +152,9 @@ def test_save_and_load(tmp_path: Path) -> None:
         ({"until": 1e4}, "until must be a finite number > 0 and <= 500"),
         ({"init_scale": 0}, "init_scale must be a finite number > 0"),
         ({"points": 0}, "points must be an integer >= 1"),
+        ({"l1": 1e-300}, r"until / step must be < 4294967296 steps, got .* until is 2 / l1 with"),
+        ({"l1": 1e-310}, r"until / step must be < 4294967296 steps, got inf / 0.5"),
+        ({"step": 1e-300, "until": 1}, r"until / step must be < \d+ steps, got 1 / 1e-300$"),
         ({"seeds": [-1]}, r"seeds\[0\] must be an integer >= 0"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,6 +117,49 @@ def test_sizes_must_be_numbers() -> None:
         theory.null_mean(2, "many")
 
 
+SIZED = [
+    theory.collision_law,
+    theory.null_mean,
+    theory.null_variance,
+    theory.favourite_mean,
+    theory.descent_mean,
+    theory.null_distribution,
+]
+
+
+@pytest.mark.parametrize("function", SIZED)
+def test_sizes_that_do_not_fit_are_named(function: Any) -> None:
+    name = function.__name__
+    with pytest.raises(ValueError, match=f"^{name}: n_features and n_hidden must .* got .*2,.*3,"):
+        function([1, 2], [1, 2, 3])
+    for wrong in ("a", ["1", "2"], [[1, 2], [3]], 10**30, True, np.ma.array([1, 2], mask=[0, 1])):
+        with pytest.raises(TypeError, match=rf"^{name}: n_hidden (must be|cannot be read)"):
+            function(2, wrong)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 10, 999])
+@pytest.mark.parametrize("m", [1, 2, 3, 100, 10**8, 10**15])
+def test_closed_forms_are_exact_for_all_sizes(n: int, m: int) -> None:
+    """Against fractions; the formulas as written lose all digits for few features per neuron."""
+    seen = m * (1 - 2 * Fraction(2 * m - 1, 2 * m) ** n + Fraction(m - 1, m) ** n)
+    assert theory.favourite_mean(n, m) == pytest.approx(float(seen), rel=1e-14, abs=0)
+    if n <= 2 * m:
+        mean = Fraction(n * (n - 1), 2 * (2 * m - 1))
+        pairs = Fraction((n - 2) * (n - 3), 2 * (2 * m - 3))
+        variance = mean * (1 + pairs - mean) if m > 1 else 0
+        assert theory.null_variance(n, m) == pytest.approx(float(variance), rel=1e-14, abs=0)
+
+
+def test_closed_forms_of_sizes_beyond_fractions() -> None:
+    n, m = 1e6, 1e12
+    series = n * (n - 1) / (4 * m) * (1 - (n - 2) / (2 * m))  # pairs and triples
+    assert theory.favourite_mean(n, m) == pytest.approx(series, rel=1e-11)
+    assert theory.favourite_mean(1e10, 1e8) == pytest.approx(1e8)  # every neuron
+    assert theory.null_variance(1e12, 1e12) == pytest.approx(1e12 / 16, rel=1e-10)
+    with pytest.raises(MemoryError, match="null_distribution needs about"):
+        theory.null_distribution(2 * 10**14, 10**14)
+
+
 # Sparsification by l1.
 
 
@@ -215,6 +259,30 @@ def test_sparsification_refuses_bad_arguments() -> None:
         theory.published_sparsification([1.0], 10, 0)
     with pytest.raises(ValueError, match="start_ratio must be a finite number >= 1"):
         theory.sparsification([1.0], 10, 1e-3, 0.5)
+    with pytest.raises(
+        ValueError, match=r"start_ratio must be a number >= 1 and <= √n_hidden = 10"
+    ):
+        theory.sparsification([1.0], 100, 1e-3, 10.01)
+    equal = np.full(7, 0.1)
+    theory.sparsification([1.0], 7, 1e-3, equal.sum() / np.linalg.norm(equal))
+
+
+@pytest.mark.parametrize("function", [theory.sparsification, theory.published_sparsification])
+def test_arguments_of_sparsification_are_named(function: Any) -> None:
+    name = function.__name__
+    for wrong in ("a", [[1.0], [2.0, 3.0]]):
+        with pytest.raises(TypeError, match=f"^{name}: t (must be|cannot be read)"):
+            function(wrong, 10, 1e-3)
+    with pytest.raises(ValueError, match=f"^{name}: t must be finite"):
+        function(-1.0, 10, 1e-3)
+    for size in (0, 10**400):
+        with pytest.raises(ValueError, match=f"^{name}: n_hidden must be an integer >= 1 and <"):
+            function(1.0, size, 1e-3)
+
+
+def test_fractions_must_be_numbers() -> None:
+    with pytest.raises(TypeError, match="relative_variance: fraction must be real numbers"):
+        theory.relative_variance("half")
 
 
 # Start weights.
@@ -434,3 +502,19 @@ def test_shrinkage_refuses_bad_arguments() -> None:
     with pytest.raises(ValueError, match="n_features must be an integer >= 1"):
         theory.one_hot_squared_norm(0.1, 0.1, 0)
     assert np.isnan(theory.one_hot_squared_norm(0.0, 3.0, 2))
+    assert np.isnan(theory.one_hot_squared_norm(0.0, 1e300))
+    with pytest.raises(ValueError, match=r"l1 and noise_std must have shapes that broadcast"):
+        theory.one_hot_squared_norm([0.1, 0.2], [0.1, 0.2, 0.3])
+    with pytest.raises(TypeError, match="noise_std must be real numbers"):
+        theory.one_hot_squared_norm(0.1, "a")
+
+
+@pytest.mark.filterwarnings("error")
+def test_corrections_of_tiny_and_large_weights() -> None:
+    """The fourth power of these weights is out of range."""
+    usual = theory.kurtosis_correction(np.eye(2) * 1e-20, 0.1, 1)
+    for size in (1e-100, 1e-200):
+        found = theory.kurtosis_correction(np.eye(2) * size, 0.1, 1)
+        assert found / size == pytest.approx(usual / 1e-20)
+    assert theory.kurtosis_correction(np.eye(2) * 1e100, 0.1, 1) == 0
+    assert theory.kurtosis_correction(np.zeros((2, 3)), 0.1, 1) == 0

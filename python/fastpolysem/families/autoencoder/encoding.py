@@ -38,6 +38,9 @@ __all__ = ["Trajectories", "simulate"]
 # small difference of two numbers, multiplied by an exponentially growing a(t).
 _MOST_TIME = 5
 
+# More would take days, and their numbers would not be exact.
+_MOST_STEPS = 2**32
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Trajectories:
@@ -185,9 +188,15 @@ def simulate(
     strength = _checks.real("simulate: l1", l1, (">", 0))
     h = _checks.real("simulate: step", step, (">", 0), ("<=", 1))
     longest = _MOST_TIME / strength
-    if until is None:
-        until = 2 / strength
-    end = _checks.real("simulate: until", until, (">", 0), ("<=", longest))
+    end = 2 / strength
+    if until is not None:
+        end = _checks.real("simulate: until", until, (">", 0), ("<=", longest))
+    if not end / h < _MOST_STEPS:
+        allowed = f"< {_MOST_STEPS} steps"
+        hint = (
+            "" if until is not None else f", as until is 2 / l1 with l1={strength:g} unless given"
+        )
+        raise ValueError(f"simulate: until / step must be {allowed}, got {end:g} / {h:g}{hint}")
     scale = _checks.real("simulate: init_scale", init_scale, (">", 0), ("<=", 1.5))
     count = _checks.integer("simulate: points", points, (">=", 1))
     last = max(1, round(end / h))
@@ -202,6 +211,8 @@ def simulate(
     runs = [core.encoding_run(_start(seed, m, scale), strength, h, end, times) for seed in chosen]
     shape = len(chosen), len(at)
     columns = {name: np.array([run[name] for run in runs]).reshape(shape) for name in _COLUMNS}
+    for name in ("l1_norm", "squared_norm"):  # a(t) overflows long after the last weight vanished
+        columns[name][columns["support"] == 0] = 0
     return Trajectories(
         n_hidden=m,
         l1=strength,

@@ -7,6 +7,12 @@ import math
 from fastpolysem import _checks
 from fastpolysem.families.autoencoder.config import DEFAULTS, Config, check_config
 
+_OF_OPTIMIZER = (
+    *("optimizer", "learning_rate_schedule", "weight_decay", "momentum", "betas", "epsilon"),
+    "second_moment",
+)
+_MOST_STEPS = 2**32  # of a Config
+
 
 def gradient_flow(config: Config, /, time: float, step: float = 0.01) -> Config:
     """``config`` with training by gradient flow, dW/dt = -dL/dW, up to the given ``time``.
@@ -36,7 +42,7 @@ def gradient_flow(config: Config, /, time: float, step: float = 0.01) -> Config:
     Raises
     ------
     TypeError, ValueError
-        If time or step is not a positive number, or the config has no flow.
+        If time or step is not a positive number, for too many steps, or if the config has no flow.
 
     Notes
     -----
@@ -54,9 +60,12 @@ def gradient_flow(config: Config, /, time: float, step: float = 0.01) -> Config:
             "gradient_flow: config must be without noise, dropout and sampled inputs, "
             f"got {config!r}"
         )
+    if not time / step < _MOST_STEPS:
+        raise ValueError(
+            f"gradient_flow: time / step must be < {_MOST_STEPS} steps, got {time:g} / {step:g}"
+        )
     steps = math.ceil(time / step)
-    names = "optimizer", "learning_rate_schedule", "weight_decay", "momentum", "betas", "epsilon"
-    changes = {name: DEFAULTS[name] for name in names} | {"optimizer": "sgd"}
+    changes = {name: DEFAULTS[name] for name in _OF_OPTIMIZER} | {"optimizer": "sgd"}
     if config.l1 and config.l1_target == "weights":
         changes["l1_update"] = "orthant"
     return config.replace(**changes, steps=steps, learning_rate=time / steps)

@@ -106,7 +106,8 @@ def null_variance(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | ND
 
     Follows from the probabilities that one given neuron, and two given neurons, have all their
     slots taken: ``m p₂ + m(m-1) p₄ - (m p₂)²`` with ``p₂ = n(n-1) / (2m(2m-1))`` and
-    ``p₄ = p₂ (n-2)(n-3) / ((2m-2)(2m-3))``. It is smaller than the mean.
+    ``p₄ = p₂ (n-2)(n-3) / ((2m-2)(2m-3))``. This equals the mean times
+    ``(2m-n)(2m-n-1) / ((2m-1)(2m-3))`` and is smaller than the mean.
 
     Parameters
     ----------
@@ -126,9 +127,9 @@ def null_variance(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | ND
     """
     n, m = _sizes("null_variance", n_features, n_hidden)
     mean = np.asarray(null_mean(n, m))
-    # With a single neuron the denominator is 0, but so is the factor m - 1.
-    pairs = (n - 2) * (n - 3) / np.where(m > 1, (2 * m - 2) * (2 * m - 3), 1)
-    return (mean + mean * (m - 1) * pairs - mean**2)[()]
+    free = 2 * m - n
+    share = free / (2 * m - 1) * ((free - 1) / (2 * m - 3))
+    return (mean * np.where(m > 1, share, 0.0))[()]  # a single neuron does not vary
 
 
 def favourite_mean(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | NDArray[np.float64]:
@@ -157,7 +158,13 @@ def favourite_mean(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | N
         If a size is not a whole number of at least 1.
     """
     n, m = _sizes("favourite_mean", n_features, n_hidden)
-    return m * (1 - 2 * (1 - 1 / (2 * m)) ** n + (1 - 1 / m) ** n)
+    # With q = 1 - 1/(2m) this is m times (1 - qⁿ)² - (q²ⁿ - (1 - 1/m)ⁿ), whose terms cancel less,
+    # and (1 - 1/m)/q² = 1 - 1/(2m-1)². A single feature does not meet another.
+    exponent = n * np.log1p(-1 / (2 * m))
+    with np.errstate(divide="ignore"):  # the logarithm of 0 for a single neuron
+        correlation = np.expm1(n * np.log1p(-1 / (2 * m - 1) ** 2))
+    both = m * np.expm1(exponent) ** 2 + m * np.exp(2 * exponent) * correlation
+    return np.where(n > 1, both, 0.0)[()]
 
 
 _DESCENT = (0.0506, -0.0532, -0.2234, 1.056)
@@ -225,13 +232,18 @@ def null_distribution(n_features: int, n_hidden: int) -> NDArray[np.float64]:
     """
     n_array, m_array = _sizes("null_distribution", n_features, n_hidden)
     if n_array.ndim or m_array.ndim:
-        raise ValueError("n_features and n_hidden must be single numbers for a distribution")
+        raise ValueError(
+            "null_distribution: n_features and n_hidden must be single numbers, "
+            f"got shapes {n_array.shape} and {m_array.shape}"
+        )
     n, m = int(n_array), int(m_array)
     if n > 2 * m:
         raise ValueError(
-            f"n_features must be an integer <= {2 * m} for n_hidden={m}, "
+            f"null_distribution: n_features must be an integer <= {2 * m} for n_hidden={m}, "
             f"as a neuron holds at most two features, got {n}"
         )
+    parts = {"the probabilities": 10 * 8 * min(m, n // 2)}
+    _checks.memory("null_distribution", parts, "take fewer features")
     shared = np.arange(min(m, n // 2) + 1)
     possible = shared >= n - m
     k = shared[possible]
@@ -288,7 +300,7 @@ def published_sparsification(t: ArrayLike, n_hidden: int, l1: float) -> Sparsifi
     Sparsification
         Arrays of the shape of ``t``; the relative variance is nan, as this law does not give one.
     """
-    times, m, strength = _flow(t, n_hidden, l1)
+    times, m, strength = _flow("published_sparsification", t, n_hidden, l1)
     norm = np.maximum(1 / (1 / np.sqrt(m) + strength * times), 1)
     return Sparsification(norm**2, norm, np.full_like(norm, np.nan))
 
@@ -321,7 +333,8 @@ def sparsification(
     t, n_hidden, l1
         As in `published_sparsification`.
     start_ratio
-        Initial ``‖W‖₁/‖W‖`` if known; otherwise its expectation ``√(2m/π)`` is used.
+        Initial ``‖W‖₁/‖W‖`` if known, from 1 to ``√m``; otherwise its expectation ``√(2m/π)`` is
+        used.
 
     Returns
     -------
@@ -331,7 +344,7 @@ def sparsification(
     """
     from scipy.integrate import cumulative_trapezoid  # slow to import
 
-    times, m, strength = _flow(t, n_hidden, l1)
+    times, m, strength = _flow("sparsification", t, n_hidden, l1)
     threshold = np.linspace(0, -ndtri(0.5 / m), 4001)
     mills, beyond = _mills(threshold), _normal(threshold)
     spread = _excess_variance(threshold)
@@ -341,7 +354,11 @@ def sparsification(
     inverse_norm = np.sqrt((1 + spread) / support)
     reached = cumulative_trapezoid(1 / (strength * np.sqrt(2 * m * second)), threshold, initial=0)
     if start_ratio is not None:
-        ratio = _checks.real("sparsification: start_ratio", start_ratio, (">=", 1))
+        label = "sparsification: start_ratio"
+        ratio = _checks.real(label, start_ratio, (">=", 1))
+        if ratio > math.sqrt(m) * (1 + 1e-9):  # rounded, if all weights are equal
+            allowed = f"a number >= 1 and <= √n_hidden = {math.sqrt(m):.6g}"
+            raise _checks.refused(label, allowed, start_ratio)
         early = inverse_norm[0] - 1 / ratio
         # Weights less dispersed than a half-normal all remain until they are as dispersed.
         if early >= 0:
@@ -377,7 +394,7 @@ def relative_variance(fraction: ArrayLike) -> np.float64 | NDArray[np.float64]:
     -------
     float64 scalar or array
     """
-    share = np.asarray(fraction, dtype=np.float64)
+    share = _checks.reals("relative_variance: fraction", fraction)
     if not np.all((share > 0) & (share <= 1)):
         raise _checks.refused("relative_variance: fraction", "in (0, 1]", fraction)
     return _excess_variance(-ndtri(share / 2))[()]
@@ -497,9 +514,10 @@ def kurtosis_correction(
     gram, std, concentration = _noisy("kurtosis_correction", weights, noise_std)
     k = _checks.real("kurtosis_correction: kurtosis", kurtosis, (">=", -2)) * concentration
     at = np.divide(gram, std, out=np.zeros_like(gram), where=std > 0)
+    at = np.clip(at, -1e3, 1e3)  # far beyond where the density is 0
     density = _normal(at)
-    pairs = -k * std * gram * density / 12
-    own = -k * std * (at**2 - 1) * density / 12
+    pairs = -k * std * (gram * density) / 12
+    own = -k * std * ((at**2 - 1) * density) / 12
     result: NDArray[np.float64] = pairs.sum(axis=(-2, -1)) + _diagonal(own).sum(axis=-1)
     return result[()]
 
@@ -535,15 +553,16 @@ def one_hot_squared_norm(
     float64 scalar or array
         nan where there is no such optimum because l1 or noise shrinks every weight to 0.
     """
-    n = _checks.integer("one_hot_squared_norm: n_features", n_features, (">=", 1))
+    n = _checks.integer("one_hot_squared_norm: n_features", n_features, (">=", 1), ("<", 2**63))
     strengths = []
     for name, given in (("l1", l1), ("noise_std", noise_std)):
-        strength = np.asarray(given, dtype=np.float64)
+        strength = _checks.reals(f"one_hot_squared_norm: {name}", given)
         if not np.all(np.isfinite(strength) & (strength >= 0)):
             raise _checks.refused(f"one_hot_squared_norm: {name}", "finite numbers >= 0", given)
         strengths.append(strength)
-    pull, linear = strengths[0] / 4, 1 - (n + 1) * strengths[1] ** 2 / 4
-    with np.errstate(invalid="ignore", divide="ignore"):
+    _check_shapes("one_hot_squared_norm: l1 and noise_std", *strengths)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        pull, linear = strengths[0] / 4, 1 - (n + 1) * strengths[1] ** 2 / 4
         cosine = -pull / 2 / np.sqrt(linear / 3) ** 3
         root = 2 * np.sqrt(linear / 3) * np.cos(np.arccos(cosine) / 3)
     result: NDArray[np.float64] = root**2
@@ -561,23 +580,35 @@ def _sizes(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     sizes = []
     for name, given in (("n_features", n_features), ("n_hidden", n_hidden)):
-        size = np.asarray(given)
+        size = _checks.as_array(f"{where}: {name}", given)
         if size.dtype.kind not in "iuf":
             raise _checks.refused(f"{where}: {name}", "whole numbers >= 1", given, kind=TypeError)
         if not np.all((size >= 1) & (size == np.floor(size)) & np.isfinite(size)):
             raise _checks.refused(f"{where}: {name}", "whole numbers >= 1", given)
         sizes.append(size.astype(np.float64))
+    _check_shapes(f"{where}: n_features and n_hidden", *sizes)
     return sizes[0], sizes[1]
 
 
-def _flow(t: ArrayLike, n_hidden: int, l1: float) -> tuple[NDArray[np.float64], int, float]:
-    times = np.asarray(t, dtype=np.float64)
+def _check_shapes(labels: str, *arrays: NDArray[np.float64]) -> None:
+    shapes = [array.shape for array in arrays]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        got = " and ".join(map(str, shapes))
+        raise ValueError(f"{labels} must have shapes that broadcast, got {got}") from None
+
+
+def _flow(
+    where: str, t: ArrayLike, n_hidden: int, l1: float
+) -> tuple[NDArray[np.float64], int, float]:
+    times = _checks.reals(f"{where}: t", t)
     if not np.all(np.isfinite(times) & (times >= 0)):
-        raise _checks.refused("sparsification: t", "finite times >= 0", t)
+        raise _checks.refused(f"{where}: t", "finite times >= 0", t)
     return (
         times,
-        _checks.integer("sparsification: n_hidden", n_hidden, (">=", 1)),
-        _checks.real("sparsification: l1", l1, (">", 0)),
+        _checks.integer(f"{where}: n_hidden", n_hidden, (">=", 1), ("<", 2**63)),
+        _checks.real(f"{where}: l1", l1, (">", 0)),
     )
 
 
@@ -607,10 +638,11 @@ def _noisy(
     """Gram matrix, standard deviation of each output's noise, and ‖W_j‖₄⁴/‖W_j‖⁴ (…, 1, n)."""
     w = _checks.array(f"{where}: weights", weights, np.float64, (2, 3))
     sigma = _checks.real(f"{where}: noise_std", noise_std, (">", 0))
-    square = np.sum(w**2, axis=-1)
-    fourth = np.sum(w**4, axis=-1)
+    largest = np.abs(w).max(axis=-1, keepdims=True, initial=0)
+    shares = np.divide(w, largest, out=np.zeros_like(w), where=largest > 0)  # powers stay in range
+    square, fourth = np.sum(shares**2, axis=-1), np.sum(shares**4, axis=-1)
     concentration = np.divide(fourth, square**2, out=np.zeros_like(square), where=square > 0)
-    std = sigma * np.sqrt(square)
+    std = sigma * largest[..., 0] * np.sqrt(square)
     return w @ np.swapaxes(w, -1, -2), std[..., np.newaxis, :], concentration[..., np.newaxis, :]
 
 
