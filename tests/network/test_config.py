@@ -508,6 +508,7 @@ def test_unknown_fields_suggest_the_nearest():
 
 
 CONJUNCTIONS = targets.Clauses([[[i, (i + 1) % 4]] for i in range(4)])
+SIGNED = {"inputs": fp.Independent(0.5, 8, "signed_uniform")}
 
 # One change for each field, each to something that affects results.
 CHANGES = [
@@ -538,8 +539,8 @@ CHANGES = [
     {**LABELLED},
     {**LABELLED, "inputs": Dataset(ROWS, CLASSES, label_noise=0.25)},
     {**LABELLED, "inputs": Dataset(ROWS, CLASSES, 3, 0.25, HELD_OUT)},
-    {"target": targets.Absolute()},
-    {"target": targets.Relu()},
+    {"target": targets.Absolute(), **SIGNED},
+    {"target": targets.Relu(), **SIGNED},
     {"target": CONJUNCTIONS},
     {"target": targets.Clauses([[[i], [(i + 1) % 4]] for i in range(4)])},
     {"target": targets.Clauses([[[~i]] for i in range(4)])},
@@ -634,6 +635,52 @@ def test_settings_of_equal_effect_have_equal_digests(one, other):
     assert one.to_dict() == other.to_dict()
 
 
+ELEMENTWISE = [targets.Identity(), targets.Absolute(), targets.Relu()]
+ONE_OUTPUT = {"widths": (4, 5, 1), "target": targets.Parity([[0, 1]])}
+
+
+@pytest.mark.parametrize(
+    ("shared", "name", "values"),
+    [
+        ({}, "readout", ["dense", np.ones((5, 4)), [[1] * 4] * 5]),
+        ({}, "readout", ["private", np.arange(5)[:, None] % 4 == np.arange(4)]),
+        ({"widths": (4, 3, 4)}, "readout", ["private", np.eye(3, 4)]),
+        (ONE_OUTPUT, "readout", ["dense", "private", "random", np.ones((5, 1))]),
+        ({"inputs": fp.Basis()}, "target", ELEMENTWISE),
+        ({"inputs": fp.Independent(0.5, 8, "uniform")}, "target", ELEMENTWISE),
+        ({"inputs": fp.CorrelatedBlocks(2, 1, 8)}, "target", ELEMENTWISE),
+        ({"steps": 1}, "learning_rate_schedule", [None, "cosine"]),
+        ({"steps": 0}, "learning_rate_schedule", [None, "cosine"]),
+    ],
+)
+def test_values_of_equal_effect_are_kept_and_have_equal_digests(shared, name, values):
+    """Kept, as they may differ in effect once another field is replaced."""
+    base = BASE.replace(**{"steps": 3, **shared})
+    one, *others = [base.replace(**{name: value}) for value in values]
+    assert {config.digest for config in others} == {one.digest}
+    assert len({str(getattr(config, name)) for config in (one, *others)}) > 1
+    expected = fp.train(one, 2, return_weights=True).weights.weights
+    for config in others:
+        assert fp.NetworkConfig.from_dict(config.to_dict()) == config
+        for weights, own in zip(
+            fp.train(config, 2, return_weights=True).weights.weights, expected, strict=True
+        ):
+            assert np.array_equal(weights, own)
+    with pytest.raises(ValueError, match="equal in effect"):
+        fp.grid(base, **{name: values})
+
+
+def test_values_of_other_effect_have_other_digests():
+    for shared, values in (
+        ({}, [{"readout": r} for r in ("dense", "private", "random", np.eye(5, 4))]),
+        (ONE_OUTPUT, [{"readout": r} for r in ("dense", [[1], [1], [1], [1], [0]])]),
+        (SIGNED, [{"target": target} for target in ELEMENTWISE]),
+        ({"steps": 1}, [{"learning_rate_schedule": r} for r in (None, [(0, 0.5), (1, 1)])]),
+    ):
+        digests = {BASE.replace(**shared, **each).digest for each in values}
+        assert len(digests) == len(values)
+
+
 def test_a_value_per_layer_is_a_tuple_only_where_they_differ():
     config = DEEP.replace(
         activation=["relu", "tanh", "relu"], l1=(0.1, 0.1, 0.1, 0.1), bias_start=[0, 0, 1, 1]
@@ -653,7 +700,7 @@ a6a693e0b5f848c793fa 9c44ddaa167533671c54 17e3b3211384ca2032be 5344f80bbc20a7335
 b311c50d7b0c28a75088 115f90e612d18a2454d1 8e0c3ae7151c0f64e99f 6d87f931c23a5d1ee132
 d1c2f7574c18201dfb51 39d2f45c83cf8bd09539 8f673359f5cc82a59506 f12957590c8832f97f1d
 47b498ac11f5a00350a8 f0ffce197173cd2b3b70 eba72215c1e0c73db937 d6c900884ccdd96a916d
-2ede19e32dcc05557128 b78ec851586167f4cb9f d23999bff45fe63eface 88683ee836502c72b7e2
+5352fb8e56d32b53f608 5facc800606cbe254dad d23999bff45fe63eface 88683ee836502c72b7e2
 072de64f9fc8cc1f3bf0 03167e9c319397c45a6f bead19e400c2ba416b6b 0b7285a610b8ed83b621
 8b43149a6fed24473534 be0f9ec238451cb4dba2 cfc56985fe2ea006ab0a 93d895fcaaf96ad83244
 7dadb6aeca3a5b63e057 d0336a48db70a799dca9 4daa8fe4bf07f973f0c7 e620be20fc53e8452b92

@@ -26,6 +26,8 @@ STACK = fp.NetworkParameters(WEIGHTS, BIASES)
 BATCH, TARGETS = RNG.normal(size=(B, 3)), RNG.normal(size=(B, 2))
 NOISE = [RNG.normal(size=(B, 4)), RNG.normal(size=5)]
 DROPOUT = [None, np.where(RNG.random((B, 5)) < 0.5, 2.0, 0.0)]
+BINARY = fp.NetworkConfig(widths=(2, 3, 2), loss=fp.losses.BinaryCrossEntropy())
+BINARY_START = fp.NetworkParameters([np.ones((2, 3)), np.ones((3, 2))])
 
 
 def one(index: int) -> fp.NetworkParameters:
@@ -110,6 +112,16 @@ def test_parameters_without_biases_may_be_a_list():
 AUTOENCODER = fp.Config(n_features=3, n_hidden=4)
 W = np.ones((3, 4))
 SAMPLED = fp.NetworkConfig(widths=(3, 4, 3), tied=True, inputs=fp.Independent(0.5, 8))
+
+
+def test_rows_whose_targets_are_probabilities_are_accepted():
+    for target, rows in (
+        (fp.targets.Absolute(), np.eye(2) * -1),
+        (fp.targets.Relu(), np.eye(2) * -50),
+        (fp.targets.Clauses([[[0]], [[1]]]), np.eye(2) * 50),
+    ):
+        loss, _ = fp.loss_and_gradient(BINARY_START, BINARY.replace(target=target), rows)
+        assert loss > 0
 
 
 @pytest.mark.parametrize(
@@ -251,6 +263,35 @@ SAMPLED = fp.NetworkConfig(widths=(3, 4, 3), tied=True, inputs=fp.Independent(0.
             {"targets": TARGETS[:3]},
             ValueError,
             "loss_and_gradient: targets must have one entry per row, 4, got 3",
+        ),
+        *(
+            (
+                fp.loss_and_gradient,
+                (BINARY_START, BINARY),
+                options,
+                ValueError,
+                f"loss_and_gradient: targets{said} must be within [0, 1] with loss=BinaryCross",
+            )
+            for options, said in (
+                ({"targets": np.eye(2) * 1e3}, ""),
+                ({"targets": np.eye(2) - 0.1}, ""),
+                ({"batch": np.eye(2) * 50}, " of these rows, Identity(),"),
+            )
+        ),
+        (
+            fp.measure,
+            (BINARY_START, BINARY),
+            {"data": np.eye(2) * 50},
+            ValueError,
+            "measure: targets of these rows, Identity(), must be within [0, 1] with loss=BinaryCro"
+            "ssEntropy(), got 50",
+        ),
+        (
+            fp.measure,
+            (BINARY_START, BINARY),
+            {"data": np.eye(2), "targets": np.eye(2) * 2},
+            ValueError,
+            "measure: targets must be within [0, 1] with loss=BinaryCrossEntropy(), got 2",
         ),
         (fp.draw, (CONFIG, -1, 0), {}, ValueError, "draw: seed must be an integer >= 0"),
         (

@@ -39,12 +39,13 @@ class Settings:
     """Fields without a default; every digest and repr includes them."""
     NUMERICS_VERSION: ClassVar[int]
 
-    # Fields used by the checks below; a subclass that calls a check defines its fields.
+    # Fields used below; a subclass that calls a check defines its fields.
     noise: str
     noise_shape: float | None
     optimizer: str
     weight_decay: float | None
     betas: tuple[float, float]
+    steps: int
     dtype: str
 
     def _label(self, name: str) -> str:
@@ -157,6 +158,8 @@ class Settings:
         changed.pop("weight_decay", None)
         if self._effective_weight_decay != _optimizer.WEIGHT_DECAY[self.optimizer]:
             changed["weight_decay"] = self._effective_weight_decay
+        if changed.get("learning_rate_schedule") == "cosine" and self.steps < 2:
+            del changed["learning_rate_schedule"]  # the factor is 1 at the first step
         changed["numerics_version"] = self.NUMERICS_VERSION
         return changed
 

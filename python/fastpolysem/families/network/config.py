@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastpolysem import _checks
 from fastpolysem._native import core
 from fastpolysem.families.base import Arrays
@@ -26,7 +29,7 @@ from fastpolysem.specs.schedule import (
     checked_schedule,
     essential,
 )
-from fastpolysem.specs.settings import Settings, defaults_of
+from fastpolysem.specs.settings import Settings, defaults_of, lists
 
 __all__ = ["NetworkConfig"]
 
@@ -559,7 +562,25 @@ class NetworkConfig(Settings):
         return super()._stored(name, defaults)
 
     def _hashed(self) -> dict[str, Any]:
-        return {"kind": KIND, **super()._hashed()}
+        hashed = {"kind": KIND, **super()._hashed()}
+        signed = isinstance(self.inputs, Independent) and self.inputs._is_signed
+        if self.target.elementwise and not signed:  # the absolute value and ReLU are the inputs
+            hashed.pop("target", None)
+        if (readout := self._named_readout) != self.DEFAULTS["readout"]:
+            hashed["readout"] = lists(readout)
+        else:
+            hashed.pop("readout", None)
+        return hashed
+
+    @property
+    def _named_readout(self) -> Any:
+        """The readout by the name that has the same effect, if there is one."""
+        if isinstance(self.readout, str):
+            return self.readout if self.widths[-1] > 1 else "dense"
+        reads = np.array(self.readout, dtype=bool)
+        if reads.all():
+            return "dense"
+        return "private" if (reads == private_reads(*self.widths[-2:])).all() else self.readout
 
     def to_dict(self) -> dict[str, Any]:
         """All fields in JSON form, and ``"kind": "network"``.
@@ -590,6 +611,12 @@ class NetworkConfig(Settings):
 
 
 NetworkConfig.DEFAULTS = defaults_of(NetworkConfig)
+
+
+def private_reads(neurons: int, outputs: int) -> NDArray[np.bool_]:
+    """Which neuron (row) is read by which output with ``readout="private"``."""
+    read: NDArray[np.bool_] = np.arange(neurons)[:, np.newaxis] % outputs == np.arange(outputs)
+    return read
 
 
 def _reads(label: str, given: Any, shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:

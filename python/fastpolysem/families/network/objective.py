@@ -10,12 +10,16 @@ from numpy.typing import ArrayLike, NDArray
 from fastpolysem import _checks
 from fastpolysem._native import core
 from fastpolysem.families.base import Arrays
-from fastpolysem.families.network.config import NetworkConfig
+from fastpolysem.families.network.config import NetworkConfig, private_reads
 from fastpolysem.families.network.dataset import Dataset
 from fastpolysem.families.network.lowering import core_settings
 from fastpolysem.specs.inputs import as_batch
 
 __all__ = ["Draws", "NetworkParameters", "draw", "forward", "loss_and_gradient"]
+
+
+Batch = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]
+"""Rows of inputs as (indptr, indices, values)."""
 
 
 class NetworkParameters(NamedTuple):
@@ -129,9 +133,8 @@ def check_readout(label: str, config: NetworkConfig, arrays: Arrays) -> None:
             f"{label} must be None with readout='random', which draws the readout for each seed; "
             "give the matrix of zeros and ones instead"
         )
-    neurons, outputs = config.widths[-2:]
     if config.readout == "private":
-        reads = np.arange(neurons)[:, None] % outputs == np.arange(outputs)
+        reads = private_reads(*config.widths[-2:])
     else:
         reads = np.array(config.readout, dtype=bool)
     name = f"weights_{config.depth}"
@@ -146,7 +149,7 @@ class _Call(NamedTuple):
 
     settings: Any
     parameters: Arrays
-    batch: tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
+    batch: Batch
     rows: int
     single: bool
 
@@ -248,7 +251,7 @@ def loss_and_gradient(
     """
     where = "loss_and_gradient"
     call = _prepare(where, parameters, config, batch)
-    wanted = checked_targets(where, targets, config, batch, call.rows)
+    wanted = checked_targets(where, targets, config, call.batch, own_rows=batch is not None)
     added = _per_layer(f"{where}: noise", noise, config, call)
     factors = _per_layer(f"{where}: dropout", dropout, config, call)
     loss, gradient = core.network_loss_and_gradient(
@@ -267,21 +270,23 @@ def draw(config: NetworkConfig, seed: int, step: int) -> Draws:
     return Draws(**out)
 
 
-def checked_targets(where: str, given: Any, config: NetworkConfig, batch: Any, rows: int) -> Any:
+def checked_targets(
+    where: str, given: Any, config: NetworkConfig, batch: Batch, own_rows: bool
+) -> Any:
     """Targets of a batch: (rows, d_L) in the config's dtype, (rows,) classes, or None to compute
     them."""
-    label = f"{where}: targets"
+    label, rows = f"{where}: targets", len(batch[0]) - 1
     if given is None:
-        if isinstance(config.inputs, Dataset) and config.inputs.targets is not None:
-            if batch is not None:
-                wanted = f"({rows}, {config.widths[-1]}) numbers"
-                if config.loss.kind == "cross_entropy":
-                    wanted = f"({rows},) classes"
-                hint = ": the targets of the config's Dataset belong to its own rows"
-                raise _checks.refused(label, f"{wanted} with rows of your own", None, hint)
-            given = config.inputs.targets
-        else:
+        if not isinstance(config.inputs, Dataset):
+            _check_computed(label, config, batch[2])
             return None
+        if own_rows:
+            wanted = f"({rows}, {config.widths[-1]}) numbers"
+            if config.loss.kind == "cross_entropy":
+                wanted = f"({rows},) classes"
+            hint = ": the targets of the config's Dataset belong to its own rows"
+            raise _checks.refused(label, f"{wanted} with rows of your own", None, hint)
+        given = config.inputs.targets
     if config.loss.kind == "cross_entropy":
         classes = _checks.integers(label, given, (">=", 0), ("<", config.widths[-1]))
         found: NDArray[Any] = np.array(classes, dtype=np.int32)
@@ -291,9 +296,27 @@ def checked_targets(where: str, given: Any, config: NetworkConfig, batch: Any, r
             raise ValueError(
                 f"{label} must have {config.widths[-1]} columns, got shape {found.shape}"
             )
+        _check_probabilities(label, config, found)
     if len(found) != rows:
         raise ValueError(f"{label} must have one entry per row, {rows}, got {len(found)}")
     return found
+
+
+def _check_computed(label: str, config: NetworkConfig, values: NDArray[np.float64]) -> None:
+    """Refuse rows of which the config computes targets that its loss does not take."""
+    of_rows = {"identity": values, "absolute": np.abs(values), "relu": np.maximum(values, 0)}
+    if config.target.kind in of_rows:
+        of = f"{label} of these rows, {config.target!r},"
+        _check_probabilities(of, config, of_rows[config.target.kind])
+
+
+def _check_probabilities(label: str, config: NetworkConfig, targets: NDArray[Any]) -> None:
+    if config.loss.kind != "binary_cross_entropy" or not targets.size:
+        return
+    low, high = targets.min(), targets.max()
+    if low < 0 or high > 1:
+        got = high if high > 1 else low
+        raise ValueError(f"{label} must be within [0, 1] with loss={config.loss!r}, got {got:g}")
 
 
 def _per_layer(label: str, given: Any, config: NetworkConfig, call: _Call) -> list[Any]:

@@ -12,14 +12,12 @@ from fastpolysem._native import core
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.dataset import Dataset
 from fastpolysem.families.network.lowering import core_settings
+from fastpolysem.families.network.objective import Batch
 from fastpolysem.families.network.targets import Clauses
 from fastpolysem.specs.inputs import Independent
 
 WHOLE_LOSS = -1
 """Instead of the index of an output: a concept that no output carries."""
-
-Batch = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]
-"""Rows of inputs as (indptr, indices, values)."""
 
 
 class Concepts(NamedTuple):

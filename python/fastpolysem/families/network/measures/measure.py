@@ -16,8 +16,9 @@ from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.lowering import core_settings
 from fastpolysem.families.network.measures import concepts as _concepts
 from fastpolysem.families.network.measures import formulas
-from fastpolysem.families.network.measures.concepts import Batch, Concepts
+from fastpolysem.families.network.measures.concepts import Concepts
 from fastpolysem.families.network.objective import (
+    Batch,
     NetworkParameters,
     checked_targets,
     forward,
@@ -412,7 +413,7 @@ def measure(
         fixed = as_batch("measure: data", data, config.widths[0])
         fixed._check_dtype("measure: data", config.dtype)
         batch = (fixed.indptr, fixed.indices, fixed.values)
-        wanted = checked_targets("measure", targets, config, data, fixed.shape[0])
+        wanted = checked_targets("measure", targets, config, batch, own_rows=True)
     count = len(batch[0]) - 1
     if concepts is None:
         if outputs is not None or names is not None:
