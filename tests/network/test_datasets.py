@@ -110,6 +110,8 @@ def test_digits_are_split_by_the_seed():
     assert one != other
     whole = datasets.digits(None, held_out=0, label_noise=0.1)
     assert whole.held_out is None
+    with pytest.raises(ValueError, match="digits: held_out must be 0 or a share that leaves out"):
+        datasets.digits(held_out=1e-4)
     assert whole.inputs.shape == (1797, 64)
     assert (whole.batch_size, whole.label_noise) == (None, 0.1)
 
@@ -290,7 +292,6 @@ def test_parity_is_held_out_by_task_and_answer():
 
 
 def test_no_group_is_held_out_as_a_whole():
-    assert datasets.parity(1, 1, held_out=0.9).held_out is None
     data = datasets.parity(1, 2, held_out=0.9)
     assert sorted(data.targets[:, 0]) == sorted(data.held_out[1][:, 0]) == [0, 1]
     assert len(datasets.modular_addition(2, held_out=0.999).targets) == 1
@@ -336,6 +337,26 @@ def test_all_clauses_that_there_are():
             lambda: datasets.modular_addition(5, held_out=1),
             ValueError,
             "modular_addition: held_out must be a finite number >= 0 and < 1, got 1",
+        ),
+        (
+            lambda: datasets.modular_addition(5, held_out=0.001),
+            ValueError,
+            "held_out must be 0 or a share that leaves out some but not all of 25 rows, got 0.001",
+        ),
+        (
+            lambda: datasets.modular_addition(2, encoding="sum", held_out=0.1),
+            ValueError,
+            "held_out must be 0 or a share that leaves out some but not all of 3 rows",
+        ),
+        (
+            lambda: datasets.parity(1, 1, held_out=0.9),
+            ValueError,
+            "parity: held_out must be 0 or a share that leaves out some but not all of 1 rows",
+        ),
+        (
+            lambda: datasets.parity(3, 4, control=False, held_out=1e-4),
+            ValueError,
+            "parity: held_out must be 0 or a share that leaves out some but not all of 4096 rows",
         ),
         (
             lambda: datasets.modular_addition(5, held_out=0.1, seed=-1),
@@ -423,7 +444,7 @@ def test_all_clauses_that_there_are():
             "mnist1d: seed must be an integer >= 0 and < 4294967296, got 4294967296",
         ),
     ],
-    ids=range(20),
+    ids=range(24),
 )
 def test_bad_arguments(function, kind, message):
     check(kind, message, function)

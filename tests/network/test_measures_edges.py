@@ -147,6 +147,10 @@ def test_responses_of_many_networks_come_in_parts(monkeypatch: pytest.MonkeyPatc
         (lambda: measures.class_means([[np.nan]], [0]), "class_means: activations"),
         (lambda: measures.class_selectivity(np.ones((2, 2)), [0, 0]), "two or more values"),
         (lambda: measures.class_selectivity(np.ones((2, 2)), [0]), "one entry per row, 2"),
+        (
+            lambda: measures.class_selectivity(np.ones((2, 2)), [0, 2**70]),
+            r"classes\[1\] must be an integer >= -9223372036854775808 and < 9223372036854775808",
+        ),
         (lambda: measures.semantic_consistency([[1.0]], [0], np.nan), "threshold"),
         (lambda: measures.permuted([[1.0]], 3), "permuted: generator .* numpy.random.Generator"),
         (lambda: measures.served([[1.0, 2.0]], [0], [1, 1]), r"served: loss .* shape \(2,\)"),
@@ -163,6 +167,27 @@ def test_formulas_leave_out_concepts_without_rows() -> None:
     rises, never = RNG.random((3, 4)), np.full((3, 1), np.nan)
     for formula in (measures.effective_concepts, measures.shared_use, measures.concentration):
         np.testing.assert_allclose(formula(np.hstack([rises, never])), formula(rises))
+
+
+@pytest.mark.parametrize("power", [-300, -160, 160, 300])
+def test_formulas_do_not_depend_on_the_size_of_entries(power: int) -> None:
+    """The squares of these entries, or their fourth powers, are out of range."""
+    table = np.array([[1.0, 0.5, 0.25], [0.0, 2.0, 1.0], [4.0, 4.0, 0.0], [1.0, 1.0, 1.0]])
+    size = 2.0**power
+    classes, second = [0, 0, 1, 1, 0, 0, 1, 1], [0, 0, 0, 0, 1, 1, 1, 1]
+    rows = np.vstack([table, table**2])
+    for formula in (
+        measures.effective_concepts,
+        measures.effective_neurons,
+        measures.alignment,
+        measures.capacity,
+    ):
+        assert np.array_equal(formula(table * size), formula(table))
+    for formula in (measures.class_selectivity, measures.semantic_consistency):
+        assert np.array_equal(formula(rows * size, classes), formula(rows, classes))
+    found = measures.mixed_selectivity(rows * size, classes, second)
+    for name, share in measures.mixed_selectivity(rows, classes, second).items():
+        assert np.array_equal(found[name], share, equal_nan=True)
 
 
 def test_equal_uses_stay_within_their_bounds() -> None:

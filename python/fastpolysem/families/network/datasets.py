@@ -41,7 +41,8 @@ def digits(
     batch_size, label_noise
         As in `Dataset`.
     held_out
-        Share of the rows that is never trained on, 0 <= held_out < 1.
+        Share of the rows that is never trained on, 0 <= held_out < 1; if not 0, large enough for
+        one row.
     seed
         Chooses these rows.
 
@@ -327,7 +328,10 @@ def _words(label: str, seed: object, count: int) -> NDArray[np.uint64]:
 
 
 def _split(label: str, groups: NDArray[Any], share: object, seed: object) -> NDArray[np.bool_]:
-    """Which rows are held out: the same share of each group, and never all of it."""
+    """Which rows are held out: the same share of each group, and never all of it.
+
+    A share that holds out no row is refused.
+    """
     part = _checks.real(f"{label}: held_out", share, (">=", 0), ("<", 1))
     words = _words(f"{label}: seed", seed, len(groups))
     chosen = np.zeros(len(groups), dtype=bool)
@@ -335,6 +339,10 @@ def _split(label: str, groups: NDArray[Any], share: object, seed: object) -> NDA
         rows = np.flatnonzero(groups == group)
         count = min(len(rows) - 1, math.floor(part * len(rows) + 0.5))
         chosen[rows[np.argsort(words[rows], kind="stable")[:count]]] = True
+    if part and not chosen.any():
+        most = np.unique(groups, return_counts=True)[1].max()
+        allowed = f"0 or a share that leaves out some but not all of {most} rows"
+        raise _checks.refused(f"{label}: held_out", allowed, share)
     return chosen
 
 

@@ -59,6 +59,13 @@ def quotient(above: Any, below: Any) -> Floats:
     return found
 
 
+def comparable(table: Floats, *axes: int) -> Floats:
+    """The table, over these axes in units of a power of two close to the largest entry, so that
+    powers of entries of any size stay in range and ratios keep their bits."""
+    largest = np.abs(table).max(axis=axes, keepdims=True)
+    return np.asarray(np.ldexp(table, -np.frexp(largest)[1]))
+
+
 def use(rises: ArrayLike) -> Floats:
     """How much each concept uses each neuron: ``max(rise, 0)``, 0 for concepts without rows.
 
@@ -107,6 +114,7 @@ def effective_concepts(rises: ArrayLike) -> Floats:
 
 def _effective(v: Floats) -> Floats:
     """Over the last axis; rounding does not bring it above the number of entries."""
+    v = comparable(v, -1)
     return np.minimum(quotient(v.sum(axis=-1) ** 2, (v**2).sum(axis=-1)), v.shape[-1])
 
 
@@ -333,7 +341,7 @@ def alignment(weights: ArrayLike) -> Floats:
     >>> alignment([[2.0, 1.0], [0.0, 1.0]]).tolist()
     [1.0, 0.5]
     """
-    squares = table_of("alignment: weights", weights, "inputs", "neurons") ** 2
+    squares = comparable(table_of("alignment: weights", weights, "inputs", "neurons"), -2) ** 2
     return quotient(squares.max(axis=-2), squares.sum(axis=-2))
 
 
@@ -364,6 +372,6 @@ def capacity(weights: ArrayLike) -> Floats:
     >>> capacity([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0]]).tolist()
     [0.5, 0.5, 1.0]
     """
-    w = table_of("capacity: weights", weights, "features", "neurons")
+    w = comparable(table_of("capacity: weights", weights, "features", "neurons"), -2, -1)
     squares = (w @ np.swapaxes(w, -1, -2)) ** 2
     return quotient(np.diagonal(squares, axis1=-2, axis2=-1), squares.sum(axis=-1))

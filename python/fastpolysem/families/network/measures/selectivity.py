@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks
-from fastpolysem.families.network.measures.formulas import Floats, quotient, table_of
+from fastpolysem.families.network.measures.formulas import Floats, comparable, quotient, table_of
 
 __all__ = ["class_means", "class_selectivity", "mixed_selectivity", "semantic_consistency"]
 
@@ -76,7 +76,7 @@ def _class_means(where: str, activations: ArrayLike, classes: ArrayLike) -> Floa
 
 
 def _labels(label: str, value: ArrayLike, rows: int) -> NDArray[np.int64]:
-    labels = np.array(_checks.integers(label, value), dtype=np.int64)
+    labels = np.array(_checks.integers(label, value, (">=", -(2**63)), ("<", 2**63)), np.int64)
     if len(labels) != rows:
         raise ValueError(f"{label} must have one entry per row, {rows}, got {len(labels)}")
     return labels
@@ -111,6 +111,7 @@ def semantic_consistency(
     [0.75]
     """
     a = table_of("semantic_consistency: activations", activations, "rows", "neurons")
+    a = comparable(a, -1)
     labels = _labels("semantic_consistency: classes", classes, a.shape[-2])
     least = _checks.real("semantic_consistency: threshold", threshold)
     active = quotient(a, np.linalg.norm(a, axis=-1, keepdims=True)) > least
@@ -156,7 +157,7 @@ def mixed_selectivity(
     >>> mixed_selectivity(activations, first, second)["interaction"].round(3).tolist()
     [0.0, 0.333]
     """
-    a = table_of("mixed_selectivity: activations", activations, "rows", "neurons")
+    a = comparable(table_of("mixed_selectivity: activations", activations, "rows", "neurons"), -2)
     levels = [
         np.unique(_labels(f"mixed_selectivity: {name}", value, a.shape[-2]), return_inverse=True)
         for name, value in (("first", first), ("second", second))
