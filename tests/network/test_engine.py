@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import fastpolysem as fp
+from fastpolysem import losses
 from fastpolysem.families.network import objective
 from network import engine, known_networks, settings
 from network.test_specification import (
@@ -227,6 +228,38 @@ def test_diverged_seeds_have_no_results():
     assert all(np.isnan(result.history[name]).all() for name in measured)
     assert (result.dead == -1).all()
     assert (result.steps_taken == 5).all()
+
+
+def test_kernels_agree_on_seeds_that_overflow():
+    # What overflows may come back, as l1 sets weights to 0: whether a zero of the inputs is left
+    # out or multiplied by infinity then decides if a seed diverges.
+    clauses = fp.targets.Clauses([[[-3]], [[-1]], [[-2]]])
+    sgd = {"optimizer": "sgd", "l1_update": "orthant"}
+    first_is_weight = fp.NetworkConfig(
+        widths=(3, 1, 1, 3), activation="linear", inputs=fp.Independent(0.3, 9, "uniform"),
+        target=clauses, loss=losses.Power(16), l1=1e-3, learning_rate=10.0, steps=200,
+        init="uniform", **sgd,
+    )  # fmt: skip
+    first_is_gradient = fp.NetworkConfig(
+        widths=(3, 4, 3), activation="linear", frozen=(False, True), loss=losses.Power(16),
+        inputs=fp.Independent(0.05, 1), noise="gaussian", noise_std=500.0, optimizer="sgd", steps=3,
+    )  # fmt: skip
+    ordinary = fp.NetworkConfig(
+        widths=(8, 16, 8), inputs=fp.Independent(0.1, 1, "uniform"), l1=0.01, learning_rate=1.0,
+        steps=100, **sgd,
+    )  # fmt: skip
+    table = fp.NetworkConfig(
+        widths=(2, 5, 2), activation="gelu", tied=True, loss=losses.Power(16), l1=1e-3,
+        learning_rate=0.02, steps=2, init_scale=1e5, **sgd,
+    )  # fmt: skip
+    for config in (first_is_weight, first_is_gradient, ordinary, table):
+        for dtype in ("float32", "float64"):
+            changed = config.replace(dtype=dtype)
+            expected = fp.train(changed, 64, return_weights=True, kernel="generic")
+            for kernel in engine.KERNELS[1:]:
+                engine.same_results(
+                    expected, fp.train(changed, 64, return_weights=True, kernel=kernel)
+                )
 
 
 def test_a_linear_tied_network_is_the_autoencoder():

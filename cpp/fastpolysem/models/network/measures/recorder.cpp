@@ -5,7 +5,6 @@
 #include "fastpolysem/models/network/measures/layer_measures.hpp"
 
 namespace fastpolysem::network {
-namespace {
 
 // Over all matrices, in double, in row-major order.
 struct Norms {
@@ -13,6 +12,8 @@ struct Norms {
     double l1 = 0, penalty = 0;  // sum |w|; each layer's times its l1
     bool finite = true;          // biases too
 };
+
+namespace {
 
 template <class T>
 Norms norms(const Settings& s, const Parameters<T>& w) {

@@ -29,19 +29,11 @@ class LanesPass {
     void operator()(const Parameters<T>& w, LanesStep<T>& step, double* losses, bool want_gradient, StopToken& stop) {
         w_ = &w;
         step_ = &step;
-        if (want_gradient) gradient.clear(), second_gradient_.clear();
-        for (std::ptrdiff_t p = 0; p * lane_rows < step.rows && !stop.stopped(); ++p) {
-            take_inputs(p);
-            for (std::size_t l = 0; l < layers_.size(); ++l) forward(l, p);
-            const Panel<T> y = layers_.back().hidden_panel(), targets = targets_of(p);
-            if (s_.loss == Loss::cross_entropy) take_labels(p);
-            if (losses) add_losses(p, y, targets, losses);
-            if (!want_gradient) continue;
-            if (s_.loss == Loss::power) transform(y, [](P a, P t) { return a - t; }, y, targets);
-            loss_(y, targets, labels_.data());
-            for (std::size_t l = layers_.size(); l-- > lowest_;) backward(l, p);
-        }
-        if (s_.tied && want_gradient) add_second_gradient();
+        skips_zeros_ = !is_finite(w.weights[0]);
+        all_panels(losses, want_gradient, stop);
+        if (skips_zeros_ || !want_gradient || is_finite(gradient.weights[0])) return;
+        skips_zeros_ = true;
+        all_panels(nullptr, true, stop);
     }
 
     // One seed's parameters to and from a lane.
@@ -64,6 +56,22 @@ class LanesPass {
     }
 
   private:
+    void all_panels(double* losses, bool want_gradient, StopToken& stop) {
+        if (want_gradient) gradient.clear(), second_gradient_.clear();
+        for (std::ptrdiff_t p = 0; p * lane_rows < step_->rows && !stop.stopped(); ++p) {
+            take_inputs(p);
+            for (std::size_t l = 0; l < layers_.size(); ++l) forward(l, p);
+            const Panel<T> y = layers_.back().hidden_panel(), targets = targets_of(p);
+            if (s_.loss == Loss::cross_entropy) take_labels(p);
+            if (losses) add_losses(p, y, targets, losses);
+            if (!want_gradient) continue;
+            if (s_.loss == Loss::power) transform(y, [](P a, P t) { return a - t; }, y, targets);
+            loss_(y, targets, labels_.data());
+            for (std::size_t l = layers_.size(); l-- > lowest_;) backward(l, p);
+        }
+        if (s_.tied && want_gradient) add_second_gradient();
+    }
+
     struct State {
         Buffer<T> slope, hidden, value, sum;  // as in the rows kernel
         std::ptrdiff_t outputs;
@@ -180,6 +188,8 @@ class LanesPass {
                 for (std::ptrdiff_t j = 0; j < layer.outputs; ++j)
                     to[j * lane_rows] = simd::fma(P::all(x), w.data[i * w.row + j], to[j * lane_rows]);
             });
+        } else if (l == 0 && skips_zeros_) {
+            sparse_product(w, packs(z.data));
         } else {
             product(w.data, w.column, w.row, packs(input(l).data), layer.outputs, layer.inputs, packs(z.data));
         }
@@ -200,6 +210,18 @@ class LanesPass {
                               for (int k = 0; k < r; ++k)
                                   for (int v = 0; v < c; ++v) out[(i + k) * lane_rows + b + v] = tile.sum[k][v];
                           });
+    }
+
+    void sparse_product(Place<const P> w, P* z) {
+        const Layer& layer = s_.layers[0];
+        const P* x = packs(x_now_);
+        for (std::ptrdiff_t j = 0; j < layer.outputs; ++j)
+            for (std::ptrdiff_t b = 0; b < lane_rows; ++b) {
+                P sum = P::zero();
+                for (std::ptrdiff_t i = 0; i < layer.inputs; ++i)
+                    sum = fma_unless_zero<T>(x[i * lane_rows + b], w.data[i * w.row + j * w.column], sum);
+                z[j * lane_rows + b] = sum;
+            }
     }
 
     template <class F>
@@ -249,6 +271,15 @@ class LanesPass {
             return;
         }
         const P* h = packs(input(l).data);
+        if (l == 0 && skips_zeros_) {
+            for (std::ptrdiff_t i = 0; i < layer.inputs; ++i)
+                for (std::ptrdiff_t j = 0; j < outputs; ++j)
+                    for (std::ptrdiff_t b = 0; b < rows; ++b) {
+                        P& sum = to[i * stride + j];
+                        sum = fma_unless_zero<T>(h[i * lane_rows + b], d[j * lane_rows + b], sum);
+                    }
+            return;
+        }
         LaneTiles<P>::run(layer.inputs, outputs,
                           [&](auto r, auto c, std::ptrdiff_t i, std::ptrdiff_t j) __attribute__((always_inline)) {
                               LaneTile<P, r, c> tile;
@@ -290,6 +321,7 @@ class LanesPass {
     Matrix<T> second_gradient_;
     std::vector<std::int32_t> labels_;
     std::size_t lowest_ = 0;
+    bool skips_zeros_ = false;  // of the first layer's inputs, as defined; it matters once something is not finite
 };
 
 extern template class LanesPass<float>;

@@ -3,8 +3,8 @@
 // gradients are accumulated panel by panel, so each remains one chain over ascending rows, and the two orders give the
 // same bits.
 //
-// Zeros of a dense table are multiplied like other numbers: adding 0 w changes at most the sign of a zero in a finite
-// chain.
+// Zeros of a dense table are multiplied like other numbers, since adding 0 w changes at most the sign of a zero in a
+// finite chain. They are left out, as defined, if a product of the first layer turns out not to be finite.
 #pragma once
 
 #include <cmath>
@@ -179,6 +179,7 @@ class RowsPass {
         } else {
             if (l == 0) gather(*step_->dense, p, x_panel(p));
             layers_[l].forward.times(input(l, p), z.data);
+            if (l == 0 && !is_finite(z)) sparse_product(x_panel(p), z);
         }
         activate(layer.activation, Bias<T>{layer.bias ? w_->biases[l].row(0) : nullptr}, z, h);
         if (watch) watch(l, p * panel_rows, rows_of(p), h);
@@ -186,6 +187,16 @@ class RowsPass {
         if (layer.residual) add_input(l, p, h);
         if (step_->has_noise(l)) add_noise_to(l, p, h);
         if (step_->has_dropout(l)) drop(l, p, h);
+    }
+
+    void sparse_product(Panel<T> x, Panel<T> z) {
+        for (std::ptrdiff_t j = 0; j < z.features; ++j)
+            for (std::ptrdiff_t e = 0; e < z.used; e += P::width) {
+                P sum = P::zero();
+                for (std::ptrdiff_t i = 0; i < x.features; ++i)
+                    sum = fma_unless_zero<T>(P::load(x.line(i) + e), P::all(w_->weights[0].row(i)[j]), sum);
+                sum.store(z.line(j) + e);
+            }
     }
 
     void add_noise_to(std::size_t l, std::ptrdiff_t p, Panel<T> h) {
@@ -308,7 +319,17 @@ class RowsPass {
         panel_to_rows(d, d_rows_);
         if (s_.layers[l].bias) add_rows(d_rows_, rows, gradient.biases[l]);
         if (l == 0 && step_->sparse) SparseInputs<T>::backward(*step_, p * panel_rows, rows, d_rows_, to);
+        else if (l == 0 && !is_finite(d)) add_sparse_product(x_panel(p), rows, to);
         else OuterProduct<T>::add(input(l, p).data, d_rows_, rows, to);
+    }
+
+    void add_sparse_product(Panel<T> x, std::ptrdiff_t rows, Matrix<T>& to) const {
+        for (std::ptrdiff_t i = 0; i < x.features; ++i)
+            for (std::ptrdiff_t b = 0; b < rows; ++b)
+                for (std::ptrdiff_t j = 0; j < to.columns; j += P::width) {
+                    T* sum = to.row(i) + j;
+                    fma_unless_zero<T>(P::all(x.line(i)[b]), P::load(d_rows_.row(b) + j), P::load(sum)).store(sum);
+                }
     }
 
     void add_second_gradient() {
