@@ -23,10 +23,11 @@ from pyarrow import parquet as pq
 
 import fastpolysem as fp
 from fastpolysem import _files
-from fastpolysem.studies import Study
+from fastpolysem.studies import DamagedStudyError, Study
 from fastpolysem.studies import store as store_module
 from fastpolysem.studies.files import UnusableError, read_block
 from fastpolysem.studies.store import Store
+from helpers.probes import Largest
 from helpers.small_studies import (
     CONFIG,
     CONFIGS,
@@ -198,6 +199,51 @@ def test_no_truncated_file_goes_unnoticed(tmp_path: Path, kind: str) -> None:
         file.write_bytes(pristine[:size])
         with pytest.raises(UnusableError, match=r"is empty|is corrupt or truncated"):
             read_block(file, CONFIG)
+
+
+@pytest.mark.parametrize("kind", ["seeds", "weights", "history", "probe"])
+@pytest.mark.parametrize("damaged", ["truncated", "altered"])
+def test_damage_is_refused_by_whatever_reads_it(tmp_path: Path, kind: str, damaged: str) -> None:
+    options: dict[str, Any] = KEPT | {"probe": Largest(), "seeds": 8, "path": tmp_path}
+    expected = fp.collect(CONFIG, **options)
+    file = Store(tmp_path).files(CONFIG.digest, kind)[-1]
+    pristine = file.read_bytes()
+    file.write_bytes(pristine[: len(pristine) // 2])
+    at = len(pristine) // 4
+    while damaged == "altered":  # the first bit that matters
+        file.write_bytes(pristine[:at] + bytes([pristine[at] ^ 1]) + pristine[at + 1 :])
+        at += 1
+        with contextlib.suppress(UnusableError):
+            read_block(file, CONFIG)
+            continue
+        break
+    assert [damage.path for damage in Study.check(tmp_path)] == [file]
+    use: dict[str, Callable[[Study], object]] = {
+        "weights": lambda study: study.weights(CONFIG),
+        "history": lambda study: study.history(CONFIG),
+        "probe": lambda study: study.summary("above"),
+    }
+    if kind == "seeds":
+        with pytest.raises(DamagedStudyError, match=file.name):
+            Study.open(tmp_path)
+        with pytest.raises(DamagedStudyError, match=file.name):
+            fp.collect(CONFIG, seeds=8, path=tmp_path)
+    else:
+        study = Study.open(tmp_path)
+        for each, read in use.items():
+            if each != kind:
+                read(study)
+        with pytest.raises(DamagedStudyError, match=file.name):
+            use[kind](study)
+    with pytest.raises(DamagedStudyError, match=file.name):
+        Study.join(tmp_path)
+    with pytest.warns(UserWarning, match=f"{file.name}.* moved to"):
+        Study.open(tmp_path, skip_damaged=True)
+    again = fp.collect(CONFIG, **options)
+    assert_same(again, expected)
+    for read in use.values():
+        read(again)
+    assert Study.check(tmp_path) == []
 
 
 def test_the_clock_going_backwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -526,7 +572,7 @@ def test_no_writer_loses_the_metadata_of_another(tmp_path: Path) -> None:
 OPENERS = """
 import sys, time, warnings
 from pathlib import Path
-from fastpolysem.studies import Study
+from fastpolysem.studies import DamagedStudyError, Study
 
 warnings.simplefilter("ignore")
 begin = time.perf_counter()

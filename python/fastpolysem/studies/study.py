@@ -57,9 +57,9 @@ class Study:
         path
             The folder that was passed to `collect`.
         skip_damaged
-            Move unusable files to the subfolder ``set-aside``, with a warning that names them, and
-            continue with the rest. The files are not altered, and `collect` trains the missing
-            seeds again.
+            Read every file completely, move unusable ones to the subfolder ``set-aside``, with a
+            warning that names them, and continue with the rest. The files are not altered, and
+            `collect` trains the missing seeds again.
 
         Raises
         ------
@@ -69,8 +69,8 @@ class Study:
             If a file or folder cannot be read at the moment; the message names it, and no file is
             moved.
         DamagedStudyError
-            If there are unusable files and ``skip_damaged`` is False; the message names each with
-            the reason.
+            If files of rows are unusable and ``skip_damaged`` is False; the message names each with
+            the reason. Files of weights, histories and probes are checked when they are read.
         ConflictError
             If there are two different results for one configuration and seed.
         """
@@ -92,7 +92,8 @@ class Study:
         """List every damaged, foreign or incomplete file of a study, with the reason.
 
         Reads every file completely and changes nothing. Incomplete files left by killed processes,
-        and files that do not belong to the study, are harmless; `Study.open` refuses all others.
+        and files that do not belong to the study, are harmless. `Study.open` refuses the others if
+        they hold rows, and whatever reads weights, histories or values of probes refuses those.
         Files that cannot be read at the moment are listed too, and the rest is checked.
 
         Raises
