@@ -339,6 +339,110 @@ def test_what_is_no_probe_is_refused(probe: Any, error: type[Exception], message
         fp.collect(CONFIG, seeds=1, probe=probe)
 
 
+@dataclasses.dataclass(frozen=True)
+class Given(Probe):
+    """Returns what it is given, for each seed of a block."""
+
+    name = "given"
+    columns: ClassVar = {"x": Column("float64", "anything")}
+    values: Any = ()
+
+    def __call__(self, result: fp.TrainingResult) -> dict[str, Any]:
+        return {name: np.asanyarray(self.values) for name in (*self.columns, *self.arrays)}
+
+
+def given(dtype: str, bounds: Any, values: Any, *, arrays: bool = False) -> Any:
+    """A probe with one column, or array, of this type and these bounds."""
+    column = {"x": Column(dtype, "anything", bounds)}
+    members = {"columns": {} if arrays else column, "arrays": column if arrays else {}}
+    cls = dataclasses.make_dataclass("Own", [], bases=(Given,), namespace=members, frozen=True)
+    return cls(values=values)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "error"),
+    [
+        ((1, 0), ValueError),
+        ((1, 1), ValueError),
+        ((np.nan, 1), ValueError),
+        ((0, 1, 2), ValueError),
+        (3, TypeError),
+        (("0", "1"), TypeError),
+    ],
+)
+@pytest.mark.parametrize("arrays", [False, True])
+def test_wrong_bounds_are_refused(bounds: Any, error: type[Exception], arrays: bool) -> None:
+    probe = given("float64", bounds, [0.0], arrays=arrays)
+    with pytest.raises(error, match=r"collect: probe: x: bounds must be a pair \(low, high\)"):
+        fp.collect(CONFIG, seeds=1, probe=probe)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bounds", "values", "message"),
+    [
+        ("float64", (0, 1), [0.5, 2.0], r"within its bounds \(0, 1\), got 2\.0"),
+        ("float64", (None, 1), [-5.0, np.inf], r"within its bounds \(None, 1\), got inf"),
+        ("float32", (0, None), [-1e-3, 5.0], r"within its bounds \(0, None\), got -0\.001"),
+        ("int64", (1, 8), [0, 9], r"within its bounds \(1, 8\), got 0"),
+        ("float32", None, [0.0, 1e300], r"a number that float32 can hold, got 1e\+300"),
+        ("int8", None, [1, 200], "a number that int8 can hold, got 200"),
+        ("float64", None, np.ma.masked_array([0.0, 1.0], [False, True]), "got a masked one"),
+    ],
+)
+def test_values_that_were_not_declared_are_refused(
+    tmp_path: Path, dtype: str, bounds: Any, values: Any, message: str
+) -> None:
+    for arrays in (False, True):
+        probe = given(dtype, bounds, values, arrays=arrays)
+        with pytest.raises(ProbeError, match=f"probe 'given': x must .*{message}"):
+            fp.collect(CONFIG, seeds=2, path=tmp_path, probe=probe)
+    assert len(Study.open(tmp_path)) == 2  # the rows are kept
+    assert not list(tmp_path.rglob("probe-*"))
+
+
+def test_values_within_their_bounds(tmp_path: Path) -> None:
+    """What exceeds a bound by rounding becomes the bound, nan is missing, and seeds that diverged
+    may have any value."""
+    share = np.array([1 + 2**-52, np.nan, -1e-16, 0.5])
+    study = fp.collect(CONFIG, seeds=4, path=tmp_path, probe=given("float64", (0, 1), share))
+    np.testing.assert_array_equal(study.probed(CONFIG, "x"), [1, np.nan, 0, 0.5])
+    assert study.summary("x")["mean"][0] == 0.5
+    single = np.array([1 + 2**-23, 1], dtype=np.float32)  # rounded as that was computed
+    for arrays in (False, True):
+        probe = given("float64", (0, 1), single, arrays=arrays)
+        assert fp.collect(CONFIG, seeds=2, probe=probe).probed(CONFIG, "x").tolist() == [1, 1]
+    probe = given("float64", (0, 1), single.astype(np.float64))
+    with pytest.raises(ProbeError, match=r"got 1\.00000011"):  # in float64 this is no rounding
+        fp.collect(CONFIG, seeds=2, probe=probe)
+    diverged = fp.train(DIVERGING, 6).diverged
+    probe = given("float32", (0, 1), np.where(diverged, -1e300, 0.5))
+    study = fp.collect(DIVERGING, seeds=6, probe=probe)
+    assert study.summary("x")["mean"][0] == 0.5
+    assert (study.probed(DIVERGING, "x") == np.where(diverged, -np.inf, 0.5)).all()
+
+
+def test_bounds_of_any_number_type_are_stored(tmp_path: Path) -> None:
+    probe = given("float64", (np.int64(0), np.float32(np.inf)), [0.5, 1.0])
+    fp.collect(CONFIG, seeds=2, path=tmp_path, probe=probe)
+    study = Study.open(tmp_path)
+    assert study._probed_columns()["x"].bounds == (0, None)
+    assert study.summary("x")["mean"][0] == 0.75
+
+
+def test_a_probe_of_other_models_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = fp.NetworkConfig(widths=(3, 2, 3), steps=1)
+    pairs = [(fp.measures.Controls(), CONFIG, "Controls: config must be a NetworkConfig")]
+    pairs += [(fp.probes.DistributionLoss(), network, "networks have the column loss")]
+    for probe, config, message in pairs:
+        with pytest.raises(TypeError, match=message):
+            fp.collect(config, seeds=2, path=tmp_path, probe=probe)
+        assert not list(tmp_path.iterdir())
+        with pytest.raises(TypeError, match=message):
+            probe(fp.train(config, 1, return_weights=True))
+
+
 def test_metadata_do_not_take_the_names_of_a_probe() -> None:
     with pytest.raises(ValueError, match="metadata must not use the names of columns, got above"):
         fp.collect(CONFIG, seeds=1, probe=PROBE, metadata={"above": 1})

@@ -245,6 +245,24 @@ def real(label: str, value: object, *bounds: Bound, finite: bool = True) -> floa
     return number
 
 
+def bounds(label: str, value: Any) -> tuple[float, float]:
+    """A pair of bounds, low < high; None, also as one of them, means none and becomes infinite."""
+    allowed = "a pair (low, high), each a number or None, low < high"
+    if value is None:
+        return -math.inf, math.inf
+    try:
+        low, high = value
+        pair = (
+            -math.inf if low is None else real(label, low, finite=False),
+            math.inf if high is None else real(label, high, finite=False),
+        )
+    except (TypeError, ValueError) as error:
+        raise refused(label, allowed, value, kind=type(error)) from None
+    if not pair[0] < pair[1]:
+        raise refused(label, allowed, value)
+    return pair
+
+
 def setting(label: str, value: object, *bounds: Bound) -> float:
     """A finite real number that enters a digest, checked with `warn_if_rounded`."""
     number = real(label, value, *bounds)

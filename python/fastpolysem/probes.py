@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import pickle
 import re
 from abc import ABC, abstractmethod
@@ -46,7 +47,9 @@ class Column(NamedTuple):
     doc: str
     """A description in one line."""
     bounds: Bounds | None = None
-    """Smallest and largest possible value (None for no limit); confidence intervals stay within."""
+    """Smallest and largest possible value (None for no limit). Others are refused, except for seeds
+    that diverged, and what exceeds a bound by rounding becomes the bound. Confidence intervals stay
+    within."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,12 @@ class Probe(ABC):
     arrays: ClassVar[Mapping[str, Column]] = {}
     """Arrays per seed, by name, of any shape; stored in the declared type and read with
     `Study.probed`."""
+
+    def check(self, config: Any) -> None:  # noqa: B027
+        """Raise TypeError or ValueError for a configuration whose models it cannot evaluate.
+
+        `collect` calls it for every configuration before anything is trained.
+        """
 
     @abstractmethod
     def __call__(self, result: TrainingResult) -> dict[str, Any]:
@@ -117,7 +126,11 @@ class Declaration:
         """
         fields = {field.name: getattr(probe, field.name) for field in dataclasses.fields(probe)}
         said = [[name, _plain(f"{probe.name}.{name}", value)] for name, value in fields.items()]
-        return cls(probe.name, probe.version, _hash(said), dict(probe.columns), dict(probe.arrays))
+        columns, arrays = (
+            {name: column._replace(bounds=_stored_bounds(column)) for name, column in held.items()}
+            for held in (probe.columns, probe.arrays)
+        )
+        return cls(probe.name, probe.version, _hash(said), columns, arrays)
 
     @property
     def key(self) -> str:
@@ -151,6 +164,14 @@ class Declaration:
     def stored_names(self) -> list[str]:
         """Names of the columns of its files, without those that every file has."""
         return [*self.columns, *(part for name in self.arrays for part in (name, name + SHAPE))]
+
+
+def _stored_bounds(column: Column) -> Bounds | None:
+    """The bounds in JSON form."""
+    if column.bounds is None:
+        return None
+    low, high = _checks.bounds("bounds", column.bounds)
+    return (low if math.isfinite(low) else None), (high if math.isfinite(high) else None)
 
 
 def _hash(value: Any) -> str:
@@ -221,6 +242,8 @@ def _check_column(label: str, name: Any, column: Any) -> None:
         raise _checks.refused(f"{label}: columns", allowed, name)
     _checks.instance(f"{label}: {name}", column, Column, "a probes.Column")
     _checks.choice(f"{label}: {name}: dtype", column.dtype, _DTYPES)
+    _checks.instance(f"{label}: {name}: doc", column.doc, str, "text")
+    _checks.bounds(f"{label}: {name}: bounds", column.bounds)
 
 
 def check_picklable(where: str, probe: Probe) -> None:
@@ -250,8 +273,9 @@ def evaluate(probe: Probe, result: TrainingResult) -> dict[str, Any]:
 
     Raises
     ------
-    ValueError
-        If names, types or lengths differ from those declared.
+    TypeError, ValueError
+        If names, types or lengths differ from those declared, or a value overflows in the declared
+        type or lies outside the bounds.
     """
     declared = {**probe.columns, **probe.arrays}
     values = probe(result)
@@ -263,31 +287,61 @@ def evaluate(probe: Probe, result: TrainingResult) -> dict[str, Any]:
         )
     checked: dict[str, Any] = {}
     for name, column in probe.columns.items():
-        array = np.asarray(values[name])
+        label = f"probe {probe.name!r}: {name}"
+        array = _checks.as_array(label, values[name])
         if array.shape != (len(result),):
             raise ValueError(
-                f"probe {probe.name!r}: {name} must have the shape ({len(result)},), one value "
-                f"per seed, got {array.shape}"
+                f"{label} must have the shape ({len(result)},), one value per seed, "
+                f"got {array.shape}"
             )
-        checked[name] = _cast(probe, name, column, array)
+        checked[name] = _cast(label, column, array)
+        valid = ~result.diverged
+        checked[name][valid] = _bounded(label, column, array[valid], checked[name][valid])
     for name, column in probe.arrays.items():
-        given = values[name]
+        given, label = values[name], f"probe {probe.name!r}: {name}"
         listed = isinstance(given, Sequence) or getattr(given, "ndim", 0) > 0
         if not listed or len(given) != len(result):
             raise ValueError(
-                f"probe {probe.name!r}: {name} must hold {len(result)} arrays, one per seed, "
+                f"{label} must hold {len(result)} arrays, one per seed, "
                 f"got {len(given) if listed else _checks.shown(given)}"
             )
-        checked[name] = [_cast(probe, name, column, np.asarray(each)) for each in given]
+        checked[name] = []
+        for each, diverged in zip(given, result.diverged, strict=True):
+            array = _checks.as_array(label, each)
+            cast = _cast(label, column, array)
+            checked[name].append(cast if diverged else _bounded(label, column, array, cast))
     return checked
 
 
-def _cast(probe: Probe, name: str, column: Column, array: NDArray[Any]) -> NDArray[Any]:
+def _cast(label: str, column: Column, array: NDArray[Any]) -> NDArray[Any]:
+    """The values in the declared type."""
     if not np.can_cast(array.dtype, column.dtype, "same_kind"):
-        raise ValueError(
-            f"probe {probe.name!r}: {name} must be of type {column.dtype}, got {array.dtype}"
-        )
-    cast = array.astype(column.dtype)
-    if cast.dtype.kind in "iu" and not np.array_equal(cast, array):
-        raise ValueError(f"probe {probe.name!r}: {name} has values that {column.dtype} cannot hold")
-    return cast
+        raise ValueError(f"{label} must be of type {column.dtype}, got {array.dtype}")
+    with np.errstate(over="ignore"):
+        return array.astype(column.dtype)
+
+
+_ROUNDING = 16  # spacings of floating-point numbers
+
+
+def _bounded(
+    label: str, column: Column, computed: NDArray[Any], values: NDArray[Any]
+) -> NDArray[Any]:
+    """The ``values``, which are those ``computed`` in the declared type, within the bounds."""
+    floats = values.dtype.kind == "f"
+    lost = np.isfinite(computed) & ~np.isfinite(values) if floats else computed != values
+    if lost.any():
+        allowed = f"a number that {column.dtype} can hold"
+        raise _checks.refused(label, allowed, computed[lost].flat[0])
+    low, high = _checks.bounds(f"{label}: bounds", column.bounds)
+    outside = wrong = (values < low) | (values > high)
+    if not outside.any():
+        return values
+    nearest = np.asarray(values.clip(low, high))
+    if floats:
+        types = [array.dtype for array in (computed, values) if array.dtype.kind == "f"]
+        slack = _ROUNDING * max(np.finfo(each).eps for each in types)
+        wrong = outside & ~(np.abs(values - nearest) <= slack * np.maximum(1, np.abs(nearest)))
+    if wrong.any():
+        raise _checks.refused(label, f"within its bounds {column.bounds}", values[wrong].flat[0])
+    return nearest

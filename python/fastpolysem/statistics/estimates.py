@@ -116,7 +116,7 @@ def mean(
     _checks.choice("mean: method", method, ("corrected", "t", "bootstrap"))
     data = checked_values("mean: values", values)
     level = checked_confidence(confidence)
-    low, high = _bounds("mean: bounds", bounds)
+    low, high = _checks.bounds("mean: bounds", bounds)
     if data.size and not (low <= data.min() and data.max() <= high):
         outside = data[~((low <= data) & (data <= high))]
         raise _checks.refused("mean: values", f"numbers within bounds={bounds!r}", outside[0])
@@ -165,7 +165,7 @@ def mean_from_moments(
         As in `mean`, but values are treated as counts only if the bounds say so.
     """
     level = checked_confidence(confidence)
-    low, high = _bounds("mean_from_moments: bounds", bounds)
+    low, high = _checks.bounds("mean_from_moments: bounds", bounds)
     if count < 2 or not variance > 0:
         return without_spread(count, mean, level, low, high)
     return _corrected(count, mean, variance, third, level, low, high)
@@ -240,23 +240,6 @@ def without_spread(n: int, value: float, level: float, low: float, high: float) 
 
 def _within(estimate: Estimate, low: float, high: float) -> Estimate:
     return Estimate(estimate.value, max(low, estimate.low), min(high, estimate.high))
-
-
-def _bounds(label: str, bounds: Bounds | None) -> tuple[float, float]:
-    allowed = "a pair (low, high), each a number or None, low < high"
-    if bounds is None:
-        return -math.inf, math.inf
-    try:
-        low, high = bounds
-        pair = (
-            -math.inf if low is None else _checks.real(label, low, finite=False),
-            math.inf if high is None else _checks.real(label, high, finite=False),
-        )
-    except (TypeError, ValueError) as error:
-        raise _checks.refused(label, allowed, bounds, kind=type(error)) from None
-    if not pair[0] < pair[1]:
-        raise _checks.refused(label, allowed, bounds)
-    return pair
 
 
 def proportion(

@@ -133,6 +133,8 @@ def _checked_kept(
                 "collect: probe must not use the names of columns or settings, "
                 f"got {', '.join(clash)}"
             )
+        for config in configs:
+            probe.check(config)
         if executor is not None and not isinstance(executor, ThreadPoolExecutor):
             check_picklable("collect", probe)
     keep_weights = _checks.flag("collect: keep_weights", given["keep_weights"])

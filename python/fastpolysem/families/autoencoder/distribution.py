@@ -38,7 +38,7 @@ class DistributionLoss(Probe):
     Raises
     ------
     TypeError
-        When called with a result of networks, whose column ``loss`` is such a loss already.
+        When used with networks, whose column ``loss`` is such a loss already.
     """
 
     name: ClassVar[str] = "distribution_loss"
@@ -52,11 +52,14 @@ class DistributionLoss(Probe):
     def __post_init__(self) -> None:
         _checks.integer("DistributionLoss: rows", self.rows, (">=", 1))
 
+    def check(self, config: Any) -> None:
+        """Refuse the configurations of other families."""
+        allowed = "the config of an autoencoder (networks have the column loss)"
+        _checks.instance("DistributionLoss: config", config, Config, allowed)
+
     def __call__(self, result: TrainingResult) -> dict[str, Any]:
         config = result.config
-        if not isinstance(config, Config):
-            allowed = "the config of an autoencoder (networks have the column loss)"
-            raise _checks.refused("DistributionLoss: config", allowed, config, kind=TypeError)
+        self.check(config)
         plain = config.replace(l1=0.0, l1_schedule=None, repulsion=0.0)
         batch = self._batch(config)
         losses = np.full(len(result), np.nan)

@@ -75,6 +75,11 @@ class Controls(Probe):
     ----------
     seed
         Seed of the permutation, together with each network's own seed.
+
+    Raises
+    ------
+    TypeError
+        When used with models other than networks.
     """
 
     name: ClassVar[str] = "controls"
@@ -91,8 +96,13 @@ class Controls(Probe):
     def __post_init__(self) -> None:
         _checks.integer("Controls: seed", self.seed, (">=", 0))
 
+    def check(self, config: Any) -> None:
+        """Refuse the configurations of other families."""
+        _checks.instance("Controls: config", config, NetworkConfig, "a NetworkConfig")
+
     def __call__(self, result: TrainingResult) -> dict[str, Any]:
         """Measure the final weights of a block; nan for diverged seeds."""
+        self.check(result.config)
         values = {name: np.full(len(result.seeds), np.nan) for name in self.columns}
         valid = np.flatnonzero(~result.diverged)
         if not len(valid):
