@@ -16,6 +16,7 @@ import fastpolysem as fp
 from fastpolysem import statistics
 from fastpolysem.studies import Progress, blocks
 from fastpolysem.studies import progress as shown
+from helpers.dice import DiceConfig
 from helpers.small_studies import CHILD, CONFIG, CONFIGS, small_blocks  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("small_blocks")
@@ -232,3 +233,16 @@ def test_rate_and_time_left_are_of_this_run_only(tmp_path: Path) -> None:
     assert first.reused == 400
     assert (first.seeds_per_second, first.seconds_left) == (0, None)
     assert last.seeds_per_second == pytest.approx(40 / last.seconds)
+
+
+def test_the_order_of_families_does_not_matter() -> None:
+    """The displayed mean is that of the first default that all configurations have."""
+    network = fp.NetworkConfig(widths=(3, 4, 3), steps=2)
+    for configs in ([CONFIG, network], [network, CONFIG]):
+        (*_, last) = fp.iter_collect(configs, seeds=4)
+        expected = last.study.summary("polysemantic")["mean"]
+        assert [one.mean for one in last.configs] == expected.tolist()
+    with pytest.raises(
+        ValueError, match=r"metric must be a column of all .* \(winners, polysemantic\)"
+    ):
+        fp.collect([DiceConfig(rows=2, columns=3), CONFIG], seeds=1)

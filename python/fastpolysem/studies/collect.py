@@ -58,7 +58,9 @@ def collect(
         half-width: unless ``max_seeds`` is given, a configuration ends after 64 seeds if all of
         them diverged, and after 1024 if the metric is 0 in all that did not.
     metric
-        Result column, or probe column, to which ``target`` and the displayed means refer.
+        Result column, or probe column, to which ``target`` and the displayed means refer. None: the
+        default of the configurations' family or, of several families, the first default that all
+        configurations have.
     max_seeds
         Largest number of seeds per configuration with ``target``; 65536 by default. If given,
         configurations in which all seeds diverged or the metric is always 0 continue up to this

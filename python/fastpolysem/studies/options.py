@@ -145,11 +145,23 @@ def _checked_metric(
     configs: list[AnyConfig], metric: str | None, declaration: Declaration | None
 ) -> str:
     if metric is None:
-        metric = families.family_of(configs[0]).primary
+        metric = _default_metric(configs)
     probed = declaration.columns if declaration else {}
     for config in configs:
         _checks.choice("collect: metric", metric, (*columns(config), *probed))
     return metric
+
+
+def _default_metric(configs: list[AnyConfig]) -> str:
+    """The first of the families' defaults that is a column of all configurations."""
+    names = list(dict.fromkeys(families.family_of(config).primary for config in configs))
+    for name in names:
+        if all(name in columns(config) for config in configs):
+            return name
+    raise ValueError(
+        "collect: metric must be a column of all configs, but none of their defaults "
+        f"({', '.join(names)}) is; give another, or collect one family at a time"
+    )
 
 
 def _check_kept_memory(options: Options) -> None:
