@@ -94,7 +94,12 @@ def test_metadata_and_families(tmp_path: Any) -> None:
     fp.collect(dice, seeds=2, path=tmp_path)
     study = fp.Study.open(tmp_path)
     assert study.select(series="a").configs == (BASE,)
-    assert study.select(parts="[1, 2]").configs == (BASE,)
+    for parts in ([1, 2], (1, 2), [[1, 2]], ([1, 2], [1, 2]), "[1, 2]"):
+        assert study.select(parts=parts).configs == (BASE,)
+    assert study.select(parts=[[1, 2], None]).configs == study.configs
+    for parts in ([1], [2, 1], [[1, 2], 3]):
+        with pytest.raises(ValueError, match=r"Study.select: parts must be one of \[1, 2\]"):
+            study.select(parts=parts)
     assert study.select(series=None, family="autoencoder").configs == (BASE.replace(n_hidden=32),)
     assert study.select(family="dice").configs == (dice,)
     assert study.select(family="dice").path == study.path

@@ -1,4 +1,5 @@
-"""Some of a study's configurations, chosen by their settings and metadata."""
+"""Some of a study's configurations, chosen by their settings and metadata, and some of a
+configuration's seeds."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks
 from fastpolysem.studies import tabulate
@@ -53,9 +55,9 @@ def _held(holding: Holding, name: str, cell: Any) -> list[Any]:
 
 
 def _choices(value: Any, held: list[list[Any]]) -> tuple[list[Any], list[Any]]:
-    """The values asked for, and of each which configurations have it. A tuple is one value where a
-    configuration has it, else several."""
-    if isinstance(value, tuple):
+    """The values asked for, and of each which configurations have it. A list or tuple is one value
+    where a configuration has it, else several."""
+    if isinstance(value, (list, tuple)):
         whole = _matching(value, held)
         if whole.any():
             return [value], [whole]
@@ -74,7 +76,22 @@ def _matching(value: Any, held: list[list[Any]]) -> Any:
 def _same(value: Any, held: Any) -> bool:
     if value is None or held is None:
         return value is held
+    if isinstance(value, (list, tuple)) and isinstance(held, (list, tuple)):  # JSON has only lists
+        return len(value) == len(held) and all(map(_same, value, held))
     try:
         return bool(value == held)
     except (TypeError, ValueError):  # arrays, of which no comparison is one truth value
         return False
+
+
+def chosen_seeds(where: str, holding: Holding, seeds: ArrayLike | None) -> NDArray[np.uint64]:
+    """The requested seeds, or all."""
+    if seeds is None:
+        return np.asarray(holding.rows()["seed"], dtype=np.uint64)
+    label = f"{where}: seeds"
+    chosen = np.array(_checks.integers(label, seeds, (">=", 0), ("<", 2**64)), dtype=np.uint64)
+    known, counts = np.unique(chosen, return_counts=True)
+    if (counts > 1).any():
+        twice = known[counts > 1][0]
+        raise ValueError(f"{label} must be different, got {twice} more than once")
+    return chosen

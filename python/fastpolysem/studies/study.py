@@ -193,7 +193,8 @@ class Study:
         ----------
         **values
             For each column of settings or metadata in `seeds` its value, or a list of values:
-            ``study.select(l1=[1e-3, 1e-2], optimizer="adam")``. Per layer: ``dropout=(0.3, 0)``.
+            ``study.select(l1=[1e-3, 1e-2], optimizer="adam")``. A list or tuple is one value where
+            a configuration has it, such as ``dropout=(0.3, 0)`` or a list in the metadata.
 
         Raises
         ------
@@ -276,7 +277,7 @@ class Study:
             If they would not fit into the available memory.
         """
         holding = self._holding("Study.weights", config)
-        wanted = _wanted("Study.weights", holding, seeds)
+        wanted = selecting.chosen_seeds("Study.weights", holding, seeds)
         _checks.memory(
             "Study.weights",
             {f"the weights of {len(wanted)} seeds": len(wanted) * weight_bytes(holding.config)},
@@ -338,7 +339,7 @@ class Study:
             If the arrays would not fit into the available memory.
         """
         holding = self._holding("Study.probed", config)
-        wanted = _wanted("Study.probed", holding, seeds)
+        wanted = selecting.chosen_seeds("Study.probed", holding, seeds)
         named = tabulate.probed_columns(self._all, arrays=True)
         if not named:
             raise KeyError(f"Study.probed: the study has no values of a probe, got {name!r}")
@@ -443,16 +444,3 @@ class Study:
             return str(families.family_of(self._all[0].config).primary)
         known = (*tabulate.result_columns(self._all), *tabulate.probed_columns(self._all))
         return _checks.choice(f"{where}: metric", metric, known)
-
-
-def _wanted(where: str, holding: Holding, seeds: ArrayLike | None) -> NDArray[np.uint64]:
-    """The requested seeds, or all."""
-    if seeds is None:
-        return np.asarray(holding.rows()["seed"], dtype=np.uint64)
-    label = f"{where}: seeds"
-    chosen = np.array(_checks.integers(label, seeds, (">=", 0), ("<", 2**64)), dtype=np.uint64)
-    known, counts = np.unique(chosen, return_counts=True)
-    if (counts > 1).any():
-        twice = known[counts > 1][0]
-        raise ValueError(f"{label} must be different, got {twice} more than once")
-    return chosen
