@@ -383,3 +383,11 @@ def test_columns_of_probes_are_on_the_page() -> None:
 def test_no_probe_is_named_if_the_study_has_none() -> None:
     page = report.page(fp.collect(TINY, seeds=4, progress=False))
     assert "Columns of probes" not in page
+
+
+@pytest.mark.parametrize("title", [3, b"Ours", ["Ours"]])
+def test_a_title_is_text(tmp_path: Path, title: Any) -> None:
+    target = tmp_path / "report.html"
+    with pytest.raises(TypeError, match="title must be text or None, got"):
+        report.write(study([1, 2, 3], [1, 2, 3]), target, title=title)
+    assert not target.exists()

@@ -65,10 +65,14 @@ def page(study: Study, *, title: str | None = None) -> str:
 
     Raises
     ------
+    TypeError
+        If ``study`` is not a study or ``title`` not text.
     ValueError
         If the study has no configurations.
     """
     _checks.instance("report.page: study", study, Study, "a Study")
+    if title is not None:
+        _checks.instance("report.page: title", title, str, "text or None")
     if not study.configs:
         raise ValueError("report.page: study must hold a configuration, got none")
     name = title if title is not None else study.path.resolve().name if study.path else "study"
