@@ -298,15 +298,36 @@ def test_a_file_without_later_columns_does_not_replace_others(tmp_path: Path) ->
     tables = [pq.read_table(file) for file in (one, two)]
     whole = one.with_name("seeds-0-2.parquet")
     assert write_table(whole, pa.concat_tables(tables).drop_columns("low"))
-    expected = Study.open(tmp_path)
+    expected = fp.collect(config, seeds=2, progress=False)
+    assert_same(Study.open(tmp_path), expected)  # each value from the file that has it
     assert Study.join(tmp_path) == (3, 3)
     assert_same(Study.open(tmp_path), expected)
+    records = list(fp.iter_collect(config, seeds=2, path=tmp_path, metric="low"))
+    assert records[-1].reused == 2
     at = tables[0].schema.get_field_index("winners")
     other = pa.array(tables[0]["winners"].to_numpy() + 1)
     one.unlink()
     assert write_table(one, tables[0].set_column(at, tables[0].schema.field(at), other))
     with pytest.raises(ConflictError, match="seed 0: winners"):
         Study.join(tmp_path)
+
+
+def test_a_later_column_may_not_contradict_itself_either(tmp_path: Path) -> None:
+    """Also where a file without it lies between."""
+    config = DiceConfig(rows=4, columns=2)
+    fp.collect(config, seeds=1, path=tmp_path, progress=False)
+    (file,) = tmp_path.rglob("seeds-*")
+    table = pq.read_table(file)
+    at = table.schema.get_field_index("low")
+    other = pa.array(table["low"].to_numpy() + 1)
+    for name, rows in (
+        ("b", table.drop_columns("low")),
+        ("c", table.set_column(at, table.schema.field(at), other)),
+    ):
+        assert write_table(file.with_name(f"{name}.parquet"), rows)
+    file.rename(file.with_name("a.parquet"))
+    with pytest.raises(ConflictError, match="seed 0: low is"):
+        Study.open(tmp_path)
 
 
 def test_every_nan_is_the_same_whatever_processor_made_it() -> None:

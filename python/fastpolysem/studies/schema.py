@@ -151,19 +151,21 @@ def union(frames: Iterable[pd.DataFrame], config: AnyConfig) -> pd.DataFrame:
     again[1:] = seeds[1:] == seeds[:-1]
     if again.any():
         second = np.flatnonzero(again)
-        for name in ("numerics_version", *columns(config), "diverged"):
+        known = columns(config)
+        for name in ("numerics_version", *known, "diverged"):
             values = rows[name].to_numpy()
             one, other = values[second - 1], values[second]
-            if name in columns(config) and columns(config)[name].since:
-                comparable = ~(pd.isna(one) | pd.isna(other))  # missing in an older file
-            else:
-                comparable = ~((one != one) & (other != other))
+            comparable = ~((one != one) & (other != other))
+            if name in known and known[name].since:  # may be missing in an older file
+                rows[name] = rows.groupby("seed")[name].transform("first")  # that is not
+                one = rows[name].to_numpy()[second]
+                comparable = ~pd.isna(other)
             different = (one != other) & comparable
             if different.any():
-                at = second[different][0]
+                at = int(np.flatnonzero(different)[0])
                 raise ConflictError(
-                    f"config {config.digest}, seed {seeds[at]}: {name} is {values[at - 1]} in one "
-                    f"row and {values[at]} in another; they cannot come from the same settings and "
+                    f"config {config.digest}, seed {seeds[second[at]]}: {name} is {one[at]} in one "
+                    f"row and {other[at]} in another; they cannot come from the same settings and "
                     "numerics"
                 )
         rows = rows[~again].reset_index(drop=True)

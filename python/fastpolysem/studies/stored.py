@@ -72,7 +72,9 @@ def read_stored(
         files.append(((sets[-1].ranges[0][0], sets[-1].ranges[-1][1]), file))
         inside = may_be_wanted.contains(seeds)
         if inside.any():
-            of_metric = np.zeros(len(seeds)) if values is not None else table[metric].to_numpy()
+            of_metric = np.full(len(seeds), np.nan)  # unknown in a file without a later column
+            if values is None and metric in table.column_names:
+                of_metric = table[metric].to_numpy()
             parts.append((seeds[inside], of_metric[inside], table["diverged"].to_numpy()[inside]))
             holding.add_rows(file)
         if len(sets) == _AT_A_TIME:
