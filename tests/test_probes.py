@@ -17,7 +17,7 @@ from fastpolysem import statistics
 from fastpolysem.probes import Column, Declaration, Probe, checked_probe, evaluate
 from fastpolysem.studies import ConflictError, ProbeError, Study
 from fastpolysem.studies.files import write_table
-from helpers.probes import Largest, Late, Raising, Threads, Unknown
+from helpers.probes import Largest, Late, Partial, Raising, Threads, Unknown
 from helpers.small_studies import (
     CONFIG,
     CONFIGS,
@@ -94,11 +94,27 @@ def test_columns_of_a_probe_in_tables(tmp_path: Path) -> None:
 
 
 def test_a_column_without_values_is_not_called_diverged() -> None:
-    with pytest.warns(UserWarning, match="unknown has no value in any of 64 seeds"):
+    with pytest.warns(UserWarning, match="unknown has no finite value in any of 64 seeds"):
         study = fp.collect(CONFIG, target=0.5, metric="unknown", probe=Unknown(), progress=False)
     assert len(study) == 64
     with pytest.raises(ValueError, match="did not diverge and has a value of 'unknown'"):
         fp.plots.curve(study, y="unknown")
+
+
+def test_values_that_are_not_finite_are_missing(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"metric": "partial", "probe": Partial()}
+    study = fp.collect(CONFIG, target=0.5, path=tmp_path, **options)
+    row = study.summary("partial").iloc[0]
+    assert (row["seeds"], row["diverged"], row["missing"]) == (64, 0, 48)
+    wanted = statistics.mean([1, 2, 3, 4] * 4)
+    assert (row["mean"], row["ci_low"], row["ci_high"]) == tuple(wanted)
+    assert row["target_met"]
+    assert_same(fp.collect(CONFIG, target=0.5, path=tmp_path, **options), study)
+    assert "missing" not in study.summary()
+    with pytest.warns(UserWarning, match=r"after 256 seeds \(192 of them without a finite value\)"):
+        fp.collect(CONFIG, target=0.01, max_seeds=256, **options)
+    record = list(fp.iter_collect(CONFIG, seeds=64, **options))[-1].configs[0]
+    assert record.mean == pytest.approx(2.5)
 
 
 def test_the_target_may_be_about_a_probe(tmp_path: Path) -> None:

@@ -554,7 +554,9 @@ def test_bad_input_is_named(call: object, message: str) -> None:
 def test_missing_values_are_refused() -> None:
     import pandas as pd
 
-    with pytest.raises((TypeError, ValueError), match="leave diverged seeds out"):
+    with pytest.raises(
+        (TypeError, ValueError), match="leave diverged seeds and missing values out"
+    ):
         statistics.mean(pd.Series([1, None], dtype="Int64"))
 
 

@@ -186,7 +186,8 @@ class TrainingResult:
         for name, column in {**self.columns, "seconds": self.seconds}.items():
             values = column[valid].astype(np.float64)
             if len(values):
-                spread = f"{values.std(ddof=1):.4g}" if len(values) > 1 else "-"
+                with np.errstate(over="ignore", invalid="ignore"):  # of infinite values
+                    spread = f"{values.std(ddof=1):.4g}" if len(values) > 1 else "-"
                 ends = f"{values.min():.4g}", f"{values.max():.4g}"
                 rows.append((name, f"{values.mean():.4g}", spread, *ends))
         head = f"{len(self)} seeds, {self.diverged.sum()} diverged, kernel {self.kernel!r}"

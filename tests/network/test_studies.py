@@ -194,6 +194,37 @@ def test_diverged_seeds_have_no_numbers() -> None:
     assert len(study.values(wild)) == 0
 
 
+STEEP = fp.NetworkConfig(
+    widths=(4, 4, 4), loss=fp.losses.Power(16), init_scale=1e5, steps=0, dtype="float64"
+)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("config", "metric", "missing"),
+    [
+        (STEEP.replace(init_scale=30, dtype="float32"), "largest_gradient", 8),
+        (STEEP, "effective_concepts", 5),
+        (STEEP, "largest_gradient", 0),  # whose squares overflow
+    ],
+)
+def test_what_overflows_is_missing(config: fp.NetworkConfig, metric: str, missing: int) -> None:
+    """Of seeds whose weights and loss are finite."""
+    study = fp.collect(config, seeds=8, num_threads=1)
+    row = study.summary(metric).iloc[0]
+    assert (row["seeds"], row["diverged"], row.get("missing", 0)) == (8, 0, missing)
+    values = study.values(config, metric)
+    assert np.isfinite(values).sum() == 8 - missing
+    if missing < 8:
+        bounds = (0, 4) if metric == "effective_concepts" else (0, None)
+        wanted = fp.statistics.mean(values[np.isfinite(values)], bounds=bounds)
+        assert (row["mean"], row["ci_low"], row["ci_high"]) == tuple(wanted)
+        assert np.isfinite(row["ci_high"])
+    repr(study.summary(metric)), study._repr_html_(), fp.train(config, 8)._repr_html_()
+    with pytest.warns(UserWarning, match=r"Power\(q=16.0\).* after 64 seeds|in any of 64 seeds"):
+        fp.collect(config, target=1e-6, metric=metric, max_seeds=64, num_threads=1)
+
+
 def test_both_families_in_one_study(tmp_path: Path) -> None:
     autoencoder = fp.Config(n_features=6, n_hidden=8, steps=20)
     study = fp.collect([autoencoder, SAMPLED], seeds=5, metric="loss", path=tmp_path)

@@ -166,9 +166,13 @@ def mean_from_moments(
     """
     level = checked_confidence(confidence)
     low, high = _checks.bounds("mean_from_moments: bounds", bounds)
-    if count < 2 or not variance > 0:
+    if count > 1 and not all(map(math.isfinite, (mean, variance, third or 0.0))):
+        return Estimate(mean, math.nan, math.nan)  # the moments overflowed
+    if count < 2 or variance <= rounding(np.array([mean])) ** 2:
         return without_spread(count, mean, level, low, high)
-    return _corrected(count, mean, variance, third, level, low, high)
+    size = unit(np.array([mean, math.sqrt(variance)]))
+    moments = mean / size, variance / size / size, third and third / size / size / size
+    return _corrected(count, *moments, level, low / size, high / size).scaled(size)
 
 
 def _corrected(
@@ -305,12 +309,12 @@ def checked_confidence(confidence: float) -> float:
 
 def checked_values(label: str, values: ArrayLike) -> NDArray[np.float64]:
     """One number per seed; masked, missing and infinite values are refused, and text and dates."""
-    data = _checks.reals(label, values, "numbers, without missing ones (leave diverged seeds out)")
+    data = _checks.reals(label, values, "numbers (leave diverged seeds and missing values out)")
     if data.ndim != 1:
         raise _checks.refused(label, "a 1-d array", data)
     if not np.isfinite(data).all():
         place = int(np.flatnonzero(~np.isfinite(data))[0])
-        allowed = "finite numbers (leave diverged seeds out)"
+        allowed = "finite numbers (leave diverged seeds and missing values out)"
         raise _checks.refused(label, allowed, data[place], f" at index {place}")
     return data
 

@@ -31,6 +31,7 @@ def taken_names(configs: Iterable[AnyConfig]) -> set[str]:
 
 _OF_SUMMARIES = {
     "seeds",
+    "missing",
     "collapsed",
     "mean",
     "ci_low",

@@ -19,6 +19,7 @@ from fastpolysem.studies.holding import Holding
 from fastpolysem.studies.progress import ConfigProgress
 from fastpolysem.studies.seedsets import SeedSet
 from fastpolysem.studies.stored import Stored
+from fastpolysem.studies.tabulate import present
 from fastpolysem.studies.target import Target
 
 
@@ -77,25 +78,29 @@ class Task:
     def take_in(self, values: NDArray[Any], diverged: int) -> None:
         """Count further seeds: values of the metric, and how many other seeds diverged.
 
-        Moments are merged by the formulas of Chan, Golub & LeVeque (1983) and Pébay (2008).
+        Values that are not finite count as seeds and are otherwise left out. Moments are merged by
+        the formulas of Chan, Golub & LeVeque (1983) and Pébay (2008).
         """
         self.done += len(values) + diverged
         self.diverged += diverged
-        values = values.astype(np.float64)
-        values = values[~np.isnan(values)]  # values that a probe could not compute
+        values = present(values)
         if len(values):
             self._estimate = None
-            mean, squares = float(values.mean()), float(values.var() * len(values))
-            cubes = float(np.sum((values - mean) ** 3))
-            old, new = self.count, len(values)
-            self.count += new
-            if old:
-                gap = mean - self.mean
-                cubes += self.cubes + 3 * gap * (old * squares - new * self.squares) / self.count
-                cubes += gap**3 * old * new * (old - new) / self.count**2
-                squares += self.squares + gap**2 * old * new / self.count
-                mean = self.mean + gap * new / self.count
-            self.mean, self.squares, self.cubes = mean, squares, cubes
+            with np.errstate(over="ignore", invalid="ignore"):  # an estimate can be unknown
+                self._merge(values)
+
+    def _merge(self, values: NDArray[np.float64]) -> None:
+        mean = values.mean()
+        squares, cubes = values.var() * len(values), np.sum((values - mean) ** 3)
+        old, new = self.count, len(values)
+        self.count += new
+        if old:
+            gap = mean - self.mean
+            cubes += self.cubes + 3 * gap * (old * squares - new * self.squares) / self.count
+            cubes += gap**3 * old * new * (old - new) / self.count**2
+            squares += self.squares + gap**2 * old * new / self.count
+            mean = self.mean + gap * new / self.count
+        self.mean, self.squares, self.cubes = float(mean), float(squares), float(cubes)
 
     def record(self) -> ConfigProgress:
         """The progress of this configuration."""

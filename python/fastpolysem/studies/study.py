@@ -377,7 +377,8 @@ class Study:
         -------
         pandas.DataFrame
             ``family`` if there are several, the sizes, the fields that vary and metadata; the
-            number of ``seeds`` and how many of them ``diverged``; over the others the share that
+            number of ``seeds`` and how many of them ``diverged``; if there are any, how many of the
+            others are ``missing`` because their value is not finite; over the others the share that
             ``collapsed`` (more than 5 % of the features are unrepresented, or of a network's
             concepts not learned, so that counts are meaningless) and ``mean`` with ``ci_low`` and
             ``ci_high`` (`statistics.mean`); ``target_met`` after `collect` with a target; the
@@ -401,7 +402,7 @@ class Study:
             A configuration of the study or its digest.
         metric
             Name of a result column or probe column; None as in `summary`. Seeds without values of
-            the probe are left out.
+            the probe are left out, numbers that overflowed are not.
         """
         holding = self._holding("Study.values", config)
         if metric is None:

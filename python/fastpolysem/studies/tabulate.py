@@ -144,6 +144,13 @@ def values_of(holding: Holding, metric: str, probed: tuple[str, str] | None = No
     return np.asarray(values[np.isin(values.index.to_numpy(), valid["seed"].to_numpy())])
 
 
+def present(values: NDArray[Any]) -> NDArray[np.float64]:
+    """The finite ones of the values of seeds that did not diverge; the others are missing: numbers
+    that overflowed, and what a probe could not compute or an older file lacks."""
+    known = np.asarray(values[~pd.isna(values)], dtype=np.float64)
+    return known[np.isfinite(known)]
+
+
 def bounds_of(holding: Holding, metric: str, probed: tuple[str, str] | None = None) -> Any:
     """What a value of a column can lie between; None if nothing is known."""
     if probed is None and metric in columns(holding.config):
@@ -165,9 +172,11 @@ def summary(holdings: Holdings, metric: str, confidence: float) -> pd.DataFrame:
         values, limits = np.empty(0), None
         if probed[0] in holding.declarations if probed else metric in rows:
             values, limits = values_of(holding, metric, probed), bounds_of(holding, metric, probed)
-        mean = statistics.mean(values[~pd.isna(values)], confidence=confidence, bounds=limits)
+        known = present(values)
+        mean = statistics.mean(known, confidence=confidence, bounds=limits)
         row: dict[str, Any] = {name: telling[name].iloc[index] for name in telling.columns}
         row |= {"seeds": len(rows), "diverged": len(rows) - len(valid)}
+        row["missing"] = len(values) - len(known)
         if unlearned := family.unlearned(config):
             name, total = unlearned
             share = valid[name] > families.COLLAPSED * total
@@ -184,6 +193,9 @@ def summary(holdings: Holdings, metric: str, confidence: float) -> pd.DataFrame:
                 row[name] = float(valid[name].mean()) if len(valid) else np.nan
         row["digest"] = config.digest
         table.append(row)
+    if not any(row["missing"] for row in table):
+        for row in table:
+            del row["missing"]
     return pd.DataFrame(table)
 
 

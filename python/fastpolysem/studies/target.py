@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fastpolysem import statistics
-from fastpolysem.studies.tabulate import values_of
+from fastpolysem.studies.tabulate import present, values_of
 
 if TYPE_CHECKING:
     from fastpolysem.studies.plan import Task
@@ -63,9 +63,9 @@ class Target:
 
     def _outcome(self, task: Task) -> str:
         """The state of a configuration that did not reach the target."""
-        estimate = task.estimate
+        estimate, missing = self._estimate(task), task.done - task.diverged - task.count
         if task.count == 0 and task.diverged < task.done:
-            what = f"{self.metric} has no value in any of {task.done} seeds"
+            what = f"{self.metric} has no finite value in any of {task.done} seeds"
         elif task.count == 0:
             what = f"all {task.done} seeds diverged"
         elif task.mean == 0:
@@ -73,11 +73,16 @@ class Target:
         else:
             share = estimate.half_width / abs(estimate.value)
             what = f"the half-width is {share:.3g} of the mean after {task.done} seeds"
+        if missing and task.count:
+            what += f" ({missing} of them without a finite value)"
         return f"{task.config!r}: {what}"
 
     def _precise(self, task: Task) -> bool:
+        estimate = self._estimate(task)
+        return estimate.half_width <= self.width * abs(estimate.value)
+
+    def _estimate(self, task: Task) -> statistics.Estimate:
         # From the rows by ascending seed, not from the running moments, whose last bits depend on
         # the order in which blocks finish: every machine must come to the same verdict.
-        values = values_of(task.holding, self.metric)
-        estimate = statistics.mean(values[values == values], bounds=task.bounds)
-        return estimate.half_width <= self.width * abs(estimate.value)
+        values = present(values_of(task.holding, self.metric))
+        return statistics.mean(values, bounds=task.bounds)
