@@ -692,8 +692,12 @@ def test_what_is_no_seed_is_refused(seeds: Any) -> None:
 
 
 def test_counts_that_are_not_exact_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"whole numbers >= 0 and <= 2\*\*53"):
-        statistics.dispersion_test([1e300, 2e300])
+    for call in (statistics.dispersion_test, statistics.fit_poisson):
+        with pytest.raises(ValueError, match=r"or more whole numbers >= 0 and <= 2\*\*53"):
+            call([1e300, 2e300])
+    for share in (statistics.proportion, statistics.fit_proportion):
+        with pytest.raises(ValueError, match="trials must be an integer >= 1 and <="):
+            share(1, 10**400)
 
 
 def test_dispersion_against_any_null_model() -> None:

@@ -339,6 +339,11 @@ def test_all_clauses_that_there_are():
             "modular_addition: held_out must be a finite number >= 0 and < 1, got 1",
         ),
         (
+            lambda: datasets.mnist1d_sums(None, samples=10),
+            ValueError,
+            "mnist1d_sums: samples must be so many that rows of class",
+        ),
+        (
             lambda: datasets.modular_addition(5, held_out=0.001),
             ValueError,
             "held_out must be 0 or a share that leaves out some but not all of 25 rows, got 0.001",
@@ -444,7 +449,7 @@ def test_all_clauses_that_there_are():
             "mnist1d: seed must be an integer >= 0 and < 4294967296, got 4294967296",
         ),
     ],
-    ids=range(24),
+    ids=range(25),
 )
 def test_bad_arguments(function, kind, message):
     check(kind, message, function)

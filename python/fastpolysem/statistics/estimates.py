@@ -269,8 +269,7 @@ def proportion(
     Estimate
     """
     _checks.choice("proportion: method", method, ("wilson", "exact"))
-    n = _checks.integer("proportion: trials", trials, (">=", 1))
-    k = _checks.integer("proportion: successes", successes, (">=", 0), ("<=", n))
+    k, n = checked_share("proportion", successes, trials)
     from scipy import stats
 
     interval = stats.binomtest(k, n).proportion_ci(checked_confidence(confidence), method=method)
@@ -317,6 +316,23 @@ def checked_values(label: str, values: ArrayLike) -> NDArray[np.float64]:
         allowed = "finite numbers (leave diverged seeds and missing values out)"
         raise _checks.refused(label, allowed, data[place], f" at index {place}")
     return data
+
+
+def checked_counts(label: str, counts: ArrayLike, least: int) -> NDArray[np.float64]:
+    """At least this many whole numbers >= 0, all of them exact."""
+    data = checked_values(label, counts)
+    whole = (data >= 0) & (data <= 2**53) & (data == np.floor(data))
+    if data.size < least or not whole.all():
+        many = {1: "one", 2: "two"}[least]
+        allowed = f"{many} or more whole numbers >= 0 and <= 2**53"
+        raise _checks.refused(label, allowed, counts)
+    return data
+
+
+def checked_share(where: str, successes: object, trials: object) -> tuple[int, int]:
+    """Numbers of successes and of trials."""
+    n = _checks.integer(f"{where}: trials", trials, (">=", 1), ("<=", 2**53))
+    return _checks.integer(f"{where}: successes", successes, (">=", 0), ("<=", n)), n
 
 
 def rounding(*parts: NDArray[np.float64]) -> float:

@@ -6,12 +6,11 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special  # scipy.stats takes a second to import
 
 from fastpolysem import _checks
-from fastpolysem.statistics.estimates import checked_values
+from fastpolysem.statistics.estimates import checked_counts, checked_share
 
 
 class Fit(NamedTuple):
@@ -53,8 +52,7 @@ def fit_proportion(
     -------
     Fit
     """
-    n = _checks.integer("fit_proportion: trials", trials, (">=", 1))
-    k = _checks.integer("fit_proportion: successes", successes, (">=", 0), ("<=", n))
+    k, n = checked_share("fit_proportion", successes, trials)
     drop = _drop("fit_proportion", max_likelihood_factor)
 
     def log_likelihood(p: float) -> float:
@@ -81,9 +79,7 @@ def fit_poisson(counts: ArrayLike, *, max_likelihood_factor: float = LIKELIHOOD_
     -------
     Fit
     """
-    data = checked_values("fit_poisson: counts", counts)
-    if not data.size or (data < 0).any() or (data != np.floor(data)).any():
-        raise _checks.refused("fit_poisson: counts", "one or more whole numbers >= 0", counts)
+    data = checked_counts("fit_poisson: counts", counts, 1)
     drop = _drop("fit_poisson", max_likelihood_factor)
     total, size = float(data.sum()), data.size
 

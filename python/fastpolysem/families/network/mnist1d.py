@@ -103,6 +103,9 @@ def mnist1d_sums(
         sums = np.zeros(rows.shape)
         for one in range(10):
             own = np.flatnonzero(classes == one)
+            if not len(own):
+                allowed = f"so many that rows of class {one} are trained on and held out"
+                raise _checks.refused(f"{label}: samples", allowed, samples)
             chosen = rows[own[words[1, :, one] % np.uint64(len(own))]]
             sums += present[:, [one]] * chosen.astype(np.float64)
         parts.append((sums.astype(np.float32), present.astype(np.float64)))
