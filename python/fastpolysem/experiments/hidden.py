@@ -29,10 +29,11 @@ the seeds at which neither layer lost a feature. An independent check has shown 
 features in groups at n = 16 and 64 (600 and 24 seeds), but not shared use. The share of features in
 groups has its own difference beside each test, as its sign may be another one.
 Secondary, with intervals but without a verdict: all arms at n = 16, at all six widths, with 1000
-seeds (controls 256), and at n = 64, at m = n, 1.5n and 2n, with 64 seeds; the second stage at n =
-16 (96 seeds); 16 000 steps at n = 16 (256 seeds) and 64 (64 seeds). A form of the law in the width
-is said to hold at a size if its p-value there is at least 0.05, and the exponents in m/n of the
-three sizes are compared: equal ones speak for m/n rather than m.
+seeds (controls 256), and at n = 64, at m = n, 1.5n and 2n, with 64 seeds (since raised to 256); the
+second stage at n = 16 (96 seeds); 16 000 steps at n = 16 (256 seeds) and 64 (64 seeds, since raised
+to 256). A form of the law in the width is said to hold at a size if its p-value there is at least
+0.05, and the exponents in m/n of the three sizes are compared: equal ones speak for m/n rather than
+m.
 """
 
 from __future__ import annotations
@@ -78,8 +79,7 @@ LINEAR, RELU = "linear", "ReLU"
 LEAST_GROUPS = 10
 """Networks with a group that a width needs to enter a fit."""
 FEWER = 256
-"""Seeds of the main arms at n = 64 and of those that no primary test is about; the more costly have
-fewer."""
+"""Seeds at n = 64, and of arms without l1, before training and trained for longer."""
 _ADAM: dict[str, Any] = {
     "output": "relu",
     "tied": True,
@@ -204,7 +204,7 @@ class HiddenLayers(NetworkQuestion):
         "default": {**_PRIMARY, "ratio": [1.0, 1.5, 2.0], "arm": list(ARMS), "seeds": 200},
         # Some seconds.
         "quick": {**_PRIMARY, "seeds": 60},
-        # The page of findings; an hour of processor time.
+        # The page of findings; two hours of processor time.
         "paper": {
             "n_features": list(SIZES),
             "ratio": WIDTHS,
@@ -346,7 +346,7 @@ def _widths(n: int, arm: str) -> Sequence[float]:
 def _most(n: int, arm: str) -> int | None:
     """The largest number of seeds of an arm; None for that of the preset."""
     if n > FEATURES:
-        return FEWER if arm in (LINEAR, RELU) else FEWER // 4
+        return FEWER
     return FEWER if arm in (*_CONTROLS, *LONGER) else None
 
 
