@@ -7,6 +7,7 @@ holds its seeds.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,13 +139,12 @@ def _distinct(table: pa.Table, kind: str, config: Any) -> pa.Table:
         second = again.nonzero()[0]
         one, other = table.take(pa.array(second - 1)), table.take(pa.array(second))
         if not same_content(one, other):
-            different = (
-                i
-                for i in range(len(second))
-                if not same_content(one.slice(i, 1), other.slice(i, 1))
+            ends = range(1, len(one) + 1)  # of parts that begin alike
+            at = bisect.bisect_left(
+                ends, True, key=lambda n: not same_content(one.slice(0, n), other.slice(0, n))
             )
             raise ConflictError(
-                f"config {config.digest}, seed {one['seed'][next(different)]}: two files hold "
+                f"config {config.digest}, seed {one['seed'][at]}: two files hold "
                 f"different {kind}; they cannot come from the same settings and numerics"
             )
     return table.filter(pa.array(~again))
