@@ -433,6 +433,23 @@ def test_errors_are_one_line_and_leave_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_probe_that_fails_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error: Exception = fp.studies.ProbeError("collect: probe 'own' failed on 2 seeds")
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(type(experiments.get("collisions")), "run", fail)
+    words = ["reproduce", "collisions", "--output", str(tmp_path)]
+    assert cli.main(words) == 2
+    assert capsys.readouterr().err == f"fastpolysem: error: {error}\n"
+    error = RuntimeError("anything else is a bug, whose traceback is needed")
+    with pytest.raises(RuntimeError, match="a bug"):
+        cli.main(words)
+
+
 def test_an_error_in_a_process_of_its_own() -> None:
     done = run("summary", "nowhere")
     assert done.returncode == 2

@@ -127,7 +127,7 @@ def test_tables_have_seeds_of_their_own() -> None:
 
 def test_settings_that_are_none() -> None:
     with pytest.raises(ValueError, match="layers"):
-        config(layers=3)
+        contexts.EXPERIMENT.configs("quick", layers=3)
     with pytest.raises(ValueError, match="optimizer"):
         contexts.EXPERIMENT.configs("quick", optimizer="adamw")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,7 +35,9 @@ from fastpolysem.experiments import (
     sparsity,
     tradeoff,
 )
+from fastpolysem.experiments._answers import Answers
 from fastpolysem.experiments._base import measure
+from fastpolysem.experiments._verdicts import INCONCLUSIVE
 from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.probes import Column, Probe, evaluate
 from helpers import real_data, synthetic
@@ -378,6 +381,108 @@ def test_weights_of_diverged_seeds_are_zero_for_probes() -> None:
     untied = fp.train(SMALL.replace(tied=False), 2, return_weights=True)
     with pytest.raises(ValueError, match="tied=True and bias=False"):
         trained_weights(untied)
+
+
+# Settings that an experiment cannot use, and settings at which little is left to show.
+
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    *(
+        (name, {"tied": False}, f"{name}: tied must be True, got False")
+        for name in ("baseline", "constant", "cooccurrence", "diagnose", "kurtosis", "necessary")
+    ),
+    *(
+        (name, {"bias": [False, True]}, f"{name}: bias must be False, got True")
+        for name in ("optimizers", "starts", "tradeoff", "winners")
+    ),
+    *(
+        (name, {"l1": 0}, f"{name}: l1 must be a finite number > 0, got 0")
+        for name in ("constant", "cooccurrence", "diagnose", "optimizers", "tradeoff")
+    ),
+    ("absolute", {"density": 0}, "absolute: density must be a finite number > 0 and <= 1, got 0"),
+    ("boolean", {"variables": 4}, "boolean: variables must be an integer >= 5, got 4"),
+    ("classify", {"n_hidden": 1.5}, "classify: n_hidden must be an integer >= 1, got 1.5"),
+    ("constant", {"n_features": 1}, "constant: n_features must be an integer >= 2, got 1"),
+    ("constant", {"n_hidden": 7}, "constant: n_hidden must be >= 16/2 with n_features=16, got 7"),
+    ("contexts", {"layers": 3}, "contexts: layers must be an integer >= 1 and <= 2, got 3"),
+    ("cooccurrence", {"n_features": 9, "n_hidden": 9}, "n_features must be even .* got 9"),
+    ("hidden", {"strength": 0}, "hidden: strength must be a finite number > 0, got 0"),
+    ("kurtosis", {"n_features": 1}, "kurtosis: n_features must be an integer >= 2, got 1"),
+    ("modular", {"steps": 3}, "modular: steps must be an integer >= 10, got 3"),
+    ("modular", {"p": 8}, "modular: p must be odd, got 8"),
+    ("power", {"second": -1}, "power: second must be an integer >= 0, got -1"),
+    ("robustness", {"neurons": 0}, "robustness: neurons must be an integer >= 1, got 0"),
+    ("power", {"steps": [10, 20]}, r"power: steps must be one value, got \[10, 20\]"),
+    ("tradeoff", {"learning_rate": [0.01, 0.1]}, "tradeoff: learning_rate must be one value"),
+    ("tradeoff", {"n_features": 2}, "tradeoff: n_features must be an integer >= 3, got 2"),
+    ("tradeoff", {"steps": 0}, "tradeoff: steps must be an integer >= 1, got 0"),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "message"), REFUSED)
+def test_what_an_experiment_cannot_use_is_refused_at_once(
+    name: str, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        experiments.get(name).configs("quick", **changes)
+
+
+def test_a_conflict_with_a_preset_names_what_was_changed() -> None:
+    with pytest.raises(ValueError, match="l1_update must be left at") as caught:
+        experiments.get("initialisations").configs("large", l1=0)
+    note = "initialisations: the preset 'large' cannot be used with l1 = 0"
+    assert caught.value.__notes__ == [note]
+    with pytest.raises(ValueError, match="l1 must be a finite number") as caught:
+        experiments.get("initialisations").configs("large", l1=-1)
+    assert not hasattr(caught.value, "__notes__")
+
+
+_DIVERGED = {"optimizer": "sgd", "learning_rate": [0.01, 1e10]}
+UNUSUAL: list[tuple[str, dict[str, Any]]] = [
+    ("amount", {**TINY["amount"], **_DIVERGED, "steps": 100}),
+    ("boolean", {"task": "parity", "steps": 50}),
+    ("boolean", {"task": "dnf", "variables": 12, "steps": 50}),
+    ("contexts", {**TINY["contexts"], "layers": 1}),
+    ("cooccurrence", {**TINY["cooccurrence"], "steps": 0}),
+    ("correlated", {**TINY["correlated"], **_DIVERGED, "steps": 100, "init_scale": 1.0}),
+    ("hidden", {**TINY["hidden"], "ratio": 0.5}),
+    ("kurtosis", {**TINY["kurtosis"], "n_hidden": 3}),
+    ("noise", {**TINY["noise"], "steps": 0}),
+    ("optimizers", {"n_features": 5, "n_hidden": 4, "steps": 300}),
+    ("starts", {**TINY["starts"], "n_features": 6, "n_hidden": 12}),
+    ("winners", {**TINY["winners"], "steps": 0}),
+]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("name", "changes"), UNUSUAL)
+def test_what_has_little_to_show_says_so(
+    name: str, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    experiment = experiments.get(name)
+    data = experiment.run("quick", seeds=2, progress=False, **changes)
+    said = experiment.write(data, tmp_path)
+    assert (tmp_path / f"{name}.png").stat().st_size > 0
+    assert not said or re.search(r"Verdict \([a-z ]+\): \w", said)
+
+
+@pytest.mark.parametrize("name", ["amount", "baseline", "collisions", "kurtosis"])
+def test_nothing_is_shown_where_all_seeds_diverged(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "--preset quick --seeds 2 --steps 40 --optimizer sgd --learning-rate 1e10"
+    words += " --n-features 4 --n-hidden 8"
+    assert cli.main(["reproduce", name, *words.split(), "--output", str(tmp_path)]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    expected = f"{name}: all seeds diverged, so there is nothing to show; use a smaller "
+    assert error == f"fastpolysem: error: {expected}learning_rate"
+
+
+def test_without_a_test_the_verdict_says_so() -> None:
+    question: Any = experiments.get("hidden")
+    rows = question.run("quick", seeds=1, progress=False, n_features=4).rows
+    verdict = question.verdict(Answers(rows))
+    assert verdict.outcome == INCONCLUSIVE
+    assert verdict.sentence.startswith("No test is possible: too few seeds are left")
 
 
 # What each experiment says.

@@ -219,7 +219,7 @@ def test_options_of_the_command_line(
     module.EXPERIMENT = Tiny()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(experiments, "names", lambda: ["tiny"])
-    words = ["--preset", "quick", "--seeds", "4", "--width", "4", "--steps", "20", "30"]
+    words = ["--preset", "quick", "--seeds", "4", "--width", "4", "--steps", "20"]
     command = cli._reproduction("tiny")
     cli.reproduce.command(command, name="tiny")
     try:
@@ -229,10 +229,13 @@ def test_options_of_the_command_line(
         assert "--n-hidden" not in shown
         written = ["--output", str(tmp_path)]
         assert cli.main(["reproduce", "tiny", *words, *written, "--estimate"]) == 0
-        assert capsys.readouterr().out.startswith("16 seeds of 4 configurations to train (0 are")
+        assert capsys.readouterr().out.startswith("8 seeds of 2 configurations to train (0 are")
         assert not list(tmp_path.iterdir())
         assert cli.main(["reproduce", "tiny", *words, *written]) == 0
         rows = pd.read_csv(tmp_path / "tiny-seeds.csv")
-        assert len(rows) == 4 * 2 * 2  # both activations, both numbers of steps
+        assert len(rows) == 4 * 2  # both activations
+        assert cli.main(["reproduce", "tiny", *words, "30"]) == 2
+        said = "tiny: steps must be one value, got [20, 30]"
+        assert said in capsys.readouterr().err
     finally:
         del cli.reproduce["tiny"]

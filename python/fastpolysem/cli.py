@@ -207,9 +207,8 @@ def _reproduce(
         )
     if getattr(data, "interrupted", False):
         return INTERRUPTED
-    table = experiment.table(data)
     verdict = experiment.write(data, folder)
-    print_table(table)
+    print_table(experiment.table(data))
     if verdict:
         print_line(verdict.rstrip("\n"))
     print_line(
@@ -435,6 +434,13 @@ def _run(words: list[str]) -> int:
         _console.say(f"fastpolysem: error: {in_one_line('; '.join(lines))}")
         with contextlib.suppress(AttributeError, OSError, ValueError), named_output():
             sys.stdout.flush()  # or it would fail again when the interpreter ends
+        return BAD_INPUT
+    except RuntimeError as error:
+        from fastpolysem.studies import ProbeError
+
+        if not isinstance(error, ProbeError):
+            raise
+        _console.say(f"fastpolysem: error: {in_one_line(str(error))}")
         return BAD_INPUT
     except KeyboardInterrupt:
         return INTERRUPTED

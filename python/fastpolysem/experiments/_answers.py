@@ -6,6 +6,7 @@ a stored table, and a permutation of the table is a run without the effect.
 
 from __future__ import annotations
 
+import math
 import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ import numpy as np
 from fastpolysem import _checks
 from fastpolysem._files import reading, write_output
 from fastpolysem.experiments._base import (
+    ONE_MATRIX,
     Experiment,
     Setting,
     Training,
@@ -130,6 +132,20 @@ class Question(Experiment[Setting, Answers]):
     OPTIMIZER: ClassVar[str] = ""
     """The optimiser, if it is no label."""
 
+    @abstractmethod
+    def labels(self, config: Setting) -> Mapping[str, Any]:
+        """The values of the columns `LABELS` of a configuration."""
+
+    def configs(self, preset: str = "default", **changes: Any) -> list[Setting]:
+        """The configurations of a preset, which differ in their labels."""
+        configs = super().configs(preset, **changes)
+        keys = [tuple(map(self.labels(one).get, self.LABELS)) for one in configs]
+        given = {name: values_of(value) for name, value in changes.items()}
+        for name, values in given.items() if len(set(keys)) < len(keys) else ():
+            if len(values) > 1 and name not in self.LABELS:
+                raise _checks.refused(f"{self.NAME}: {name}", "one value", values)
+        return configs
+
     def rows(self, data: Answers) -> pd.DataFrame:
         """One row per seed."""
         return data.rows
@@ -153,7 +169,13 @@ class Question(Experiment[Setting, Answers]):
 
     def verdict(self, data: Answers) -> Verdict:
         """The outcome of the experiment's tests, with a sentence and where it was seen."""
-        verdict = verdict_of(self.tests(data), self.METHOD, partial(self.say, data))
+        tests = self.tests(data)
+        known = any(math.isfinite(test.p_value) for test in tests)
+        say = partial(self.say, data) if known else _untested
+        verdict = verdict_of(tests, self.METHOD, say)
+        if not verdict.sentence.strip(" .;"):
+            said = f"At other settings than those of its page, the verdict is {verdict.outcome}."
+            verdict = replace(verdict, sentence=said)
         seen = "; and ".join(self._seen(data.rows))
         tested = f" Tested {seen}." if seen else ""
         return replace(verdict, sentence=f"{verdict.sentence}{tested}")
@@ -193,6 +215,13 @@ class Question(Experiment[Setting, Answers]):
         return f"\n{verdict}"
 
 
+def _untested(outcome: str, judged: pd.DataFrame) -> str:
+    return (
+        "No test is possible: too few seeds are left, or a setting is missing that the tests "
+        f"compare ({outcome})."
+    )
+
+
 class AutoencoderQuestion(Question[Config], TrainingExperiment[Answers]):
     """A question about autoencoders."""
 
@@ -201,14 +230,14 @@ class AutoencoderQuestion(Question[Config], TrainingExperiment[Answers]):
     ``finished``, whether training stopped before its last step (certified stop)."""
     MOST: ClassVar[Mapping[int, int]] = {}
     """Largest number of seeds of costly sizes, by number of features."""
+    ALLOWED = ONE_MATRIX
 
     def most(self, config: Config, seeds: int) -> int:
         """How many of this many seeds a configuration gets."""
         return min(seeds, self.MOST.get(config.n_features, seeds))
 
     def labels(self, config: Config) -> dict[str, Any]:
-        """The values of the columns `LABELS`: fields of `Config`, or whatever an experiment uses
-        instead."""
+        """Fields of `Config`, or whatever an experiment uses instead."""
         return {name: getattr(config, name) for name in self.LABELS if hasattr(config, name)}
 
     def training(self, configs: list[Config], seeds: int) -> Training:

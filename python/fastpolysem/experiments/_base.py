@@ -7,6 +7,7 @@ Everything that several experiments have in common is here.
 from __future__ import annotations
 
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,9 @@ Presets = dict[str, Fields]
 Training = list[tuple[list[Any], "int | range"]]
 """Lists of configurations, each with the seeds of all in it, or their number."""
 
+Allowed = Callable[[str, Any], object]
+"""A check of a value of the setting that a label names, which raises an error."""
+
 Setting = TypeVar("Setting")
 Data = TypeVar("Data")
 
@@ -63,13 +67,40 @@ class Experiment(ABC, Generic[Setting, Data]):
     `Config`."""
     CHOICES: ClassVar[Mapping[str, Collection[str]]] = {}
     """Allowed values of those `OPTIONS` that are names."""
+    ALLOWED: ClassVar[Mapping[str, Allowed]] = {}
+    """Settings of which it takes fewer values than a configuration: `only`, `whole`, `number`."""
 
     def configs(self, preset: str = "default", **changes: Any) -> list[Setting]:
         """The configurations of a preset; a list in ``changes`` gives several values of a field."""
         settings = dict(self.PRESETS[_checks.choice("preset", preset, self.PRESETS)])
         settings.pop("seeds", None)
         changes.pop("seeds", None)
-        return self._expanded(settings, changes)
+        self._check_changes(changes)
+        given = dict(changes)
+        try:
+            configs = self._expanded(settings, changes)
+        except ValueError as error:
+            # The setting that the message names may be the preset's.
+            if given and not any(re.search(rf"\b{name} must", str(error)) for name in given):
+                said = ", ".join(f"{name} = {_in_words(value)}" for name, value in given.items())
+                error.add_note(f"{self.NAME}: the preset {preset!r} cannot be used with {said}")
+            raise
+        for config in configs:
+            self.check(config)
+        return configs
+
+    def _check_changes(self, changes: Fields) -> None:
+        """Refuse changes that do not satisfy `CHOICES` and `ALLOWED`."""
+        for name, values in changes.items():
+            label = f"{self.NAME}: {name}"
+            for value in values_of(values):
+                if name in self.CHOICES:
+                    _checks.choice(label, value, self.CHOICES[name])
+                if name in self.ALLOWED:
+                    self.ALLOWED[name](label, value)
+
+    def check(self, config: Setting) -> None:
+        """Raise a ValueError if a configuration is one that this experiment cannot examine."""
 
     def chosen(
         self, preset: str, seeds: int | None = None, **changes: Any
@@ -130,14 +161,22 @@ class Experiment(ABC, Generic[Setting, Data]):
         from matplotlib.figure import Figure
 
         from fastpolysem import plots
+        from fastpolysem.experiments._drawing import without_data
 
         stem = Path(folder) / self.NAME
-        table, rows = self.table(data), self.rows(data)
+        rows = self.rows(data)
+        if "diverged" in rows and rows["diverged"].all():
+            raise ValueError(
+                f"{self.NAME}: all seeds diverged, so there is nothing to show; use a smaller "
+                "learning_rate"
+            )
+        table = self.table(data)
         write_output(f"{stem}.csv", lambda file: table.to_csv(file, index=False))
         write_output(f"{stem}-seeds.csv", lambda file: rows.to_csv(file, index=False))
         write_output(f"{stem}-seeds.parquet", lambda file: rows.to_parquet(file, index=False))
         figure = Figure(figsize=self.FIGURE_SIZE, layout="constrained")
         ax = self.draw(data, figure.subplots())
+        without_data(figure)
         plots.save(ax, f"{stem}.png")
         plots.save(ax, f"{stem}.svg")
         return ""
@@ -275,6 +314,55 @@ def combinations(settings: Mapping[str, Any]) -> list[Config]:
             raise ValueError(f"{name} must hold at least one value, got none")
     base = Config(**{name: choices[0] for name, choices in values.items()})
     return grid(base, **values)
+
+
+def only(wanted: Any) -> Allowed:
+    """The check of a setting that has only one possible value."""
+
+    def check(label: str, value: Any) -> None:
+        if value != wanted:
+            raise _checks.refused(label, repr(wanted), value)
+
+    return check
+
+
+ONE_MATRIX: Mapping[str, Allowed] = {"tied": only(True), "bias": only(False)}
+"""`Experiment.ALLOWED` of experiments that need models whose weights are one matrix."""
+
+
+def whole(*bounds: _checks.Bound) -> Allowed:
+    """The check of a setting that is an integer within bounds."""
+    return lambda label, value: _checks.integer(label, value, *bounds)
+
+
+def odd(*bounds: _checks.Bound) -> Allowed:
+    """The check of a setting that is an odd integer within bounds."""
+
+    def check(label: str, value: Any) -> None:
+        if _checks.integer(label, value, *bounds) % 2 == 0:
+            raise _checks.refused(label, "odd", value)
+
+    return check
+
+
+def number(*bounds: _checks.Bound) -> Allowed:
+    """The check of a setting that is a finite number within bounds."""
+    return lambda label, value: _checks.real(label, value, *bounds)
+
+
+ORTHANT: Mapping[str, Allowed] = {**ONE_MATRIX, "l1": number((">", 0))}
+"""The same for those that set ``l1_update="orthant"``."""
+
+
+POSITIVE = whole((">=", 1))
+"""The check of a size."""
+
+NATURAL = whole((">=", 0))
+"""The check of a number, such as that of updates."""
+
+
+def _in_words(value: Any) -> str:
+    return ", ".join(str(one) for one in values_of(value))
 
 
 def values_of(value: Any) -> list[Any]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from fastpolysem.studies import Study
 
@@ -23,6 +24,26 @@ def bars(means: pd.DataFrame, name: str) -> NDArray[np.float64]:
 def points(ax: Axes, x: Any, means: pd.DataFrame, name: str, **style: Any) -> None:
     """A column of a table against ``x``, with the error bars of its interval."""
     ax.errorbar(x, means[name], np.maximum(bars(means, name), 0), **style)
+
+
+def legend(ax: Axes, **options: Any) -> None:
+    """The legend of the axes, if anything in them has a label."""
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(**options)
+
+
+def without_data(figure: Figure) -> None:
+    """Write "no data" where nothing could be drawn, and make logarithmic axes linear if they have
+    nothing positive to show, with which they cannot be drawn."""
+    for ax in figure.axes:
+        low, high = ax.dataLim.min, ax.dataLim.max
+        if ax.axison and not ax.texts and not np.isfinite([low, high]).all(axis=0).any():
+            style: dict[str, Any] = {"ha": "center", "va": "center", "transform": ax.transAxes}
+            ax.text(0.5, 0.5, "no data", color="#666666", **style)
+        for axis in (ax.xaxis, ax.yaxis):
+            if axis.get_scale() == "log" and not 0 < max(axis.get_data_interval()) < np.inf:
+                set_scale = ax.set_xscale if axis is ax.xaxis else ax.set_yscale
+                set_scale("linear")
 
 
 def counts_above_losses(study: Study, upper: Axes, lower: Axes, **options: Any) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastpolysem.experiments._drawing import points
+from fastpolysem.experiments._drawing import legend, points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,4 +138,4 @@ def _together(axes: Axes, here: pd.DataFrame) -> None:
     axes.set_xlabel("probability of each feature (0: one at a time)")
     axes.set_ylabel("share of features in groups")
     axes.set_ylim(0, 1)
-    axes.legend(frameon=False, fontsize="small")
+    legend(axes, frameon=False, fontsize="small")

@@ -121,6 +121,8 @@ def meetings_of(inputs: Inputs, n: int) -> tuple[NDArray[np.float64], NDArray[np
 
 def inputs_of(kind: str, q: float, n: int) -> Inputs:
     """The inputs of a kind of which a pair is on together q times per step, on average."""
+    if kind == "couples" and n % 2:
+        raise _checks.refused("n_features", "even if features co-occur in couples", n)
     if kind in ("all pairs", "couples"):
         joint = np.full((n, n), q)
         if kind == "couples":

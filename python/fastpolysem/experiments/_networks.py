@@ -77,14 +77,16 @@ class NetworkQuestion(Question[Case]):
     def case(self, **settings: Any) -> Case | None:
         """The network for one combination of settings; None if there is none."""
 
+    def labels(self, config: Case) -> Fields:
+        """Those of the case."""
+        return config.labels
+
     def _expanded(self, settings: Fields, changes: Fields) -> list[Case]:
         _checks.known_names(self.NAME, changes, list(self.OPTIONS))
         values = {name: values_of(value) for name, value in {**settings, **changes}.items()}
         for name, choices in values.items():
             if not choices:
                 raise ValueError(f"{name} must hold at least one value, got none")
-            for choice in choices if name in self.CHOICES else ():
-                _checks.choice(f"{self.NAME}: {name}", choice, self.CHOICES[name])
         combinations = itertools.product(*values.values())
         cases = (self.case(**dict(zip(values, one, strict=True))) for one in combinations)
         # Each once: settings that a network does not have do not distinguish it.

@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of
-from fastpolysem.experiments._base import Presets
+from fastpolysem.experiments._base import NATURAL, Presets, number
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._networks import (
     CONTROLS,
@@ -216,6 +216,7 @@ class Absolute(NetworkQuestion):
         "steps": "Number of updates in place of the network's own.",
     }
     CHOICES: ClassVar = {"arm": ARMS}
+    ALLOWED: ClassVar = {"density": number((">", 0), ("<=", 1)), "steps": NATURAL}
     PROBE = Apart()
     LABELS = ("arm", "density")
     METRICS = (*Apart.columns, "polysemantic", "loss", "largest_gradient")

@@ -161,7 +161,8 @@ class Amount(StudyExperiment):
                 row |= {"collision_law": theory.collision_law(config.n_features, config.n_hidden)}
                 row |= {**slope, "chi_square_p": fit.p_value if fit else np.nan}
                 row |= {"r_squared": fit.r_squared if fit else np.nan}
-                row |= {"unrepresented": data.values(config, "unrepresented").mean()}
+                lost = statistics.mean(data.values(config, "unrepresented"))
+                row |= {"unrepresented": lost.value}
                 table.append(row)
         return pd.DataFrame(table)
 

@@ -38,8 +38,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of, written
-from fastpolysem.experiments._base import Presets
-from fastpolysem.experiments._drawing import points
+from fastpolysem.experiments._base import NATURAL, POSITIVE, Presets, whole
+from fastpolysem.experiments._drawing import legend, points
 from fastpolysem.experiments._networks import (
     CONTROLS,
     Case,
@@ -241,6 +241,7 @@ class Boolean(NetworkQuestion):
         "steps": "Number of updates in place of the task's own.",
     }
     CHOICES: ClassVar = {"task": (_DNF, _PARITY), "optimizer": OPTIMIZERS}
+    ALLOWED: ClassVar = {"variables": whole((">=", 5)), "formula": NATURAL, "neurons": POSITIVE}
     PROBE = Channels()
     COLUMNS = ("accuracy",)
     LABELS = ("task", "optimizer", "variables", "formula", "neurons", "dropout")
@@ -400,10 +401,11 @@ class Boolean(NetworkQuestion):
         left.set(xlabel="hidden neurons", ylabel="accuracy", ylim=(0.45, 1.03))
         right.set(xlabel="hidden neurons", ylabel="share of use in own channels", ylim=(0, 1.03))
         widths = [int(one) for one in sorted(set(means["neurons"]))]
-        for axes in (left, right):
-            axes.set_xscale("log", base=2)
-            axes.set_xticks(widths, [str(one) for one in widths])
-            axes.legend(frameon=False, fontsize="small")
+        for axes, drawn in ((left, disjoint), (right, means)):
+            if len(drawn):
+                axes.set_xscale("log", base=2)
+                axes.set_xticks(widths, [str(one) for one in widths])
+            legend(axes, frameon=False, fontsize="small")
         return ax or left
 
 

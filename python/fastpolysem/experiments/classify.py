@@ -43,7 +43,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem.experiments._answers import Answers, together
-from fastpolysem.experiments._base import Presets, with_interval
+from fastpolysem.experiments._base import (
+    NATURAL,
+    POSITIVE,
+    Presets,
+    number,
+    with_interval,
+)
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._held_out import HeldOut, SplitQuestion, network_on
 from fastpolysem.experiments._networks import Case
@@ -93,6 +99,11 @@ class Classify(SplitQuestion):
         "steps": "Number of updates. Default: 1000 for the digits, else 2000.",
     }
     CHOICES: ClassVar = {"data": SOURCES, "readout": READOUTS}
+    ALLOWED: ClassVar = {
+        "n_hidden": POSITIVE,
+        "learning_rate": number((">", 0)),
+        "steps": NATURAL,
+    }
     PROBE = HeldOut()
     COLUMNS = ("accuracy",)
     LABELS = ("data", "n_hidden", "readout", "learning_rate")

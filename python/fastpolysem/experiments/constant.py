@@ -20,14 +20,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastpolysem import _checks
 from fastpolysem.experiments._answers import Answers, rows_of
 from fastpolysem.experiments._base import (
+    ORTHANT,
     Fields,
     Presets,
     Training,
     TrainingExperiment,
     measure,
     values_of,
+    whole,
     with_interval,
 )
 from fastpolysem.experiments._drawing import points
@@ -151,6 +154,14 @@ class Constant(TrainingExperiment[Answers]):
         # Ten times the seeds: hours.
         "large": {**_SETTINGS, "seeds": 10 * MOST, "cells": CELLS},
     }
+
+    ALLOWED: ClassVar = {**ORTHANT, "n_features": whole((">=", 2))}
+
+    def check(self, config: Config) -> None:
+        """Refuse sizes for which there is no null model."""
+        n, m = config.n_features, config.n_hidden
+        if n > 2 * m:
+            raise _checks.refused("constant: n_hidden", f">= {n}/2 with n_features={n}", m)
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
         """Cells, or all combinations of the fields given instead of them."""

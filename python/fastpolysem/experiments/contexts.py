@@ -31,9 +31,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem import _checks
 from fastpolysem.experiments._answers import Answers, summary
-from fastpolysem.experiments._base import Presets
+from fastpolysem.experiments._base import NATURAL, POSITIVE, Presets, whole
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._networks import (
     Case,
@@ -246,6 +245,13 @@ class Contexts(ReplicateQuestion):
         "steps": "Number of updates.",
     }
     CHOICES: ClassVar = {"optimizer": _OPTIMIZERS}
+    ALLOWED: ClassVar = {
+        "objects": POSITIVE,
+        "contexts": POSITIVE,
+        "layers": whole((">=", 1), ("<=", 2)),
+        "neurons": POSITIVE,
+        "steps": NATURAL,
+    }
     PROBE = Pathways()
     REPLICATE = "table"
     LABELS = ("objects", "contexts", "layers", "neurons", "optimizer")
@@ -259,7 +265,6 @@ class Contexts(ReplicateQuestion):
     def case(self, **settings: Any) -> Case:
         """Small starts, all rows at every step, no biases; the table is that of the first seeds."""
         layers, optimizer = settings["layers"], settings["optimizer"]
-        layers = _checks.integer("contexts: layers", layers, (">=", 1), ("<=", 2))
         data = datasets.contexts(settings["objects"], settings["contexts"], seed=FIRST_TABLE)
         hidden = [settings["neurons"]] * layers
         config = NetworkConfig(

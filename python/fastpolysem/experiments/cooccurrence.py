@@ -42,7 +42,7 @@ from fastpolysem.experiments._answers import (
     compared_by_seed,
     summary,
 )
-from fastpolysem.experiments._base import Fields, Presets, combinations
+from fastpolysem.experiments._base import ORTHANT, Fields, Presets, combinations, whole
 from fastpolysem.experiments._collapse import Counts, Fall, common, fall, p_of
 from fastpolysem.experiments._meetings import (
     CLASSES,
@@ -187,6 +187,7 @@ class Cooccurrence(AutoencoderQuestion):
             "seeds": 1000,
         },
     }
+    ALLOWED: ClassVar = {**ORTHANT, "n_features": whole((">=", 3))}
     PROBE = Favourites()
     MOST: ClassVar = {16: 1000, 32: 400, 64: 120, 256: 8}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "inputs", "strength", "companions")
@@ -267,9 +268,10 @@ class Cooccurrence(AutoencoderQuestion):
         if len(fewer):
             left = 1 + fewer["difference"]
             sentence += f", {left.min():.0%} to {left.max():.0%} of those without co-occurrence"
+        reach = data.rows["strength"].max()
         for optimizer, name in OPTIMIZERS.items():
             curve = curve_of(data, optimizer)
-            if curve is not None:
+            if curve is not None and 0 < curve.half.value <= curve.half.high < 2 * reach:
                 sentence += (
                     f"; with m = 2n and {name}, half of them remain at q/λ = {text(curve.half)}"
                 )

@@ -68,7 +68,7 @@ def _pairs(data: Study, ax: Axes) -> None:
         values = [_valid(data, config, name) for name in PAIRS]
         height, low, high = np.array([statistics.mean(column) for column in values]).T
         ends = np.array([np.maximum(low, 0), high])
-        lost = data.values(config, "unrepresented").mean() / config.n_features
+        lost = statistics.mean(data.values(config, "unrepresented")).value / config.n_features
         ax.bar(
             place + (index - (len(data.configs) - 1) / 2) * width,
             height,
@@ -184,9 +184,9 @@ class Correlated(StudyExperiment):
             row |= with_interval("mean", statistics.mean(sharing), ends="ci")
             for name in PAIRS:
                 row |= with_interval(name, statistics.mean(_valid(data, config, name)))
-            row["unrepresented"] = data.values(config, "unrepresented").mean()
-            row["polysemantic"] = data.values(config).mean()
-            row["loss"] = data.values(config, "loss").mean()
+            row["unrepresented"] = statistics.mean(data.values(config, "unrepresented")).value
+            row["polysemantic"] = statistics.mean(data.values(config)).value
+            row["loss"] = statistics.mean(data.values(config, "loss")).value
             table.append(row)
         return pd.DataFrame(table)
 

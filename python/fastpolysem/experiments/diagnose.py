@@ -28,7 +28,7 @@ from fastpolysem.experiments._answers import (
     summary,
     with_scales,
 )
-from fastpolysem.experiments._base import Fields, Presets, with_interval
+from fastpolysem.experiments._base import ORTHANT, Fields, Presets, with_interval
 from fastpolysem.experiments._roc import Roc, logistic, roc
 from fastpolysem.experiments._tables import of_means
 from fastpolysem.experiments._verdicts import Comparison, compared, text
@@ -217,6 +217,7 @@ class Diagnose(AutoencoderQuestion):
         # Hours.
         "large": {**_SETTINGS, "seeds": 10_000, "sizes": [*_SIZES, (64, 48)]},
     }
+    ALLOWED = ORTHANT
     PROBE = Views()
     MOST: ClassVar[dict[int, int]] = {64: 400, 256: 60}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "learning_rate")

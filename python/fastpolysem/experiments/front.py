@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fastpolysem.experiments._answers import Answers
-from fastpolysem.experiments._base import Presets, with_interval
+from fastpolysem.experiments._base import NATURAL, POSITIVE, Presets, with_interval
 from fastpolysem.experiments._classify_tables import fixed
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._held_out import HeldOut, SplitQuestion, network_on
@@ -117,6 +117,7 @@ class Front(SplitQuestion):
         "steps": "Number of updates. Default: 1000 for the digits, else 2000.",
     }
     CHOICES: ClassVar = {"data": ("digits", "mnist1d"), "treatment": TREATMENTS}
+    ALLOWED: ClassVar = {"n_hidden": POSITIVE, "steps": NATURAL}
     PROBE = Trade()
     COLUMNS = ("accuracy",)
     LABELS = ("data", "n_hidden", "treatment")

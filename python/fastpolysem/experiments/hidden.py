@@ -46,10 +46,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem import _checks
 from fastpolysem.experiments import _census, _networks
 from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of
-from fastpolysem.experiments._base import Presets
+from fastpolysem.experiments._base import Presets, number, whole
 from fastpolysem.experiments._networks import CONTROLS, USE, Case, NetworkQuestion, before_training
 from fastpolysem.experiments._verdicts import INCONCLUSIVE, WITHIN, Comparison, text
 from fastpolysem.families.network.config import NetworkConfig
@@ -221,6 +220,11 @@ class HiddenLayers(NetworkQuestion):
         "strength": "The l1 weight times √m, for arms that do not set it.",
     }
     CHOICES: ClassVar = {"arm": _EVERY}
+    ALLOWED: ClassVar = {
+        "n_features": whole((">=", 2)),
+        "ratio": number((">", 0)),
+        "strength": number((">", 0)),
+    }
     PROBE = Hidden()
     LABELS = ("n_features", "n_hidden", "strength", "arm")
     OPTIMIZER = f"Adam and λ√m = {STRENGTH:g}"
@@ -237,9 +241,7 @@ class HiddenLayers(NetworkQuestion):
 
     def case(self, **settings: Any) -> Case | None:
         """A network; ``None`` for sizes at which an arm is not trained."""
-        n = _checks.integer("hidden: n_features", settings["n_features"], (">=", 2))
-        ratio = _checks.real("hidden: ratio", settings["ratio"], (">", 0))
-        arm = settings["arm"]
+        n, ratio, arm = settings["n_features"], settings["ratio"], settings["arm"]
         if arm not in (LINEAR, RELU) and ratio not in _widths(n, arm):
             return None
         m = round(ratio * n)

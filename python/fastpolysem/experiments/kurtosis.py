@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, compared_by_seed
-from fastpolysem.experiments._base import Fields, Presets, recorded
+from fastpolysem.experiments._base import ONE_MATRIX, Fields, Presets, recorded, whole
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._edgeworth import (
     fourth_term,
@@ -134,7 +134,9 @@ class Growth(Probe):
         "slope": Column("float64", "predicted growth per step and unit of excess kurtosis"),
         "slope_sixth": Column("float64", "the same per unit of the sixth cumulant"),
         "slope_square": Column("float64", "the same per unit of the excess kurtosis squared"),
-        "loss_end": Column("float64", "expected loss at the end; this and the rest if two-valued"),
+        "loss_end": Column(
+            "float64", "expected loss at the end; like the rest, if two-valued and n <= m"
+        ),
         "loss_own": Column("float64", "the same from planted neurons of their own"),
         "loss_pairs": Column("float64", "the same from planted pairs"),
         "pairs": Column("float64", "pairs at the end, whatever their weights"),
@@ -158,7 +160,7 @@ class Growth(Probe):
         """Pairs, and losses at the end of training from random and planted weights."""
         config, seeds = result.config, result.seeds
         names = ("loss_end", "loss_own", "loss_pairs", "pairs", "pairs_left")
-        if config.noise != "rademacher":
+        if config.noise != "rademacher" or config.n_hidden < config.n_features:
             return {name: np.full(len(seeds), np.nan) for name in names}
         end = trained_weights(result)
         found = from_planted(config, seeds) | {"pairs": count_pairs(end).astype(np.float64)}
@@ -216,6 +218,7 @@ class Kurtosis(AutoencoderQuestion):
             "larger": _LARGER,
         },
     }
+    ALLOWED: ClassVar = {**ONE_MATRIX, "n_features": whole((">=", 2))}
     PROBE = Growth()
     MOST: ClassVar[dict[int, int]] = {16: 100, 64: 10}
     LABELS = (*_SETTING, "learning_rate", "noise", "kurtosis", "sixth")

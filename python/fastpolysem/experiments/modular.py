@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem.experiments._answers import Answers, estimate_of
-from fastpolysem.experiments._base import Presets
+from fastpolysem.experiments._base import POSITIVE, Presets, odd, whole
 from fastpolysem.experiments._networks import (
     Case,
     NetworkQuestion,
@@ -286,6 +286,7 @@ class Modular(NetworkQuestion):
         "steps": "Number of updates.",
     }
     CHOICES: ClassVar = {"optimizer": _OPTIMIZERS}
+    ALLOWED: ClassVar = {"p": odd((">=", 3)), "neurons": POSITIVE, "steps": whole((">=", 10))}
     PROBE = Frequencies()
     COLUMNS = ("accuracy",)
     LABELS = ("p", "neurons", "optimizer")

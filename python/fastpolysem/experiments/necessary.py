@@ -23,7 +23,7 @@ from fastpolysem.experiments._answers import (
     with_scales,
     written,
 )
-from fastpolysem.experiments._base import Fields, Presets
+from fastpolysem.experiments._base import ORTHANT, Fields, Presets
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._pages import markdown
 from fastpolysem.experiments._tables import by_width, of_means
@@ -119,6 +119,7 @@ class Necessary(AutoencoderQuestion):
         # Hours.
         "large": {**_SETTINGS, "seeds": 1000, "steps": 200_000},
     }
+    ALLOWED = ORTHANT
     PROBE = Moves()
     MOST: ClassVar[dict[int, int]] = {64: 200, 256: 20}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "learning_rate")

@@ -82,10 +82,11 @@ def _line(
     band: Callable[[NDArray[Any]], tuple[Any, Any]],
     style: dict[str, Any],
 ) -> None:
-    if not len(values):
-        ax.plot([], [], **{**style, "label": f"{style['label']}: all diverged"})
-        return
     after = steps > 0
+    if not len(values) or not after.any():
+        why = "not trained" if len(values) else "all diverged"
+        ax.plot([], [], **{**style, "label": f"{style['label']}: {why}"})
+        return
     at, seen = steps[after], values[:, after]
     ax.fill_between(at, *band(seen), color=style["color"], alpha=0.2, lw=0)
     ax.plot(at, seen.mean(axis=0), lw=1.8, **style)

@@ -40,7 +40,7 @@ from fastpolysem.experiments._answers import (
     with_scales,
     written,
 )
-from fastpolysem.experiments._base import Fields, Presets, values_of
+from fastpolysem.experiments._base import ORTHANT, Fields, Presets, values_of
 from fastpolysem.experiments._drawing import bars
 from fastpolysem.experiments._pages import interval, markdown
 from fastpolysem.experiments._verdicts import EFFECT, WITHIN, Comparison
@@ -168,6 +168,7 @@ class Optimizers(AutoencoderQuestion):
             "l1": 0.01,
         },
     }
+    ALLOWED = ORTHANT
     PROBE = Favourites()
     LABELS = (*_SIZES, "way")
     SEEN: ClassVar = {"n": "n_features", "m": "n_hidden", "λ": "l1"}

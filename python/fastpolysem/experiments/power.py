@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of
-from fastpolysem.experiments._base import Presets
+from fastpolysem.experiments._base import NATURAL, POSITIVE, Presets, number
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._networks import (
     CONTROLS,
@@ -285,6 +285,14 @@ class Power(NetworkQuestion):
         "batch_size": "Rows of inputs per step.",
         "power": "Exponent of the loss, a multiple of 1/2.",
         "steps": "Number of updates.",
+    }
+    ALLOWED: ClassVar = {
+        "features": POSITIVE,
+        "neurons": POSITIVE,
+        "second": NATURAL,
+        "density": number((">", 0), ("<=", 1)),
+        "batch_size": POSITIVE,
+        "steps": NATURAL,
     }
     PROBE = Powers()
     LABELS = ("features", "neurons", "second", "density", "power")

@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of, written
-from fastpolysem.experiments._base import Presets
+from fastpolysem.experiments._base import NATURAL, POSITIVE, Presets
 from fastpolysem.experiments._networks import (
     CONTROLS,
     Case,
@@ -221,6 +221,11 @@ class Robustness(NetworkQuestion):
         "steps": "Number of updates of the representation.",
     }
     CHOICES: ClassVar = {"representation": DENSITIES, "optimizer": _OPTIMIZERS}
+    ALLOWED: ClassVar = {
+        "features": POSITIVE,
+        "neurons": POSITIVE,
+        "steps": NATURAL,
+    }
     PROBE = Classified()
     LABELS = ("features", "neurons", "representation", "optimizer")
     SEEN: ClassVar = {"features": "features", "neurons": "neurons"}

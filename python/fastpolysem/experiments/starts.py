@@ -44,7 +44,7 @@ from fastpolysem.experiments._answers import (
     with_scales,
     written,
 )
-from fastpolysem.experiments._base import Fields, Presets, values_of
+from fastpolysem.experiments._base import ORTHANT, Fields, Presets, values_of
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._tables import of_means
 from fastpolysem.experiments._verdicts import EFFECT, Comparison, compared
@@ -101,6 +101,7 @@ class Starts(AutoencoderQuestion):
         "large": {**_SETTINGS, "seeds": 8000, "sizes": [*_SIZES, (64, 4096), (256, 4096)]},
     }
     MOST: ClassVar = {16: 2000, 64: 400, 256: 30}
+    ALLOWED = ORTHANT
     PROBE = Wins()
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "init")
     SEEN: ClassVar = {"n": "n_features", "m": "n_hidden"}
@@ -214,14 +215,13 @@ class Starts(AutoencoderQuestion):
                         part = part.sort_values("n_hidden")
                         points(each, part["n_hidden"], part, name, label=label, **look, **style)
                 each.set_title(written(optimizer), fontsize="medium")
-                each.set_xscale("log")
             row[0].axhline(1, color="#666666", lw=1, ls=":")
             row[0].set_yscale("log")
             row[0].set_ylabel("shared neurons over the\nnull model's mean")
             row[1].set_ylabel("share of features won by their\nlargest initial weight")
         widths = sorted(means["n_hidden"].unique())
         for each in axes[-1]:
-            each.set(xlabel="neurons m")
+            each.set(xscale="log", xlabel="neurons m")
             each.set_xticks(widths, [str(width) for width in widths])
             each.minorticks_off()
         ticks = (0.5, 1, 2, 4, 8)

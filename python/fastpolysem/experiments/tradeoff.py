@@ -41,7 +41,14 @@ from fastpolysem.experiments._answers import (
     size_and_optimizer,
     summary,
 )
-from fastpolysem.experiments._base import Fields, Presets, combinations
+from fastpolysem.experiments._base import (
+    ORTHANT,
+    POSITIVE,
+    Fields,
+    Presets,
+    combinations,
+    whole,
+)
 from fastpolysem.experiments._meetings import LOSS_MIXED, inputs_of, kind_of, loss_on_mixed
 from fastpolysem.experiments._verdicts import (
     EFFECT,
@@ -237,6 +244,7 @@ class Tradeoff(AutoencoderQuestion):
             "seeds": 1000,
         },
     }
+    ALLOWED: ClassVar = {**ORTHANT, "n_features": whole((">=", 3)), "steps": POSITIVE}
     PROBE = Alone()
     MOST: ClassVar = {16: 400, 64: 90, 256: 12}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "remedy", "strength")

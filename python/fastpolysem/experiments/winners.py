@@ -28,7 +28,7 @@ from fastpolysem.experiments._answers import (
     with_scales,
     written,
 )
-from fastpolysem.experiments._base import Fields, Presets
+from fastpolysem.experiments._base import ORTHANT, Fields, Presets
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._pages import markdown
 from fastpolysem.experiments._tables import by_width, of_means
@@ -184,6 +184,7 @@ class Winners(AutoencoderQuestion):
         # Hours.
         "large": {**_SETTINGS, "seeds": 1000, "sizes": [*_SIZES, (256, 4096)]},
     }
+    ALLOWED = ORTHANT
     PROBE = Races()
     MOST: ClassVar[dict[int, int]] = {64: 200, 256: 40}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "learning_rate")
@@ -276,7 +277,7 @@ class Winners(AutoencoderQuestion):
         """How often the largest initial weight wins with each optimiser."""
         means = self.table(data)
         parts = []
-        for optimizer, part in means.groupby("optimizer", sort=False):
+        for optimizer, part in means.dropna(subset="favourite").groupby("optimizer", sort=False):
             low, high = part.loc[part["favourite"].idxmin()], part.loc[part["favourite"].idxmax()]
             parts.append(
                 f"with {written(str(optimizer))} for {text(estimate_of(low, 'favourite'))} "
