@@ -61,9 +61,9 @@ def test_each_treatment_changes_one_thing() -> None:
 @on_real_data
 def test_label_noise_is_that_of_the_rows() -> None:
     data = _splits.split_of("digits", 2)
-    labels = {"data": "digits", "n_hidden": 40}
-    for name in front.TREATMENTS:
-        rows = front.EXPERIMENT.split_rows({**labels, "treatment": name}, 2)
+    for case in front.EXPERIMENT.configs("quick", n_hidden=40, treatment=list(front.TREATMENTS)):
+        name = case.labels["treatment"]
+        rows = front.EXPERIMENT.inputs(case, 2)
         kind, strength = front.TREATMENTS[name]
         assert rows.label_noise == (strength if kind == "label noise" else 0)
         assert (rows.sha256, rows.batch_size) == (data.sha256, data.batch_size)

@@ -129,11 +129,15 @@ def test_untrained_networks_do_not_slow_down_an_estimate(monkeypatch: pytest.Mon
 
 class Replicated(Tiny, ReplicateQuestion):
     REPLICATE = "data"
+    generated: ClassVar[set[int]] = set()
 
     def replicates(self, configs: list[Case], seeds: int) -> Iterator[Replicate]:
         for number in range(seeds):
-            data = fp.Dataset(np.eye(4) * (1 + number), np.eye(4))
-            yield number, [case.with_inputs(data) for case in configs], range(number, number + 1)
+            yield number, configs, range(number, number + 1)
+
+    def inputs(self, case: Case, number: int) -> fp.Dataset:
+        self.generated.add(number)
+        return fp.Dataset(np.eye(4) * (1 + number), np.eye(4))
 
 
 def test_interrupted_runs_end_with_the_data_set_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,6 +152,31 @@ def test_interrupted_runs_end_with_the_data_set_at_hand(monkeypatch: pytest.Monk
     assert data.rows["data"].tolist() == data.rows["seed"].tolist() == [0, 0, 0, 1, 1, 1]
     told = Replicated().training(Replicated().configs("quick"), 2)
     assert [(len(configs), seeds) for configs, seeds in told] == [(3, range(1)), (3, range(1, 2))]
+
+
+def test_estimates_need_few_data_sets(tmp_path: Path) -> None:
+    question = Replicated()
+    given = {"width": 4, "activation": "relu", "steps": 5}
+    cases = question.configs("quick", **given)
+
+    def told(seeds: int) -> tuple[int, int, int]:
+        question.generated.clear()
+        found = question.forecast(cases, seeds, path=tmp_path)
+        assert found is not None
+        return found.configs, found.seeds, found.stored
+
+    assert told(64) == (64, 64, 0)
+    assert question.generated == {0, 63}
+    question.run("quick", seeds=9, path=tmp_path, progress=False, **given)
+    assert told(64) == (64, 64, 9)
+    assert len(question.generated) < 16
+    assert told(9) == (9, 9, 9)
+
+
+@pytest.mark.parametrize("values", [[0], [3, 3], [2, 2, 0, 0, 0], [0, 1, 2, 3, 4], [1] + [5] * 30])
+def test_runs_of_one_value(values: list[int]) -> None:
+    runs = _networks._runs(values.__getitem__, 0, len(values) - 1)
+    assert [values[at] for at, count in runs for _ in range(count)] == values
 
 
 def test_numbers_of_seeds_that_are_none() -> None:

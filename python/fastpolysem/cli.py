@@ -228,11 +228,9 @@ def _forecast(
     changes: dict[str, Any],
 ) -> Forecast | None:
     """How long the training of an experiment would take; None if it trains nothing."""
-    from fastpolysem.studies.forecast import together
-
-    parts = experiment.training(*experiment.chosen(preset, seeds, **changes))
+    configs, count = experiment.chosen(preset, seeds, **changes)
     path = _output_folder(folder) / "study"
-    return together(parts, path=path, num_threads=num_threads) if parts else None
+    return experiment.forecast(configs, count, path=path, num_threads=num_threads)
 
 
 def _output_folder(path: Path) -> Path:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fastpolysem.probes import Probe
     from fastpolysem.statistics import Estimate
     from fastpolysem.studies import Progress, Study
+    from fastpolysem.studies.forecast import Forecast
 
 Fields = dict[str, Any]
 """Values of fields by name; a list or range holds several values."""
@@ -137,6 +138,14 @@ class Experiment(ABC, Generic[Setting, Data]):
         """What `run` trains, given the configurations of a preset and its number of seeds; empty
         for an experiment that trains nothing."""
         return []
+
+    def forecast(self, configs: list[Setting], seeds: int, **options: Any) -> Forecast | None:
+        """How long `training` would take; None if it trains nothing. ``path`` and ``num_threads``
+        are as in `run`."""
+        from fastpolysem.studies.forecast import together
+
+        parts = self.training(configs, seeds)
+        return together(parts, **options) if parts else None
 
     @abstractmethod
     def table(self, data: Data) -> pd.DataFrame:

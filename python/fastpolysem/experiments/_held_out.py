@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -51,9 +51,9 @@ class SplitQuestion(ReplicateQuestion):
 
     REPLICATE = "split"
 
-    def split_rows(self, labels: Mapping[str, Any], split: int) -> Dataset:
+    def inputs(self, case: Case, number: int) -> Dataset:
         """The rows that the networks of a split are trained on."""
-        return split_of(labels["data"], split)
+        return split_of(case.labels["data"], number)
 
     def replicates(self, configs: list[Case], seeds: int) -> Iterator[Replicate]:
         """The splits of each data set in turn."""
@@ -62,9 +62,7 @@ class SplitQuestion(ReplicateQuestion):
             count = min(self.most(case, seeds) for case in cases)
             each = SOURCES[data].seeds_per_split
             for first in range(0, count, each):
-                split = first // each
-                here = [case.with_inputs(self.split_rows(case.labels, split)) for case in cases]
-                yield split, here, range(first, min(first + each, count))
+                yield first // each, cases, range(first, min(first + each, count))
 
 
 @dataclass(frozen=True)

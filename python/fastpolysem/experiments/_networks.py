@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from fastpolysem.probes import Bounds
     from fastpolysem.studies import Study
+    from fastpolysem.studies.forecast import Forecast
 
 USE = (
     *("shared_use", "polysemantic", "serving", "effective_concepts", "neurons_per_concept"),
@@ -54,7 +56,7 @@ class Case(NamedTuple):
 
 
 Replicate = tuple[int, list[Case], range]
-"""The number of a data set, the cases trained on it, and their seeds."""
+"""The number of a data set, the cases to train on it (with the rows of any), and their seeds."""
 
 
 class NetworkQuestion(Question[Case]):
@@ -133,18 +135,49 @@ class ReplicateQuestion(NetworkQuestion):
 
     @abstractmethod
     def replicates(self, configs: list[Case], seeds: int) -> Iterator[Replicate]:
-        """What is trained on each data set."""
+        """What is trained on each data set, in this order."""
+
+    @abstractmethod
+    def inputs(self, case: Case, number: int) -> Dataset:
+        """The rows of a data set."""
 
     def training(self, configs: list[Case], seeds: int) -> Training:
         """The cases on each data set."""
-        return [
-            ([case.config for case in cases], own)
-            for _, cases, own in self.replicates(configs, seeds)
-        ]
+        return [self._part(one) for one in self.replicates(configs, seeds)]
+
+    def forecast(self, configs: list[Case], seeds: int, **options: Any) -> Forecast | None:
+        """From some of the data sets, as generating all of them takes long.
+
+        They are trained in order. Therefore, if as many seeds are stored of two of them, as many
+        are of those between.
+        """
+        from fastpolysem.studies.forecast import stored_seeds, together
+
+        parts, times = [], []
+        # Data sets with the same cases and as many seeds.
+        for _, group in itertools.groupby(
+            self.replicates(configs, seeds), lambda one: ([*map(id, one[1])], len(one[2]))
+        ):
+            alike = list(group)
+
+            @functools.cache
+            def stored(at: int, alike: list[Replicate] = alike) -> int:
+                networks, own = self._part(alike[at])
+                return stored_seeds(networks, seeds=own, **options)
+
+            for at, count in _runs(stored, 0, len(alike) - 1):
+                parts.append(self._part(alike[at]))
+                times.append(count)
+        return together(parts, times, **options)
+
+    def _part(self, replicate: Replicate) -> tuple[list[NetworkConfig], range]:
+        number, cases, own = replicate
+        return [case.with_inputs(self.inputs(case, number)).config for case in cases], own
 
     def _collected(self, configs: list[Case], seeds: int, **options: Any) -> Answers:
         frames: list[pd.DataFrame] = []
         for number, cases, own in self.replicates(configs, seeds):
+            cases = [case.with_inputs(self.inputs(case, number)) for case in cases]
             networks = [case.config for case in cases]
             study = measure(networks, own, probe=self.PROBE, **options)
             for case in cases:
@@ -152,6 +185,15 @@ class ReplicateQuestion(NetworkQuestion):
             if study.interrupted:
                 return Answers(joined(frames, self.LABELS), True)
         return Answers(joined(frames, self.LABELS))
+
+
+def _runs(value: Callable[[int], int], first: int, last: int) -> list[tuple[int, int]]:
+    """The numbers from first to last in runs of one value, each as its first number and length; the
+    values ascend or descend, so that most need not be known."""
+    if value(first) == value(last):
+        return [(first, last - first + 1)]
+    middle = (first + last) // 2
+    return [*_runs(value, first, middle), *_runs(value, middle + 1, last)]
 
 
 def trained_network(result: TrainingResult) -> NetworkParameters:

@@ -45,6 +45,7 @@ from fastpolysem.experiments._tables import of_means
 from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, compared, span
 from fastpolysem.families.network import datasets
 from fastpolysem.families.network.config import NetworkConfig
+from fastpolysem.families.network.dataset import Dataset
 from fastpolysem.families.network.measures.selectivity import mixed_selectivity
 from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult
@@ -280,13 +281,13 @@ class Contexts(ReplicateQuestion):
     def replicates(self, configs: list[Case], seeds: int) -> Iterator[Replicate]:
         """The tables of properties."""
         for first in range(0, seeds, SEEDS_PER_TABLE):
-            table = first // SEEDS_PER_TABLE
-            here = []
-            for case in configs:
-                size = case.labels["objects"], case.labels["contexts"]
-                data = datasets.contexts(*size, seed=FIRST_TABLE + table)
-                here.append(case.with_inputs(data))
-            yield table, here, range(first, min(first + SEEDS_PER_TABLE, seeds))
+            own = range(first, min(first + SEEDS_PER_TABLE, seeds))
+            yield first // SEEDS_PER_TABLE, configs, own
+
+    def inputs(self, case: Case, number: int) -> Dataset:
+        """A table of properties."""
+        size = case.labels["objects"], case.labels["contexts"]
+        return datasets.contexts(*size, seed=FIRST_TABLE + number)
 
     def by_table(self, data: Answers) -> pd.DataFrame:
         """Means over the seeds of each table of properties."""

@@ -144,10 +144,10 @@ class Front(SplitQuestion):
             fields["steps"] = settings["steps"]
         return Case(settings, network_on(settings["data"], settings["n_hidden"], **fields))
 
-    def split_rows(self, labels: Mapping[str, Any], split: int) -> Dataset:
+    def inputs(self, case: Case, number: int) -> Dataset:
         """The rows of a split, with the label noise of the treatment."""
-        data = super().split_rows(labels, split)
-        kind, strength = TREATMENTS[labels["treatment"]]
+        data = super().inputs(case, number)
+        kind, strength = TREATMENTS[case.labels["treatment"]]
         if kind != "label noise":
             return data
         noisy = Dataset.known(data.sha256, data.batch_size, strength)

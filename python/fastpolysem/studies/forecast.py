@@ -91,38 +91,49 @@ def forecast(configs: AnyConfig | Iterable[AnyConfig], **keywords: Unpack[Keywor
 
 
 def together(
-    parts: Iterable[tuple[Iterable[AnyConfig], Any]], **keywords: Unpack[Keywords]
+    parts: Iterable[tuple[Iterable[AnyConfig], Any]],
+    times: Sequence[int] | None = None,
+    **keywords: Unpack[Keywords],
 ) -> Forecast:
     """How long several calls of `collect` would take together, each with configurations and seeds
-    of its own and otherwise the same arguments; seeds in several of them are trained once."""
-    return _forecast(
-        [checked_options(configs, {**keywords, "seeds": seeds}) for configs, seeds in parts]
-    )
+    of its own and otherwise the same arguments; seeds in several of them are trained once.
+
+    ``times`` is the number of calls that each part stands for, if others are like it.
+    """
+    options = [checked_options(configs, {**keywords, "seeds": seeds}) for configs, seeds in parts]
+    return _forecast(options, times)
 
 
-def _forecast(parts: Sequence[Options]) -> Forecast:
+def stored_seeds(configs: Iterable[AnyConfig], **keywords: Unpack[Keywords]) -> int:
+    """How many seeds `collect` would find with the same arguments, over all configurations."""
+    options = checked_options(configs, keywords)
+    return sum(_stored(options, config, options.seeds) for config in options.configs)
+
+
+def _forecast(parts: Sequence[Options], times: Sequence[int] | None = None) -> Forecast:
     """The forecast of one or more calls, which differ in their configurations and seeds only."""
     options = parts[0]
     configs: dict[str, AnyConfig] = {}
     wanted: dict[str, SeedSet] = {}
-    for part in parts:
+    like: dict[str, int] = {}
+    for part, count in zip(parts, times or [1] * len(parts), strict=True):
         for config in part.configs:
-            configs[config.digest] = config
+            configs[config.digest], like[config.digest] = config, count
             wanted[config.digest] = wanted.get(config.digest, SeedSet()) | part.seeds
     stored = {digest: _stored(options, configs[digest], seeds) for digest, seeds in wanted.items()}
     size = 0
     left: dict[str, int] = {}
     flops: dict[str, int] = {}
     for digest, config in configs.items():
-        lacking = wanted[digest].count - stored[digest]
+        lacking = like[digest] * (wanted[digest].count - stored[digest])
         left[digest], flops[digest] = lacking, max(1, flops_of_seed(config))
         size += lacking * _ROW + -(-lacking // block_size(config)) * _FILE
         size += lacking * weight_bytes(config) if options.kept.weights else 0
     missing = [config for digest, config in configs.items() if left[digest]]
     return Forecast(
-        configs=len(configs),
-        seeds=sum(seeds.count for seeds in wanted.values()),
-        stored=sum(stored.values()),
+        configs=sum(like.values()),
+        seeds=sum(like[digest] * seeds.count for digest, seeds in wanted.items()),
+        stored=sum(like[digest] * count for digest, count in stored.items()),
         seconds=_seconds(missing, left, flops, options.num_threads),
         size=size,
         num_threads=options.num_threads,
