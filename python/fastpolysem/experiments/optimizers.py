@@ -101,18 +101,23 @@ CELLS: dict[tuple[int, int, float], tuple[int, tuple[str, ...]]] = {
     (64, 128, 0.01): (600, _ALL),
     (128, 256, 0.01): (300, _ALL),
     (256, 512, 0.01): (160, _CERTIFIED),
-    (256, 1024, 0.01): (64, (REFERENCE, FLAT, SHORT, ADAM)),
-    (256, 512, 0.001): (48, (*_EFFECTS, ADAMW)),
+    (256, 1024, 0.01): (420, (REFERENCE, FLAT, SHORT, ADAM)),
+    (256, 512, 0.001): (176, (*_EFFECTS, ADAMW)),
     (32, 512, 0.032): (1000, (*_EFFECTS, FLAT, ADAMW)),
     # λ alone; of the last two, λ√m is that of the first cell
     (64, 128, 0.03): (600, _EFFECTS),
-    (64, 128, 0.003): (300, (*_EFFECTS, ADAMW)),
+    (64, 128, 0.003): (700, (*_EFFECTS, ADAMW)),
     (128, 256, 0.00707): (200, _EFFECTS),
-    (256, 512, 0.005): (96, _EFFECTS),
+    (256, 512, 0.005): (192, _EFFECTS),
     # what was published for AdamW
-    **{(64, m, 0.003): (300, _PUBLISHED) for m in (64, 256, 512, 1024, 2048)},
-    **{(256, 256, l1): (16, _PUBLISHED) for l1 in (0.1, 0.01, 0.001)},
-    (256, 1024, 0.001): (16, _PUBLISHED),
+    (64, 64, 0.003): (300, _PUBLISHED),
+    (64, 256, 0.003): (1700, _PUBLISHED),
+    (64, 512, 0.003): (3600, _PUBLISHED),
+    **{(64, m, 0.003): (300, _PUBLISHED) for m in (1024, 2048)},
+    (256, 256, 0.1): (60, _PUBLISHED),
+    (256, 256, 0.01): (60, _PUBLISHED),
+    (256, 256, 0.001): (32, _PUBLISHED),
+    (256, 1024, 0.001): (96, _PUBLISHED),
     **{(16, m, 0.01): (300, _PUBLISHED) for m in (64, 256, 1024)},
     (32, 2048, 0.032): (100, _PUBLISHED),
 }
@@ -155,8 +160,8 @@ class Optimizers(AutoencoderQuestion):
         "default": {**_SETTINGS, "seeds": 200, "cells": _FIRST},
         # Less than a minute.
         "quick": {**_SETTINGS, "seeds": 100, "cells": _FIRST, "ways": [*_EFFECTS, FLAT, ADAMW]},
-        # The page of findings: an hour and a half of one core.
-        "paper": {**_SETTINGS, "seeds": 1000, "cells": list(CELLS)},
+        # The page of findings: three hours of one core.
+        "paper": {**_SETTINGS, "seeds": 3600, "cells": list(CELLS)},
         # A night: twice the size of the paper.
         "large": {
             **_SETTINGS,
