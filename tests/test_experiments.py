@@ -37,6 +37,7 @@ from fastpolysem.experiments import (
 )
 from fastpolysem.experiments._answers import Answers
 from fastpolysem.experiments._base import measure
+from fastpolysem.experiments._drawing import without_data
 from fastpolysem.experiments._verdicts import INCONCLUSIVE
 from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.probes import Column, Probe, evaluate
@@ -414,7 +415,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("power", {"steps": [10, 20]}, r"power: steps must be one value, got \[10, 20\]"),
     ("tradeoff", {"learning_rate": [0.01, 0.1]}, "tradeoff: learning_rate must be one value"),
     ("tradeoff", {"n_features": 2}, "tradeoff: n_features must be an integer >= 3, got 2"),
-    ("tradeoff", {"steps": 0}, "tradeoff: steps must be an integer >= 1, got 0"),
+    ("tradeoff", {"steps": 1}, "tradeoff: steps must be an integer >= 2, got 1"),
 ]
 
 
@@ -463,6 +464,20 @@ def test_what_has_little_to_show_says_so(
     said = experiment.write(data, tmp_path)
     assert (tmp_path / f"{name}.png").stat().st_size > 0
     assert not said or re.search(r"Verdict \([a-z ]+\): \w", said)
+
+
+def test_panels_without_data_say_so() -> None:
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    left.plot([1, 2], [3, 4])
+    right.errorbar([], [], [], label="nothing")
+    right.axhline(1)
+    for ax in (left, right):
+        ax.set_xscale("log")
+    without_data(figure)
+    assert (left.get_xscale(), right.get_xscale()) == ("log", "linear")
+    assert [[text.get_text() for text in ax.texts] for ax in (left, right)] == [[], ["no data"]]
+    figure.draw_without_rendering()
 
 
 @pytest.mark.parametrize("name", ["amount", "baseline", "collisions", "kurtosis"])

@@ -37,7 +37,7 @@ def without_data(figure: Figure) -> None:
     nothing positive to show, with which they cannot be drawn."""
     for ax in figure.axes:
         low, high = ax.dataLim.min, ax.dataLim.max
-        if ax.axison and not ax.texts and not np.isfinite([low, high]).all(axis=0).any():
+        if ax.axison and not ax.texts and not np.isfinite([low, high]).all():
             style: dict[str, Any] = {"ha": "center", "va": "center", "transform": ax.transAxes}
             ax.text(0.5, 0.5, "no data", color="#666666", **style)
         for axis in (ax.xaxis, ax.yaxis):

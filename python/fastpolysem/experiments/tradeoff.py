@@ -43,7 +43,6 @@ from fastpolysem.experiments._answers import (
 )
 from fastpolysem.experiments._base import (
     ORTHANT,
-    POSITIVE,
     Fields,
     Presets,
     combinations,
@@ -244,7 +243,7 @@ class Tradeoff(AutoencoderQuestion):
             "seeds": 1000,
         },
     }
-    ALLOWED: ClassVar = {**ORTHANT, "n_features": whole((">=", 3)), "steps": POSITIVE}
+    ALLOWED: ClassVar = {**ORTHANT, "n_features": whole((">=", 3)), "steps": whole((">=", 2))}
     PROBE = Alone()
     MOST: ClassVar = {16: 400, 64: 90, 256: 12}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "remedy", "strength")
