@@ -92,6 +92,8 @@ def test_columns_of_pathways_made_by_hand() -> None:
     assert found["last_linear"][0] == 1
     assert found["last_interaction"][0] == pytest.approx(0, abs=1e-6)
     assert found["last_pathways"][0] == 1
+    dead = contexts.EXPERIMENT.PROBE(result_of(np.zeros((len(both), 2))))
+    assert dead["last_neurons"][0] == dead["last_pathways"][0] == 0
 
 
 def test_predictions_do_not_depend_on_the_block() -> None:

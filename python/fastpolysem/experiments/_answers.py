@@ -218,7 +218,7 @@ class Question(Experiment[Setting, Answers]):
 def _untested(outcome: str, judged: pd.DataFrame) -> str:
     return (
         "No test is possible: too few seeds are left, or a setting is missing that the tests "
-        f"compare ({outcome})."
+        "compare."
     )
 
 

@@ -204,6 +204,7 @@ def _described(
     share = {name: np.nan_to_num(value) for name, value in parts.items()}
     mixed = share["interaction"] > MIXED
     both = (share["first"] > MIXED) & (share["second"] > MIXED) & ~mixed
+    squares = (weight**2).sum(axis=1)
     missing = np.stack([where((count == contexts - 1) & ~on[:, c]) for c in range(contexts)], 1)
     paths = np.concatenate([missing, where(count == contexts)[:, np.newaxis]], axis=1)
     return {
@@ -216,7 +217,7 @@ def _described(
         "pure": where(~mixed & ~both),
         "linear": where(both),
         "nonlinear": where(mixed),
-        "neurons": 1 / np.maximum((weight**2).sum(axis=1), np.finfo(float).tiny),
+        "neurons": np.divide(1, squares, out=np.zeros_like(squares), where=squares > 0),
         "pathways": (paths >= 0.5 / (contexts + 1)).sum(axis=1),
     }
 
