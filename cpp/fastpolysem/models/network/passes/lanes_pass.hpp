@@ -29,7 +29,7 @@ class LanesPass {
     void operator()(const Parameters<T>& w, LanesStep<T>& step, double* losses, bool want_gradient, StopToken& stop) {
         w_ = &w;
         step_ = &step;
-        skips_zeros_ = !is_finite(w.weights[0]);
+        skips_zeros_ = shared_sparse() || !is_finite(w.weights[0]);
         all_panels(losses, want_gradient, stop);
         if (skips_zeros_ || !want_gradient || is_finite(gradient.weights[0])) return;
         skips_zeros_ = true;
