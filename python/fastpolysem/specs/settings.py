@@ -13,6 +13,9 @@ import numpy as np
 from fastpolysem import _checks
 from fastpolysem.specs import optimizer as _optimizer
 
+MOST_STEPS = 2**32
+"""Training has fewer steps than this: draws are numbered with 32 bits."""
+
 
 def defaults_of(cls: type[Any]) -> dict[str, Any]:
     """Name and default of each field in order; the default of a required field equals no value."""

@@ -15,7 +15,7 @@ from fastpolysem.specs.inputs import Basis, Inputs
 from fastpolysem.specs.noise import Noise, Sharing
 from fastpolysem.specs.optimizer import Optimizer, SecondMoment
 from fastpolysem.specs.schedule import checked_rates, checked_schedule
-from fastpolysem.specs.settings import Settings, defaults_of
+from fastpolysem.specs.settings import MOST_STEPS, Settings, defaults_of
 
 L1Target = Literal["weights", "activations"]
 L1Update = Literal["subgradient", "orthant"]
@@ -54,7 +54,7 @@ _CHOICES: dict[str, Any] = {
 _INTEGERS: dict[str, tuple[_checks.Bound, ...]] = {
     "n_features": ((">=", 1), ("<", 2**31)),
     "n_hidden": ((">=", 1), ("<", 2**31)),
-    "steps": ((">=", 0), ("<", 2**32)),
+    "steps": ((">=", 0), ("<", MOST_STEPS)),
 }
 _REALS: dict[str, tuple[_checks.Bound, ...]] = {
     "l1": ((">=", 0),),

@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastpolysem import _checks
 from fastpolysem._files import Archive, load_arrays, save_arrays
 from fastpolysem._native import core
+from fastpolysem.specs.settings import MOST_STEPS
 from fastpolysem.training import seed_array, seed_count
 
 __all__ = ["Trajectories", "simulate"]
@@ -37,9 +38,6 @@ __all__ = ["Trajectories", "simulate"]
 # In units of 1 / l1. A single weight is left long before this time. Afterwards w(0) - b(t) is the
 # small difference of two numbers, multiplied by an exponentially growing a(t).
 _MOST_TIME = 5
-
-# More would take days, and their numbers would not be exact.
-_MOST_STEPS = 2**32
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -191,8 +189,8 @@ def simulate(
     end = 2 / strength
     if until is not None:
         end = _checks.real("simulate: until", until, (">", 0), ("<=", longest))
-    if not end / h < _MOST_STEPS:
-        allowed = f"< {_MOST_STEPS} steps"
+    if not end / h < MOST_STEPS:
+        allowed = f"< {MOST_STEPS} steps"
         hint = (
             "" if until is not None else f", as until is 2 / l1 with l1={strength:g} unless given"
         )

@@ -6,12 +6,12 @@ import math
 
 from fastpolysem import _checks
 from fastpolysem.families.autoencoder.config import DEFAULTS, Config, check_config
+from fastpolysem.specs.settings import MOST_STEPS
 
 _OF_OPTIMIZER = (
     *("optimizer", "learning_rate_schedule", "weight_decay", "momentum", "betas", "epsilon"),
     "second_moment",
 )
-_MOST_STEPS = 2**32  # of a Config
 
 
 def gradient_flow(config: Config, /, time: float, step: float = 0.01) -> Config:
@@ -60,9 +60,9 @@ def gradient_flow(config: Config, /, time: float, step: float = 0.01) -> Config:
             "gradient_flow: config must be without noise, dropout and sampled inputs, "
             f"got {config!r}"
         )
-    if not time / step < _MOST_STEPS:
+    if not time / step < MOST_STEPS:
         raise ValueError(
-            f"gradient_flow: time / step must be < {_MOST_STEPS} steps, got {time:g} / {step:g}"
+            f"gradient_flow: time / step must be < {MOST_STEPS} steps, got {time:g} / {step:g}"
         )
     steps = math.ceil(time / step)
     changes = {name: DEFAULTS[name] for name in _OF_OPTIMIZER} | {"optimizer": "sgd"}

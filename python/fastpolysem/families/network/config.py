@@ -29,7 +29,7 @@ from fastpolysem.specs.schedule import (
     checked_schedule,
     essential,
 )
-from fastpolysem.specs.settings import Settings, defaults_of, lists
+from fastpolysem.specs.settings import MOST_STEPS, Settings, defaults_of, lists
 
 __all__ = ["NetworkConfig"]
 
@@ -54,7 +54,7 @@ _CHOICES: dict[str, Any] = {
     "init": Init,
     "dtype": Literal["float32", "float64"],
 }
-_INTEGERS: dict[str, tuple[_checks.Bound, ...]] = {"steps": ((">=", 0), ("<", 2**32))}
+_INTEGERS: dict[str, tuple[_checks.Bound, ...]] = {"steps": ((">=", 0), ("<", MOST_STEPS))}
 _REALS: dict[str, tuple[_checks.Bound, ...]] = {
     "learning_rate": ((">", 0),),
     "momentum": ((">=", 0), ("<", 1)),

@@ -303,7 +303,7 @@ def checked_targets(
 
 
 def _check_computed(label: str, config: NetworkConfig, values: NDArray[np.float64]) -> None:
-    """Refuse rows of which the config computes targets that its loss does not take."""
+    """Refuse rows whose targets, as the config computes them, lie outside the range of its loss."""
     of_rows = {"identity": values, "absolute": np.abs(values), "relu": np.maximum(values, 0)}
     if config.target.kind in of_rows:
         of = f"{label} of these rows, {config.target!r},"
