@@ -68,10 +68,30 @@ def written(optimizer: str) -> str:
     return ", ".join([_WRITTEN.get(name, name), *rest])
 
 
-def size_and_optimizer(setting: Mapping[str, Any]) -> str:
-    """How tests name the size and the optimiser of a setting."""
+def size_and_optimizer(setting: Mapping[str, Any], rows: pd.DataFrame | None = None) -> str:
+    """How tests name the size and the optimiser of a setting, and what else tells it from others of
+    the rows."""
     size = "n = {n_features}, m = {n_hidden}".format(**setting)
-    return f"{size}, {written(setting['optimizer'])}"
+    more = "" if rows is None else apart(setting, rows, ("n_features", "n_hidden", "optimizer"))
+    return f"{size}, {written(setting['optimizer'])}{more}"
+
+
+_SYMBOLS = {"n_features": "n", "n_hidden": "m", "l1": "λ", "features": "F", "neurons": "N"}
+
+
+def apart(setting: Mapping[str, Any], rows: pd.DataFrame, named: Sequence[str]) -> str:
+    """What tells a setting from others of the rows with the same values of the labels ``named``, to
+    be added to its name; nothing if these suffice."""
+    alike = rows
+    for name in named:
+        alike = alike[alike[name] == setting[name]]
+    found = {name: setting[name] for name in setting if alike[name].nunique() > 1}
+    return "".join(
+        f", {written(value)}"
+        if name == "optimizer"
+        else f", {_SYMBOLS.get(name, name.replace('_', ' '))} = {value:g}"
+        for name, value in found.items()
+    )
 
 
 @dataclass(frozen=True)
@@ -354,8 +374,16 @@ def name_of(
 
 
 def pairs(first: pd.DataFrame, second: pd.DataFrame, column: str) -> tuple[Any, Any]:
-    """Values of the seeds present in both, in the same order, without those that are nan."""
+    """Values of the seeds present in both, in the same order, without those that are nan.
+
+    Raises
+    ------
+    ValueError
+        If a seed has several rows, which belong to different settings.
+    """
     a, b = (part.set_index("seed")[column].astype(float).dropna() for part in (first, second))
+    if not (a.index.is_unique and b.index.is_unique):
+        raise ValueError(f"{column}: each seed must have one row on either side")
     both = a.index.intersection(b.index)
     return a.loc[both].to_numpy(), b.loc[both].to_numpy()
 

@@ -25,10 +25,12 @@ LEAST = 1e-4
 
 
 def draw(means: pd.DataFrame, ax: Axes | None, size: tuple[float, float]) -> Axes:
-    """Four panels in place of the axes: `HiddenLayers.draw`."""
+    """Four panels in place of the axes: `HiddenLayers.draw`; of several strengths of l1, the first
+    is drawn."""
     from fastpolysem import plots
 
     axes = plots.panels(ax, 2, 2, size)
+    means = means.drop_duplicates(["n_features", "n_hidden", "arm"])
     means = means.assign(ratio=means["n_hidden"] / means["n_features"])
     features = sorted(means["n_features"].unique())
     main = 32 if 32 in features else features[-1]

@@ -215,7 +215,7 @@ def trained_network(result: TrainingResult) -> NetworkParameters:
 
 def before_training(result: TrainingResult) -> TrainingResult:
     """The networks of a block, with weights, before their first step."""
-    return train(untrained(result.config), result.seeds, return_weights=True, num_threads=1)
+    return train(untrained(result.config), result.seeds, return_weights=True)
 
 
 def use_of(result: TrainingResult) -> Measures:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from fastpolysem.experiments._answers import (
     Answers,
     AutoencoderQuestion,
+    apart,
     name_of,
     named_ways,
     sized,
@@ -176,6 +177,7 @@ class Baseline(AutoencoderQuestion):
         for setting, group in self.settings(data.valid):
             group = group[group["concentration_rotated"] > 0]
             name = _name(setting["n_features"], setting["n_hidden"], setting["optimizer"])
+            name += apart(setting, data.rows, ("n_features", "n_hidden", "optimizer"))
             trained, rotated = group["concentration"], group["concentration_rotated"]
             tests.append(compared(name, trained, rotated, MARGIN, paired=True, relative=True))
         return tests

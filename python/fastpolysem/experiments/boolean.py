@@ -31,13 +31,14 @@ after it (dense). Gradient descent with momentum was added after the results of 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of, written
+from fastpolysem.experiments._answers import Answers, apart, compared_by_seed, estimate_of, written
 from fastpolysem.experiments._base import NATURAL, POSITIVE, Presets, whole
 from fastpolysem.experiments._drawing import legend, points
 from fastpolysem.experiments._networks import (
@@ -199,7 +200,7 @@ class Channels(Probe):
                 first = split(first, own, seeds, random=name == "at_random")
             if name.endswith("positive"):
                 first = NetworkParameters([np.abs(one) for one in first.weights], first.biases)
-            again = train(config, seeds, initial_weights=first, return_weights=True, num_threads=1)
+            again = train(config, seeds, initial_weights=first, return_weights=True)
             found[name] = np.asarray(again.accuracy, dtype=float)
             if name == "by_clause":
                 other = trained_network(again)
@@ -293,6 +294,18 @@ class Boolean(NetworkQuestion):
 
     def tests(self, data: Answers) -> list[Comparison]:
         """Starts, widths and channels with disjoint clauses; parities with dropout."""
+        return [
+            test._replace(name=test.name + more)
+            for more, part in self._by_optimizer(data)
+            for test in self._tests(part)
+        ]
+
+    def _by_optimizer(self, data: Answers) -> Iterator[tuple[str, Answers]]:
+        """The data of each optimiser, with what is added to the names of its tests."""
+        for setting, rows in self.settings(data.rows, ("optimizer",)):
+            yield apart(setting, data.rows, ()), replace(data, rows=rows)
+
+    def _tests(self, data: Answers) -> list[Comparison]:
         tests = []
         disjoint = data.where(task=_DNF, variables=DISJOINT)
         narrow, middle, wide = (disjoint[disjoint["neurons"] == one] for one in (8, 16, 32))
@@ -328,6 +341,14 @@ class Boolean(NetworkQuestion):
         if outcome == INCONCLUSIVE:
             return f"Whether clauses get neurons of their own is {outcome}."
         rows = judged.set_index("test")
+        parts = []
+        for more, part in self._by_optimizer(data):
+            names = [test.name for test in self._tests(part)]
+            own = rows.loc[[name + more for name in names]].set_axis(names)
+            parts.append(self._said(part, own))
+        return " ".join(parts)
+
+    def _said(self, data: Answers, rows: pd.DataFrame) -> str:
         means = self.table(data)
         sentences = []
         chosen = means[(means["task"] == _DNF) & (means["variables"] == DISJOINT)]
@@ -381,6 +402,7 @@ class Boolean(NetworkQuestion):
         from fastpolysem import plots
 
         means = self.table(data)
+        means = means[means["optimizer"] == means["optimizer"].iloc[0]]
         means = means[means["task"] == _DNF].sort_values("neurons")
         left, right = plots.panels(ax, 1, 2, self.FIGURE_SIZE)[0]
         style: dict[str, Any] = {"ms": 4, "lw": 1.2, "capsize": 2}

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, summary
+from fastpolysem.experiments._answers import Answers, summary, written
 from fastpolysem.experiments._base import NATURAL, POSITIVE, Presets, whole
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._networks import (
@@ -435,7 +435,7 @@ def _named(setting: dict[str, Any]) -> str:
     """How sentences call a setting; the numbers of objects and neurons only if not the usual."""
     usual = {"objects": 8, "neurons": 64}
     more = "".join(f", {setting[k]} {k}" for k, v in usual.items() if setting[k] != v)
-    return f"C = {setting['contexts']}{more}, {setting['optimizer']}"
+    return f"C = {setting['contexts']}{more}, {written(setting['optimizer'])}"
 
 
 EXPERIMENT = Contexts()

@@ -243,7 +243,7 @@ class Diagnose(AutoencoderQuestion):
             truth, known = odd["incidental"].to_numpy(bool), even["incidental"].to_numpy(bool)
             if min(truth.sum(), (~truth).sum()) < LEAST:
                 continue
-            here = curves.setdefault(size_and_optimizer(setting), {})
+            here = curves.setdefault(size_and_optimizer(setting, data.rows), {})
             for view, columns in VIEWS.items():
                 score = np.zeros(len(odd))
                 if len(set(known)) == 2:
@@ -275,7 +275,7 @@ class Diagnose(AutoencoderQuestion):
                 row = {**setting, "view": view}
                 row |= {"seeds": len(group), "diverged": len(group) - len(valid)}
                 row |= {"usable": len(usable), "incidental": truth.mean() if len(truth) else np.nan}
-                known = areas.get(size_and_optimizer(setting), {})
+                known = areas.get(size_and_optimizer(setting, data.rows), {})
                 area = known[view].area if view in known else Estimate(np.nan, np.nan, np.nan)
                 row |= with_interval("area", area)
                 if view in right:
@@ -307,7 +307,7 @@ class Diagnose(AutoencoderQuestion):
                 beyond = Estimate(*(end - 0.5 for end in curve.area))
                 tests.append(Comparison(f"{setting}: {view}", beyond, curve.p_value, MARGIN))
         for labels, group in self.settings(data.valid):
-            name = size_and_optimizer(labels)
+            name = size_and_optimizer(labels, data.rows)
             moved, kept = group["shared_moved"], group["shared_kept"]
             tests.append(compared(f"{name}: {SHARED}", moved, kept, MARGIN, paired=True))
         return tests

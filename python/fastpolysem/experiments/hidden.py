@@ -47,7 +47,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem.experiments import _census, _networks
-from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of
+from fastpolysem.experiments._answers import Answers, apart, compared_by_seed, estimate_of
 from fastpolysem.experiments._base import Presets, number, whole
 from fastpolysem.experiments._networks import CONTROLS, USE, Case, NetworkQuestion, before_training
 from fastpolysem.experiments._verdicts import INCONCLUSIVE, WITHIN, Comparison, text
@@ -187,9 +187,7 @@ def _from_transpose(result: TrainingResult) -> TrainingResult:
     start = before_training(result)
     first = np.asarray(start.weights.weights[0])
     tied = NetworkParameters([first, np.ascontiguousarray(np.swapaxes(first, 1, 2))])
-    return train(
-        result.config, result.seeds, initial_weights=tied, return_weights=True, num_threads=1
-    )
+    return train(result.config, result.seeds, initial_weights=tied, return_weights=True)
 
 
 class HiddenLayers(NetworkQuestion):
@@ -280,10 +278,9 @@ class HiddenLayers(NetworkQuestion):
     def tests(self, data: Answers) -> list[Comparison]:
         """Is shared use another one if the hidden layer is rectified, at each size?"""
         tests = []
-        for n, m, strength in _settings(data):
-            where = {"n_features": n, "n_hidden": m, "strength": strength}
-            relu, linear = (data.where(**where, arm=arm) for arm in (RELU, LINEAR))
-            name = f"n = {n}, m = {m}"
+        for where, setting in _settings(data):
+            relu, linear = (data.where(**setting, arm=arm) for arm in (RELU, LINEAR))
+            name = f"n = {setting['n_features']}, {where}"
             tests.append(compared_by_seed(name, relu, linear, "shared_use", MARGIN, relative=False))
         return tests
 
@@ -294,23 +291,23 @@ class HiddenLayers(NetworkQuestion):
         if outcome == WITHIN:
             return f"Rectifying the hidden layer changes shared use by less than {MARGIN}."
         means = self.table(data)
-        return " ".join(self._said(data, means, n) for n in _sizes(data))
+        sizes = dict.fromkeys(setting["n_features"] for _, setting in _settings(data))
+        return " ".join(self._said(data, means, n) for n in sizes)
 
     def _said(self, data: Answers, means: pd.DataFrame, n: int) -> str:
         """Amounts and shapes at one n."""
         parts = []
-        for _, m, strength in (one for one in _settings(data) if one[0] == n):
-            here = means[
-                (means["n_features"] == n)
-                & (means["n_hidden"] == m)
-                & (means["strength"] == strength)
-            ].set_index("arm")
+        for where, setting in _settings(data):
+            if setting["n_features"] != n:
+                continue
+            chosen = (means[list(setting)] == list(setting.values())).all(axis=1)
+            here = means[chosen].set_index("arm")
             (linear, relu), (before, after) = (
                 [text(estimate_of(here.loc[arm], name), 2) for arm in (LINEAR, RELU)]
                 for name in ("shared_use", "shared_features")
             )
             parts.append(
-                f"at m = {m}, shared use is {relu} with ReLU and {linear} with a linear layer, and "
+                f"at {where}, shared use is {relu} with ReLU and {linear} with a linear layer, and "
                 f"the share of features in groups is {after} and {before}"
             )
         shapes = [
@@ -352,16 +349,16 @@ def _most(n: int, arm: str) -> int | None:
     return FEWER if arm in (*_CONTROLS, *LONGER) else None
 
 
-def _settings(data: Answers) -> list[tuple[int, int, float]]:
-    """Sizes and strengths of the primary tests."""
+def _settings(data: Answers) -> list[tuple[str, dict[str, Any]]]:
+    """Sizes and strengths of the primary tests, with the name of the width."""
     rows = data.rows[data.rows["arm"].isin([LINEAR, RELU])]
     wanted = rows[(rows["n_hidden"] / rows["n_features"]).isin(RATIOS)]
-    found = wanted[["n_features", "n_hidden", "strength"]].drop_duplicates()
-    return sorted((int(row[0]), int(row[1]), float(row[2])) for row in found.to_numpy())
-
-
-def _sizes(data: Answers) -> list[int]:
-    return sorted({n for n, _, _ in _settings(data)})
+    names = ["n_features", "n_hidden", "strength"]
+    found = wanted[names].drop_duplicates().sort_values(names)
+    return [
+        (f"m = {row['n_hidden']}{apart(row, found, names[:2])}", row)
+        for row in ({str(k): v for k, v in one.items()} for one in found.to_dict("records"))
+    ]
 
 
 def _commonest(means: pd.DataFrame) -> tuple[int, str, str]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, compared_by_seed
+from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, apart, compared_by_seed
 from fastpolysem.experiments._base import ONE_MATRIX, Fields, Presets, recorded, whole
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._edgeworth import (
@@ -89,7 +89,7 @@ _LARGER: list[Fields] = [
     )
     for noise in kinds
 ]
-_SETTING = ("n_features", "n_hidden", "l1", "noise_std", "sharing")
+_SETTING = ("n_features", "n_hidden", "l1", "noise_std", "sharing", "learning_rate")
 
 
 _FACES: dict[str, dict[str, Any]] = {"step": {}, "input": {"mfc": "white"}}
@@ -221,7 +221,7 @@ class Kurtosis(AutoencoderQuestion):
     ALLOWED: ClassVar = {**ONE_MATRIX, "n_features": whole((">=", 2))}
     PROBE = Growth()
     MOST: ClassVar[dict[int, int]] = {16: 100, 64: 10}
-    LABELS = (*_SETTING, "learning_rate", "noise", "kurtosis", "sixth")
+    LABELS = (*_SETTING, "noise", "kurtosis", "sixth")
     SEEN: ClassVar = {"n": "n_features", "m": "n_hidden", "σ": "noise_std"}  # noqa: RUF001
     OPTIMIZER = "SGD"
     METRICS = (
@@ -286,7 +286,9 @@ class Kurtosis(AutoencoderQuestion):
         """Does the final fourth norm depend on κ, and on other properties of the noise?"""
         tests = []
         for same, group in self.settings(data.rows, _SETTING):
-            where = f"n = {same['n_features']}, std {same['noise_std']:g}, by {same['sharing']}: "
+            more = apart(same, data.rows, ("n_features", "noise_std", "sharing"))
+            size, std = f"n = {same['n_features']}", f"std {same['noise_std']:g}"
+            where = f"{size}, {std}, by {same['sharing']}{more}: "
             kinds = group[["noise", "kurtosis"]].drop_duplicates()
             named = [
                 (f"{noise} (κ = {kurtosis:.3g}) against gaussian", noise, "gaussian")

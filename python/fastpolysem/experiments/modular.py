@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, estimate_of
+from fastpolysem.experiments._answers import Answers, estimate_of, written
 from fastpolysem.experiments._base import POSITIVE, Presets, odd, whole
 from fastpolysem.experiments._networks import (
     Case,
@@ -424,7 +424,7 @@ class Modular(NetworkQuestion):
                     ms=4,
                     lw=0,
                     elinewidth=1,
-                    label=", ".join(str(setting[name]) for name in self.LABELS),
+                    label=f"{setting['p']}, {setting['neurons']}, {written(setting['optimizer'])}",
                 )
             axes.set_xticks(range(len(names)), [_broken(name) for name in names.values()])
             axes.tick_params(axis="x", labelsize="small")
@@ -444,7 +444,7 @@ def _broken(name: str) -> str:
 
 def _network(setting: dict[str, Any]) -> str:
     """How sentences call a setting."""
-    return f"p = {setting['p']}, m = {setting['neurons']}, {setting['optimizer']}"
+    return f"p = {setting['p']}, m = {setting['neurons']}, {written(setting['optimizer'])}"
 
 
 EXPERIMENT = Modular()

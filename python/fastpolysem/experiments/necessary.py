@@ -162,9 +162,8 @@ class Necessary(AutoencoderQuestion):
         tests = []
         for setting, group in self.settings(data.valid):
             none = np.zeros(len(group))
-            tests.append(
-                compared(size_and_optimizer(setting), group["removable"], none, MARGIN, paired=True)
-            )
+            name = size_and_optimizer(setting, data.rows)
+            tests.append(compared(name, group["removable"], none, MARGIN, paired=True))
         return tests
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:

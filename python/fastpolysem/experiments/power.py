@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of
+from fastpolysem.experiments._answers import Answers, apart, compared_by_seed, estimate_of
 from fastpolysem.experiments._base import NATURAL, POSITIVE, Presets, number
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._networks import (
@@ -225,7 +225,7 @@ class Powers(Probe):
         found |= {"shared_retrained": nothing, "own_retrained": nothing}
         if own in (USUAL, STEEP):
             other = config.replace(loss=losses.Power(USUAL + STEEP - own))
-            again = train(other, seeds, initial_weights=weights, return_weights=True, num_threads=1)
+            again = train(other, seeds, initial_weights=weights, return_weights=True)
             moved = trained_network(again)
             found["shared_retrained"] = use_of_positive(moved, other, 2.0).shared_use
             found["own_retrained"] = self._losses(moved, other, len(seeds))["own"]
@@ -346,12 +346,12 @@ class Power(NetworkQuestion):
             usual = group[group["power"] == USUAL]
             for power in sorted(set(group["power"]) - {USUAL}):
                 steep = group[group["power"] == power]
-                name = f"{_network(setting)}: q = {power:g} against 2, shared use"
+                name = f"{_network(setting, data)}: q = {power:g} against 2, shared use"
                 tests.append(compared_by_seed(name, steep, usual, "shared", MARGIN, relative=False))
             if setting["neurons"] < setting["features"]:
                 steep = group[group["power"] == STEEP]
                 for column, what in (("squared", "squared error"), ("fourth", "fourth power")):
-                    name = f"{_network(setting)}: q = {STEEP:g} against 2, {what}"
+                    name = f"{_network(setting, data)}: q = {STEEP:g} against 2, {what}"
                     tests.append(compared_by_seed(name, steep, usual, column, LOSS_MARGIN))
         return tests
 
@@ -361,7 +361,8 @@ class Power(NetworkQuestion):
             return f"Whether the exponent alone makes neurons polysemantic is {outcome}."
         sentences = []
         for setting, means in self.settings(self.table(data), _SIZES):
-            mine = judged[judged["test"].str.startswith(f"{_network(setting)}:")]
+            name = _network(setting, data)
+            mine = judged[judged["test"].str.startswith(f"{name}:")]
             shared = mine["test"].str.endswith("shared use")
             shares = [
                 f"{text(estimate_of(row, 'shared'))} at q = {row['power']:g}"
@@ -369,11 +370,11 @@ class Power(NetworkQuestion):
                 if row["power"] in (USUAL, STEEP, max(means["power"]))
             ]
             parts = [
-                f"With {_network(setting)} for F = {setting['features']}, the share of use on "
+                f"With {name} for F = {setting['features']}, the share of use on "
                 f"shared neurons is {', '.join(shares)} ({_kinds(mine[shared])})"
             ]
             parts += [
-                f"q = {STEEP:g} changes the {row.test.split(', ')[1]} by {change(row)}"
+                f"q = {STEEP:g} changes the {row.test.split(', ')[-1]} by {change(row)}"
                 for row in mine[~shared].itertuples()
             ]
             below = means.loc[means["own_high"] < means["alone"], "power"]
@@ -405,7 +406,7 @@ class Power(NetworkQuestion):
         for i, (setting, part) in enumerate(self.settings(means, _SIZES)):
             look = {**style, "color": plots.COLORS[i], "marker": plots.MARKERS[i]}
             look["ls"] = plots.DASHES[i]
-            points(left, part["power"], part, "shared", label=_network(setting), **look)
+            points(left, part["power"], part, "shared", label=_network(setting, data), **look)
         part = means[(means[list(_SIZES)] == means[list(_SIZES)].min()).all(axis=1)]
         start = part["shared_untrained"].mean()
         left.axhline(start, color="#777777", lw=0.9, ls=":", label="untrained")
@@ -428,10 +429,11 @@ class Power(NetworkQuestion):
         return ax or left
 
 
-def _network(setting: dict[str, Any]) -> str:
+def _network(setting: dict[str, Any], data: Answers) -> str:
     """How sentences call a setting."""
     second = f" and {setting['second']}" if setting["second"] else ""
-    return f"N = {setting['neurons']}{second}"
+    more = apart(setting, data.rows, ("neurons", "second"))
+    return f"N = {setting['neurons']}{second}{more}"
 
 
 def _kinds(tests: pd.DataFrame) -> str:

@@ -34,7 +34,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of, written
+from fastpolysem.experiments._answers import (
+    Answers,
+    apart,
+    compared_by_seed,
+    estimate_of,
+    written,
+)
 from fastpolysem.experiments._base import NATURAL, POSITIVE, Presets
 from fastpolysem.experiments._networks import (
     CONTROLS,
@@ -151,6 +157,15 @@ def _relevant(widths: tuple[int, ...]) -> dict[str, int]:
     return {"all": n, "matched": min(n, 5 * m // 4), "kept": min(n, m)}
 
 
+def _tasks(setting: Mapping[str, Any]) -> dict[str, int]:
+    """The tasks in which different numbers of features count, with these numbers."""
+    found: dict[str, int] = {}
+    for task, count in _relevant((setting["features"], setting["neurons"])).items():
+        if count not in found.values():
+            found[task] = count
+    return found
+
+
 def _columns() -> dict[str, Column]:
     found = {**CONTROLS}
     for task in TASKS:
@@ -263,9 +278,9 @@ class Robustness(NetworkQuestion):
         found = []
         for setting, group in self.settings(data.valid, _SETTING):
             mono, poly = (group[group["representation"] == kind] for kind in DENSITIES)
-            for task in TASKS:
+            for task in _tasks(setting):
                 for name in PRIMARY:
-                    title = f"{_named(setting, task)}: {CONDITIONS[name]}"
+                    title = f"{_named(setting, task, data)}: {CONDITIONS[name]}"
                     column = f"{name}_{task}"
                     found.append(
                         compared_by_seed(title, poly, mono, column, MARGIN, relative=False)
@@ -284,23 +299,24 @@ class Robustness(NetworkQuestion):
         rows = {row.test: row for row in judged.itertuples()}
         said = [f"The share of use on shared neurons is {' and '.join(shares)}."]
         for setting, _ in self.settings(data.valid, _SETTING):
-            for task in TASKS:
+            for task in _tasks(setting):
                 parts: dict[str, list[str]] = {}
                 for name in PRIMARY:
-                    row = rows[f"{_named(setting, task)}: {CONDITIONS[name]}"]
+                    row = rows[f"{_named(setting, task, data)}: {CONDITIONS[name]}"]
                     winner = "neither is better"
                     if row.outcome == EFFECT:
                         winner = "poly" if row.difference > 0 else "mono"
                         winner = f"{winner}semantic representations are better"
                     parts.setdefault(winner, []).append(f"{CONDITIONS[name]} {row.difference:+.2g}")
                 listed = "; ".join(f"{who} ({', '.join(each)})" for who, each in parts.items())
-                said.append(f"{_named(setting, task)}: {listed}.")
+                said.append(f"{_named(setting, task, data)}: {listed}.")
         return " ".join(said)
 
     def tables(self, data: Answers) -> dict[str, str]:
         """How features use neurons, and accuracies for each task."""
         means = self.table(data)
         labels = {"representation": "representation", "optimiser": "optimizer"}
+        labels |= {name: name for name in ("features", "neurons") if means[name].nunique() > 1}
         use = {
             "by chance": "chance",
             "from 0.1": "shared_use_10",
@@ -329,10 +345,10 @@ class Robustness(NetworkQuestion):
         conditions = [CONDITIONS[name] for name in PRIMARY]
         rows = []
         for setting, _ in self.settings(data.valid, _SETTING):
-            for task, count in _relevant((setting["features"], setting["neurons"])).items():
+            for task, count in _tasks(setting).items():
                 said = {**setting, "optimizer": written(setting["optimizer"])}
                 cells = [*said.values(), count]
-                cells += [tests[f"{_named(setting, task)}: {what}"] for what in conditions]
+                cells += [tests[f"{_named(setting, task, data)}: {what}"] for what in conditions]
                 rows.append(cells)
         return markdown(["features", "neurons", "optimiser", "count", *conditions], rows)
 
@@ -376,10 +392,12 @@ class Robustness(NetworkQuestion):
 _SETTING = ("features", "neurons", "optimizer")
 
 
-def _named(setting: dict[str, Any], task: str) -> str:
+def _named(setting: dict[str, Any], task: str, data: Answers) -> str:
     """How sentences call a setting and a task."""
-    relevant = _relevant((setting["features"], setting["neurons"]))[task]
-    return f"{relevant} of {setting['features']} features count, {written(setting['optimizer'])}"
+    features, optimizer = setting["features"], written(setting["optimizer"])
+    relevant = _relevant((features, setting["neurons"]))[task]
+    more = apart(setting, data.rows, ("features", "optimizer"))
+    return f"{relevant} of {features} features count, {optimizer}{more}"
 
 
 EXPERIMENT = Robustness()

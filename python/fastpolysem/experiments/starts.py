@@ -145,10 +145,10 @@ class Starts(AutoencoderQuestion):
         """Uniform against normal weights, at each size and for each optimiser."""
         found = []
         rows = measured(data.valid)
-        for same, group in self.settings(rows, ("n_features", "n_hidden", "optimizer")):
+        for same, group in self.settings(rows, ("n_features", "n_hidden", "l1", "optimizer")):
             normal, uniform = (group[group["init"] == one] for one in INITS[:2])
             if len(normal) and len(uniform):
-                name = size_and_optimizer(same)
+                name = size_and_optimizer(same, rows)
                 counts = uniform["signed_slots"], normal["signed_slots"]
                 won = uniform["favoured"].dropna(), normal["favoured"].dropna()
                 found.append(compared(name, *counts, margin=MARGIN, relative=True))
@@ -160,8 +160,9 @@ class Starts(AutoencoderQuestion):
         parts = []
         for optimizer in dict.fromkeys(data.rows["optimizer"]):
             name = written(optimizer)
-            counts = judged[judged["test"].str.endswith(name)]
-            wins = judged[judged["test"].str.endswith(f"{name}: favourites")]
+            own = judged[judged["test"].str.contains(f", {name}", regex=False)]
+            favourites = own["test"].str.endswith(": favourites")
+            counts, wins = own[~favourites], own[favourites]
             effects = counts[counts["outcome"] == EFFECT]
             fewer = (wins["outcome"] == EFFECT) & (wins["difference"] < 0)
             span = ""

@@ -37,6 +37,7 @@ from fastpolysem.experiments._answers import (
     OPTIMIZERS,
     Answers,
     AutoencoderQuestion,
+    apart,
     pairs,
     size_and_optimizer,
     summary,
@@ -295,10 +296,15 @@ class Tradeoff(AutoencoderQuestion):
 
     def tests(self, data: Answers) -> list[Comparison]:
         """Which remedies give more features a neuron of their own, at the same loss?"""
-        return [
-            _matched(data, row, f"{row['remedy']}, {size_and_optimizer(row)}")[0]
-            for row in self._tested(data)
-        ]
+        import pandas as pd
+
+        tested = list(self._tested(data))
+        rows, tests = pd.DataFrame(tested), []
+        for row in tested:
+            more = apart(row, rows, ("remedy", "n_features", "n_hidden", "optimizer"))
+            name = f"{row['remedy']}, {size_and_optimizer(row)}{more}"
+            tests.append(_matched(data, row, name)[0])
+        return tests
 
     def _tested(self, data: Answers) -> Iterator[Fields]:
         """The settings of the tests: all remedies at their primary strengths."""

@@ -9,6 +9,7 @@ same training at an early stage, which is not a prediction from the initial weig
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from fastpolysem.experiments._answers import (
     AT_USUAL_RATES,
     Answers,
     AutoencoderQuestion,
+    apart,
     estimate_of,
     pairs,
     sized,
@@ -262,14 +264,21 @@ class Winners(AutoencoderQuestion):
         shares = self._shares(data)
         tests = []
         for same, group in self.settings(shares, ("n_features", "n_hidden", "l1")):
-            parts = [group[group["optimizer"] == name] for name in ("adamw", "sgd")]
-            if all(len(part) for part in parts):
-                name = f"{_where(same)}: AdamW against SGD"
-                adamw, sgd = pairs(parts[0], parts[1], "favourite")
+            sides = [
+                list(group[group["optimizer"] == name].groupby("learning_rate"))
+                for name in ("adamw", "sgd")
+            ]
+            several = any(len(side) > 1 for side in sides)
+            for (rate, first), (other, second) in itertools.product(*sides):
+                rates = f", learning rates {rate:g} and {other:g}" if several else ""
+                adamw, sgd = pairs(first, second, "favourite")
+                name = f"{_where(same)}{rates}: AdamW against SGD"
                 tests.append(compared(name, adamw, sgd, MARGIN, paired=True))
         for setting, group in self.settings(shares):
             odd = group[group["seed"] % 2 == 1]
-            name = f"{_where(setting)}, {written(setting['optimizer'])}: {PREDICTORS['push']}"
+            more = apart(setting, shares, ("n_features", "n_hidden", "l1", "optimizer"))
+            optimizer = f"{written(setting['optimizer'])}{more}"
+            name = f"{_where(setting)}, {optimizer}: {PREDICTORS['push']}"
             tests.append(compared(name, odd["push"], odd["favourite"], MARGIN, paired=True))
         return tests
 
