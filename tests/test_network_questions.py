@@ -30,6 +30,7 @@ from fastpolysem.experiments._verdicts import Comparison, compared
 from fastpolysem.probes import Probe
 from fastpolysem.studies import forecast
 from fastpolysem.studies.forecast import together
+from fastpolysem.studies.seedsets import SeedSet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,16 +116,33 @@ def test_estimates_respect_the_seeds_of_each_case(tmp_path: Path) -> None:
 def test_untrained_networks_do_not_slow_down_an_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
     now, count = 0.0, 8
 
-    def train(config: fp.NetworkConfig, seeds: int, **_: Any) -> None:
+    def train_blocks(config: fp.NetworkConfig, blocks: list[SeedSet], *_: Any) -> None:
         nonlocal now
-        now += seeds * (1e-4 + config.steps * 1e-6)
+        now += sum(block.count for block in blocks) * (1e-4 + config.steps * 1e-6)
 
-    monkeypatch.setattr(forecast, "train", train)
+    monkeypatch.setattr(forecast, "train_blocks", train_blocks)
     monkeypatch.setattr(forecast, "time", types.SimpleNamespace(perf_counter=lambda: now))
     config = fp.NetworkConfig(widths=(4, 4, 4), steps=2000)
     configs = [config, config.replace(steps=4000), config.replace(steps=0)]
     found = forecast.together([(configs, count)], num_threads=1)
     assert found.seconds == pytest.approx(count * (3e-4 + 6000e-6))
+
+
+def test_estimates_include_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated = 0
+
+    def slow(probe: Controls, result: fp.TrainingResult) -> dict[str, np.ndarray]:
+        nonlocal evaluated
+        evaluated += len(result)
+        return dict(controls(use_of(result), result.seeds))
+
+    monkeypatch.setattr(Controls, "__call__", slow)
+    clock = types.SimpleNamespace(perf_counter=lambda: float(evaluated))  # a second per seed
+    monkeypatch.setattr(forecast, "time", clock)
+    question = Tiny()
+    found = question.forecast(question.configs("quick"), 7)
+    assert found is not None
+    assert found.seconds == pytest.approx(2 * 7 + 3)
 
 
 class Replicated(Tiny, ReplicateQuestion):

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from fastpolysem.probes import Bounds, Probe
     from fastpolysem.statistics import Estimate
     from fastpolysem.studies import Study
+    from fastpolysem.studies.forecast import Forecast
 
 COUNTS = ("polysemantic", "malign", "signed_slots", "dead", "unrepresented", "loss")
 """Columns of `fastpolysem.TrainingResult` in every table of answers about autoencoders."""
@@ -186,6 +187,10 @@ class Question(Experiment[Setting, Answers]):
         names = list(self.LABELS if labels is None else labels)
         for key, group in rows.groupby(names, sort=False, dropna=False):
             yield dict(zip(names, key, strict=True)), group
+
+    def forecast(self, configs: list[Setting], seeds: int, **options: Any) -> Forecast | None:
+        """How long `training` would take, including the probe."""
+        return super().forecast(configs, seeds, probe=self.PROBE, **options)
 
     def verdict(self, data: Answers) -> Verdict:
         """The outcome of the experiment's tests, with a sentence and where it was seen."""

@@ -153,6 +153,7 @@ class ReplicateQuestion(NetworkQuestion):
         """
         from fastpolysem.studies.forecast import stored_seeds, together
 
+        options = {"probe": self.PROBE, **options}
         parts, times = [], []
         # Data sets with the same cases and as many seeds.
         for _, group in itertools.groupby(

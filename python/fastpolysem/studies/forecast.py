@@ -10,15 +10,16 @@ from typing import Any, Unpack
 import numpy as np
 
 from fastpolysem.families import AnyConfig
-from fastpolysem.studies.blocks import block_size, flops_of_seed
+from fastpolysem.studies.blocks import block_size, flops_of_seed, train_blocks
 from fastpolysem.studies.holding import Holding
 from fastpolysem.studies.options import Keywords, Options, checked_options
 from fastpolysem.studies.seedsets import SeedSet
 from fastpolysem.studies.stored import read_stored
-from fastpolysem.training import train, weight_bytes
+from fastpolysem.training import weight_bytes
 
-_TRIED = 6  # configurations on which the speed is measured
+_TRIED = 10  # configurations on which the speed is measured
 _TRIAL = 0.2  # seconds of each, about
+_MOST = 1024  # seeds of each
 _LONGEST = 3.0  # seconds that a trial may take, by the slowest guess
 _GUESS = 2e9  # floating point operations per second, as slow as they get if there are many
 
@@ -134,7 +135,7 @@ def _forecast(parts: Sequence[Options], times: Sequence[int] | None = None) -> F
         configs=sum(like.values()),
         seeds=sum(like[digest] * seeds.count for digest, seeds in wanted.items()),
         stored=sum(like[digest] * count for digest, count in stored.items()),
-        seconds=_seconds(missing, left, flops, options.num_threads),
+        seconds=_seconds(missing, left, flops, options),
         size=size,
         num_threads=options.num_threads,
         at_least=options.target is not None,
@@ -150,7 +151,7 @@ def _stored(options: Options, config: AnyConfig, wanted: SeedSet) -> int:
 
 
 def _seconds(
-    missing: list[AnyConfig], left: dict[str, int], flops: dict[str, int], num_threads: int
+    missing: list[AnyConfig], left: dict[str, int], flops: dict[str, int], options: Options
 ) -> float:
     """Time of all missing seeds, at the speed of the tried configuration of most similar size."""
     ordered = sorted(missing, key=lambda config: flops[config.digest])
@@ -162,14 +163,23 @@ def _seconds(
         speed = max(_GUESS, speeds[-1][1] if speeds else 0)
         if speeds and size / speed > _LONGEST:
             break  # the larger ones are as fast as this
-        count = int(np.clip(_TRIAL * speed / size, num_threads, 1024))
-        train(config, count, num_threads=num_threads)  # caches and clocks
-        start = time.perf_counter()
-        train(config, count, num_threads=num_threads)
-        speeds.append((size, count * size / max(time.perf_counter() - start, 1e-9)))
+        speeds.append((size, size / _seconds_of_seed(config, options)))
     total = 0.0
     for config in missing:
         size = flops[config.digest]
         speed = min(speeds, key=lambda pair: abs(np.log(pair[0] / size)))[1]
         total += left[config.digest] * size / speed
     return total
+
+
+def _seconds_of_seed(config: AnyConfig, options: Options) -> float:
+    """Time per seed, including what is stored besides its row, if enough of them for `_TRIAL` are
+    trained together; fewer show how many these are, and warm up caches and clocks."""
+    count = options.num_threads
+    while True:
+        start = time.perf_counter()
+        train_blocks(config, [SeedSet([(0, count)])], options.kept, options.num_threads)
+        taken = max(time.perf_counter() - start, 1e-9)
+        if taken >= _TRIAL / 2 or count >= _MOST:
+            return taken / count
+        count = min(_MOST, int(count * np.clip(_TRIAL / taken, 2, 16)))
