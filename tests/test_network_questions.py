@@ -116,9 +116,10 @@ def test_estimates_respect_the_seeds_of_each_case(tmp_path: Path) -> None:
 def test_untrained_networks_do_not_slow_down_an_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
     now, count = 0.0, 8
 
-    def train_blocks(config: fp.NetworkConfig, blocks: list[SeedSet], *_: Any) -> None:
+    def train_blocks(config: fp.NetworkConfig, blocks: list[SeedSet], *_: Any) -> list[Any]:
         nonlocal now
         now += sum(block.count for block in blocks) * (1e-4 + config.steps * 1e-6)
+        return [types.SimpleNamespace(failure=None)]
 
     monkeypatch.setattr(forecast, "train_blocks", train_blocks)
     monkeypatch.setattr(forecast, "time", types.SimpleNamespace(perf_counter=lambda: now))

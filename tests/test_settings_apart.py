@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -11,7 +13,9 @@ import pytest
 
 from fastpolysem import experiments
 from fastpolysem.experiments._answers import Answers, apart, pairs
+from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, WITHIN, judged
 
+FINDINGS = Path(__file__).parents[1] / "docs" / "findings"
 SEEDS = 6
 
 
@@ -27,11 +31,14 @@ def made_up(question: Any, configs: list[Any]) -> Answers:
         labels = {name: [said[name]] * SEEDS for name in question.LABELS}
         frame: dict[str, Any] = {**labels, "seed": np.arange(SEEDS), "diverged": False}
         for name in names.keys() - frame.keys():
+            dtype = np.dtype(probed[name].dtype if name in probed else "float64")
+            if dtype.kind == "i":
+                frame[name] = rng.integers(1, 9, SEEDS)
+                continue
             low, high = bounds.get(name) or (0, 1)
             low = 0 if low is None else low
             values = rng.uniform(low, low + 1 if high is None else high, SEEDS)
-            dtype = np.dtype(probed[name].dtype if name in probed else "float64")
-            frame[name] = values > 0.5 if dtype.kind == "b" else np.round(values, 3).astype(dtype)
+            frame[name] = values > 0.5 if dtype.kind == "b" else values.astype(dtype)
         frame["finished"] = True
         if replicate := getattr(question, "REPLICATE", None):
             frame[replicate] = np.arange(SEEDS) // 2
@@ -64,6 +71,7 @@ def made_up(question: Any, configs: list[Any]) -> Answers:
         ("tradeoff", {"l1": [0.01, 0.02]}),
         ("winners", {"l1": [0.01, 0.02]}),
         ("winners", {"learning_rate": [0.001, 0.002]}),
+        ("winners", {"n_features": [8, 16]}),
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
@@ -76,8 +84,10 @@ def test_each_setting_has_tests_of_its_own(name: str, changes: dict[str, Any]) -
         rows[len(rows)] = made_up(question, configs)
     both, *single = (question.tests(rows[i]) for i in range(3))
     names = [test.name for test in both]
-    assert len(set(names)) == len(names) == sum(map(len, single))
-    assert question.verdict(rows[0]).sentence
+    assert len(set(names)) == len(names) == sum(map(len, single)) > 0
+    found = judged(both)
+    for outcome in (EFFECT, WITHIN, INCONCLUSIVE):  # by chance, nearly all are inconclusive
+        assert "nan" not in question.say(rows[0], outcome, found.assign(outcome=outcome))
     assert question.draw(rows[0]).figure is plt.gcf()
     plt.close()
 
@@ -98,3 +108,80 @@ def test_seeds_of_two_settings_are_not_paired() -> None:
     rows = pd.DataFrame({"seed": [0, 1, 0], "loss": [1.0, 2.0, 3.0]})
     with pytest.raises(ValueError, match="loss: each seed must have one row on either side"):
         pairs(rows, rows[:2], "loss")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("contexts", {"layers": 2}, "With two hidden layers, the weight on"),
+        ("classify", {"readout": ["random", "private"]}, "a private one"),
+        ("classify", {"readout": ["dense", "private"]}, "compared with a dense one"),
+        ("necessary", {"l1": [0.01, 0.02]}, "n = 32, SGD, λ = 0.02: yes at m = 16, 24, 32, 64"),
+        ("power", {"power": [2.0, 3.0]}, "(effect for q = 3)"),
+        ("starts", {"optimizer": ["adam", "adamw"]}, "with Adam, they change the number of shared"),
+        ("optimizers", {"l1": [0.01, 0.02]}, "lowers the count in"),
+        ("winners", {"optimizer": ["adam", "sgd"]}, "of the features. One step"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and " " not in value else "",
+)
+def test_sentences_at_other_settings(name: str, changes: dict[str, Any], said: str) -> None:
+    question: Any = experiments.get(name)
+    rows = made_up(question, question.configs("quick", **changes))
+    found = judged(question.tests(rows)).assign(outcome=EFFECT)
+    sentence = question.say(rows, EFFECT, found)
+    assert said in sentence
+    assert "nan" not in sentence
+
+
+def test_settings_of_one_optimiser_are_not_those_of_another() -> None:
+    question: Any = experiments.get("starts")
+    rows = made_up(question, question.configs("quick", optimizer=["adam", "adamw"]))
+    found = judged(question.tests(rows)).assign(outcome=EFFECT)
+    assert question.say(rows, EFFECT, found).count("in 3 of 3 settings") == 2
+
+
+def test_the_page_on_optimisers_says_what_adam_adds() -> None:
+    question: Any = experiments.get("optimizers")
+    page = question.verdict(Answers.read(FINDINGS / "optimizers.parquet")).sentence
+    assert "normalisation by coordinate (β₂ = 0.9) lowers the count in 9 of 10 cells" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("amount", {"l1": [0.01, 0.02]}, "amount: l1 must be one value, got [0.01, 0.02]"),
+        ("constant", {"init": ["normal", "uniform"]}, "constant: init must be one value"),
+        ("constant", {"steps": [100, 200]}, "constant: steps must be one value"),
+        ("baseline", {"learning_rate": 0.002}, "several configurations have the same n_features"),
+        ("optimizers", {"learning_rate": 0.002}, "several configurations have the same"),
+        ("tradeoff", {"repulsion": 0.3}, "tradeoff: repulsion must be 0.0, got 0.3"),
+        ("tradeoff", {"noise": "gaussian", "noise_std": 0.02}, "tradeoff: noise_std must be 0.0"),
+        ("kurtosis", {"optimizer": "adam"}, "kurtosis: optimizer must be 'sgd', got 'adam'"),
+        (
+            "absolute",
+            {"steps": 100, "arm": "bias 0, rate 0.003, 4000 steps"},
+            "absolute: no network has this combination of settings",
+        ),
+    ],
+)
+def test_what_a_table_would_merge_is_refused(
+    name: str, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        experiments.get(name).configs("default", **changes)
+
+
+def test_learning_rates_of_arms_without_a_name() -> None:
+    question: Any = experiments.get("optimizers")
+    configs = question.configs("quick", optimizer="sgd", learning_rate=[0.1, 0.2])
+    assert question.table(made_up(question, configs))["learning_rate"].tolist() == [0.1, 0.2]
+
+
+def test_networks_that_all_diverged_have_no_test() -> None:
+    for name, changes in (("necessary", {}), ("boolean", {"optimizer": ["adam", "sgd"]})):
+        question: Any = experiments.get(name)
+        data = made_up(question, question.configs("quick", **changes))
+        lost = data.rows["optimizer"] == data.rows["optimizer"].iloc[-1]
+        rows = Answers(data.rows.assign(diverged=lost))
+        found = judged(question.tests(rows)).assign(outcome=EFFECT)
+        assert question.say(rows, EFFECT, found)

@@ -25,6 +25,7 @@ from fastpolysem.experiments._base import (
     Setting,
     Training,
     TrainingExperiment,
+    check_distinguished,
     measure,
     values_of,
     with_interval,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from fastpolysem.probes import Bounds, Probe
     from fastpolysem.statistics import Estimate
     from fastpolysem.studies import Study
-    from fastpolysem.studies.forecast import Forecast
 
 COUNTS = ("polysemantic", "malign", "signed_slots", "dead", "unrepresented", "loss")
 """Columns of `fastpolysem.TrainingResult` in every table of answers about autoencoders."""
@@ -77,7 +77,14 @@ def size_and_optimizer(setting: Mapping[str, Any], rows: pd.DataFrame | None = N
     return f"{size}, {written(setting['optimizer'])}{more}"
 
 
-_SYMBOLS = {"n_features": "n", "n_hidden": "m", "l1": "λ", "features": "F", "neurons": "N"}
+_SYMBOLS = {
+    "n_features": "n",
+    "n_hidden": "m",
+    "l1": "λ",
+    "features": "F",
+    "neurons": "N",
+    "strength": "λ√m",
+}
 
 
 def apart(setting: Mapping[str, Any], rows: pd.DataFrame, named: Sequence[str]) -> str:
@@ -86,13 +93,14 @@ def apart(setting: Mapping[str, Any], rows: pd.DataFrame, named: Sequence[str]) 
     alike = rows
     for name in named:
         alike = alike[alike[name] == setting[name]]
-    found = {name: setting[name] for name in setting if alike[name].nunique() > 1}
-    return "".join(
-        f", {written(value)}"
-        if name == "optimizer"
-        else f", {_SYMBOLS.get(name, name.replace('_', ' '))} = {value:g}"
-        for name, value in found.items()
-    )
+    parts = []
+    for name, value in setting.items():
+        if alike[name].nunique() < 2:
+            continue
+        said = value if isinstance(value, str) else f"{value:g}"
+        symbol = _SYMBOLS.get(name, name.replace("_", " "))
+        parts.append(written(said) if name == "optimizer" else f"{symbol} = {said}")
+    return "".join(f", {part}" for part in parts)
 
 
 @dataclass(frozen=True)
@@ -146,8 +154,6 @@ class Question(Experiment[Setting, Answers]):
     """Columns whose means the table shows."""
     METHOD: ClassVar[str]
     """Which tests the verdict is based on, and of what."""
-    PROBE: ClassVar[Probe | None] = None
-    """Probe for what it needs besides the columns of a study."""
     SEEN: ClassVar[Mapping[str, str]] = {}
     """Settings that its sentence does not tell: symbols, and the labels that they stand for."""
     OPTIMIZER: ClassVar[str] = ""
@@ -161,10 +167,7 @@ class Question(Experiment[Setting, Answers]):
         """The configurations of a preset, which differ in their labels."""
         configs = super().configs(preset, **changes)
         keys = [tuple(map(self.labels(one).get, self.LABELS)) for one in configs]
-        given = {name: values_of(value) for name, value in changes.items()}
-        for name, values in given.items() if len(set(keys)) < len(keys) else ():
-            if len(values) > 1 and name not in self.LABELS:
-                raise _checks.refused(f"{self.NAME}: {name}", "one value", values)
+        check_distinguished(self.NAME, self.LABELS, keys, configs, changes)
         return configs
 
     def rows(self, data: Answers) -> pd.DataFrame:
@@ -187,10 +190,6 @@ class Question(Experiment[Setting, Answers]):
         names = list(self.LABELS if labels is None else labels)
         for key, group in rows.groupby(names, sort=False, dropna=False):
             yield dict(zip(names, key, strict=True)), group
-
-    def forecast(self, configs: list[Setting], seeds: int, **options: Any) -> Forecast | None:
-        """How long `training` would take, including the probe."""
-        return super().forecast(configs, seeds, probe=self.PROBE, **options)
 
     def verdict(self, data: Answers) -> Verdict:
         """The outcome of the experiment's tests, with a sentence and where it was seen."""

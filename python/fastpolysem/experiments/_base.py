@@ -70,6 +70,8 @@ class Experiment(ABC, Generic[Setting, Data]):
     """Allowed values of those `OPTIONS` that are names."""
     ALLOWED: ClassVar[Mapping[str, Allowed]] = {}
     """Settings of which it takes fewer values than a configuration: `only`, `whole`, `number`."""
+    PROBE: ClassVar[Probe | None] = None
+    """Probe for what it needs besides the columns of a study."""
 
     def configs(self, preset: str = "default", **changes: Any) -> list[Setting]:
         """The configurations of a preset; a list in ``changes`` gives several values of a field."""
@@ -139,13 +141,17 @@ class Experiment(ABC, Generic[Setting, Data]):
         for an experiment that trains nothing."""
         return []
 
+    def record(self, configs: Sequence[Any]) -> Record | None:
+        """What to record while these configurations are trained."""
+        return None
+
     def forecast(self, configs: list[Setting], seeds: int, **options: Any) -> Forecast | None:
-        """How long `training` would take; None if it trains nothing. ``path`` and ``num_threads``
-        are as in `run`."""
+        """How long `training` would take, with probe and records; None if it trains nothing.
+        ``path`` and ``num_threads`` are as in `run`."""
         from fastpolysem.studies.forecast import together
 
         parts = self.training(configs, seeds)
-        return together(parts, **options) if parts else None
+        return together(parts, self.record, probe=self.PROBE, **options) if parts else None
 
     @abstractmethod
     def table(self, data: Data) -> pd.DataFrame:
@@ -211,19 +217,12 @@ class Experiment(ABC, Generic[Setting, Data]):
 class TrainingExperiment(Experiment[Config, Data]):
     """An experiment that trains models."""
 
-    PROBE: ClassVar[Probe | None] = None
-    """Probe for what it needs besides the columns of a study."""
-
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
         """Fields to set together, for each way to train; changes take precedence.
 
         May remove entries of ``settings`` and ``changes`` that are not fields of `Config`.
         """
         return [{}]
-
-    def record(self, configs: Sequence[Config]) -> Record | None:
-        """What to record during training."""
-        return None
 
     def training(self, configs: list[Config], seeds: int) -> Training:
         """All configurations with all seeds."""
@@ -287,6 +286,41 @@ def measure(
     from fastpolysem.studies import collect
 
     return collect(configs, seeds=seeds, probe=probe, record=record, **options)
+
+
+def check_distinguished(
+    name: str,
+    labels: Sequence[str],
+    keys: Sequence[Any],
+    configs: Sequence[Any],
+    changes: Fields,
+) -> None:
+    """Refuse changes after which different configurations have the same labels, so that a table
+    would merge them.
+
+    Parameters
+    ----------
+    name
+        Of the experiment.
+    labels
+        Names of the labels.
+    keys
+        Their values, for each of ``configs``.
+    configs, changes
+        What the changes lead to.
+    """
+    digests = [getattr(config, "config", config).digest for config in configs]
+    if len(set(keys)) == len(set(zip(keys, digests, strict=True))):
+        return
+    given = {field: values_of(values) for field, values in changes.items()}
+    for field, values in given.items():
+        if len(values) > 1 and field not in labels:
+            raise _checks.refused(f"{name}: {field}", "one value", values)
+    said = ", ".join(f"{field} = {_in_words(values)}" for field, values in changes.items())
+    raise ValueError(
+        f"{name}: with {said}, several configurations have the same {', '.join(labels)}, by which "
+        "the table distinguishes them"
+    )
 
 
 class Curves(NamedTuple):

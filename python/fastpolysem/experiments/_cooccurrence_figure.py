@@ -56,7 +56,7 @@ def _draw_sizes(ax: Axes, means: pd.DataFrame) -> None:
     sizes: list[int] = sorted(means["n_features"].unique())
     named: set[int] = set()
     for index, ((n, _, _, optimizer), part) in enumerate(groups):
-        color, mark = plots.COLORS[sizes.index(n)], plots.MARKERS[sizes.index(n)]
+        color, mark = plots.COLORS[sizes.index(n) % 8], plots.MARKERS[sizes.index(n) % 8]
         # Settings at the same place side by side.
         place = part["strength"] * 1.02 ** (index - len(groups) / 2)
         fill = optimizer != "sgd"
@@ -71,7 +71,7 @@ def _draw_widths(ax: Axes, means: pd.DataFrame) -> None:
     """All pairs at λ = 0.03: colours and markers for m/n, hollow for SGD, widths side by side."""
     ratios: list[float] = sorted((means["n_hidden"] / means["n_features"]).unique())
     for index, ratio in enumerate(ratios):
-        color, mark = plots.COLORS[index], plots.MARKERS[index]
+        color, mark = plots.COLORS[index % 8], plots.MARKERS[index % 8]
         label: str | None = "m = n" if ratio == 1 else f"m = {ratio:g}n"
         for optimizer in OPTIMIZERS:
             part = means[(means["n_hidden"] == ratio * means["n_features"])]
@@ -89,7 +89,7 @@ def _draw_kinds(ax: Axes, means: pd.DataFrame, data: Answers) -> None:
         part = chosen[chosen["inputs"] == kind]
         if len(part):
             place = part["strength"] * 1.08 ** (2 * index - 1)
-            _points(ax, place, part, plots.COLORS[index], plots.MARKERS[index], kind, True)
+            _points(ax, place, part, plots.COLORS[index % 8], plots.MARKERS[index % 8], kind, True)
     classes = pd.DataFrame(sums_over_pairs(data))
     if len(classes):
         shown = classes.rename(columns=lambda name: name.replace("left", "relative"))

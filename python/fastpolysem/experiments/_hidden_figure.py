@@ -46,9 +46,9 @@ def _style(index: int) -> dict[str, Any]:
     from fastpolysem.plots import _axes
 
     return {
-        "color": _axes.COLORS[index],
-        "marker": _axes.MARKERS[index],
-        "ls": _axes.DASHES[index],
+        "color": _axes.COLORS[index % 8],
+        "marker": _axes.MARKERS[index % 8],
+        "ls": _axes.DASHES[index % 8],
         "ms": 4.5,
         "lw": 1.2,
         "capsize": 2,

@@ -169,7 +169,7 @@ class ReplicateQuestion(NetworkQuestion):
             for at, count in _runs(stored, 0, len(alike) - 1):
                 parts.append(self._part(alike[at]))
                 times.append(count)
-        return together(parts, times, **options)
+        return together(parts, times=times, **options)
 
     def _part(self, replicate: Replicate) -> tuple[list[NetworkConfig], range]:
         number, cases, own = replicate

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from fastpolysem.experiments._answers import Answers, compared_by_seed, estimate_of
 from fastpolysem.experiments._base import NATURAL, Presets, number
-from fastpolysem.experiments._drawing import points
+from fastpolysem.experiments._drawing import legend, points
 from fastpolysem.experiments._networks import (
     CONTROLS,
     Case,
@@ -178,6 +178,10 @@ class Apart(Probe):
         return np.asarray(np.swapaxes(each[:, :-1] - each[:, -1:], 1, 2), dtype=float)
 
 
+_OWN_STEPS = (ABSOLUTE, AUTOENCODER, PUBLISHED, *TWO)
+"""Networks whose names do not tell the number of steps."""
+
+
 class Absolute(NetworkQuestion):
     """Use of neurons against density, and with a negative start bias."""
 
@@ -213,7 +217,7 @@ class Absolute(NetworkQuestion):
     OPTIONS: ClassVar = {
         "arm": f"The network: {'; '.join(ARMS)}.",
         "density": f"Probability that a feature is active, for {', '.join(BY_DENSITY)}.",
-        "steps": "Number of updates in place of the network's own.",
+        "steps": f"Number of updates, for {', '.join(_OWN_STEPS)}; others are left out.",
     }
     CHOICES: ClassVar = {"arm": ARMS}
     ALLOWED: ClassVar = {"density": number((">", 0), ("<=", 1)), "steps": NATURAL}
@@ -227,7 +231,7 @@ class Absolute(NetworkQuestion):
     )
 
     def case(self, **settings: Any) -> Case | None:
-        """A network; ``None`` for densities at which it is not trained.
+        """A network; ``None`` for densities and numbers of steps at which it is not trained.
 
         In the published recipe of |x| the loss is the mean over rows and outputs, here it is
         features / density times that, and epsilon with it.
@@ -244,8 +248,9 @@ class Absolute(NetworkQuestion):
         if arm not in TWO:
             fields["epsilon"] = 1e-8 * n / density
         if "steps" in settings:
+            if arm not in _OWN_STEPS:
+                return None
             fields["steps"] = settings["steps"]
-            fields.pop("bias_decay", None)
         labels = {"arm": arm, "density": float(density)}
         return Case(labels, NetworkConfig(**fields), MOST.get(arm))
 
@@ -348,7 +353,7 @@ class Absolute(NetworkQuestion):
         for axes, title in ((left, "density"), (right, "start bias")):
             axes.set_title(title, fontsize="medium")
         left.legend(frameon=False, fontsize="small")
-        right.legend(frameon=False, fontsize="small", loc="center right")
+        legend(right, frameon=False, fontsize="small", loc="center right")
         return ax or left
 
     @staticmethod

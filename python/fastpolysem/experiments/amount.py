@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem.experiments._base import Presets, StudyExperiment, labelled, with_interval
+from fastpolysem import _checks
+from fastpolysem.experiments._base import (
+    Fields,
+    Presets,
+    StudyExperiment,
+    labelled,
+    values_of,
+    with_interval,
+)
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.families.autoencoder.metrics import count_polysemantic
 from fastpolysem.families.autoencoder.objective import Parameters
@@ -137,6 +145,13 @@ class Amount(StudyExperiment):
             "l1_update": "orthant",
         },
     }
+
+    def _check_changes(self, changes: Fields) -> None:
+        """Refuse several values of anything but the width, as one power law is fitted to all."""
+        super()._check_changes(changes)
+        for name, values in changes.items():
+            if name != "n_hidden" and len(values_of(values)) > 1:
+                raise _checks.refused(f"{self.NAME}: {name}", "one value", values_of(values))
 
     def table(self, data: Study) -> pd.DataFrame:
         """Mean counts with 95 % intervals, one row per configuration and window.

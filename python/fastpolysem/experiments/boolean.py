@@ -353,7 +353,7 @@ class Boolean(NetworkQuestion):
         sentences = []
         chosen = means[(means["task"] == _DNF) & (means["variables"] == DISJOINT)]
         chosen = chosen.set_index("neurons")
-        if 16 in chosen.index:
+        if 16 in chosen.index and "trained against untrained, use in channels" in rows.index:
             one = chosen.loc[16]
             parts = ", ".join(
                 f"{text(estimate_of(one, name))} with {label}" for name, label in STARTS.items()

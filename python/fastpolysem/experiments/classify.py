@@ -169,6 +169,8 @@ class Classify(SplitQuestion):
         for name, h in _settings(means):
             for readout in ("dense", "random"):
                 gap = 100 * differences(means, name, h, readout, "private", "test_accuracy")
+                if not len(gap):
+                    continue
                 title = f"{SOURCES[name].title}, h = {h}: {readout} minus private"
                 overlap = SOURCES[name].overlap
                 found.append(compared_over_splits(title, gap, overlap, MARGIN, unit=100.0))
@@ -178,23 +180,31 @@ class Classify(SplitQuestion):
         """The price at the least and the largest width, where it is free, and what is privacy."""
         rows = {row.test: row for row in judged.itertuples()}
         listed: dict[str, list[int]] = {}
-        for name, h in _settings(data.rows):
+        for name, h in _settings(chosen(data)):
             listed.setdefault(name, []).append(h)
         said = []
         for name, widths in listed.items():
             title = SOURCES[name].title
-            prices = [rows[f"{title}, h = {h}: dense minus private"] for h in widths]
-            random = [rows[f"{title}, h = {h}: random minus private"] for h in widths]
-            first, *between = sorted({0, len(widths) - 1})
-            ends = [f"{_points(prices[first])} points of accuracy at h = {widths[first]}"]
-            ends += [f"{_points(prices[i])} at h = {widths[i]}" for i in between]
-            free = free_from(widths, [row.ci_high for row in prices])
-            freed = "at no width" if free is None else f"from h = {free} on"
-            said.append(
-                f"On {title}, a private readout costs {' and '.join(ends)}, compared with a dense "
-                f"one, and is shown to be free {freed}; compared with a random one of equal "
-                f"density, it {_privacy(widths, random)}."
+            dense, random = (
+                {h: rows[test] for h in widths if (test := f"{title}, h = {h}: {one}") in rows}
+                for one in ("dense minus private", "random minus private")
             )
+            parts = []
+            if dense:
+                first, last = min(dense), max(dense)
+                ends = [f"{_points(dense[first])} points of accuracy at h = {first}"]
+                ends += [f"{_points(dense[last])} at h = {last}"] if last > first else []
+                free = free_from([*dense], [row.ci_high for row in dense.values()])
+                freed = "at no width" if free is None else f"from h = {free} on"
+                parts.append(
+                    f"a private readout costs {' and '.join(ends)}, compared with a dense one, and "
+                    f"is shown to be free {freed}"
+                )
+            if random:
+                what = "it" if dense else "a private one"
+                privacy = _privacy([*random], [*random.values()])
+                parts.append(f"compared with a random one of equal density, {what} {privacy}")
+            said += [f"On {title}, {'; '.join(parts)}."] if parts else []
         return " ".join(said)
 
     def tables(self, data: Answers) -> dict[str, str]:

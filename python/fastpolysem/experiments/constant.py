@@ -28,6 +28,7 @@ from fastpolysem.experiments._base import (
     Presets,
     Training,
     TrainingExperiment,
+    check_distinguished,
     measure,
     values_of,
     whole,
@@ -163,6 +164,13 @@ class Constant(TrainingExperiment[Answers]):
         if n > 2 * m:
             raise _checks.refused("constant: n_hidden", f">= {n}/2 with n_features={n}", m)
 
+    def configs(self, preset: str = "default", **changes: Any) -> list[Config]:
+        """The configurations of a preset, which differ in their sizes, λ√m and learning rate."""
+        configs = super().configs(preset, **changes)
+        keys = [tuple(_labels(config).values()) for config in configs]
+        check_distinguished(self.NAME, ["l1", *_LABELS], keys, configs, changes)
+        return configs
+
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
         """Cells, or all combinations of the fields given instead of them."""
         cells = settings.pop("cells")
@@ -295,16 +303,19 @@ def _lines(ax: Axes, table: pd.DataFrame, by: str, label: str) -> None:
     ax.legend(frameon=False, fontsize="small")
 
 
-def _outcomes(study: Study, config: Config) -> pd.DataFrame:
-    """The distinct outcomes of a configuration, with their numbers of seeds."""
-    columns = ["polysemantic", "signed_slots", "malign", "unrepresented", "steps_taken"]
-    labels = {
+def _labels(config: Config) -> dict[str, Any]:
+    return {
         "n_features": config.n_features,
         "n_hidden": config.n_hidden,
         "strength": round(config.l1 * math.sqrt(config.n_hidden), 6),
         "learning_rate": config.learning_rate,
     }
-    rows = rows_of(study, config, labels, columns)
+
+
+def _outcomes(study: Study, config: Config) -> pd.DataFrame:
+    """The distinct outcomes of a configuration, with their numbers of seeds."""
+    columns = ["polysemantic", "signed_slots", "malign", "unrepresented", "steps_taken"]
+    rows = rows_of(study, config, _labels(config), columns)
     rows["certified"] = rows["steps_taken"] < config.steps
     counted = rows.groupby([*_LABELS, *_RESULTS], as_index=False).size()
     return counted.rename(columns={"size": "seeds"})

@@ -346,22 +346,33 @@ class Contexts(ReplicateQuestion):
             right = (mine["outcome"] == EFFECT) & (sign * mine["difference"] > 0)
             return f"{right.sum()} of {len(mine)} settings"
 
-        said = (
-            f"With one hidden layer, {over(1, 'last_all_but_one')} of the weight is on neurons "
-            f"active in all contexts but one (untrained {over(1, 'last_all_but_one_untrained')}; "
-            f"more in {seen('all but one, against untrained', 1)}) and {over(1, 'last_all')} on "
-            f"neurons active in all"
-        )
-        if not (means["layers"] == 2).any():
-            return f"{said}."
-        return (
-            f"{said}; with a second layer, the share of interaction in the first is "
-            f"{over(2, 'first_interaction')} instead of {over(1, 'first_interaction')} (less in "
-            f"{seen('interaction, against one layer', -1)}), and the weight on neurons active in "
-            f"all contexts but one is {over(2, 'first_all_but_one')} in the first and "
-            f"{over(2, 'last_all_but_one')} in the second (more in "
-            f"{seen('all but one, against first', 1)})."
-        )
+        one, two = ((means["layers"] == n).any() for n in (1, 2))
+        parts = []
+        if one:
+            parts.append(
+                f"with one hidden layer, {over(1, 'last_all_but_one')} of the weight is on neurons "
+                "active in all contexts but one (untrained "
+                f"{over(1, 'last_all_but_one_untrained')}; more in "
+                f"{seen('all but one, against untrained', 1)}) and {over(1, 'last_all')} on "
+                "neurons active in all"
+            )
+        if one and two:
+            parts.append(
+                "with a second layer, the share of interaction in the first is "
+                f"{over(2, 'first_interaction')} instead of {over(1, 'first_interaction')} (less "
+                f"in {seen('interaction, against one layer', -1)}), and the weight on neurons "
+                f"active in all contexts but one is {over(2, 'first_all_but_one')} in the first "
+                f"and {over(2, 'last_all_but_one')} in the second (more in "
+                f"{seen('all but one, against first', 1)})"
+            )
+        elif two:
+            parts.append(
+                "with two hidden layers, the weight on neurons active in all contexts but one is "
+                f"{over(2, 'first_all_but_one')} in the first and {over(2, 'last_all_but_one')} in "
+                f"the second (more in {seen('all but one, against first', 1)})"
+            )
+        said = "; ".join(parts)
+        return f"{said[:1].upper()}{said[1:]}."
 
     def tables(self, data: Answers) -> dict[str, str]:
         """Activity and selectivity of each layer, trained and untrained."""

@@ -86,8 +86,11 @@ def _pairs(data: Study, ax: Axes) -> None:
 
 
 def _label(data: Study, config: Config) -> str:
-    labels = next(labels for known, labels in labelled(data) if known == config)
-    shown = {name: labels[name] for name in labels if name not in ("n_features", "n_hidden")}
+    rows = labelled(data)
+    sizes = ("n_features", "n_hidden")
+    same = [name for name in sizes if len({labels[name] for _, labels in rows}) == 1]
+    labels = next(labels for known, labels in rows if known == config)
+    shown = {name: labels[name] for name in labels if name not in same}
     return ", ".join(f"{name}={value}" for name, value in shown.items()) or "trained"
 
 

@@ -39,7 +39,7 @@ m.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -225,7 +225,8 @@ class HiddenLayers(NetworkQuestion):
     }
     PROBE = Hidden()
     LABELS = ("n_features", "n_hidden", "strength", "arm")
-    OPTIMIZER = f"Adam and λ√m = {STRENGTH:g}"
+    SEEN: ClassVar = {"λ√m": "strength"}
+    OPTIMIZER = "Adam"
     METRICS = (
         *("shared_use", *SHARES, "pairs", "triangles", "larger", "window", "polysemantic"),
         *("serving", "dead", "effective_concepts", "neurons_per_concept"),
@@ -291,14 +292,19 @@ class HiddenLayers(NetworkQuestion):
         if outcome == WITHIN:
             return f"Rectifying the hidden layer changes shared use by less than {MARGIN}."
         means = self.table(data)
-        sizes = dict.fromkeys(setting["n_features"] for _, setting in _settings(data))
-        return " ".join(self._said(data, means, n) for n in sizes)
+        settings = _settings(data)
+        own = dict.fromkeys((one["n_features"], one["strength"]) for _, one in settings)
+        return " ".join(self._said(data, means, *one) for one in own)
 
-    def _said(self, data: Answers, means: pd.DataFrame, n: int) -> str:
-        """Amounts and shapes at one n."""
+    def _seen(self, rows: pd.DataFrame) -> Iterator[str]:
+        return super()._seen(rows[rows["arm"].isin([LINEAR, RELU])])
+
+    def _said(self, data: Answers, means: pd.DataFrame, n: int, strength: float) -> str:
+        """Amounts and shapes at one n and λ√m."""
         parts = []
+        means = means[(means["n_features"] == n) & (means["strength"] == strength)]
         for where, setting in _settings(data):
-            if setting["n_features"] != n:
+            if (setting["n_features"], setting["strength"]) != (n, strength):
                 continue
             chosen = (means[list(setting)] == list(setting.values())).all(axis=1)
             here = means[chosen].set_index("arm")
@@ -310,10 +316,7 @@ class HiddenLayers(NetworkQuestion):
                 f"at {where}, shared use is {relu} with ReLU and {linear} with a linear layer, and "
                 f"the share of features in groups is {after} and {before}"
             )
-        shapes = [
-            _commonest(means[(means["arm"] == arm) & (means["n_features"] == n)])
-            for arm in (LINEAR, RELU)
-        ]
+        shapes = [_commonest(means[means["arm"] == arm]) for arm in (LINEAR, RELU)]
         return (
             f"With n = {n} features, {'; '.join(parts)}. At m = {shapes[0][0]}, {shapes[0][1]} of "
             f"these features are in {shapes[0][2]} in the linear layer, and {shapes[1][1]} are in "

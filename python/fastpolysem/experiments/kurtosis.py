@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem.experiments._answers import Answers, AutoencoderQuestion, apart, compared_by_seed
-from fastpolysem.experiments._base import ONE_MATRIX, Fields, Presets, recorded, whole
+from fastpolysem.experiments._base import ONE_MATRIX, Fields, Presets, only, recorded, whole
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._edgeworth import (
     fourth_term,
@@ -218,7 +218,11 @@ class Kurtosis(AutoencoderQuestion):
             "larger": _LARGER,
         },
     }
-    ALLOWED: ClassVar = {**ONE_MATRIX, "n_features": whole((">=", 2))}
+    ALLOWED: ClassVar = {
+        **ONE_MATRIX,
+        "n_features": whole((">=", 2)),
+        "optimizer": only("sgd"),  # as the predictions suppose
+    }
     PROBE = Growth()
     MOST: ClassVar[dict[int, int]] = {16: 100, 64: 10}
     LABELS = (*_SETTING, "noise", "kurtosis", "sixth")
@@ -340,14 +344,15 @@ class Kurtosis(AutoencoderQuestion):
         means = self.table(data)
         smallest = means["n_features"] == means["n_features"].min()
         parts = []
-        for sharing, here in means[smallest].groupby("sharing", sort=False):
+        for setting, here in self.settings(means[smallest], _SETTING):
             known = here[(here["kurtosis"].abs() <= 1.2) & (here["kurtosis"].abs() > 1e-6)]
             said = [
                 f"{row['ratio']:.2f} [{row['ratio_low']:.2f}, {row['ratio_high']:.2f}] "
                 f"({row['noise']})"
                 for _, row in known.iterrows()
             ]
-            parts.append(f"with noise by {sharing}, {', '.join(said)}")
+            more = apart(setting, means[smallest], ("n_features", "sharing"))
+            parts.append(f"with noise by {setting['sharing']}{more}, {', '.join(said)}")
         return (
             "The early growth of the fourth norm, divided by that predicted from κ alone, is, "
             f"{'; '.join(parts)}"
@@ -358,7 +363,7 @@ class Kurtosis(AutoencoderQuestion):
         from fastpolysem import plots
 
         means = self.table(data)
-        size = means[["n_features", "noise_std"]]
+        size = means[[name for name in _SETTING if name != "sharing"]]
         first = (size == size.iloc[0]).all(axis=1)
         means = means[first]
         axes = plots.panels(ax, 2, 2, self.FIGURE_SIZE, sharex=True)

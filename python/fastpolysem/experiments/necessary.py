@@ -18,6 +18,7 @@ from fastpolysem.experiments._answers import (
     AT_USUAL_RATES,
     Answers,
     AutoencoderQuestion,
+    apart,
     size_and_optimizer,
     sized,
     with_scales,
@@ -170,11 +171,16 @@ class Necessary(AutoencoderQuestion):
         """Where there are more than necessary."""
         if outcome == INCONCLUSIVE:
             return f"Whether more neurons are polysemantic than necessary is {outcome}."
-        means = self.table(data).assign(outcome=judged["outcome"].to_numpy())
         if outcome == WITHIN:
             return f"Moves remove at most {MARGIN:g} shared neurons per model."
-        parts = []
-        for (n, optimizer), here in means.groupby(["n_features", "optimizer"], sort=False):
+        outcomes = judged.set_index("test")["outcome"].to_dict()
+        own, parts = ("n_features", "l1", "optimizer", "learning_rate"), []
+        for setting, rows in self.settings(data.valid, own):
+            here = rows[["n_hidden"]].drop_duplicates()
+            here["outcome"] = [
+                outcomes[size_and_optimizer({**setting, "n_hidden": m}, data.rows)]
+                for m in here["n_hidden"]
+            ]
             found = []
             for kind, said in (
                 (EFFECT, "yes"),
@@ -184,7 +190,9 @@ class Necessary(AutoencoderQuestion):
                 widths = here.loc[here["outcome"] == kind, "n_hidden"]
                 if len(widths):
                     found.append(f"{said} at m = {', '.join(map(str, widths))}")
-            parts.append(f"n = {n}, {written(optimizer)}: {'; '.join(found)}")
+            more = apart(setting, data.rows, ("n_features", "optimizer"))
+            name = f"n = {setting['n_features']}, {written(setting['optimizer'])}{more}"
+            parts.append(f"{name}: {'; '.join(found)}")
         return f"Do moves to free neurons remove shared neurons? {'. '.join(parts)}."
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
@@ -198,9 +206,9 @@ class Necessary(AutoencoderQuestion):
         sizes = sorted(means["n_features"].unique())
         for (n, optimizer), part in means.groupby(["n_features", "optimizer"]):
             ratio = part["n_hidden"] / n
-            color, line = plots.COLORS[sizes.index(n)], "-" if optimizer == "sgd" else "--"
+            color, line = plots.COLORS[sizes.index(n) % 8], "-" if optimizer == "sgd" else "--"
             style: dict[str, Any] = {"color": color, "ls": line, "ms": 4, "capsize": 2, "lw": 1.2}
-            style |= {"marker": plots.MARKERS[sizes.index(n)]}
+            style |= {"marker": plots.MARKERS[sizes.index(n) % 8]}
             share = part.assign(
                 **{
                     f"{name}{end}": part[f"{name}{end}"] / n

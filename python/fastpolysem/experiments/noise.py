@@ -169,10 +169,11 @@ class Noise(StudyExperiment):
 
         shapes = any(config.noise_shape for config in data.configs)
         table = []
-        for config in data.configs:
+        for config, labels in labelled(data):
             recorded = curves(data, config)
             last = {name: statistics.mean(recorded.values[name][:, -1]) for name in METRICS}
-            row: dict[str, Any] = {"noise": config.noise}
+            row = {name: value for name, value in labels.items() if name not in _OF_NOISE}
+            row["noise"] = config.noise
             if shapes:
                 row["shape"] = config.noise_shape or np.nan
             row |= {"kurtosis": theory.excess_kurtosis(config.noise, config.noise_shape)}
@@ -211,12 +212,13 @@ class Noise(StudyExperiment):
         metrics = _shown(recorded.values())
         size = (3.7 * len(sizes), self.FIGURE_SIZE[1] * (0.4 + 0.2 * len(metrics)))
         axes = plots.panels(ax, len(metrics), len(sizes), size, sharex=True, sharey="row")
+        named = {config: _name(config) + more for config, more in _apart(data).items()}
         for config, (_, steps, values, _) in recorded.items():
             index = kinds.index((config.noise, config.noise_shape))
             style: dict[str, Any] = {
                 "color": plots.COLORS[index % len(plots.COLORS)],
                 "ls": plots.DASHES[index % len(plots.DASHES)],
-                "label": _name(config),
+                "label": named[config],
             }
             for each, metric in zip(axes[:, sizes.index(config.noise_std)], metrics, strict=True):
                 _line(each, steps, values[metric], _BANDS[metric], style)
@@ -225,6 +227,22 @@ class Noise(StudyExperiment):
             column[-1].set(xscale="log", xlabel="step")
         _finish(data, axes, metrics)
         return ax or axes[0, 0]
+
+
+_OF_NOISE = ("noise", "noise_shape", "noise_std")
+
+
+def _apart(data: Study) -> dict[Config, str]:
+    """What besides the noise distinguishes configurations, to be added to their names."""
+    rows = labelled(data)
+    names = [
+        name
+        for name in rows[0][1]
+        if name not in _OF_NOISE and len({str(labels[name]) for _, labels in rows}) > 1
+    ]
+    return {
+        config: "".join(f", {name} = {labels[name]}" for name in names) for config, labels in rows
+    }
 
 
 def _shown(recorded: Iterable[Curves]) -> list[str]:

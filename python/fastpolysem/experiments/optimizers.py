@@ -58,6 +58,7 @@ MARGIN = 0.06
 """Largest negligible difference of shared neurons, relative to the other arm."""
 SHARES = 0.03
 """Largest negligible difference of shares of features."""
+NOTHING = "No arm differs by more than the margin."
 LOW = 0.8
 """Smallest |weight| that represents a feature, as in `metrics.count_unrepresented`."""
 REFERENCE, ADAM, ADAMW = "sgd", "adam", "adamw"
@@ -229,8 +230,7 @@ class Optimizers(AutoencoderQuestion):
 
         means = super().table(Answers(measured(data.rows)))
         n, m = means["n_features"], means["n_hidden"]
-        rates = [WAYS.get(way, {}).get("learning_rate", 1e-3) for way in means["way"]]
-        means = with_scales(means.assign(learning_rate=rates))
+        means = with_scales(means.assign(learning_rate=means["way"].map(_rate)))
         return means.assign(null=theory.null_mean(n, m) / theory.collision_law(n, m))
 
     def tests(self, data: Answers) -> list[Comparison]:
@@ -272,20 +272,21 @@ class Optimizers(AutoencoderQuestion):
         )
         found = judged.assign(cell=judged["test"].str.split(": ", n=1).str[0])
         found["what"] = found["test"].str.split(": ", n=1).str[1]
+        short, adam = written(SHORT), written(ADAM)
         said = [
             f"{title} in {_counted(found[found['what'] == what], sign)}"
             for what, title, sign in (
-                (SHORT, "normalisation by coordinate (β₂ = 0.9) lowers the count", -1),
-                (SCALAR, "a scalar second moment does so", -1),
-                (f"{ADAM} against {SHORT}", "memory (β₂ = 0.999 against 0.9) raises it", 1),
-                (f"{ADAM} against {SHORT}", "it lowers it", -1),
-                (f"{ADAM}, favourites", "Adam makes favourites lose", -1),
-                (f"{SHORT}, favourites", "β₂ = 0.9 does so", -1),
+                (short, "normalisation by coordinate (β₂ = 0.9) lowers the count", -1),
+                (written(SCALAR), "a scalar second moment does so", -1),
+                (f"{adam} against {short}", "memory (β₂ = 0.999 against 0.9) raises it", 1),
+                (f"{adam} against {short}", "it lowers it", -1),
+                (f"{adam}, favourites", "Adam makes favourites lose", -1),
+                (f"{short}, favourites", "β₂ = 0.9 does so", -1),
             )
             if (found["what"] == what).any()
         ]
         if outcome == WITHIN:
-            return f"{first}; no arm differs by more than the margin.".lstrip("; ").capitalize()
+            return f"{first}; no arm differs by more than the margin." if first else NOTHING
         return "; ".join(part for part in (first, *said) if part) + "."
 
     def tables(self, data: Answers) -> dict[str, str]:
@@ -337,7 +338,7 @@ class Optimizers(AutoencoderQuestion):
             places = [ways.index(way) + shift for way in here["way"]]
             style: dict[str, Any] = {"fmt": "os^D"[index], "ms": 4, "color": plots.COLORS[index]}
             style["label"] = f"n = {cell.n_features}" + (
-                "" if len(double) else f", m = {cell.n_hidden}"
+                "" if len(double) else f", m = {cell.n_hidden}, λ = {cell.l1:g}"
             )
             for each, name in zip(axes, ("ratio", "favoured"), strict=True):
                 each.errorbar(here[name], places, xerr=bars(here, name), lw=1.2, **style)
@@ -364,6 +365,12 @@ def measured(rows: pd.DataFrame) -> pd.DataFrame:
 def _cell(table: pd.DataFrame, row: Any, name: str) -> str:
     """A mean with its interval, or a hyphen where there is none."""
     return interval(table.loc[row], name, least=0) if row in table.index else "-"
+
+
+def _rate(way: str) -> float:
+    """The learning rate of an arm; of one without a name, it is part of the label."""
+    rate = WAYS[way].get("learning_rate", 1e-3) if way in WAYS else way.split()[1]
+    return float(rate)
 
 
 def _counted(tests: pd.DataFrame, sign: int) -> str:

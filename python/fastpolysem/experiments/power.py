@@ -348,7 +348,7 @@ class Power(NetworkQuestion):
                 steep = group[group["power"] == power]
                 name = f"{_network(setting, data)}: q = {power:g} against 2, shared use"
                 tests.append(compared_by_seed(name, steep, usual, "shared", MARGIN, relative=False))
-            if setting["neurons"] < setting["features"]:
+            if setting["neurons"] < setting["features"] and STEEP in set(group["power"]):
                 steep = group[group["power"] == STEEP]
                 for column, what in (("squared", "squared error"), ("fourth", "fourth power")):
                     name = f"{_network(setting, data)}: q = {STEEP:g} against 2, {what}"
@@ -362,6 +362,7 @@ class Power(NetworkQuestion):
         sentences = []
         for setting, means in self.settings(self.table(data), _SIZES):
             name = _network(setting, data)
+            of = "" if "F = " in name else f" for F = {setting['features']}"
             mine = judged[judged["test"].str.startswith(f"{name}:")]
             shared = mine["test"].str.endswith("shared use")
             shares = [
@@ -370,8 +371,8 @@ class Power(NetworkQuestion):
                 if row["power"] in (USUAL, STEEP, max(means["power"]))
             ]
             parts = [
-                f"With {name} for F = {setting['features']}, the share of use on "
-                f"shared neurons is {', '.join(shares)} ({_kinds(mine[shared])})"
+                f"With {name}{of}, the share of use on shared neurons is {', '.join(shares)} "
+                f"({_kinds(mine[shared])})"
             ]
             parts += [
                 f"q = {STEEP:g} changes the {row.test.split(', ')[-1]} by {change(row)}"
@@ -401,16 +402,16 @@ class Power(NetworkQuestion):
 
         means = self.table(data)
         left, right = plots.panels(ax, 1, 2, self.FIGURE_SIZE)[0]
-        features = int(means["features"].iloc[0])
         style: dict[str, Any] = {"lw": 1.3, "ms": 4, "capsize": 2}
         for i, (setting, part) in enumerate(self.settings(means, _SIZES)):
-            look = {**style, "color": plots.COLORS[i], "marker": plots.MARKERS[i]}
-            look["ls"] = plots.DASHES[i]
+            look = {**style, "color": plots.COLORS[i % 8], "marker": plots.MARKERS[i % 8]}
+            look["ls"] = plots.DASHES[i % 8]
             points(left, part["power"], part, "shared", label=_network(setting, data), **look)
         part = means[(means[list(_SIZES)] == means[list(_SIZES)].min()).all(axis=1)]
         start = part["shared_untrained"].mean()
         left.axhline(start, color="#777777", lw=0.9, ls=":", label="untrained")
-        neurons, density = int(part["neurons"].iloc[0]), float(part["density"].iloc[0])
+        features, neurons = int(part["features"].iloc[0]), int(part["neurons"].iloc[0])
+        density = float(part["density"].iloc[0])
         for i, (name, q) in enumerate({"squared": USUAL, "fourth": STEEP}.items()):
             color = plots.COLORS[i + 2]
             look = {**style, "color": color, "marker": plots.MARKERS[i + 2]}
@@ -420,8 +421,11 @@ class Power(NetworkQuestion):
             right.axhline(least, color=color, lw=1, ls=plots.DASHES[2 + i], label=label)
         left.set(xlabel="exponent q of the loss", ylabel="share of use on shared neurons")
         right.set(xlabel="exponent q of the loss", ylabel="error, as a share of output 0")
-        left.set_title(f"F = {features} features", fontsize="medium")
-        right.set_title(f"N = {neurons}", fontsize="medium")
+        if means["features"].nunique() == 1:
+            left.set_title(f"F = {features} features", fontsize="medium")
+        second = int(part["second"].iloc[0])
+        smallest = {"features": features, "neurons": neurons, "second": second, "density": density}
+        right.set_title(_network(smallest, data), fontsize="medium")
         left.set_ylim(-0.03, 1.03)
         right.set_ylim(0, 1.3)
         left.legend(frameon=False, fontsize="small")

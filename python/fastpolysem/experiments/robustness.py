@@ -53,7 +53,7 @@ from fastpolysem.experiments._networks import (
 )
 from fastpolysem.experiments._pages import markdown
 from fastpolysem.experiments._tables import of_means
-from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, text
+from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, span, text
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.probes import Column, Probe
 from fastpolysem.specs.inputs import Independent
@@ -293,7 +293,7 @@ class Robustness(NetworkQuestion):
             return f"Which representation is more robust is {outcome}."
         means = self.table(data)
         shares = [
-            f"{means.loc[means['representation'] == kind, 'shared_use'].mean():.2g} ({kind})"
+            f"{span(means.loc[means['representation'] == kind, 'shared_use'])} ({kind})"
             for kind in DENSITIES
         ]
         rows = {row.test: row for row in judged.itertuples()}
@@ -358,7 +358,6 @@ class Robustness(NetworkQuestion):
 
         means = self.table(data)
         means = means[means["optimizer"] == means["optimizer"].iloc[0]]
-        n, m = (int(means[name].iloc[0]) for name in ("features", "neurons"))
         axes = plots.panels(ax, 1, 3, self.FIGURE_SIZE, sharey="row")[0]
         panels: list[tuple[str, Mapping[float, str]]] = [
             ("input noise", {0.0: "clean", **{size: f"input_{size}" for size in INPUT_NOISE}}),
@@ -367,6 +366,8 @@ class Robustness(NetworkQuestion):
         ]
         for panel, (title, columns) in zip(axes, panels, strict=True):
             for i, (_, row) in enumerate(means.iterrows()):
+                counts = _relevant((row["features"], row["neurons"]))
+                more = apart(dict(row[list(_SETTING)]), means, ("features",))
                 for task, dash in zip(TASKS[:2], ("-", "--"), strict=True):
                     each = [estimate_of(row, f"{name}_{task}") for name in columns.values()]
                     value, low, high = np.array(each).T
@@ -374,12 +375,12 @@ class Robustness(NetworkQuestion):
                         list(columns),
                         value,
                         np.maximum([value - low, high - value], 0),
-                        color=plots.COLORS[i],
-                        marker=plots.MARKERS[i],
+                        color=plots.COLORS[i % 8],
+                        marker=plots.MARKERS[i % 8],
                         ls=dash,
                         ms=3.5,
                         lw=1.2,
-                        label=f"{row['representation']}, {_relevant((n, m))[task]} count",
+                        label=f"{row['representation']}, {counts[task]} count{more}",
                     )
             panel.set_xlabel(title)
         axes[2].set_xscale("log")

@@ -66,6 +66,7 @@ _SIZES = (
     *((64, m) for m in (64, 128, 256, 1024)),
     *((256, m) for m in (256, 512, 1024)),
 )
+_SETTING = ("n_features", "n_hidden", "l1", "optimizer")
 _SETTINGS: dict[str, Any] = {
     "n_features": 16,
     "n_hidden": 64,
@@ -103,7 +104,7 @@ class Starts(AutoencoderQuestion):
     MOST: ClassVar = {16: 2000, 64: 400, 256: 30}
     ALLOWED = ORTHANT
     PROBE = Wins()
-    LABELS = ("n_features", "n_hidden", "l1", "optimizer", "init")
+    LABELS = (*_SETTING, "init")
     SEEN: ClassVar = {"n": "n_features", "m": "n_hidden"}
     COLUMNS = ("steps_taken",)
     METRICS = (
@@ -145,7 +146,7 @@ class Starts(AutoencoderQuestion):
         """Uniform against normal weights, at each size and for each optimiser."""
         found = []
         rows = measured(data.valid)
-        for same, group in self.settings(rows, ("n_features", "n_hidden", "l1", "optimizer")):
+        for same, group in self.settings(rows, _SETTING):
             normal, uniform = (group[group["init"] == one] for one in INITS[:2])
             if len(normal) and len(uniform):
                 name = size_and_optimizer(same, rows)
@@ -158,9 +159,12 @@ class Starts(AutoencoderQuestion):
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """In how many settings, and by how much."""
         parts = []
-        for optimizer in dict.fromkeys(data.rows["optimizer"]):
+        rows = measured(data.valid)
+        for optimizer in dict.fromkeys(rows["optimizer"]):
             name = written(optimizer)
-            own = judged[judged["test"].str.contains(f", {name}", regex=False)]
+            settings = self.settings(rows[rows["optimizer"] == optimizer], _SETTING)
+            names = {size_and_optimizer(same, rows) for same, _ in settings}
+            own = judged[judged["test"].str.split(": ").str[0].isin(names)]
             favourites = own["test"].str.endswith(": favourites")
             counts, wins = own[~favourites], own[favourites]
             effects = counts[counts["outcome"] == EFFECT]
@@ -209,7 +213,10 @@ class Starts(AutoencoderQuestion):
                 for index, n in enumerate(sizes):
                     for init, line in zip(INITS[:2], ("--", "-"), strict=True):
                         part = here[(here["n_features"] == n) & (here["init"] == init)]
-                        look = {"color": plots.COLORS[index], "marker": plots.MARKERS[index]}
+                        look = {
+                            "color": plots.COLORS[index % 8],
+                            "marker": plots.MARKERS[index % 8],
+                        }
                         style: dict[str, Any] = {"ls": line, "ms": 4, "lw": 1.2, "capsize": 2}
                         style["mfc"] = "none" if init == INITS[0] else look["color"]
                         label = f"n = {n}, {init}"

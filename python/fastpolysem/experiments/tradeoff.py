@@ -47,6 +47,7 @@ from fastpolysem.experiments._base import (
     Fields,
     Presets,
     combinations,
+    only,
     whole,
 )
 from fastpolysem.experiments._meetings import LOSS_MIXED, inputs_of, kind_of, loss_on_mixed
@@ -244,7 +245,13 @@ class Tradeoff(AutoencoderQuestion):
             "seeds": 1000,
         },
     }
-    ALLOWED: ClassVar = {**ORTHANT, "n_features": whole((">=", 3)), "steps": whole((">=", 2))}
+    ALLOWED: ClassVar = {
+        **ORTHANT,
+        "n_features": whole((">=", 3)),
+        "steps": whole((">=", 2)),
+        **dict.fromkeys(("noise_std", "repulsion", "dropout"), only(0.0)),  # the remedies
+        "l1_schedule": only(None),
+    }
     PROBE = Alone()
     MOST: ClassVar = {16: 400, 64: 90, 256: 12}
     LABELS = ("n_features", "n_hidden", "l1", "optimizer", "remedy", "strength")
@@ -309,9 +316,10 @@ class Tradeoff(AutoencoderQuestion):
     def _tested(self, data: Answers) -> Iterator[Fields]:
         """The settings of the tests: all remedies at their primary strengths."""
         known = data.rows[list(self.LABELS)].drop_duplicates().to_dict("records")
+        treated = {row["l1"] for row in known if row["remedy"] != NONE}
         for row in known:
             wider = {**row, "n_hidden": 2 * row["n_hidden"]}
-            if row["remedy"] == NONE and wider in known and row["l1"] == MIDDLE:
+            if row["remedy"] == NONE and wider in known and row["l1"] in treated:
                 yield {**row, "remedy": WIDER, "strength": 2.0}
             if PRIMARY.get(row["remedy"]) == row["strength"]:
                 yield row
@@ -341,7 +349,7 @@ class Tradeoff(AutoencoderQuestion):
                 parts.append(f"{name}: {', '.join(counts)} of {len(own)}")
         return (
             "Features with a neuron of their own, compared with untreated models of the same loss, "
-            f"by settings of n, m and optimiser: {'; '.join(parts)}."
+            f"in settings of n, m, λ and optimiser: {'; '.join(parts)}."
         )
 
     def tables(self, data: Answers) -> dict[str, str]:

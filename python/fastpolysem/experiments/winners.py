@@ -290,18 +290,24 @@ class Winners(AutoencoderQuestion):
             low, high = part.loc[part["favourite"].idxmin()], part.loc[part["favourite"].idxmax()]
             parts.append(
                 f"with {written(str(optimizer))} for {text(estimate_of(low, 'favourite'))} "
-                f"({_where(low)}) to {text(estimate_of(high, 'favourite'))} ({_where(high)})"
+                f"({self._named(low, means)}) to {text(estimate_of(high, 'favourite'))} "
+                f"({self._named(high, means)})"
             )
         first = f"The largest initial weight wins {' and '.join(parts)} of the features"
         against = judged[judged["test"].str.endswith("AdamW against SGD")]
         less = ((against["outcome"] == EFFECT) & (against["difference"] < 0)).sum()
         ahead = judged[judged["test"].str.endswith(PREDICTORS["push"])]
         better = ((ahead["outcome"] == EFFECT) & (ahead["difference"] > 0)).sum()
+        if len(against):
+            first += f"; less often with AdamW than with SGD in {less} of {len(against)} settings"
         return (
-            f"{first}; less often with AdamW than with SGD in {less} of {len(against)} settings. "
-            f"One step against interference names more winners in {better} of {len(ahead)} "
-            "settings."
+            f"{first}. One step against interference names more winners in {better} of "
+            f"{len(ahead)} settings."
         )
+
+    def _named(self, row: pd.Series[Any], means: pd.DataFrame) -> str:
+        more = apart(dict(row[list(self.LABELS)]), means, self.LABELS[:4])
+        return f"{_where(row)}{more}"
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Shares against the number of neurons: above at fixed λ and fixed λ√m for each n and
@@ -317,8 +323,8 @@ class Winners(AutoencoderQuestion):
         for each, which, title in zip(axes[0], (fixed, scaled), titles, strict=True):
             for (n, optimizer), part in means[which].groupby(["n_features", "optimizer"]):
                 line = "-" if optimizer == "sgd" else "--"
-                color = plots.COLORS[sizes.index(n)]
-                mark = plots.MARKERS[sizes.index(n)]
+                color = plots.COLORS[sizes.index(n) % 8]
+                mark = plots.MARKERS[sizes.index(n) % 8]
                 _line(each, part, "favourite", color, line, f"n = {n}, {written(optimizer)}", mark)
             each.set_title(f"largest initial weight, {title}", fontsize="medium")
         middle = sizes[len(sizes) // 2]
@@ -327,7 +333,7 @@ class Winners(AutoencoderQuestion):
                 scaled & (means["n_features"] == middle) & (means["optimizer"] == optimizer)
             ]
             for index, (name, what) in enumerate(PREDICTORS.items()):
-                _line(each, part, name, plots.COLORS[index], plots.DASHES[index], what)
+                _line(each, part, name, plots.COLORS[index % 8], plots.DASHES[index % 8], what)
             _line(each, part, "rank_8", "#777777", ":", "one of the 8 largest initial weights")
             each.set_title(f"{written(optimizer)}, n = {middle}, {titles[1]}", fontsize="medium")
             each.set(xscale="log", xlabel="neurons m")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -15,7 +15,7 @@ from fastpolysem.studies.holding import Holding
 from fastpolysem.studies.options import Keywords, Options, checked_options
 from fastpolysem.studies.seedsets import SeedSet
 from fastpolysem.studies.stored import read_stored
-from fastpolysem.training import weight_bytes
+from fastpolysem.training import RecordLike, weight_bytes
 
 _TRIED = 10  # configurations on which the speed is measured
 _TRIAL = 0.2  # seconds of each, about
@@ -92,16 +92,24 @@ def forecast(configs: AnyConfig | Iterable[AnyConfig], **keywords: Unpack[Keywor
 
 
 def together(
-    parts: Iterable[tuple[Iterable[AnyConfig], Any]],
+    parts: Iterable[tuple[Sequence[AnyConfig], Any]],
+    recorded: Callable[[Sequence[AnyConfig]], RecordLike | None] | None = None,
+    *,
     times: Sequence[int] | None = None,
     **keywords: Unpack[Keywords],
 ) -> Forecast:
     """How long several calls of `collect` would take together, each with configurations and seeds
-    of its own and otherwise the same arguments; seeds in several of them are trained once.
+    of its own, records given by its configurations, and otherwise the same arguments; seeds in
+    several of them are trained once.
 
     ``times`` is the number of calls that each part stands for, if others are like it.
     """
-    options = [checked_options(configs, {**keywords, "seeds": seeds}) for configs, seeds in parts]
+    options = []
+    for configs, seeds in parts:
+        own: Keywords = {**keywords, "seeds": seeds}
+        if recorded is not None:
+            own["record"] = recorded(configs)
+        options.append(checked_options(configs, own))
     return _forecast(options, times)
 
 
@@ -113,15 +121,18 @@ def stored_seeds(configs: Iterable[AnyConfig], **keywords: Unpack[Keywords]) -> 
 
 def _forecast(parts: Sequence[Options], times: Sequence[int] | None = None) -> Forecast:
     """The forecast of one or more calls, which differ in their configurations and seeds only."""
-    options = parts[0]
     configs: dict[str, AnyConfig] = {}
+    options: dict[str, Options] = {}
     wanted: dict[str, SeedSet] = {}
     like: dict[str, int] = {}
     for part, count in zip(parts, times or [1] * len(parts), strict=True):
         for config in part.configs:
             configs[config.digest], like[config.digest] = config, count
+            options[config.digest] = part
             wanted[config.digest] = wanted.get(config.digest, SeedSet()) | part.seeds
-    stored = {digest: _stored(options, configs[digest], seeds) for digest, seeds in wanted.items()}
+    stored = {
+        digest: _stored(options[digest], configs[digest], seeds) for digest, seeds in wanted.items()
+    }
     size = 0
     left: dict[str, int] = {}
     flops: dict[str, int] = {}
@@ -129,7 +140,7 @@ def _forecast(parts: Sequence[Options], times: Sequence[int] | None = None) -> F
         lacking = like[digest] * (wanted[digest].count - stored[digest])
         left[digest], flops[digest] = lacking, max(1, flops_of_seed(config))
         size += lacking * _ROW + -(-lacking // block_size(config)) * _FILE
-        size += lacking * weight_bytes(config) if options.kept.weights else 0
+        size += lacking * weight_bytes(config) if options[digest].kept.weights else 0
     missing = [config for digest, config in configs.items() if left[digest]]
     return Forecast(
         configs=sum(like.values()),
@@ -137,8 +148,8 @@ def _forecast(parts: Sequence[Options], times: Sequence[int] | None = None) -> F
         stored=sum(like[digest] * count for digest, count in stored.items()),
         seconds=_seconds(missing, left, flops, options),
         size=size,
-        num_threads=options.num_threads,
-        at_least=options.target is not None,
+        num_threads=parts[0].num_threads,
+        at_least=parts[0].target is not None,
     )
 
 
@@ -151,7 +162,10 @@ def _stored(options: Options, config: AnyConfig, wanted: SeedSet) -> int:
 
 
 def _seconds(
-    missing: list[AnyConfig], left: dict[str, int], flops: dict[str, int], options: Options
+    missing: list[AnyConfig],
+    left: dict[str, int],
+    flops: dict[str, int],
+    options: dict[str, Options],
 ) -> float:
     """Time of all missing seeds, at the speed of the tried configuration of most similar size."""
     ordered = sorted(missing, key=lambda config: flops[config.digest])
@@ -163,7 +177,11 @@ def _seconds(
         speed = max(_GUESS, speeds[-1][1] if speeds else 0)
         if speeds and size / speed > _LONGEST:
             break  # the larger ones are as fast as this
-        speeds.append((size, size / _seconds_of_seed(config, options)))
+        own = options[config.digest]
+        seconds = _seconds_of_seed(config, own)
+        if not speeds and seconds * own.num_threads < _LONGEST:  # modules and caches are loaded
+            seconds = _seconds_of_seed(config, own)
+        speeds.append((size, size / seconds))
     total = 0.0
     for config in missing:
         size = flops[config.digest]
@@ -174,11 +192,15 @@ def _seconds(
 
 def _seconds_of_seed(config: AnyConfig, options: Options) -> float:
     """Time per seed, including what is stored besides its row, if enough of them for `_TRIAL` are
-    trained together; fewer show how many these are, and warm up caches and clocks."""
+    trained together; fewer show how many these are."""
     count = options.num_threads
     while True:
         start = time.perf_counter()
-        train_blocks(config, [SeedSet([(0, count)])], options.kept, options.num_threads)
+        (trained,) = train_blocks(
+            config, [SeedSet([(0, count)])], options.kept, options.num_threads
+        )
+        if trained.failure is not None:
+            raise trained.failure
         taken = max(time.perf_counter() - start, 1e-9)
         if taken >= _TRIAL / 2 or count >= _MOST:
             return taken / count
