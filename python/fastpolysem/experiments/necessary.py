@@ -197,11 +197,11 @@ class Necessary(AutoencoderQuestion):
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Counts against the necessary ones, the excess, what becomes of features, and the
-        capacity."""
+        capacity; the first of several l1 and learning rates."""
         from fastpolysem import plots
 
-        means = self.table(data).sort_values("n_hidden")
-        means = means[means["l1"] == means["l1"].iloc[0]]
+        means = self.table(data).drop_duplicates(["n_features", "n_hidden", "optimizer"])
+        means = means.sort_values("n_hidden")
         axes = plots.panels(ax, 2, 2, self.FIGURE_SIZE, sharex=True)
         sizes = sorted(means["n_features"].unique())
         for (n, optimizer), part in means.groupby(["n_features", "optimizer"]):

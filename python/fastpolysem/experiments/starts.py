@@ -198,12 +198,14 @@ class Starts(AutoencoderQuestion):
         return {"numbers": of_means(means, shown, estimates, rest)}
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
-        """Ratio and share of favourites against the width, for each optimiser."""
+        """Ratio and share of favourites against the width, for each optimiser; the first of several
+        l1."""
         from matplotlib.ticker import NullLocator
 
         from fastpolysem import plots
 
         means = self.table(data)
+        means = means.drop_duplicates(["n_features", "n_hidden", "optimizer", "init"])
         used = list(dict.fromkeys(means["optimizer"]))
         axes = plots.panels(ax, len(used), 2, self.FIGURE_SIZE, sharex=True, sharey="col")
         sizes = sorted(means["n_features"].unique())

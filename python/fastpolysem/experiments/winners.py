@@ -311,10 +311,10 @@ class Winners(AutoencoderQuestion):
 
     def draw(self, data: Answers, ax: Axes | None = None) -> Axes:
         """Shares against the number of neurons: above at fixed λ and fixed λ√m for each n and
-        optimiser, below what names the winner at one n."""
+        optimiser, below what names the winner at one n; the first of several learning rates."""
         from fastpolysem import plots
 
-        means = self.table(data)
+        means = self.table(data).drop_duplicates(self.LABELS[:4])
         axes = plots.panels(ax, 2, 2, self.FIGURE_SIZE, sharex=True, sharey=True)
         fixed = means["l1"] == means["l1"].min()
         scaled = np.isclose(means["strength"], STRENGTH, rtol=0.01)

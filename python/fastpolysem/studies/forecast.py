@@ -120,7 +120,7 @@ def stored_seeds(configs: Iterable[AnyConfig], **keywords: Unpack[Keywords]) -> 
 
 
 def _forecast(parts: Sequence[Options], times: Sequence[int] | None = None) -> Forecast:
-    """The forecast of one or more calls, which differ in their configurations and seeds only."""
+    """The forecast of calls that differ in their configurations, seeds and records only."""
     configs: dict[str, AnyConfig] = {}
     options: dict[str, Options] = {}
     wanted: dict[str, SeedSet] = {}
