@@ -14,6 +14,7 @@ import pytest
 from fastpolysem import experiments
 from fastpolysem.experiments._answers import Answers, apart, pairs
 from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, WITHIN, judged
+from helpers import real_data
 
 FINDINGS = Path(__file__).parents[1] / "docs" / "findings"
 SEEDS = 6
@@ -114,8 +115,12 @@ def test_seeds_of_two_settings_are_not_paired() -> None:
     ("name", "changes", "said"),
     [
         ("contexts", {"layers": 2}, "With two hidden layers, the weight on"),
-        ("classify", {"readout": ["random", "private"]}, "a private one"),
-        ("classify", {"readout": ["dense", "private"]}, "compared with a dense one"),
+        pytest.param(
+            "classify", {"readout": ["random", "private"]}, "a private one", marks=real_data.MARKS
+        ),
+        pytest.param(
+            "classify", {"readout": ["dense", "private"]}, "a dense one", marks=real_data.MARKS
+        ),
         ("necessary", {"l1": [0.01, 0.02]}, "n = 32, SGD, λ = 0.02: yes at m = 16, 24, 32, 64"),
         ("power", {"power": [2.0, 3.0]}, "(effect for q = 3)"),
         ("starts", {"optimizer": ["adam", "adamw"]}, "with Adam, they change the number of shared"),
