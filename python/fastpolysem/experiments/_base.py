@@ -422,6 +422,18 @@ def labelled(study: Study) -> list[tuple[Config, dict[str, Any]]]:
     ]
 
 
+def told_apart(study: Study, known: Sequence[str] = ()) -> dict[Config, list[str]]:
+    """For each configuration, ``name=value`` of the labels in which configurations of the study
+    differ, other than those ``known``."""
+    rows = labelled(study)
+    names = [
+        name
+        for name in study.labels().columns
+        if name not in known and len({str(labels[name]) for _, labels in rows}) > 1
+    ]
+    return {config: [f"{name}={labels[name]}" for name in names] for config, labels in rows}
+
+
 def with_interval(name: str, estimate: Estimate, ends: str | None = None) -> dict[str, float]:
     """Three columns of a table: the value as ``name``, and the ends of its interval with the
     suffixes ``_low`` and ``_high`` after ``ends``, by default ``name``."""

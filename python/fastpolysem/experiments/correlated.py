@@ -19,6 +19,7 @@ from fastpolysem.experiments._base import (
     Presets,
     StudyExperiment,
     labelled,
+    told_apart,
     with_interval,
 )
 from fastpolysem.families.autoencoder.config import Config
@@ -86,12 +87,7 @@ def _pairs(data: Study, ax: Axes) -> None:
 
 
 def _label(data: Study, config: Config) -> str:
-    rows = labelled(data)
-    sizes = ("n_features", "n_hidden")
-    same = [name for name in sizes if len({labels[name] for _, labels in rows}) == 1]
-    labels = next(labels for known, labels in rows if known == config)
-    shown = {name: labels[name] for name in labels if name not in same}
-    return ", ".join(f"{name}={value}" for name, value in shown.items()) or "trained"
+    return ", ".join(told_apart(data)[config]) or "trained"
 
 
 def _valid(data: Study, config: Config, name: str) -> NDArray[Any]:

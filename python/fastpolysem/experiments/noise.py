@@ -20,6 +20,7 @@ from fastpolysem.experiments._base import (
     curves,
     labelled,
     recorded,
+    told_apart,
     values_of,
     with_interval,
 )
@@ -212,7 +213,10 @@ class Noise(StudyExperiment):
         metrics = _shown(recorded.values())
         size = (3.7 * len(sizes), self.FIGURE_SIZE[1] * (0.4 + 0.2 * len(metrics)))
         axes = plots.panels(ax, len(metrics), len(sizes), size, sharex=True, sharey="row")
-        named = {config: _name(config) + more for config, more in _apart(data).items()}
+        named = {
+            config: ", ".join([_name(config), *more])
+            for config, more in told_apart(data, _OF_NOISE).items()
+        }
         for config, (_, steps, values, _) in recorded.items():
             index = kinds.index((config.noise, config.noise_shape))
             style: dict[str, Any] = {
@@ -230,19 +234,6 @@ class Noise(StudyExperiment):
 
 
 _OF_NOISE = ("noise", "noise_shape", "noise_std")
-
-
-def _apart(data: Study) -> dict[Config, str]:
-    """What besides the noise distinguishes configurations, to be added to their names."""
-    rows = labelled(data)
-    names = [
-        name
-        for name in rows[0][1]
-        if name not in _OF_NOISE and len({str(labels[name]) for _, labels in rows}) > 1
-    ]
-    return {
-        config: "".join(f", {name} = {labels[name]}" for name in names) for config, labels in rows
-    }
 
 
 def _shown(recorded: Iterable[Curves]) -> list[str]:

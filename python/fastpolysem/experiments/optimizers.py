@@ -58,7 +58,6 @@ MARGIN = 0.06
 """Largest negligible difference of shared neurons, relative to the other arm."""
 SHARES = 0.03
 """Largest negligible difference of shares of features."""
-NOTHING = "No arm differs by more than the margin."
 LOW = 0.8
 """Smallest |weight| that represents a feature, as in `metrics.count_unrepresented`."""
 REFERENCE, ADAM, ADAMW = "sgd", "adam", "adamw"
@@ -286,7 +285,8 @@ class Optimizers(AutoencoderQuestion):
             if (found["what"] == what).any()
         ]
         if outcome == WITHIN:
-            return f"{first}; no arm differs by more than the margin." if first else NOTHING
+            nothing = "no arm differs by more than the margin."
+            return f"{first}; {nothing}" if first else nothing.capitalize()
         return "; ".join(part for part in (first, *said) if part) + "."
 
     def tables(self, data: Answers) -> dict[str, str]:

@@ -407,11 +407,11 @@ class Power(NetworkQuestion):
             look = {**style, "color": plots.COLORS[i % 8], "marker": plots.MARKERS[i % 8]}
             look["ls"] = plots.DASHES[i % 8]
             points(left, part["power"], part, "shared", label=_network(setting, data), **look)
-        part = means[(means[list(_SIZES)] == means[list(_SIZES)].min()).all(axis=1)]
+        least = (means[list(_SIZES)] == means[list(_SIZES)].min()).all(axis=1)
+        ((smallest, part),) = self.settings(means[least], _SIZES)
         start = part["shared_untrained"].mean()
         left.axhline(start, color="#777777", lw=0.9, ls=":", label="untrained")
-        features, neurons = int(part["features"].iloc[0]), int(part["neurons"].iloc[0])
-        density = float(part["density"].iloc[0])
+        features, neurons, density = (smallest[name] for name in ("features", "neurons", "density"))
         for i, (name, q) in enumerate({"squared": USUAL, "fourth": STEEP}.items()):
             color = plots.COLORS[i + 2]
             look = {**style, "color": color, "marker": plots.MARKERS[i + 2]}
@@ -423,8 +423,6 @@ class Power(NetworkQuestion):
         right.set(xlabel="exponent q of the loss", ylabel="error, as a share of output 0")
         if means["features"].nunique() == 1:
             left.set_title(f"F = {features} features", fontsize="medium")
-        second = int(part["second"].iloc[0])
-        smallest = {"features": features, "neurons": neurons, "second": second, "density": density}
         right.set_title(_network(smallest, data), fontsize="medium")
         left.set_ylim(-0.03, 1.03)
         right.set_ylim(0, 1.3)
