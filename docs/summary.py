@@ -6,7 +6,6 @@ python docs/summary.py          draws images/sharing.png
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,15 +58,7 @@ def draw(ax: Axes) -> None:
     """Shared use against neurons per concept."""
     for index, (label, part) in enumerate(lines().items()):
         part = part.sort_values("width")
-        color = plots.COLORS[index]
-        style: dict[str, Any] = {"color": color, "marker": plots.MARKERS[index]}
-        style |= {
-            "ls": plots.DASHES[index],
-            "ms": 3.5,
-            "lw": 1.1,
-            "capsize": 1.5,
-            "elinewidth": 0.7,
-        }
+        style = {**plots.look(index), "ms": 3.5, "lw": 1.1, "capsize": 1.5, "elinewidth": 0.7}
         names = ["shared_use", "shared_use_low", "shared_use_high"]
         shown = part.assign(**{name: np.maximum(part[name], LEAST) for name in names})
         points(ax, shown["width"], shown, "shared_use", label=label, clip_on=False, **style)

@@ -598,6 +598,8 @@ def test_colours_and_markers_stand_for_different_settings(ax: Axes) -> None:
     entries = ["optimizer=adam", "optimizer=adamw", "l1=0.001", "l1=0.01", "l1=0.1"]
     assert labels(ax)[:5] == entries
     assert len(set(plots.COLORS)) == len(set(plots.MARKERS)) == len(set(plots.DASHES)) == 8
+    assert plots.look(1) == {"color": "#D55E00", "marker": "s", "ls": "--"} == plots.look(9)
+    assert plots.look(2, "marker", "color") == {"marker": "D", "color": "#009E73"}
 
 
 def test_series_of_numbers_ascend_and_stand_side_by_side(ax: Axes) -> None:

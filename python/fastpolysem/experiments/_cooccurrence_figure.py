@@ -56,13 +56,13 @@ def _draw_sizes(ax: Axes, means: pd.DataFrame) -> None:
     sizes: list[int] = sorted(means["n_features"].unique())
     named: set[int] = set()
     for index, ((n, _, _, optimizer), part) in enumerate(groups):
-        color, mark = plots.COLORS[sizes.index(n) % 8], plots.MARKERS[sizes.index(n) % 8]
+        look = plots.look(sizes.index(n), "color", "marker")
         # Settings at the same place side by side.
         place = part["strength"] * 1.02 ** (index - len(groups) / 2)
         fill = optimizer != "sgd"
         label = f"n = {n}" if fill and n not in named else None
         named |= {n} if fill else set()
-        _points(ax, place, part, color, mark, label, fill)
+        _points(ax, place, part, look, label, fill)
     if (means["optimizer"] == "sgd").any():
         ax.plot([], [], "o", mfc="white", mec="#444444", ms=4, label="hollow: SGD")
 
@@ -71,14 +71,14 @@ def _draw_widths(ax: Axes, means: pd.DataFrame) -> None:
     """All pairs at λ = 0.03: colours and markers for m/n, hollow for SGD, widths side by side."""
     ratios: list[float] = sorted((means["n_hidden"] / means["n_features"]).unique())
     for index, ratio in enumerate(ratios):
-        color, mark = plots.COLORS[index % 8], plots.MARKERS[index % 8]
+        look = plots.look(index, "color", "marker")
         label: str | None = "m = n" if ratio == 1 else f"m = {ratio:g}n"
         for optimizer in OPTIMIZERS:
             part = means[(means["n_hidden"] == ratio * means["n_features"])]
             part = part[part["optimizer"] == optimizer]
             place = part["strength"] * 1.06 ** (index - len(ratios) / 2)
             if len(part):
-                _points(ax, place, part, color, mark, label, optimizer != "sgd")
+                _points(ax, place, part, look, label, optimizer != "sgd")
                 label = None
 
 
@@ -89,16 +89,17 @@ def _draw_kinds(ax: Axes, means: pd.DataFrame, data: Answers) -> None:
         part = chosen[chosen["inputs"] == kind]
         if len(part):
             place = part["strength"] * 1.08 ** (2 * index - 1)
-            _points(ax, place, part, plots.COLORS[index % 8], plots.MARKERS[index % 8], kind, True)
+            _points(ax, place, part, plots.look(index, "color", "marker"), kind, True)
     classes = pd.DataFrame(sums_over_pairs(data))
     if len(classes):
         shown = classes.rename(columns=lambda name: name.replace("left", "relative"))
         shown = shown[(shown["x"] >= 0.013) & (shown["x"] <= 0.5)]
-        _points(ax, shown["x"], shown, plots.COLORS[2], "D", "Zipf, by class of pairs", True)
+        look = plots.look(2, "color") | {"marker": "D"}
+        _points(ax, shown["x"], shown, look, "Zipf, by class of pairs", True)
 
 
 def _points(
-    ax: Axes, x: Any, part: pd.DataFrame, color: str, mark: str, label: str | None, fill: bool
+    ax: Axes, x: Any, part: pd.DataFrame, look: dict[str, Any], label: str | None, fill: bool
 ) -> None:
-    style: dict[str, Any] = {"fmt": mark, "color": color, "ms": 3.5, "lw": 0.8, "label": label}
-    points(ax, x, part, "relative", **style, mfc=color if fill else "white", capsize=0)
+    style = {**look, "ls": "none", "ms": 3.5, "lw": 0.8, "label": label}
+    points(ax, x, part, "relative", **style, mfc=look["color"] if fill else "white", capsize=0)

@@ -45,14 +45,7 @@ def draw(means: pd.DataFrame, ax: Axes | None, size: tuple[float, float]) -> Axe
 def _style(index: int) -> dict[str, Any]:
     from fastpolysem.plots import _axes
 
-    return {
-        "color": _axes.COLORS[index % 8],
-        "marker": _axes.MARKERS[index % 8],
-        "ls": _axes.DASHES[index % 8],
-        "ms": 4.5,
-        "lw": 1.2,
-        "capsize": 2,
-    }
+    return {**_axes.look(index), "ms": 4.5, "lw": 1.2, "capsize": 2}
 
 
 def _ticks(axes: Axes, ratios: Any) -> None:

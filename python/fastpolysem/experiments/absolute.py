@@ -340,10 +340,9 @@ class Absolute(NetworkQuestion):
         for i, (arm, label) in enumerate(names.items()):
             part = means[means["arm"] == arm].sort_values("density")
             if len(part):
-                look = {**style, "color": plots.COLORS[i], "marker": plots.MARKERS[i]}
-                points(left, part["density"], part, "shared", label=label, ls="-", **look)
-                chance = {"color": plots.COLORS[i], "lw": 0.9, "ls": ":"}
-                left.plot(part["density"], part["chance"], **chance)
+                look = plots.look(i, "color", "marker")
+                points(left, part["density"], part, "shared", label=label, ls="-", **look, **style)
+                left.plot(part["density"], part["chance"], color=look["color"], lw=0.9, ls=":")
         left.plot([], [], color="#777777", lw=0.9, ls=":", label="chance")
         self._draw_decoders(means, right)
         left.set(xscale="log", xlabel="density", ylabel="share of use on shared neurons")
@@ -366,13 +365,12 @@ class Absolute(NetworkQuestion):
             part = means[means["arm"].isin(arms)]
             if not len(part):
                 continue
-            color, marker = plots.COLORS[i], plots.MARKERS[i]
+            look = plots.look(i)
             loss = part["loss"] / BIASES[arms[0]]["widths"][0]
             label = f"from {start:g}, rate {rate:g}"
-            style: dict[str, Any] = {"color": color, "ls": plots.DASHES[i], "lw": 1, "ms": 5}
-            points(ax, loss, part, "shared", marker=marker, mfc="white", label=label, **style)
+            points(ax, loss, part, "shared", mfc="white", label=label, lw=1, ms=5, **look)
             last = part["shared"].iloc[-1]
-            ax.plot(loss.iloc[-1], last, color=color, marker=marker, ms=5, ls="none", zorder=3)
+            ax.plot(loss.iloc[-1], last, **look | {"ls": "none"}, ms=5, zorder=3)
 
 
 _CALLED = {ABSOLUTE: "|x|", AUTOENCODER: "The autoencoder"}

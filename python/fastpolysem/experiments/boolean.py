@@ -408,15 +408,14 @@ class Boolean(NetworkQuestion):
         style: dict[str, Any] = {"ms": 4, "lw": 1.2, "capsize": 2}
         disjoint = means[means["variables"] == DISJOINT]
         for i, (name, label) in enumerate(STARTS.items()):
-            look = {**style, "color": plots.COLORS[i], "marker": plots.MARKERS[i]}
-            look["ls"] = plots.DASHES[i]
+            look = {**style, **plots.look(i)}
             points(left, disjoint["neurons"], disjoint, name, label=label, **look)
         left.axhline(0.5, color="#777777", lw=0.9, ls=":", label="constant output")
         uses = {"channel_use": "trained", "channel_use_untrained": "untrained"}
         for (variables, formula), part in means.groupby(["variables", "formula"]):
             kind = "disjoint" if variables >= DISJOINT else "overlapping"
             for i, (name, label) in enumerate(uses.items()):
-                look = {**style, "color": plots.COLORS[i], "marker": plots.MARKERS[i]}
+                look = {**style, **plots.look(i, "color", "marker")}
                 look["ls"] = plots.DASHES[variables < DISJOINT]
                 said = f"{label}, {kind}" if formula == means["formula"].min() else None
                 points(right, part["neurons"], part, name, label=said, **look)

@@ -357,8 +357,8 @@ def _line(
 
     index, color = look
     style: dict[str, Any] = {"ms": 4, "lw": 1.2, "capsize": 2, "label": what}
-    style |= {"marker": plots.MARKERS[index], "ls": plots.DASHES[index]}
-    points(ax, x, part, name, color=color or plots.COLORS[index], **style)
+    style |= plots.look(index) | ({"color": color} if color else {})
+    points(ax, x, part, name, **style)
 
 
 def _plain_ticks(ax: Axes, ticks: list[int]) -> None:

@@ -287,11 +287,7 @@ def _lines(ax: Axes, table: pd.DataFrame, by: str, label: str) -> None:
 
     for index, (value, part) in enumerate(table.groupby(by)):
         part = part.sort_values("x")
-        style: dict[str, Any] = {
-            "color": plots.COLORS[index % 8],
-            "marker": plots.MARKERS[index % 8],
-        }
-        style |= {"ls": plots.DASHES[index % 8], "ms": 4, "lw": 1.2, "capsize": 2}
+        style = {**plots.look(index), "ms": 4, "lw": 1.2, "capsize": 2}
         points(ax, part["x"], part, "ratio", label=label.format(value), **style)
     ax.axhline(1, color="#666666", lw=1, ls=":", label="null model")
     ax.set(xscale="log", xlabel="n/√m")

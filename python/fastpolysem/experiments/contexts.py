@@ -419,11 +419,10 @@ class Contexts(ReplicateQuestion):
         ]
         settings = list(self.settings(means, _SETTING))
         for i, (setting, group) in enumerate(settings):
-            color = plots.COLORS[i % len(plots.COLORS)]
             for axes, name in ((left, "all_but_one"), (right, "interaction")):
                 for x, (_, layers, where, end) in enumerate(shown):
                     part = group[group["layers"] == layers]
-                    look = {"color": color, "marker": plots.MARKERS[i % len(plots.MARKERS)]}
+                    look = plots.look(i, "color", "marker")
                     label = _named(setting) if x == 0 else None
                     at = [x + 0.1 * (i - (len(settings) - 1) / 2)] * len(part)
                     column = f"{where}_{name}{end}"

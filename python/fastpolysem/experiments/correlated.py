@@ -76,7 +76,7 @@ def _pairs(data: Study, ax: Axes) -> None:
             width * 0.9,
             yerr=np.nan_to_num(np.abs(ends - height)),
             capsize=2.5,
-            color=plots.COLORS[index % len(plots.COLORS)],
+            **plots.look(index, "color"),
             label=f"{_label(data, config)}, {len(values[0])} seeds\n({lost:.0%} unrepresented)",
         )
     ax.set_xticks(place, [name.replace("_", " ").replace("block ", "block,\n") for name in PAIRS])

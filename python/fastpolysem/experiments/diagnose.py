@@ -345,7 +345,7 @@ class Diagnose(AutoencoderQuestion):
         for each, setting in zip(axes.flat, ordered, strict=False):
             for index, (view, curve) in enumerate(curves[setting].items()):
                 line = "--" if view == "one neuron" else "-"
-                _curve(each, curve, view, line, plots.COLORS[index % len(plots.COLORS)])
+                _curve(each, curve, view, line, plots.look(index)["color"])
             each.plot([0, 1], [0, 1], ":", color="#666666")
             each.set_title(setting, fontsize="medium")
             each.legend(frameon=False, fontsize="xx-small", loc="lower right")

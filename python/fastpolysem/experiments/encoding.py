@@ -93,7 +93,7 @@ def _gap(run: Trajectories, ax: Axes) -> None:
     t = run.t[after]
     for index in range(min(_SHOWN, len(run.seeds))):
         both = run.second[index, after] > 0
-        color = plots.COLORS[index % 8]
+        color = plots.look(index)["color"]
         ax.plot(t, run.gap[index, after], color=color, lw=1.5, label=f"seed {run.seeds[index]}")
         if not both.any():
             continue

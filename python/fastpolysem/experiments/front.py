@@ -322,10 +322,9 @@ def _draw(ax: Axes, part: pd.DataFrame) -> None:
     from fastpolysem import plots
 
     for index, (kind, rows) in enumerate(_arms(part)):
-        style: dict[str, Any] = {"color": plots.COLORS[index], "marker": plots.MARKERS[index]}
+        style = {**plots.look(index), "ms": 4, "lw": 1.2, "elinewidth": 0.6}
         if kind == NONE:
-            style = {"color": "#222222", "marker": "*", "ms": 11, "zorder": 4}
-        style = {"ms": 4, "lw": 1.2, "elinewidth": 0.6, "ls": plots.DASHES[index], **style}
+            style |= {"color": "#222222", "marker": "*", "ms": 11, "zorder": 4}
         label = "untreated" if kind == NONE else kind
         points(ax, rows["test_loss"], rows, "shared_last", label=label, **style)
     ax.set_ylim(-0.05, 1.05)

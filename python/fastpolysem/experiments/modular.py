@@ -409,7 +409,7 @@ class Modular(NetworkQuestion):
         for axes, names in ((left, PREDICTORS), (right, shown)):
             for setting, row in self.settings(means):
                 i = sizes.index((setting["p"], setting["neurons"]))
-                filled = setting["optimizer"] == "adamw"
+                look, filled = plots.look(i, "color", "marker"), setting["optimizer"] == "adamw"
                 place = np.arange(len(names)) + 0.12 * (i - (len(sizes) - 1) / 2) - 0.03 * filled
                 part = row.iloc[0]
                 value = np.array([part[name] for name in names])
@@ -418,9 +418,8 @@ class Modular(NetworkQuestion):
                     place,
                     value,
                     np.maximum([value - ends[0], ends[1] - value], 0),
-                    color=plots.COLORS[i % 8],
-                    marker=plots.MARKERS[i % 8],
-                    mfc=plots.COLORS[i % 8] if filled else "white",
+                    **look,
+                    mfc=look["color"] if filled else "white",
                     ms=4,
                     lw=0,
                     elinewidth=1,
@@ -433,8 +432,8 @@ class Modular(NetworkQuestion):
         right.set_xlabel("network")
         left.set_ylabel("share of neurons whose\nfrequency is predicted")
         right.set_ylabel("share of use on shared neurons")
-        look: dict[str, Any] = {"frameon": False, "fontsize": "x-small", "loc": "lower left"}
-        right.legend(title="p, m, optimiser", title_fontsize="x-small", **look)
+        options: dict[str, Any] = {"frameon": False, "fontsize": "x-small", "loc": "lower left"}
+        right.legend(title="p, m, optimiser", title_fontsize="x-small", **options)
         return ax or left
 
 

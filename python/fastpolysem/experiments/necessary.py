@@ -206,9 +206,9 @@ class Necessary(AutoencoderQuestion):
         sizes = sorted(means["n_features"].unique())
         for (n, optimizer), part in means.groupby(["n_features", "optimizer"]):
             ratio = part["n_hidden"] / n
-            color, line = plots.COLORS[sizes.index(n) % 8], "-" if optimizer == "sgd" else "--"
-            style: dict[str, Any] = {"color": color, "ls": line, "ms": 4, "capsize": 2, "lw": 1.2}
-            style |= {"marker": plots.MARKERS[sizes.index(n) % 8]}
+            style: dict[str, Any] = {"ms": 4, "capsize": 2, "lw": 1.2}
+            style |= plots.look(sizes.index(n), "color", "marker")
+            style["ls"] = "-" if optimizer == "sgd" else "--"
             share = part.assign(
                 **{
                     f"{name}{end}": part[f"{name}{end}"] / n

@@ -219,11 +219,7 @@ class Noise(StudyExperiment):
         }
         for config, (_, steps, values, _) in recorded.items():
             index = kinds.index((config.noise, config.noise_shape))
-            style: dict[str, Any] = {
-                "color": plots.COLORS[index % len(plots.COLORS)],
-                "ls": plots.DASHES[index % len(plots.DASHES)],
-                "label": named[config],
-            }
+            style = plots.look(index, "color", "ls") | {"label": named[config]}
             for each, metric in zip(axes[:, sizes.index(config.noise_std)], metrics, strict=True):
                 _line(each, steps, values[metric], _BANDS[metric], style)
         for std, column in zip(sizes, axes.T, strict=True):

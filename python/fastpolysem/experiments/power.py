@@ -404,8 +404,7 @@ class Power(NetworkQuestion):
         left, right = plots.panels(ax, 1, 2, self.FIGURE_SIZE)[0]
         style: dict[str, Any] = {"lw": 1.3, "ms": 4, "capsize": 2}
         for i, (setting, part) in enumerate(self.settings(means, _SIZES)):
-            look = {**style, "color": plots.COLORS[i % 8], "marker": plots.MARKERS[i % 8]}
-            look["ls"] = plots.DASHES[i % 8]
+            look = {**style, **plots.look(i)}
             points(left, part["power"], part, "shared", label=_network(setting, data), **look)
         least = (means[list(_SIZES)] == means[list(_SIZES)].min()).all(axis=1)
         ((smallest, part),) = self.settings(means[least], _SIZES)
@@ -413,12 +412,12 @@ class Power(NetworkQuestion):
         left.axhline(start, color="#777777", lw=0.9, ls=":", label="untrained")
         features, neurons, density = (smallest[name] for name in ("features", "neurons", "density"))
         for i, (name, q) in enumerate({"squared": USUAL, "fourth": STEEP}.items()):
-            color = plots.COLORS[i + 2]
-            look = {**style, "color": color, "marker": plots.MARKERS[i + 2]}
-            points(right, part["power"], part, name, label=f"$|e|^{q:g}$", **look)
+            look = plots.look(i + 2)
+            line = {**style, **look, "ls": "-"}
+            points(right, part["power"], part, name, label=f"$|e|^{q:g}$", **line)
             least = least_alone(features, neurons, density, q)
             label = f"bound without sharing, $|e|^{q:g}$"
-            right.axhline(least, color=color, lw=1, ls=plots.DASHES[2 + i], label=label)
+            right.axhline(least, color=look["color"], lw=1, ls=look["ls"], label=label)
         left.set(xlabel="exponent q of the loss", ylabel="share of use on shared neurons")
         right.set(xlabel="exponent q of the loss", ylabel="error, as a share of output 0")
         if means["features"].nunique() == 1:

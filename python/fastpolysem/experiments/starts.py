@@ -215,10 +215,7 @@ class Starts(AutoencoderQuestion):
                 for index, n in enumerate(sizes):
                     for init, line in zip(INITS[:2], ("--", "-"), strict=True):
                         part = here[(here["n_features"] == n) & (here["init"] == init)]
-                        look = {
-                            "color": plots.COLORS[index % 8],
-                            "marker": plots.MARKERS[index % 8],
-                        }
+                        look = plots.look(index, "color", "marker")
                         style: dict[str, Any] = {"ls": line, "ms": 4, "lw": 1.2, "capsize": 2}
                         style["mfc"] = "none" if init == INITS[0] else look["color"]
                         label = f"n = {n}, {init}"

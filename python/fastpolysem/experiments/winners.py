@@ -118,11 +118,9 @@ def exclusive(weights: NDArray[Any]) -> NDArray[np.int64]:
     return chosen
 
 
-def _line(
-    ax: Axes, means: pd.DataFrame, name: str, color: str, line: Any, what: str, mark: str = "o"
-) -> None:
-    style: dict[str, Any] = {"ls": line, "marker": mark, "ms": 3.5, "lw": 1.3, "capsize": 2}
-    points(ax, means["n_hidden"], means, name, color=color, label=what, **style)
+def _line(ax: Axes, means: pd.DataFrame, name: str, look: dict[str, Any], what: str) -> None:
+    style = {"marker": "o", "ms": 3.5, "lw": 1.3, "capsize": 2, **look}
+    points(ax, means["n_hidden"], means, name, label=what, **style)
 
 
 @dataclass(frozen=True)
@@ -323,9 +321,8 @@ class Winners(AutoencoderQuestion):
         for each, which, title in zip(axes[0], (fixed, scaled), titles, strict=True):
             for (n, optimizer), part in means[which].groupby(["n_features", "optimizer"]):
                 line = "-" if optimizer == "sgd" else "--"
-                color = plots.COLORS[sizes.index(n) % 8]
-                mark = plots.MARKERS[sizes.index(n) % 8]
-                _line(each, part, "favourite", color, line, f"n = {n}, {written(optimizer)}", mark)
+                look = plots.look(sizes.index(n), "color", "marker") | {"ls": line}
+                _line(each, part, "favourite", look, f"n = {n}, {written(optimizer)}")
             each.set_title(f"largest initial weight, {title}", fontsize="medium")
         middle = sizes[len(sizes) // 2]
         for each, optimizer in zip(axes[1], ("sgd", "adamw"), strict=True):
@@ -333,8 +330,9 @@ class Winners(AutoencoderQuestion):
                 scaled & (means["n_features"] == middle) & (means["optimizer"] == optimizer)
             ]
             for index, (name, what) in enumerate(PREDICTORS.items()):
-                _line(each, part, name, plots.COLORS[index % 8], plots.DASHES[index % 8], what)
-            _line(each, part, "rank_8", "#777777", ":", "one of the 8 largest initial weights")
+                _line(each, part, name, plots.look(index, "color", "ls"), what)
+            grey = {"color": "#777777", "ls": ":"}
+            _line(each, part, "rank_8", grey, "one of the 8 largest initial weights")
             each.set_title(f"{written(optimizer)}, n = {middle}, {titles[1]}", fontsize="medium")
             each.set(xscale="log", xlabel="neurons m")
             widths = sorted(means["n_hidden"].unique())

@@ -2,7 +2,8 @@
 
 Every function takes ``ax`` and returns it. With an ``ax`` only that one is drawn on; without,
 pyplot makes a figure. Colours are those of Okabe & Ito, which colour-blind readers can distinguish;
-markers differ as well. `COLORS`, `MARKERS` and `DASHES` hold eight each.
+markers differ as well. `COLORS`, `MARKERS` and `DASHES` hold eight each, and `look` takes those of
+a series.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fastpolysem.plots._axes import COLORS, DASHES, MARKERS, panels, save
+from fastpolysem.plots._axes import COLORS, DASHES, MARKERS, look, panels, save
 from fastpolysem.plots._counts import counts
 from fastpolysem.plots._curves import curve
 from fastpolysem.plots._matrix import heat_map
@@ -42,6 +43,7 @@ __all__ = [
     "curve",
     "front",
     "heat_map",
+    "look",
     "neuron_map",
     "panels",
     "response_map",

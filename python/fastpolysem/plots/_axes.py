@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,13 @@ MARKERS = "osD^vPX*"
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (8, 3)))
 GREY = "#666666"
 """Of laws and null models."""
+_LOOKS: dict[str, Sequence[Any]] = {"color": COLORS, "marker": MARKERS, "ls": DASHES}
+
+
+def look(index: int, *parts: str) -> dict[str, Any]:
+    """Keyword arguments of a series by its number: ``color``, ``marker`` and ``ls``, or the given
+    ones of them. They repeat after eight."""
+    return {part: _LOOKS[part][index % len(_LOOKS[part])] for part in parts or _LOOKS}
 
 
 def plain(text: str) -> str:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from fastpolysem import _checks
 from fastpolysem.families.network.config import NetworkConfig
-from fastpolysem.plots._axes import COLORS, GREY, MARKERS, axes_or_new, plain
+from fastpolysem.plots._axes import GREY, axes_or_new, look, plain
 from fastpolysem.plots._held import (
     chosen,
     columns_of_each,
@@ -72,26 +72,28 @@ def sharing(
         configs = sorted(configs, key=_width)
         rows = summary.loc[[config.digest for config in configs]]
         errors = [rows["mean"] - rows["ci_low"], rows["ci_high"] - rows["mean"]]
-        colour, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
+        drawn = look(number, "color", "marker")
         widths = np.array([_width(config) for config in configs])
         ax.errorbar(
             widths,
             rows["mean"],
             yerr=np.maximum(errors, 0),
-            color=colour,
-            marker=marker,
+            **drawn,
             capsize=2,
             label=name or f"trained, {_INTERVAL}",
         )
         doubtful = suspect(own, rows.reset_index()).to_numpy()
         if doubtful.any():
             middle = rows["mean"].to_numpy()[doubtful]
-            ax.plot(widths[doubtful], middle, marker, mec=colour, zorder=4, **_HOLLOW)
+            ax.plot(
+                widths[doubtful], middle, drawn["marker"], mec=drawn["color"], zorder=4, **_HOLLOW
+            )
             hollow = True
         if levels is not None:
             chance = levels.loc[[config.digest for config in configs]]["mean"]
             label = "by chance (dotted)" if number == 0 else None
-            ax.plot(widths, chance, color=GREY if len(groups) == 1 else colour, ls=":", label=label)
+            colour = GREY if len(groups) == 1 else drawn["color"]
+            ax.plot(widths, chance, color=colour, ls=":", label=label)
     if hollow:
         ax.plot([], [], "o", mec=GREY, label=warning_of(own), **_HOLLOW)
     widest = np.array([_width(config) for config in own.configs], dtype=np.float64)
@@ -147,8 +149,7 @@ def front(
             xerr=bars[0],
             yerr=bars[1],
             ls="",
-            color=COLORS[number % len(COLORS)],
-            marker=MARKERS[number % len(MARKERS)],
+            **look(number, "color", "marker"),
             ms=5,
             elinewidth=0.8,
             label=name or None,
@@ -205,7 +206,7 @@ def training_curves(
     for number, name in enumerate(recorded):
         values = result.history[name][~result.diverged]
         of_layer = f"layer {name.rpartition('_')[2]}" if name in layers else "all layers"
-        colour = COLORS[number % len(COLORS)]
+        colour = look(number)["color"]
         ax.plot(
             steps,
             values.mean(axis=0),
