@@ -99,7 +99,7 @@ def heading(name: str) -> list[str]:
             f"{machine}{info['compiler']}. Medians of whole runs, in which ours have more steps; "
             "ratios are of the time per seed and step to the first of the group. Times include the "
             "drawing of batches; the evaluation and the measures at the end are left out. "
-            "Peers train as many networks at a time as suit them best. The share of the FMA peak "
+            "Peers train as many networks at a time as suits them best. The share of the FMA peak "
             "counts the products of both passes, the first layer's only where inputs are not zero. "
             "Written by `python -m benchmarks.run networks`.",
             "",

@@ -88,7 +88,7 @@ def test_each_setting_has_tests_of_its_own(name: str, changes: dict[str, Any]) -
     assert len(set(names)) == len(names) == sum(map(len, single)) > 0
     found = judged(both)
     for outcome in (EFFECT, WITHIN, INCONCLUSIVE):  # by chance, nearly all are inconclusive
-        assert "nan" not in question.say(rows[0], outcome, found.assign(outcome=outcome))
+        assert "nan" not in question.sentence(rows[0], outcome, found.assign(outcome=outcome))
     assert question.draw(rows[0]).figure is plt.gcf()
     plt.close()
 

@@ -1,4 +1,4 @@
-"""Train thousands of seeds of toy models and count their polysemantic neurons.
+"""Train toy models from thousands of seeds and count their polysemantic neurons.
 
 >>> import fastpolysem as fp
 >>> config = fp.Config(n_features=16, n_hidden=32, l1=1e-2, learning_rate=4e-3, steps=2000)

@@ -65,7 +65,7 @@ def plot(
     output
         File to write; its extension determines the format. Default: the kind's name with .png.
     skip_damaged
-        Move files that cannot be used out of the way instead of giving up.
+        Move unusable files out of the way instead of giving up.
     """
     given = {"x": x, "y": y, "hue": hue, "yscale": yscale, "digest": digest}
     named = [name for name, value in given.items() if value is not None]

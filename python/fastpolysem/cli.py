@@ -52,7 +52,7 @@ _TAKEN_APART = Parameter(name="*")
 
 app = App(
     name="fastpolysem",
-    help="Train thousands of seeds of toy models and count their polysemantic neurons.",
+    help="Train toy models from thousands of seeds and count their polysemantic neurons.",
     version=lambda: str(_native.build_info()["version"]),
     default_parameter=Parameter(negative=(), negative_iterable=()),
 )
@@ -99,7 +99,7 @@ def summary(
     seeds_csv
         File to write all rows to, one per configuration and seed.
     skip_damaged
-        Move files that cannot be used out of the way instead of giving up.
+        Move unusable files out of the way instead of giving up.
     """
     study = open_study(path, skip_damaged)
     table = study.summary(metric)
@@ -169,7 +169,7 @@ def report(
     title
         Title of the page. Default: the folder's name.
     skip_damaged
-        Move files that cannot be used out of the way instead of giving up.
+        Move unusable files out of the way instead of giving up.
     """
     plots()
     from fastpolysem import report as reports
@@ -296,7 +296,7 @@ def _reproduction(name: str) -> Callable[..., int]:
     Parameters
     ----------
     preset
-        Settings to start from; options override them: {presets}.
+        Settings to start from ({presets}); options override them.
     seeds
         Number of seeds per configuration. Default: that of the preset.
     output
@@ -306,8 +306,8 @@ def _reproduction(name: str) -> Callable[..., int]:
     executor
         Train in separate processes: "processes", or "dask" for a local Dask cluster.
     estimate
-        Only estimate how long training would take, without the measures that an experiment makes of
-        trained models, and how much it would store.
+        Only estimate how long training and measuring the models would take, and how much would be
+        stored.
     """
     if experiment.OPTIONS is not None:
         own = plain_options(experiment.OPTIONS)
@@ -348,8 +348,8 @@ def _all(
     executor
         Train in separate processes: "processes", or "dask" for a local Dask cluster.
     estimate
-        Only estimate how long training would take, without the measures that an experiment makes of
-        trained models, and how much it would store.
+        Only estimate how long training and measuring the models would take, and how much would be
+        stored.
     """
     listed = [experiments.get(name) for name in experiments.names()]
     missing = {}
@@ -375,7 +375,7 @@ def _all(
     if estimate:
         from fastpolysem.studies.forecast import duration
 
-        print_line(f"\ntogether: at most about {duration(seconds)}; seeds shared are trained once")
+        print_line(f"\ntogether: at most about {duration(seconds)}; shared seeds are trained once")
     return 0
 
 

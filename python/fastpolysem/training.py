@@ -192,7 +192,7 @@ class TrainingResult:
                 rows.append((name, f"{values.mean():.4g}", spread, *ends))
         head = f"{len(self)} seeds, {self.diverged.sum()} diverged, kernel {self.kernel!r}"
         head += f", given {' and '.join(self.given)}" if self.given else ""
-        columns = ("", "mean", "standard deviation", "least", "most")
+        columns = ("", "mean", "standard deviation", "minimum", "maximum")
         return render(
             "result.html", head=head, config=repr(self.config), columns=columns, rows=rows
         )

@@ -31,6 +31,7 @@ from fastpolysem.experiments._base import (
     with_interval,
 )
 from fastpolysem.experiments._verdicts import (
+    INCONCLUSIVE,
     Comparison,
     Verdict,
     compared,
@@ -154,6 +155,8 @@ class Question(Experiment[Setting, Answers]):
     """Columns whose means the table shows."""
     METHOD: ClassVar[str]
     """Which tests the verdict is based on, and of what."""
+    OPEN: ClassVar[str] = ""
+    """What inconclusive tests leave open, after "as to"; if empty, `say` phrases it."""
     SEEN: ClassVar[Mapping[str, str]] = {}
     """Settings that its sentence does not tell: symbols, and the labels that they stand for."""
     OPTIMIZER: ClassVar[str] = ""
@@ -195,10 +198,10 @@ class Question(Experiment[Setting, Answers]):
         """The outcome of the experiment's tests, with a sentence and where it was seen."""
         tests = self.tests(data)
         known = any(math.isfinite(test.p_value) for test in tests)
-        say = partial(self.say, data) if known else _untested
+        say = partial(self.sentence, data) if known else _untested
         verdict = verdict_of(tests, self.METHOD, say)
         if not verdict.sentence.strip(" .;"):
-            said = f"At other settings than those of its page, the verdict is {verdict.outcome}."
+            said = f"At settings other than those of its page, the verdict is {verdict.outcome}."
             verdict = replace(verdict, sentence=said)
         seen = "; and ".join(self._seen(data.rows))
         tested = f" Tested {seen}." if seen else ""
@@ -222,9 +225,15 @@ class Question(Experiment[Setting, Answers]):
     def tests(self, data: Answers) -> list[Comparison]:
         """The primary tests."""
 
+    def sentence(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
+        """The outcome of all tests in ``judged``."""
+        if outcome == INCONCLUSIVE and self.OPEN:
+            return f"The tests are {outcome} as to {self.OPEN}."
+        return self.say(data, outcome, judged)
+
     @abstractmethod
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
-        """The outcome of all tests in ``judged``, as a sentence."""
+        """`sentence`, but for inconclusive outcomes of questions with `OPEN`."""
 
     def tables(self, data: Answers) -> dict[str, str]:
         """Markdown tables of the experiment's page, by the name of their place on it."""
@@ -241,8 +250,8 @@ class Question(Experiment[Setting, Answers]):
 
 def _untested(outcome: str, judged: pd.DataFrame) -> str:
     return (
-        "No test is possible: too few seeds are left, or a setting is missing that the tests "
-        "compare."
+        "No test is possible: too few seeds are left, or a setting that the tests compare is "
+        "missing."
     )
 
 

@@ -66,7 +66,7 @@ def looks(table: pd.DataFrame) -> str:
         price = float(row["price"])
         end = float(row["price_low" if theirs < price else "price_high"])
         agrees = abs(theirs - price) <= math.hypot(end - price, Z * error)
-        what = "agrees" if agrees else "not met"
+        what = "agrees" if agrees else "disagrees"
         shown = f"{theirs:g} ± {error:g}" if error else f"{theirs:g}"
         cells = [fixed(row, "price", 2), f"{row['seeds']} on {row['splits']}", what]
         rows.append([SOURCES[data].title, h, shown, *cells])

@@ -64,7 +64,7 @@ from fastpolysem.experiments._sparse_tasks import (
     bias_arm,
 )
 from fastpolysem.experiments._tables import of_means
-from fastpolysem.experiments._verdicts import INCONCLUSIVE, Comparison, change, text
+from fastpolysem.experiments._verdicts import Comparison, change, text
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.measures import formulas
 from fastpolysem.families.network.measures.measure import Measures, measure
@@ -224,10 +224,11 @@ class Absolute(NetworkQuestion):
     PROBE = Apart()
     LABELS = ("arm", "density")
     METRICS = (*Apart.columns, "polysemantic", "loss", "largest_gradient")
+    OPEN = "whether density or a start bias changes the share of use"
     METHOD = (
         "Paired t tests at the same seeds: the share of use on shared neurons at density "
-        f"{SPARSE:g} against {DENSE:g}, and with a start bias of -1 against 0, and there the "
-        "relative loss"
+        f"{SPARSE:g} against {DENSE:g}, and with a start bias of -1 against 0, where the "
+        "relative loss is also compared"
     )
 
     def case(self, **settings: Any) -> Case | None:
@@ -275,8 +276,6 @@ class Absolute(NetworkQuestion):
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """Shares with what was learned, and what a start bias changes."""
-        if outcome == INCONCLUSIVE:
-            return f"Whether density or a start bias changes the share of use is {outcome}."
         means = self.table(data).set_index(["arm", "density"])
         rows = judged.set_index("test")
         sentences = []
@@ -302,8 +301,8 @@ class Absolute(NetworkQuestion):
                 for one in STARTS
             )
             sentences.append(
-                f"At learning rate {rate:g} (Adam, {steps} steps), a start bias of -1 takes the "
-                f"share of decoders of 64 features with 128 neurons from {zero} to {negative} "
+                f"At learning rate {rate:g} (Adam, {steps} steps), a start bias of -1 changes the "
+                f"share in decoders of 64 features with 128 neurons from {zero} to {negative} "
                 f"({share['outcome']}) and changes their loss by {change(loss)} "
                 f"({loss['outcome']})."
             )

@@ -156,6 +156,7 @@ class Baseline(AutoencoderQuestion):
         *("concentration", "concentration_rotated", "signed_slots", "signed_slots_rotated"),
         *("polysemantic", "polysemantic_rotated", "malign", "largest", "unrepresented", "loss"),
     )
+    OPEN = "whether an optimiser singles out the neurons' basis"
     METHOD = (
         "Paired t tests of the concentration of features on neurons, relative to the mean of "
         f"{ROTATIONS} random rotations of the same weights"
@@ -186,8 +187,6 @@ class Baseline(AutoencoderQuestion):
         """Which optimisers favour the neuron basis."""
         if outcome == WITHIN:
             return f"No optimiser singles out the neurons' basis by more than {MARGIN:.0%}."
-        if outcome == INCONCLUSIVE:
-            return f"Whether an optimiser singles out the neurons' basis is {outcome}."
         lower = judged["difference"] < 0
         effect, within = (judged["outcome"] == kind for kind in (EFFECT, WITHIN))
         parts = []

@@ -52,7 +52,6 @@ from fastpolysem.experiments._networks import (
 from fastpolysem.experiments._pages import estimate, markdown
 from fastpolysem.experiments._tables import of_means
 from fastpolysem.experiments._verdicts import (
-    INCONCLUSIVE,
     Comparison,
     change,
     compared,
@@ -234,7 +233,7 @@ class Boolean(NetworkQuestion):
     }
     OPTIONS: ClassVar = {
         "task": f"{_DNF} or {_PARITY}.",
-        "variables": f"Variables of a formula; clauses are disjoint from {DISJOINT} on.",
+        "variables": f"Variables of a formula; clauses are disjoint with {DISJOINT} or more.",
         "formula": "Number of the random formula, if clauses overlap.",
         "neurons": f"Hidden neurons for {_DNF}; {_PARITY} has 64.",
         "dropout": f"Dropout for {_PARITY}.",
@@ -251,6 +250,7 @@ class Boolean(NetworkQuestion):
         *("shared_use", "effective_concepts", "neurons_per_concept", "not_learned", "loss"),
         "largest_gradient",
     )
+    OPEN = "whether clauses get neurons of their own"
     METHOD = (
         "Paired t tests at the same seeds: accuracies of starts and widths, the share of use in "
         "channels against the untrained network, and effective parities per neuron"
@@ -338,8 +338,6 @@ class Boolean(NetworkQuestion):
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """Accuracies of starts, use in channels, and what dropout changes."""
-        if outcome == INCONCLUSIVE:
-            return f"Whether clauses get neurons of their own is {outcome}."
         rows = judged.set_index("test")
         parts = []
         for more, part in self._by_optimizer(data):
@@ -356,7 +354,7 @@ class Boolean(NetworkQuestion):
         if 16 in chosen.index and "trained against untrained, use in channels" in rows.index:
             one = chosen.loc[16]
             parts = ", ".join(
-                f"{text(estimate_of(one, name))} with {label}" for name, label in STARTS.items()
+                f"{text(estimate_of(one, name))} ({label})" for name, label in STARTS.items()
             )
             channel = rows.loc["trained against untrained, use in channels"]
             sentences.append(
@@ -377,8 +375,8 @@ class Boolean(NetworkQuestion):
             if str(name).startswith("dropout"):
                 count = len(self.learned_alike(data)[0])
                 sentences.append(
-                    f"In {count} seeds of 64 neurons that learned the parities with and without "
-                    f"dropout {DROPOUT:g}, it changes the effective parities per neuron by "
+                    f"In {count} seeds (64 neurons) that learned the parities with and without it, "
+                    f"dropout {DROPOUT:g} changes the effective parities per neuron by "
                     f"{change(row)} ({row['outcome']})."
                 )
         return " ".join(sentences)

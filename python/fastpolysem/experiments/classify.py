@@ -306,7 +306,7 @@ def _privacy(widths: list[int], rows: list[Any]) -> str:
         "costs": "costs accuracy",
         "gains": "gains accuracy",
         WITHIN: f"makes no difference beyond {MARGIN:g} points",
-        INCONCLUSIVE: "is inconclusive",
+        INCONCLUSIVE: "shows no conclusive difference",
     }
     said = [
         f"{what} at h = {together(found[kind])}" for kind, what in words.items() if kind in found

@@ -150,7 +150,7 @@ class Constant(TrainingExperiment[Answers]):
             "seeds": 400,
             "cells": [cell for cell in CELLS if cell[0] >= 8 and cell[1] <= 64][:6],
         },
-        # The page of findings: half an hour on two cores.
+        # The page of findings: twenty minutes on two cores.
         "paper": {**_SETTINGS, "seeds": MOST, "cells": CELLS},
         # Ten times the seeds: hours.
         "large": {**_SETTINGS, "seeds": 10 * MOST, "cells": CELLS},

@@ -42,7 +42,7 @@ from fastpolysem.experiments._networks import (
     trained_network,
 )
 from fastpolysem.experiments._tables import of_means
-from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, compared, span
+from fastpolysem.experiments._verdicts import EFFECT, Comparison, compared, span
 from fastpolysem.families.network import datasets
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.dataset import Dataset
@@ -229,7 +229,7 @@ class Contexts(ReplicateQuestion):
     SUMMARY = "Train on objects in contexts and measure in which contexts neurons are active."
     FIGURE_SIZE = (7.4, 3.4)
     PRESETS: ClassVar[Presets] = {
-        # A few minutes on two cores.
+        # A minute on two cores.
         "default": {**_USUAL, "seeds": 64},
         # Less than a minute.
         "quick": {**_USUAL, "contexts": 3, "optimizer": "sgd", "seeds": 32},
@@ -242,7 +242,7 @@ class Contexts(ReplicateQuestion):
         "objects": "Number of objects.",
         "contexts": "Number of contexts.",
         "layers": "Number of hidden layers.",
-        "neurons": "Number of neurons of each.",
+        "neurons": "Number of neurons per hidden layer.",
         "optimizer": "adam or sgd.",
         "steps": "Number of updates.",
     }
@@ -259,6 +259,7 @@ class Contexts(ReplicateQuestion):
     LABELS = ("objects", "contexts", "layers", "neurons", "optimizer")
     SEEN: ClassVar = {"C": "contexts", "m": "neurons"}
     METRICS = (*Pathways.columns, "loss")
+    OPEN = "the contexts in which neurons are active"
     METHOD = (
         "Paired t tests over tables of properties: weight on neurons active in all contexts but "
         "one, and shares of interaction, trained against untrained, between depths and layers"
@@ -334,8 +335,6 @@ class Contexts(ReplicateQuestion):
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """What of the prediction is seen, with the range over settings."""
-        if outcome == INCONCLUSIVE:
-            return f"In which contexts neurons are active is {outcome}."
         means = self.table(data)
 
         def over(layers: int, name: str) -> str:

@@ -179,7 +179,7 @@ class Cooccurrence(AutoencoderQuestion):
         "default": {"design": [*_ONE, *_OTHERS[:1]], "seeds": 400},
         # Seconds.
         "quick": {"design": _QUICK, "seeds": 100},
-        # The page of findings: half an hour on two cores.
+        # The page of findings: twenty minutes on two cores.
         "paper": {"design": _PAPER, "seeds": 1000},
         # Twice as many neurons; as long.
         "large": {

@@ -205,7 +205,7 @@ class Diagnose(AutoencoderQuestion):
     """Ways to distinguish incidental from necessary polysemanticity."""
 
     NAME = "diagnose"
-    SUMMARY = "Distinguish incidental from necessary polysemanticity by the weights alone."
+    SUMMARY = "Distinguish incidental from necessary polysemanticity from the weights alone."
     FIGURE_SIZE = (7.5, 6.4)
     PRESETS: ClassVar[Presets] = {
         # A minute on two cores.

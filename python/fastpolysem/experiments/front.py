@@ -38,7 +38,7 @@ from fastpolysem.experiments._held_out import HeldOut, SplitQuestion, network_on
 from fastpolysem.experiments._networks import Case
 from fastpolysem.experiments._pages import markdown
 from fastpolysem.experiments._splits import SOURCES, compared_over_splits, over_splits
-from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, text
+from fastpolysem.experiments._verdicts import EFFECT, Comparison, text
 from fastpolysem.families.network.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ class Front(SplitQuestion):
     LABELS = ("data", "n_hidden", "treatment")
     OPTIMIZER = "Adam"
     METRICS = ("test_accuracy", "test_loss", "accuracy", "shared_last", "not_learned")
+    OPEN = "whether any treatment changes shared use"
     METHOD = (
         "T tests of the difference in shared use of the last hidden layer between treated and "
         "untreated networks, over splits; those of the digits share rows, for which the variance "
@@ -201,8 +202,6 @@ class Front(SplitQuestion):
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """Which treatments reduce sharing, with their prices."""
-        if outcome == INCONCLUSIVE:
-            return f"Whether any treatment changes shared use is {outcome}."
         outcomes = {row.test: row for row in judged.itertuples()}
         said = []
         for (name, h), means in self.table(data).groupby(["data", "n_hidden"], sort=False):
@@ -217,7 +216,7 @@ class Front(SplitQuestion):
                     used = f"{row['shared_last']:.2f}"
                     less.append(f"{row['treatment']} ({used}; price {price} points, {free})")
             start = float(means.loc[means["treatment"] == NONE, "shared_last"].iloc[0])
-            what = f"is less with {', '.join(less)}" if less else "is shown to be less by nothing"
+            what = f"is lower with {', '.join(less)}" if less else "was reduced by no treatment"
             said.append(
                 f"On {title}, shared use of the last hidden layer is {start:.2f} untreated and "
                 f"{what}."

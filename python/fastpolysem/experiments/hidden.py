@@ -50,7 +50,7 @@ from fastpolysem.experiments import _census, _networks
 from fastpolysem.experiments._answers import Answers, apart, compared_by_seed, estimate_of
 from fastpolysem.experiments._base import Presets, number, whole
 from fastpolysem.experiments._networks import CONTROLS, USE, Case, NetworkQuestion, before_training
-from fastpolysem.experiments._verdicts import INCONCLUSIVE, WITHIN, Comparison, text
+from fastpolysem.experiments._verdicts import WITHIN, Comparison, text
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.measures.measure import measure as measure_use
 from fastpolysem.families.network.objective import NetworkParameters
@@ -233,6 +233,7 @@ class HiddenLayers(NetworkQuestion):
         *("chance", "shared_use_10", "shared_use_50"),
         *("not_learned", "lost_otherwise", "loss", "largest_gradient"),
     )
+    OPEN = "whether rectifying the hidden layer changes shared use"
     METHOD = (
         "Paired t tests of shared use, tied ReLU minus tied linear layer, from the same initial "
         "weights at each seed"
@@ -287,8 +288,6 @@ class HiddenLayers(NetworkQuestion):
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """What shares, by how much, and in which shape."""
-        if outcome == INCONCLUSIVE:
-            return f"Whether rectifying the hidden layer changes shared use is {outcome}."
         if outcome == WITHIN:
             return f"Rectifying the hidden layer changes shared use by less than {MARGIN}."
         means = self.table(data)

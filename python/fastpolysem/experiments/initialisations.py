@@ -135,7 +135,7 @@ class Initialisations(StudyExperiment):
     """Trained weights compared with their initial values."""
 
     NAME = "initialisations"
-    SUMMARY = "Compare trained with initial weights, and count how often the largest one wins."
+    SUMMARY = "Compare final and initial weights, and count how often the largest initial one wins."
     FIGURE_SIZE = (11.0, 4.6)
     PROBE = Winners()
     PRESETS: ClassVar[Presets] = {

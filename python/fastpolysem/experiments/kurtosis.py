@@ -28,7 +28,7 @@ from fastpolysem.experiments._edgeworth import (
 )
 from fastpolysem.experiments._planted import count_pairs, expected_loss, from_planted
 from fastpolysem.experiments._tables import of_means
-from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison
+from fastpolysem.experiments._verdicts import EFFECT, Comparison
 from fastpolysem.experiments._weights import trained_weights
 from fastpolysem.families.autoencoder.config import Config
 from fastpolysem.families.autoencoder.metrics import fourth_norm
@@ -233,6 +233,7 @@ class Kurtosis(AutoencoderQuestion):
         *("loss_end", "loss_own", "loss_pairs", "pairs", "pairs_left"),
         *("polysemantic", "signed_slots", "malign", "unrepresented", "loss"),
     )
+    OPEN = "whether the kurtosis of the noise determines sparsity"
     METHOD = "Paired t tests of the final fourth norm, relative to the noise named second"
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
@@ -312,8 +313,6 @@ class Kurtosis(AutoencoderQuestion):
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """How the fourth norm depends on κ, and its early growth compared with the prediction."""
-        if outcome == INCONCLUSIVE:
-            return f"Whether the kurtosis of the noise determines sparsity is {outcome}."
         against = judged[judged["test"].str.endswith("against gaussian")]
         kurtosis = against["test"].str.extract(r"κ = (-?[\d.]+)")[0].astype(float)
         sparser = against[(against["outcome"] == EFFECT) & (against["difference"] > 0)]
@@ -352,7 +351,7 @@ class Kurtosis(AutoencoderQuestion):
                 for _, row in known.iterrows()
             ]
             more = apart(setting, means[smallest], ("n_features", "sharing"))
-            parts.append(f"with noise by {setting['sharing']}{more}, {', '.join(said)}")
+            parts.append(f"with noise per {setting['sharing']}{more}, {', '.join(said)}")
         return (
             "The early growth of the fourth norm, divided by that predicted from κ alone, is, "
             f"{'; '.join(parts)}"

@@ -42,7 +42,6 @@ from fastpolysem.experiments._pages import markdown
 from fastpolysem.experiments._tables import of_means
 from fastpolysem.experiments._verdicts import (
     EFFECT,
-    INCONCLUSIVE,
     Comparison,
     compared,
     span,
@@ -292,6 +291,7 @@ class Modular(NetworkQuestion):
     LABELS = ("p", "neurons", "optimizer")
     SEEN: ClassVar = {"p": "p", "m": "neurons"}
     METRICS = (*Frequencies.columns, "loss", "accuracy")
+    OPEN = "whether initial weights determine the frequency of a neuron"
     METHOD = (
         "Paired t tests of the share of neurons whose frequency a predictor gets right, relative "
         "to a weaker predictor at the same seeds"
@@ -334,8 +334,6 @@ class Modular(NetworkQuestion):
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """What each predictor names, and in how many settings it is better than a lesser one."""
-        if outcome == INCONCLUSIVE:
-            return f"Whether initial weights determine the frequency of a neuron is {outcome}."
         means = self.table(data)
 
         def named(predictor: str) -> str:

@@ -130,6 +130,7 @@ class Necessary(AutoencoderQuestion):
         *("polysemantic", "shared", "necessary", "excess", "removable", "spread", "unrepresented"),
         *("malign", "dead", "dimensionality", "capacity", "loss", "loss_added", "finished"),
     )
+    OPEN = "whether more neurons are polysemantic than necessary"
     METHOD = "t tests of the number of shared neurons removed by moves to free neurons, against 0"
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
@@ -169,8 +170,6 @@ class Necessary(AutoencoderQuestion):
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """Where there are more than necessary."""
-        if outcome == INCONCLUSIVE:
-            return f"Whether more neurons are polysemantic than necessary is {outcome}."
         if outcome == WITHIN:
             return f"Moves remove at most {MARGIN:g} shared neurons per model."
         outcomes = judged.set_index("test")["outcome"].to_dict()
@@ -184,7 +183,7 @@ class Necessary(AutoencoderQuestion):
             found = []
             for kind, said in (
                 (EFFECT, "yes"),
-                (WITHIN, f"at most {MARGIN:g} of them"),
+                (WITHIN, f"at most {MARGIN:g} per model"),
                 (INCONCLUSIVE, INCONCLUSIVE),
             ):
                 widths = here.loc[here["outcome"] == kind, "n_hidden"]

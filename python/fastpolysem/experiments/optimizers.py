@@ -160,7 +160,7 @@ class Optimizers(AutoencoderQuestion):
         "default": {**_SETTINGS, "seeds": 200, "cells": _FIRST},
         # Less than a minute.
         "quick": {**_SETTINGS, "seeds": 100, "cells": _FIRST, "ways": [*_EFFECTS, FLAT, ADAMW]},
-        # The page of findings: three hours of one core.
+        # The page of findings: two hours on two cores.
         "paper": {**_SETTINGS, "seeds": 3600, "cells": list(CELLS)},
         # A night: twice the size of the paper.
         "large": {

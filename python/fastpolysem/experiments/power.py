@@ -249,7 +249,7 @@ class Power(NetworkQuestion):
     SUMMARY = "Vary the exponent of a task's loss and see when neurons become polysemantic."
     FIGURE_SIZE = (7.4, 3.4)
     PRESETS: ClassVar[Presets] = {
-        # A quarter of an hour on two cores.
+        # Two minutes on two cores.
         "default": {**_SMALL, "power": _POWERS, "steps": 4000, "seeds": 50},
         # Less than a minute.
         "quick": {**_SMALL, "neurons": 10, "power": [USUAL, STEEP], "steps": 4000, "seeds": 20},
@@ -299,6 +299,7 @@ class Power(NetworkQuestion):
     SEEN: ClassVar = {"density": "density"}
     OPTIMIZER = "Adam"
     METRICS = tuple(Powers.columns)
+    OPEN = "whether the exponent alone makes neurons polysemantic"
     METHOD = (
         "Paired t tests at the same seeds: each exponent against 2 by the share of use on shared "
         "neurons, measured by squared errors, and 4 against 2 by relative losses"
@@ -357,8 +358,6 @@ class Power(NetworkQuestion):
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """Shares and what they cost, and where sharing is necessary, for each size."""
-        if outcome == INCONCLUSIVE:
-            return f"Whether the exponent alone makes neurons polysemantic is {outcome}."
         sentences = []
         for setting, means in self.settings(self.table(data), _SIZES):
             name = _network(setting, data)
@@ -381,9 +380,7 @@ class Power(NetworkQuestion):
             below = means.loc[means["own_high"] < means["alone"], "power"]
             if len(below):
                 powers = ", ".join(f"{power:g}" for power in below)
-                parts.append(
-                    f"at q = {powers} the loss is below any that is reached without sharing"
-                )
+                parts.append(f"at q = {powers} the loss is below any attainable without sharing")
             sentences.append("; ".join(parts) + ".")
         return " ".join(sentences)
 

@@ -53,7 +53,7 @@ from fastpolysem.experiments._networks import (
 )
 from fastpolysem.experiments._pages import markdown
 from fastpolysem.experiments._tables import of_means
-from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, Comparison, span, text
+from fastpolysem.experiments._verdicts import EFFECT, Comparison, span, text
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.probes import Column, Probe
 from fastpolysem.specs.inputs import Independent
@@ -248,6 +248,7 @@ class Robustness(NetworkQuestion):
         *("shared_use", "effective_concepts", "neurons_per_concept", "not_learned"),
         *Classified.columns,
     )
+    OPEN = "which representation is more robust"
     METHOD = (
         "Paired t tests of test accuracy, polysemantic minus monosemantic, at the same seeds, rows "
         "and noise"
@@ -289,8 +290,6 @@ class Robustness(NetworkQuestion):
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """Which representation is better, by task and condition, and how much of it is shared."""
-        if outcome == INCONCLUSIVE:
-            return f"Which representation is more robust is {outcome}."
         means = self.table(data)
         shares = [
             f"{span(means.loc[means['representation'] == kind, 'shared_use'])} ({kind})"

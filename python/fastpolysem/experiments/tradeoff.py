@@ -237,7 +237,7 @@ class Tradeoff(AutoencoderQuestion):
         "default": {"design": [Cell(16, _RATIOS, "adamw", _STRENGTHS)], "seeds": 200},
         # Seconds.
         "quick": {"design": [Cell(16, (2.0,), "adamw", _FIRST)], "seeds": 60},
-        # The page of findings: three quarters of an hour of one core.
+        # The page of findings: a quarter of an hour on two cores.
         "paper": {"design": _PAPER, "seeds": 400},
         # Hours: more seeds at n = 16, and all strengths with both optimisers.
         "large": {
@@ -259,6 +259,7 @@ class Tradeoff(AutoencoderQuestion):
     METRICS = (
         *("alone", "shared", "polysemantic", "malign", "loss", "loss_mixed", "unrepresented"),
     )
+    OPEN = "whether a remedy gives more features a neuron of their own"
     METHOD = (
         "Paired t tests of the share of features with a neuron of their own, each remedy against "
         "untreated models of the same loss and seeds"
@@ -326,8 +327,6 @@ class Tradeoff(AutoencoderQuestion):
 
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """In how many settings each remedy helps."""
-        if outcome == INCONCLUSIVE:
-            return f"Whether a remedy gives more features a neuron of their own is {outcome}."
         names = [row["remedy"] for row in self._tested(data)]
         kinds = judged["outcome"].where(
             judged["outcome"] != EFFECT, np.where(judged["difference"] > 0, "more", "fewer")

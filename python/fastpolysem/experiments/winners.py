@@ -299,7 +299,7 @@ class Winners(AutoencoderQuestion):
         if len(against):
             first += f"; less often with AdamW than with SGD in {less} of {len(against)} settings"
         return (
-            f"{first}. One step against interference names more winners in {better} of "
+            f"{first}. One step against interference predicts more winners in {better} of "
             f"{len(ahead)} settings."
         )
 

@@ -1,9 +1,9 @@
 """Figures of studies and of weights, drawn with matplotlib on given or new axes.
 
-Every function takes ``ax`` and returns it. With an ``ax`` only that one is drawn on; without,
+Every function takes ``ax`` and returns it. If ``ax`` is given, only it is drawn on; otherwise
 pyplot makes a figure. Colours are those of Okabe & Ito, which colour-blind readers can distinguish;
-markers differ as well. `COLORS`, `MARKERS` and `DASHES` hold eight each, and `look` takes those of
-a series.
+markers differ as well. `COLORS`, `MARKERS` and `DASHES` hold eight each; `look` returns those of a
+series.
 """
 
 from __future__ import annotations

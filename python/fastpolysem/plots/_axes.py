@@ -27,8 +27,15 @@ _LOOKS: dict[str, Sequence[Any]] = {"color": COLORS, "marker": MARKERS, "ls": DA
 
 
 def look(index: int, *parts: str) -> dict[str, Any]:
-    """Keyword arguments of a series by its number: ``color``, ``marker`` and ``ls``, or the given
-    ones of them. They repeat after eight."""
+    """How the series of a figure are told apart, as keyword arguments of matplotlib.
+
+    Parameters
+    ----------
+    index
+        Number of the series, from 0; after eight they repeat.
+    *parts
+        Any of "color", "marker" and "ls"; none stands for all.
+    """
     return {part: _LOOKS[part][index % len(_LOOKS[part])] for part in parts or _LOOKS}
 
 

@@ -38,7 +38,7 @@ class Estimate(NamedTuple):
 
     @property
     def rounded(self) -> tuple[str, str, str]:
-        """Value and ends as text, with as many digits as the interval is worth."""
+        """Value and ends as text, with as many digits as the interval justifies."""
         value, low, high = wording.rounded(*self, error=self.half_width)
         return value, low, high
 

@@ -199,7 +199,7 @@ class Study:
         Raises
         ------
         TypeError
-            For a name that is no such column.
+            For a name that is not such a column.
         ValueError
             For a value that no configuration has, and if none has all of them.
         """
@@ -218,8 +218,8 @@ class Study:
         Returns
         -------
         pandas.DataFrame
-            ``digest``, every field of the configuration (inputs and tuples as text; one that is a
-            result of another family of the study has ``setting.`` before its name), metadata,
+            ``digest``, every field of the configuration (inputs and tuples as text; one named
+            like a result of another family in the study is prefixed with ``setting.``), metadata,
             ``seed``, the result columns, and the facts ``seconds``, ``kernel``, ``version``,
             ``isa``, ``host`` and ``numerics_version``; then the columns of probes. Counts and probe
             columns of diverged seeds are missing (<NA>).
@@ -368,8 +368,8 @@ class Study:
         Parameters
         ----------
         metric
-            The result column, or probe column, to average. None stands for the family's default,
-            which is "polysemantic" for the autoencoder.
+            The result column, or probe column, to average. None stands for the default of the
+            (first) family, which is "polysemantic" for the autoencoder.
         confidence
             Coverage of the intervals.
 

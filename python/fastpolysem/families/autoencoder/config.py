@@ -149,10 +149,10 @@ class Config(Settings):
         Added to the square root of the second moment, > 0. For adam and adamw only.
     second_moment
         "coordinate": each weight has a second moment of its own; "scalar": all weights of a model
-        share one, of the mean over all parameters of the squared gradient (with l1; orthant-wise:
-        of the pseudo-gradient, which is 0 for zeros that l1 holds). Steps are then parallel to the
-        first moment, as in AdaGrad-Norm (Ward et al. 2019); Adam-mini (Zhang et al. 2024) shares in
-        this way within blocks. For adam and adamw only; slower.
+        share one, that of the squared gradient averaged over all parameters (with l1; orthant-wise,
+        that of the pseudo-gradient, which is 0 for zeros that l1 holds). Steps are then parallel to
+        the first moment, as in AdaGrad-Norm (Ward et al. 2019); Adam-mini (Zhang et al. 2024)
+        shares in this way within blocks. For adam and adamw only; slower.
     steps
         Number of updates.
     stop

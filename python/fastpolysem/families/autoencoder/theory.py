@@ -179,7 +179,7 @@ def descent_mean(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | NDA
     The mean of the null model times ``R = a + b ln x + c ln²x + d ln³x + e n/m`` with ``x = n/√m``.
     The coefficients are fitted to models that start from normal weights of variance 1/m and are
     trained by full-batch gradient descent with l1 of strength ``λ√m = 0.24``; for ``λ√m`` from 0.08
-    to 0.72, counts differ by up to 5 %. Within its range the formula agrees with these counts
+    to 0.72, counts differ by up to 6 %. Within its range the formula agrees with these counts
     within their standard errors, mostly of 1 %. Adam and other initial weights change the count by
     other factors (findings pages on the constant, on optimisers and on initial weights).
 

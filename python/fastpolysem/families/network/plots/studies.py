@@ -43,7 +43,7 @@ def sharing(
     Parameters
     ----------
     study
-        Of networks.
+        A study of networks.
     ax
         Axes to draw on; None makes a figure.
     metric
@@ -119,7 +119,7 @@ def front(
     Parameters
     ----------
     study
-        Of networks.
+        A study of networks.
     x, y
         Columns in which smaller values are better, such as "held_out_loss" and "shared_use".
     ax
