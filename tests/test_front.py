@@ -97,11 +97,11 @@ def test_verdicts_on_data_made_up() -> None:
     outcomes = found.tests.set_index("test")["outcome"]
     assert outcomes["digits, h = 40: dropout 0.3"] == EFFECT
     assert outcomes["digits, h = 40: l1 0.001"] == WITHIN
-    assert "is less with dropout 0.3 (0.40; price 0.098" in found.sentence
+    assert "is lower with dropout 0.3 (0.40; price 0.098" in found.sentence
     assert "points, at no price)" in found.sentence
     more = EXPERIMENT.verdict(made_up(**{"dropout 0.3": 0.9}))
     assert more.outcome == EFFECT
-    assert "is shown to be less by nothing" in more.sentence
+    assert "was reduced by no treatment" in more.sentence
 
 
 def test_the_table_tells_prices_and_the_front() -> None:
