@@ -97,6 +97,29 @@ def test_every_other_way_in_has_the_same_bits(standard: int, change: str) -> Non
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("change", ["flush", "upwards"])
+def test_data_sets_have_the_same_bits(standard: int, change: str) -> None:
+    rng = np.random.default_rng(1)
+    rows, targets = rng.random((8, 4)), rng.random((8, 2))
+    config = fp.NetworkConfig(
+        widths=(4, 5, 2), inputs=fp.Dataset(rows, targets), learning_rate=0.01, steps=20
+    )
+
+    def results() -> list[Any]:
+        result = fp.train(config, 3, return_weights=True)
+        w = result.weights
+        loss, gradient = fp.loss_and_gradient(w, config, batch=rows, targets=targets)
+        measures = fp.measure(w, config)
+        return [result.loss, *w.weights, loss, *gradient.weights, measures.loss, *measures.rises]
+
+    expected = results()
+    core.testing.set_float_environment(standard | BITS[change])
+    found = results()
+    core.testing.set_float_environment(standard)
+    for a, b in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_a_callback_has_the_callers_environment_and_may_change_it(standard: int) -> None:
     config = fp.Config(n_features=64, n_hidden=128, l1=1e-3, steps=300)
     expected = fp.train(config, 8, num_threads=1, return_weights=True).weights

@@ -110,25 +110,41 @@ def test_further_interrupts_do_not_replace_the_first():
     assert run(HELD_DOWN).split() == ["KeyboardInterrupt"] * 4
 
 
-def test_an_interrupt_ends_measuring():
-    code = (
-        "import os, signal, threading, time\n"
-        "import numpy as np\n"
-        "import fastpolysem as fp\n"
+# Calls of minutes.
+CALLS = {
+    "measure": (
         "config = fp.NetworkConfig(widths=(1500,) * 5, inputs=fp.Independent(0.01, 8))\n"
         "shapes = zip(config.widths, config.widths[1:])\n"
-        "weights = fp.NetworkParameters([np.ones(shape, np.float32) / 40 for shape in shapes])\n"
-        "sent = []\n"
-        "def interrupt():\n"
-        "    sent.append(time.perf_counter())\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
-        "threading.Timer(2, interrupt).start()\n"
-        "try:\n"
-        "    fp.measure(weights, config)\n"
-        "except KeyboardInterrupt:\n"
-        "    print('stopped after', time.perf_counter() - sent[0])\n"
-    )
-    printed = run(code)
+        "w = fp.NetworkParameters([np.ones(shape, np.float32) / 40 for shape in shapes])\n",
+        "fp.measure(w, config)",
+    ),
+    "gradient": (
+        "config = fp.Config(n_features=8, n_hidden=16)\n"
+        "w, batch = np.ones((100_000, 8, 16), np.float32), np.ones((100_000, 8))\n",
+        "fp.loss_and_gradient(w, config, batch=batch)",
+    ),
+}
+CALLED = """
+import os, signal, threading, time
+import numpy as np
+import fastpolysem as fp
+{setup}
+sent = []
+def interrupt():
+    sent.append(time.perf_counter())
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Timer(1, interrupt).start()
+try:
+    {call}
+except KeyboardInterrupt:
+    print("stopped after", time.perf_counter() - sent[0])
+"""
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_interrupt_ends_calls_on_given_weights(name):
+    setup, call = CALLS[name]
+    printed = run(CALLED.format(setup=setup, call=call))
     assert printed.startswith("stopped after")
     assert float(printed.split()[-1]) < 10
 

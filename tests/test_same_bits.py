@@ -212,3 +212,34 @@ def test_a_zero_that_comes_back_among_few_non_zeros(kernel, dtype):
     plain = fp.train(config, 1, kernel="generic", **arguments)
     assert list(plain.history["nonzeros"][0, :3]) == [25, 25, 26]
     assert_same(plain, fp.train(config, 1, kernel=kernel, **arguments))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"activation": "linear"},
+        {"importance": (1, 0.5, 0.5)},
+        {"bias": True},
+        {"noise": "rademacher", "noise_std": 0.1},
+        {"inputs": fp.Independent(0.5, 3)},
+        {"inputs": fp.Independent(0.9, 2), "dtype": "float64"},
+    ],
+    ids=label,
+)
+def test_kernels_agree_on_seeds_that_overflow(changes):
+    # l1 sets the only weights that are not finite to 0 if zeros are left out; 0 times infinity
+    # spreads to others.
+    usual = {"l1": 0.01, "l1_update": "orthant", "optimizer": "sgd", "learning_rate": 0.01}
+    config = fp.Config(**{"n_features": 3, "n_hidden": 6, "steps": 100, **usual, **changes})
+    power = 7 if config.dtype == "float64" else 1
+    first = 0.1 * np.random.default_rng(0).normal(size=(9, 3, 6))
+    first[0] = 0
+    first[0, :2, :2] = [[1, 1e10**power], [-1, 1e10**power]]
+    first[0, 2, 1] = 1e30**power
+    weights = fp.Parameters(first, bias=np.zeros((9, 3))) if config.bias else first
+    plain = fp.train(config, 9, initial_weights=weights, kernel="generic")
+    assert list(plain.diverged) == [True] + [False] * 8
+    for kernel in ("dense", "sparse", "lanes"):
+        if can_serve(kernel, config):
+            assert_same(plain, fp.train(config, 9, initial_weights=weights, kernel=kernel))

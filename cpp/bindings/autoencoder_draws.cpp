@@ -20,9 +20,9 @@ py::tuple initial_weights(const Settings& s, const Array<std::uint64_t>& seeds) 
         if (s.bias) bias = Array<T>(Shape{count, s.n_features});
         T *to_encoder = encoder.mutable_data(), *to_decoder = fresh_or_null<T>(decoder),
           *to_bias = fresh_or_null<T>(bias);
-        compute([&] {
+        compute([&](StopToken& stop) {
             Parameters<T> w(s);
-            for (py::ssize_t i = 0; i < count; ++i) {
+            for (py::ssize_t i = 0; i < count && !stop.stopped(); ++i) {
                 draw_start(s, seeds.data()[i], w, nullptr);
                 w.encoder.copy_to(to_encoder + i * size);
                 if (to_decoder) w.decoder.copy_to(to_decoder + i * size);
@@ -42,8 +42,8 @@ py::array hidden_draws(const Settings& s, const Array<std::uint64_t>& seeds, Sha
     const std::int64_t m = s.n_hidden;
     Array<T> out(shared ? Shape{seeds.size(), m} : Shape{seeds.size(), rows, m});
     T* to = out.mutable_data();
-    compute([&] {
-        for (py::ssize_t i = 0; i < seeds.size(); ++i, to += rows * m)
+    compute([&](StopToken& stop) {
+        for (py::ssize_t i = 0; i < seeds.size() && !stop.stopped(); ++i, to += rows * m)
             draw(seeds.data()[i], rows,
                  [&](std::int64_t row, std::int64_t column) -> T& { return to[row * m + column]; });
     });
@@ -71,7 +71,7 @@ py::array dropout_draws(const Settings& s, const Array<std::uint64_t>& seeds, st
 
 py::tuple batch_draw(const Settings& s, std::uint64_t seed, std::uint32_t step) {
     SparseBatch b;
-    compute([&] {
+    compute([&](StopToken&) {
         draw_batch(s, features_of(s), stream(s, seed, inputs_kind, step), stream(s, seed, magnitudes_kind, step), b);
     });
     const auto count = py::ssize_t(b.row_start.back());

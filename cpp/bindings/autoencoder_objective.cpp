@@ -55,9 +55,9 @@ py::array forward(const Settings& s, const py::array& encoder, const py::object&
         const std::int64_t row_count = rows ? rows->rows() : s.n_features;
         Array<T> output(Shape{models.count, row_count, models.n});
         T* to = output.mutable_data();
-        compute([&] {
+        compute([&](StopToken& stop) {
             const Objective<T> objective(s, rows ? &*rows : nullptr, 1.0);
-            for (std::int64_t i = 0; i < models.count; ++i)
+            for (std::int64_t i = 0; i < models.count && !stop.stopped(); ++i)
                 objective.forward(models[i], models.noise_of(i), models.noise_rows, to + i * row_count * models.n);
         });
         return output;
@@ -78,10 +78,10 @@ py::tuple loss_and_gradient(const Settings& s, const py::array& encoder, const p
         double* losses = loss.mutable_data();
         T *to_encoder = d_encoder.mutable_data(), *to_decoder = fresh_or_null<T>(d_decoder),
           *to_bias = fresh_or_null<T>(d_bias);
-        compute([&] {
+        compute([&](StopToken& stop) {
             const Objective<T> objective(s, rows ? &*rows : nullptr, scale);
             const std::int64_t size = models.n * models.m;
-            for (std::int64_t i = 0; i < models.count; ++i)
+            for (std::int64_t i = 0; i < models.count && !stop.stopped(); ++i)
                 losses[i] =
                     objective.loss_and_gradient(models[i], models.noise_of(i), models.noise_rows,
                                                 {to_encoder + i * size, to_decoder ? to_decoder + i * size : nullptr,

@@ -53,8 +53,9 @@ std::vector<Outcome> counts_of(const py::array& weights, double low, double high
     std::vector<Outcome> rows(static_cast<std::size_t>(weights.shape(0)));
     const auto contiguous = Array<T>::ensure(weights);
     const T* data = contiguous.data();
-    compute([&] {
+    compute([&](StopToken& stop) {
         for (Outcome& row : rows) {
+            if (stop.stopped()) return;
             static_cast<Counts&>(row) = count(WeightView<T>{data, nullptr, n, m, m}, low, high);
             data += n * m;
         }

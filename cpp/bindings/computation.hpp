@@ -32,6 +32,12 @@ class Computation {
     FloatEnvironment environment_;
 };
 
+// Not inlined, so that no computation moves out of the environment that is set around it.
+template <class Body>
+__attribute__((noinline)) void call_apart(Body& body, StopSource& source) {
+    body(source);
+}
+
 // Calls body(source), and rethrows its exception or raises that of Python.
 template <class Body>
 void compute(pybind11::handle progress, Body body) {
@@ -39,7 +45,7 @@ void compute(pybind11::handle progress, Body body) {
     {
         Computation computation(progress);
         try {
-            body(computation.source);
+            call_apart(body, computation.source);
         } catch (...) {
             thrown = std::current_exception();
         }
@@ -48,9 +54,13 @@ void compute(pybind11::handle progress, Body body) {
     if (PyErr_Occurred()) throw pybind11::error_already_set();
     if (thrown) std::rethrow_exception(thrown);
 }
+// Calls body(stop) for work of one thread without progress.
 template <class Body>
 void compute(Body body) {
-    compute(pybind11::none(), [&](StopSource&) { body(); });
+    compute(pybind11::none(), [&](StopSource& source) {
+        StopToken stop(source, true);
+        body(stop);
+    });
 }
 
 }  // namespace fastpolysem::bindings

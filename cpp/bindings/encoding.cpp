@@ -11,17 +11,14 @@ namespace {
 py::array encoding_start(std::uint64_t seed, std::int64_t m, double deviation) {
     Array<float> w(m);
     float* to = w.mutable_data();
-    compute([&] { draw_encoding(seed, m, float(deviation), to); });
+    compute([&](StopToken&) { draw_encoding(seed, m, float(deviation), to); });
     return w;
 }
 
 py::dict encoding_run(const Array<float>& start, double l1, double step, double end, const std::vector<double>& times) {
     std::vector<EncodingRecord> records;
     std::vector<float> weights(start.data(), start.data() + start.size());
-    compute(py::none(), [&](StopSource& source) {
-        StopToken stop(source, true);
-        records = run_encoding(std::move(weights), l1, step, end, times, stop);
-    });
+    compute([&](StopToken& stop) { records = run_encoding(std::move(weights), l1, step, end, times, stop); });
     py::dict result;
     const auto column = [&](const char* name, auto EncodingRecord::* member) {
         result[name] = column_of(records, [member](const EncodingRecord& r) { return r.*member; });

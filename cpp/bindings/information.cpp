@@ -37,7 +37,7 @@ py::dict info() {
 
 double peak() {
     double result = 0;
-    compute([&] { result = fma_peak<float>(); });
+    compute([&](StopToken&) { result = fma_peak<float>(); });
     return result;
 }
 

@@ -2,11 +2,22 @@
 // one.
 #include <Python.h>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+// Those of x86-64-v3 that not every compiler's __builtin_cpu_supports knows.
+static bool has_lzcnt_movbe_f16c() {
+    unsigned a, b, basic, extended, d;
+    return __get_cpuid(1, &a, &b, &basic, &d) && __get_cpuid(0x80000001, &a, &b, &extended, &d) &&
+           (basic & bit_MOVBE) && (basic & bit_F16C) && (extended & bit_LZCNT);
+}
+#endif
+
 static PyObject* supported(PyObject*, PyObject*) {
 #if defined(__x86_64__)
     __builtin_cpu_init();  // also reads XGETBV: excludes register sets that the system does not save
     const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-                    __builtin_cpu_supports("bmi2");
+                    __builtin_cpu_supports("bmi2") && has_lzcnt_movbe_f16c();
     const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                     __builtin_cpu_supports("avx512vl");

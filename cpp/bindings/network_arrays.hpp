@@ -2,6 +2,7 @@
 #pragma once
 
 #include "arrays.hpp"
+#include "fastpolysem/infra/float_environment.hpp"
 #include "fastpolysem/models/network/model/tables.hpp"
 
 namespace fastpolysem::bindings {
@@ -29,9 +30,19 @@ class Models {
     std::vector<const T*> data_;
 };
 
+// Targets in double, rounded to T.
+template <class T>
+Matrix<T> targets_from(const py::object& targets, std::ptrdiff_t rows, std::ptrdiff_t outputs) {
+    const double* from = entries<double>(targets);
+    Matrix<T> to(rows, outputs);
+    for (std::ptrdiff_t b = 0; b < rows; ++b) std::copy_n(from + b * outputs, outputs, to.row(b));
+    return to;
+}
+
 // (row_start, feature, value in double)
 template <class T>
 network::Table<T> batch_table(const py::tuple& batch) {
+    const FloatEnvironment environment;  // numbers are rounded
     const auto starts = batch[0].cast<Array<std::int64_t>>();
     const auto features = batch[1].cast<Array<std::int32_t>>();
     const auto values = batch[2].cast<Array<double>>();
@@ -46,13 +57,13 @@ network::Table<T> batch_table(const py::tuple& batch) {
 // Classes for the cross-entropy; otherwise targets that replace the one in the settings, or None.
 template <class T>
 void read_targets(const py::object& targets, network::Settings& s, network::Table<T>& table) {
+    const FloatEnvironment environment;
     if (s.loss == network::Loss::cross_entropy) {
         const auto* labels = entries<std::int32_t>(targets);
         table.labels.assign(labels, labels + table.rows);
     } else if (!targets.is_none()) {
         s.target = network::Target::given;
-        table.targets = Matrix<T>(table.rows, s.n_outputs());
-        table.targets.copy_from(entries<T>(targets));
+        table.targets = targets_from<T>(targets, table.rows, s.n_outputs());
     }
 }
 

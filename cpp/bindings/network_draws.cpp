@@ -38,14 +38,12 @@ py::dict draw(const Settings& given, std::uint64_t seed, std::int64_t at) {
         if (dataset) numbers = Array<std::int64_t>(rows);
         Array<bool> flipped(rows);
         T *const x = inputs.mutable_data(), *const y = classes ? nullptr : fresh_or_null<T>(targets);
-        auto *const labels = classes ? fresh_or_null<std::int64_t>(targets) : nullptr, *const shown =
-                                                                                           fresh_or_null<std::int64_t>(
-                                                                                               numbers);
+        auto* const labels = classes ? fresh_or_null<std::int64_t>(targets) : nullptr;
+        auto* const shown = fresh_or_null<std::int64_t>(numbers);
         bool* const wrong = flipped.mutable_data();
         std::unique_ptr<SeedSampler<T>> sampler;
         std::vector<const Matrix<T>*> noise, dropout;
-        compute(py::none(), [&](StopSource& source) {
-            StopToken stop(source, true);
+        compute([&](StopToken& stop) {
             make_shared_tables<T>(s, stop);
             sampler = std::make_unique<SeedSampler<T>>(s, stop);
             sampler->start(seed);

@@ -25,9 +25,8 @@ py::tuple evaluation(const Settings& given) {
         std::vector<std::int64_t> row_start = {0};
         std::vector<std::int32_t> feature, labels;
         std::vector<double> value;
-        std::vector<T> wanted;
-        compute(py::none(), [&](StopSource& source) {
-            StopToken stop(source, true);
+        std::vector<double> wanted;
+        compute([&](StopToken& stop) {
             make_shared_tables<T>(s, stop);
             if (stop.stopped()) return;
             Step<T> step;
@@ -53,6 +52,7 @@ py::tuple evaluation(const Settings& given) {
 
 template <class T>
 network::Table<T> complete_table(const py::tuple& batch, const py::object& targets, Settings& s) {
+    const FloatEnvironment environment;
     network::Table<T> table = batch_table<T>(batch);
     read_targets(targets, s, table);
     complete(s, table);
@@ -63,6 +63,7 @@ network::Table<T> complete_table(const py::tuple& batch, const py::object& targe
 py::tuple concepts(const Settings& given, const py::tuple& batch, const py::object& targets) {
     return with_dtype(given, [&](auto type) -> py::tuple {
         using T = decltype(type);
+        const FloatEnvironment environment;
         Settings s = given;
         const network::Table<T> table = complete_table<T>(batch, targets, s);
         if (given.target != Target::given) s.target = given.target;  // otherwise the concepts are those of the task
@@ -105,8 +106,7 @@ py::dict use(const Settings& given, const py::dict& parameters, const py::tuple&
             means.append(mean);
             rises.append(rise);
         }
-        compute(py::none(), [&](StopSource& source) {
-            StopToken stop(source, true);
+        compute([&](StopToken& stop) {
             Step<T> step;
             step.show(table);
             complete(s, step, found, stop);

@@ -69,8 +69,7 @@ py::list forward(const Settings& s, const py::dict& parameters, const py::tuple&
             to.push_back(array.mutable_data());
             arrays.append(array);
         }
-        compute(py::none(), [&](StopSource& source) {
-            StopToken stop(source, true);
+        compute([&](StopToken& stop) {
             RowsPass<T> pass(s);
             Step<T> step;
             step.show(table);
@@ -123,8 +122,7 @@ py::tuple loss_and_gradient(const Settings& given_settings, const py::dict& para
         double* const losses = loss.mutable_data();
         std::vector<T*> to;
         const py::dict gradients = parameter_arrays<T>(s, models.count, to);
-        compute(py::none(), [&](StopSource& source) {
-            StopToken stop(source, true);
+        compute([&](StopToken& stop) {
             complete(s, table);
             RowsPass<T> pass(s);
             const ParameterList<T> gradient = pass.gradient.list(s);

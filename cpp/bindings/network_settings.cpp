@@ -1,8 +1,8 @@
 // A network's settings as a Python class. Names are checked here, numbers in Python.
 #include <stdexcept>
 
-#include "fastpolysem/models/network/model/tables.hpp"
 #include "module.hpp"
+#include "network_arrays.hpp"
 #include "properties.hpp"
 
 namespace fastpolysem::bindings {
@@ -42,7 +42,7 @@ void set_widths(Settings& s, const std::vector<std::int64_t>& widths) {
 std::vector<std::int64_t> widths_of(const Settings& s) {
     std::vector<std::int64_t> widths;
     for (const Layer& layer : s.layers) widths.push_back(layer.inputs);
-    if (!s.layers.empty()) widths.push_back(s.n_outputs());
+    widths.push_back(s.n_outputs());
     return widths;
 }
 
@@ -59,10 +59,7 @@ std::shared_ptr<const network::Table<T>> table_of(const Settings& s, const Array
         const auto* labels = entries<std::int32_t>(targets);
         table->labels.assign(labels, labels + table->rows);
     } else if (!targets.is_none()) {
-        const double* from = entries<double>(targets);
-        table->targets = Matrix<T>(table->rows, s.n_outputs());
-        for (std::ptrdiff_t b = 0; b < table->rows; ++b)
-            std::copy_n(from + b * s.n_outputs(), s.n_outputs(), table->targets.row(b));
+        table->targets = targets_from<T>(targets, table->rows, s.n_outputs());
     }
     network::complete(s, *table);
     return table;
@@ -71,6 +68,7 @@ std::shared_ptr<const network::Table<T>> table_of(const Settings& s, const Array
 // The rows of a data set; to be set after everything that determines their targets.
 void set_rows(Settings& s, const std::string& which, const Array<std::int64_t>& indptr,
               const Array<std::int32_t>& indices, const Array<double>& values, const py::object& targets) {
+    const FloatEnvironment environment;  // numbers are rounded
     with_dtype(s, [&](auto type) {
         using T = decltype(type);
         auto& place = which == "held_out" ? s.shared<T>().held_out : s.shared<T>().data;

@@ -54,6 +54,7 @@ V get(const py::dict& d, const char* key, V otherwise) {
 network::Settings settings_of(const py::dict& d) {
     using network::Activation, network::Layer, network::Loss, network::Target;
     network::Settings s;
+    s.layers.clear();
     for (const py::handle item : d["layers"]) {
         const auto layer = py::reinterpret_borrow<py::dict>(item);
         Layer a;

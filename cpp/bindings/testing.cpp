@@ -10,7 +10,7 @@
 namespace fastpolysem::bindings {
 namespace {
 
-// Calls of(packs...) for whole vectors of equally sized arrays, whose size is a multiple of 64 bytes.
+// of(e) for each whole vector, at entry e, of arrays whose size is a multiple of 64 bytes.
 template <class T, class Of>
 Array<T> by_vectors(const Array<T>& a, Of of) {
     Array<T> result(a.size());

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import fastpolysem as fp
+from fastpolysem._native import core
 from fastpolysem.families.network import losses, targets
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.dataset import Dataset
@@ -841,3 +842,11 @@ def test_the_scale_makes_each_feature_appear_once_per_step():
     assert scale(8, target=CONJUNCTIONS) == 1 / 8
     assert scale(8, inputs=Dataset(ROWS, REALS)) == 1 / 8
     assert scale(8, **LABELLED) == 1 / 8
+
+
+def test_settings_of_the_core_can_be_read_before_they_are_set():
+    empty = core.NetworkSettings()
+    for name in dir(empty):
+        getattr(empty, name)
+    assert empty.noise_std == [] == empty.activation
+    assert empty.output == "relu"

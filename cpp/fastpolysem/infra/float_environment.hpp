@@ -58,7 +58,8 @@ class FloatEnvironment {
 
   private:
     static void set(State state) {
-        __asm__ __volatile__("" : : : "memory");  // keeps the compiler from moving computations across
+        // Keeps loads and stores from moving across. A computation must also be a call that is not inlined.
+        __asm__ __volatile__("" : : : "memory");
         write(state);
         __asm__ __volatile__("" : : : "memory");
     }

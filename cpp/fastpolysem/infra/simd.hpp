@@ -23,6 +23,10 @@
 
 namespace fastpolysem::simd {
 
+#ifdef __FAST_MATH__
+#error "fast-math changes results"
+#endif
+
 #if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512VL__) && defined(__AVX512BW__)
 #define FASTPOLYSEM_AVX512 1
 inline constexpr int bytes = 64;

@@ -12,7 +12,7 @@ enum class Rule { sgd, momentum, adam, scalar_adam };
 
 template <Rule which, bool orthant, bool with_l1 = true>
 struct Update {
-    using WithoutL1 = Update<which, false, false>;  // for the bias
+    using WithoutL1 = Update<which, false, false>;  // for biases, and weights without l1
     static constexpr Rule rule = which;
     static constexpr bool is_orthant = orthant;
     static constexpr bool has_first = rule != Rule::sgd;    // keeps a first moment (or momentum buffer)

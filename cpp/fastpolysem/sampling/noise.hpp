@@ -30,7 +30,7 @@ struct NoiseSettings {
 
 // Converts the words of blocks into draws of standard deviation 1.
 //
-//   kind         words an element   draw
+//   kind         words per element  draw
 //   gaussian     4 for 4            Box-Muller
 //   uniform      1                  sqrt(3) (2u - 1)
 //   laplace      1                  +-log(u) / sqrt(2), sign from the top bit, u from the other 31

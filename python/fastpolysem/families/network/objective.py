@@ -273,8 +273,7 @@ def draw(config: NetworkConfig, seed: int, step: int) -> Draws:
 def checked_targets(
     where: str, given: Any, config: NetworkConfig, batch: Batch, own_rows: bool
 ) -> Any:
-    """Targets of a batch: (rows, d_L) in the config's dtype, (rows,) classes, or None to compute
-    them."""
+    """Targets of a batch: (rows, d_L) float64 numbers, (rows,) classes, or None to compute them."""
     label, rows = f"{where}: targets", len(batch[0]) - 1
     if given is None:
         if not isinstance(config.inputs, Dataset):
@@ -297,6 +296,7 @@ def checked_targets(
                 f"{label} must have {config.widths[-1]} columns, got shape {found.shape}"
             )
         _check_probabilities(label, config, found)
+        found = np.array(given, dtype=np.float64, order="C")  # rounded to the dtype by the core
     if len(found) != rows:
         raise ValueError(f"{label} must have one entry per row, {rows}, got {len(found)}")
     return found

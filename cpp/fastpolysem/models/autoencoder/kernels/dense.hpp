@@ -78,12 +78,7 @@ class DenseKernel {
         decoder_.forget();
         bias_first_.clear();
         bias_second_.clear();
-        for (std::ptrdiff_t p = 0; p < panels_ && !stop.stopped(); ++p) {
-            encoder_.fresh.buffer.copy(encoder_.weights.row(p * padded_), std::size_t(padded_ * width));
-            if (!s_.tied) decoder_.fresh.buffer.copy(decoder_.weights.row(p * padded_), std::size_t(padded_ * width));
-            absorb(p, first.noise);
-        }
-        if (s_.tied) mirror_lower(g_);
+        sum_up(first.noise, stop);
     }
 
     void read(int, Parameters<T>& weights) const {
@@ -122,6 +117,16 @@ class DenseKernel {
   private:
     template <class>
     friend class SparseKernel;
+
+    // G, and c, of the present weights.
+    void sum_up(const Matrix<T>* noise, StopToken& stop) {
+        for (std::ptrdiff_t p = 0; p < panels_ && !stop.stopped(); ++p) {
+            encoder_.fresh.buffer.copy(encoder_.weights.row(p * padded_), std::size_t(padded_ * width));
+            if (!s_.tied) decoder_.fresh.buffer.copy(decoder_.weights.row(p * padded_), std::size_t(padded_ * width));
+            absorb(p, noise);
+        }
+        if (s_.tied) mirror_lower(g_);
+    }
 
     // The part of a step without neurons: from G to S.
     void prepare(const StepData<T>& step, StopToken& stop) {
@@ -233,7 +238,7 @@ class DenseKernel {
 
     const Settings& s_;
     std::ptrdiff_t n_, padded_, panels_;
-    bool symmetric_;  // whether A is symmetric: without noise
+    bool symmetric_;  // whether A is symmetric, in steps without batch and noise
     StepCounter<T> counter_;
     OutputGradient<T> output_;
     Side encoder_, decoder_;

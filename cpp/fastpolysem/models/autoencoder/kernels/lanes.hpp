@@ -27,7 +27,7 @@ class LanesKernel {
 
     static std::string refusal(const Settings& s) {
         if (std::string reason = refusal_in_gram_space(s); !reason.empty()) return reason;
-        if (!s.basis()) return "it takes the basis batch as inputs only; use 'dense' or 'generic'";
+        if (!s.basis()) return "it supports the basis batch only; use 'dense' or 'generic'";
         if (entries(s) > limit)
             return "it is for small models, n_features * (n_features + n_hidden) up to " + std::to_string(limit);
         return "";

@@ -10,8 +10,12 @@
 //
 // A neuron without non-zeros has gradient zero (with noise: u_i xi_k, whose largest entry is compared with l1) and is
 // skipped. Once few pairs of features share a neuron, G and S are updated at those pairs only.
+//
+// Skipping zeros changes chains of numbers that are not finite, as 0 times infinity is NaN. A seed that overflows goes
+// back to the dense kernel.
 #pragma once
 
+#include "fastpolysem/linalg/finite.hpp"
 #include "fastpolysem/models/autoencoder/kernels/dense.hpp"
 
 namespace fastpolysem::autoencoder {
@@ -23,6 +27,7 @@ class SparseKernel {
     static constexpr int chunk = 8;              // vectors of a row of S or of G held in registers
     static constexpr std::ptrdiff_t group = 32;  // neurons whose contributions to G are added together
     static constexpr double switch_at = 0.5;     // share of non-zeros below which this beats the dense kernel
+    static constexpr T huge = T(1e30);           // far from overflow
 
   public:
     using Model = autoencoder::Model<T>;
@@ -67,6 +72,7 @@ class SparseKernel {
     void set(int lane, const Parameters<T>& weights) {
         dense_.set(lane, weights);
         sparse_ = false;
+        overflows_ = false;
     }
 
     void begin(const StepData<T>& first, StopToken& stop) {
@@ -83,10 +89,15 @@ class SparseKernel {
     }
 
     void step(const StepData<T>& step, StopToken& stop) {
-        if (!sparse_ && age_++ % 8 == 0 && double(dense_.nonzeros()) < switch_at * double(n_ * m_)) take_over();
+        if (!sparse_ && !overflows_ && age_++ % 8 == 0 && double(dense_.nonzeros()) < switch_at * double(n_ * m_))
+            take_over();
         if (!sparse_) return dense_.step(step, stop);
         const Matrix<T>* noise = step.noise;
         prepare(step, stop);
+        if (overflows(step)) {
+            give_back(step, stop);
+            return dense_.step(step, stop);
+        }
         const StepConstants<T> c = dense_.counter_.next(s_.weight_l1(step.l1), step.learning_rate);
         with_update(s_, [&](auto update) {
             using U = decltype(update);
@@ -138,19 +149,40 @@ class SparseKernel {
                        pairs < n_ * n_ / 16;
     }
 
-    // From panels of 128 bytes to one row of n features for each neuron.
-    void take_over() {
-        sparse_ = true;
-        const auto move = [&](const Matrix<T>& from, Matrix<T>& to) {
-            if (to.empty()) return;
+    // Whether skipping zeros could matter: for G, if a weight is not finite (then G_ii is not either), for the gradient
+    // if S is not. Without batch and noise, no |S_ij| exceeds 4 |G_ij| + 4 or, thus, 5 huge.
+    bool overflows(const StepData<T>& step) const {
+        for (std::ptrdiff_t i = 0; i < n_; ++i)
+            if (!(dense_.g_.row(i)[i] <= huge)) return true;
+        if (dense_.symmetric_ && !step.batch && !step.noise) return false;
+        return !is_finite(dense_.sum_) || (step.noise && !is_finite(dense_.output_.d_sum));
+    }
+
+    // Weights and moments in the dense kernel's panels of 128 bytes, and here in one row of n features per neuron.
+    template <class Move>
+    void each_weight(Move move) {
+        const auto both = [&](Matrix<T>& panels, Matrix<T>& rows) {
+            if (rows.empty()) return;
             dense_.each_row([&](std::ptrdiff_t i, std::ptrdiff_t p, std::ptrdiff_t count) {
-                const T* row = from.row(p * padded_ + i);
-                for (std::ptrdiff_t k = 0; k < count; ++k) to.row(p * dense_.width + k)[i] = row[k];
+                T* row = panels.row(p * padded_ + i);
+                for (std::ptrdiff_t k = 0; k < count; ++k) move(row[k], rows.row(p * dense_.width + k)[i]);
             });
         };
-        move(dense_.encoder_.weights, weights_);
-        move(dense_.encoder_.first, first_);
-        move(dense_.encoder_.second, second_);
+        both(dense_.encoder_.weights, weights_);
+        both(dense_.encoder_.first, first_);
+        both(dense_.encoder_.second, second_);
+    }
+
+    __attribute__((noinline)) void give_back(const StepData<T>& step, StopToken& stop) {
+        sparse_ = false;
+        overflows_ = true;
+        each_weight([](T& panel, T& row) { panel = row; });
+        dense_.sum_up(step.noise, stop);
+    }
+
+    void take_over() {
+        sparse_ = true;
+        each_weight([](T& panel, T& row) { row = panel; });
         for (std::ptrdiff_t k = 0; k < m_; ++k) {
             count_[std::size_t(k)] = 0;
             for (std::ptrdiff_t i = 0; i < padded_; i += P::width) list(k, i, P::load(weights_.row(k) + i));
@@ -287,7 +319,7 @@ class SparseKernel {
     std::vector<int> count_;                  // ... and how many
     bool g_is_listed_ = false, sum_is_listed_ = false;
     std::vector<std::pair<Index, Index>> g_entries_, sum_entries_;  // where G and S may be non-zero, if that is listed
-    bool sparse_ = false, below_only_ = false;
+    bool sparse_ = false, overflows_ = false, below_only_ = false;
     std::int64_t age_ = 0;
 };
 

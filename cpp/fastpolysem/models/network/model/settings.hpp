@@ -53,7 +53,7 @@ struct Layer {
 using Formulas = std::vector<std::vector<std::vector<std::int64_t>>>;
 
 struct Settings : OptimizerSettings {
-    std::vector<Layer> layers;
+    std::vector<Layer> layers = std::vector<Layer>(1);
     bool tied = false;  // two layers: the second matrix is the first's transpose
 
     Loss loss = Loss::power;

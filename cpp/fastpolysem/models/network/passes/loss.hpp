@@ -126,7 +126,7 @@ class LossGradient {
     const Settings& s_;
     int halves_;  // 2 (q - 1)
     std::vector<double> importance_;
-    std::vector<T> factor_;  // dL/dy = factor |e|^(q-1) sign(e)
+    std::vector<T> factor_;  // power losses: dL/dy = factor |e|^(q-1) sign(e)
 };
 
 }  // namespace fastpolysem::network

@@ -2,6 +2,7 @@
 // computations between two matrix products are defined here and selected once for a whole panel.
 #pragma once
 
+#include "fastpolysem/linalg/finite.hpp"
 #include "fastpolysem/math/elementary.hpp"
 #include "fastpolysem/models/network/model/parameters.hpp"
 
@@ -26,26 +27,10 @@ FASTPOLYSEM_INLINE void transform(Panel<T> to, F f, Of... of) {
 }
 
 template <class T>
-bool is_finite(const T* data, std::ptrdiff_t lines, std::ptrdiff_t width, std::ptrdiff_t used) {
-    using P = simd::Pack<T>;
-    simd::Mask<T> bits = {};  // of x - x, which is 0 unless x is infinite or NaN
-    for (std::ptrdiff_t begin = 0; begin < lines * width; begin += width)
-        for (std::ptrdiff_t e = begin; e < begin + used; e += P::width) {
-            const P x = P::load(data + e);
-            bits = bits | simd::bits_as<typename P::Bits>(x - x);
-        }
-    return simd::lanes_set<T>(bits != simd::Mask<T>{}) == 0;
-}
-
-template <class T>
 bool is_finite(Panel<T> of) {
-    return is_finite(of.data, of.features, of.width, of.used);
+    return fastpolysem::is_finite(of.data, of.features, of.width, of.used);
 }
-
-template <class T>
-bool is_finite(const Matrix<T>& of) {  // whose padding is 0
-    return is_finite(of.row(0), 1, of.rows * of.stride, of.rows * of.stride);
-}
+using fastpolysem::is_finite;
 
 // fma(x, y, sum), or sum if x is 0: 0 y is NaN if y is not finite.
 template <class T>

@@ -10,7 +10,7 @@ namespace fastpolysem::network {
 inline constexpr std::ptrdiff_t panel_rows = 128;  // input rows per panel: whole blocks of both types
 
 // A matrix divided into pieces of columns, stored one after the other, so that a tile's broadcasts read a single
-// stream: entry (k, i0 + r) of piece i0 is data[i0 * depth + k * pieces' size + r].
+// stream: entry (k, i0 + r) of piece i0 is data[i0 * depth + k * size of the piece + r].
 template <class T>
 class PackedColumns {
     using P = simd::Pack<T>;
@@ -19,8 +19,6 @@ class PackedColumns {
     PackedColumns() = default;
     PackedColumns(std::ptrdiff_t depth, std::ptrdiff_t columns)
         : pieces_(columns, Tile<T>::rows), depth_(depth), data_(std::size_t(depth * columns + 64)) {}
-
-    std::ptrdiff_t columns() const { return pieces_.count; }
 
     // Columns of the first `depth` rows. Whole vectors are copied; any excess is overwritten by the next copy.
     void pack(const T* from, std::ptrdiff_t stride) {

@@ -271,11 +271,14 @@ class RowsPass {
 
     // Given targets, or targets of dense inputs.
     Panel<T> targets_of(std::ptrdiff_t p, Panel<T> to) {
+        if (!s_.elementwise()) {
+            gather(*step_->targets, p, to);
+            return to;
+        }
         const P zero = P::zero();
         const Panel<T> x = x_panel(p);
         if (s_.target == Target::identity) return x;
-        if (!s_.elementwise()) gather(*step_->targets, p, to);
-        else if (s_.target == Target::absolute) transform(to, [](P a) { return simd::abs(a); }, x);
+        if (s_.target == Target::absolute) transform(to, [](P a) { return simd::abs(a); }, x);
         else transform(to, [=](P a) { return simd::select<T>(a > zero, a, zero); }, x);
         return to;
     }
