@@ -121,5 +121,5 @@ TWO: dict[str, dict[str, Any]] = {
 """The smallest case: two features, one at a time, and two neurons."""
 ARMS = {**BY_DENSITY, **ROOM, **BIASES, **WIDER, **TWO}
 MOST = {"absolute, longer": 200, "autoencoder, longer": 200}
-MOST |= dict.fromkeys(BIASES, 64) | dict.fromkeys(WIDER, 32)
+MOST |= dict.fromkeys(WIDER, 32)
 """Largest numbers of seeds."""
