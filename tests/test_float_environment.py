@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,15 @@ def standard() -> Iterator[int]:
 
 def weights(config: fp.Config, **options: Any) -> Any:
     return fp.train(config, 33, return_weights=True, **options).weights
+
+
+def assert_unchanged(results: Callable[[], list[Any]], standard: int, change: str) -> None:
+    expected = results()
+    core.testing.set_float_environment(standard | BITS[change])
+    found = results()
+    core.testing.set_float_environment(standard)
+    for a, b in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("change", ["flush", "upwards"])
@@ -89,12 +98,7 @@ def test_every_other_way_in_has_the_same_bits(standard: int, change: str) -> Non
         return [loss, gradient, fp.forward(w, config), start, run["l1_norm"], drawn,
                 core.initial_weights(settings, seeds)[0]]  # fmt: skip
 
-    expected = results()
-    core.testing.set_float_environment(standard | BITS[change])
-    found = results()
-    core.testing.set_float_environment(standard)
-    for a, b in zip(expected, found, strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_unchanged(results, standard, change)
 
 
 @pytest.mark.parametrize("change", ["flush", "upwards"])
@@ -112,12 +116,7 @@ def test_data_sets_have_the_same_bits(standard: int, change: str) -> None:
         measures = fp.measure(w, config)
         return [result.loss, *w.weights, loss, *gradient.weights, measures.loss, *measures.rises]
 
-    expected = results()
-    core.testing.set_float_environment(standard | BITS[change])
-    found = results()
-    core.testing.set_float_environment(standard)
-    for a, b in zip(expected, found, strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_unchanged(results, standard, change)
 
 
 def test_a_callback_has_the_callers_environment_and_may_change_it(standard: int) -> None:
