@@ -231,7 +231,7 @@ def test_the_text_says_what_the_data_say() -> None:
     lowest = wide[(wide["x"] > 2.5) & (wide["x"] < 6) & (wide["ratio_error"] < 0.015)]
     ends = lowest.loc[[lowest["ratio"].idxmin(), lowest["ratio"].idxmax()]]
     shown = [f"{row.ratio:.2f} ± {row.ratio_error:.2f}" for row in ends.itertuples()]
-    assert f"{shown[0]} to {shown[1]} at 3 to 6" in page
+    assert f"between {shown[0]} and {shown[1]} at 3 to 6" in page
     # The answer.
     spread = wide.groupby(wide["x"].round(2))["ratio"].agg(lambda one: one.max() - one.min())
     assert f"differs by up to {spread.max():.2f}" in page
