@@ -63,7 +63,6 @@ network::Table<T> complete_table(const py::tuple& batch, const py::object& targe
 py::tuple concepts(const Settings& given, const py::tuple& batch, const py::object& targets) {
     return with_dtype(given, [&](auto type) -> py::tuple {
         using T = decltype(type);
-        const FloatEnvironment environment;
         Settings s = given;
         const network::Table<T> table = complete_table<T>(batch, targets, s);
         if (given.target != Target::given) s.target = given.target;  // otherwise the concepts are those of the task

@@ -173,7 +173,7 @@ class SparseKernel {
         both(dense_.encoder_.second, second_);
     }
 
-    __attribute__((noinline)) void give_back(const StepData<T>& step, StopToken& stop) {
+    void give_back(const StepData<T>& step, StopToken& stop) {
         sparse_ = false;
         overflows_ = true;
         each_weight([](T& panel, T& row) { panel = row; });
