@@ -14,18 +14,19 @@ import pytest
 import fastpolysem as fp
 from fastpolysem._native import core
 
-# A run of hours, stopped by itself after half a second; it prints how long the stop took.
+# Work of minutes or hours, stopped by itself; it prints how long the stop took.
 INTERRUPTED = """
 import os, signal, threading, time
+import numpy as np
 import fastpolysem as fp
-config = {made}({config}, steps=10**9)
+{setup}
 sent = []
 def interrupt():
     sent.append(time.perf_counter())
     os.kill(os.getpid(), signal.SIGINT)
-threading.Timer(0.5, interrupt).start()
+threading.Timer({after}, interrupt).start()
 try:
-    fp.train(config, 64, num_threads={threads}, kernel={kernel!r})
+    {call}
 except KeyboardInterrupt:
     print("stopped after", time.perf_counter() - sent[0])
 """
@@ -81,6 +82,12 @@ def run(code: str) -> str:
     return done.stdout
 
 
+def assert_stops(setup: str, call: str, after: float) -> None:
+    printed = run(INTERRUPTED.format(setup=setup, call=call, after=after))
+    assert printed.startswith("stopped after")
+    assert float(printed.split()[-1]) < 10  # it takes 0.1; a machine may be busy
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize(
     ("kernel", "config"),
@@ -101,9 +108,8 @@ def run(code: str) -> str:
 )
 def test_an_interrupt_ends_training(kernel, config, threads):
     made = "fp.NetworkConfig" if "widths" in config else "fp.Config"
-    printed = run(INTERRUPTED.format(made=made, config=config, threads=threads, kernel=kernel))
-    assert printed.startswith("stopped after")
-    assert float(printed.split()[-1]) < 10  # it takes 0.1; a machine may be busy
+    call = f"fp.train(config, 64, num_threads={threads}, kernel={kernel!r})"
+    assert_stops(f"config = {made}({config}, steps=10**9)", call, after=0.5)
 
 
 def test_further_interrupts_do_not_replace_the_first():
@@ -124,29 +130,11 @@ CALLS = {
         "fp.loss_and_gradient(w, config, batch=batch)",
     ),
 }
-CALLED = """
-import os, signal, threading, time
-import numpy as np
-import fastpolysem as fp
-{setup}
-sent = []
-def interrupt():
-    sent.append(time.perf_counter())
-    os.kill(os.getpid(), signal.SIGINT)
-threading.Timer(1, interrupt).start()
-try:
-    {call}
-except KeyboardInterrupt:
-    print("stopped after", time.perf_counter() - sent[0])
-"""
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_an_interrupt_ends_calls_on_given_weights(name):
-    setup, call = CALLS[name]
-    printed = run(CALLED.format(setup=setup, call=call))
-    assert printed.startswith("stopped after")
-    assert float(printed.split()[-1]) < 10
+    assert_stops(*CALLS[name], after=1)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
