@@ -600,6 +600,10 @@ def test_colours_and_markers_stand_for_different_settings(ax: Axes) -> None:
     assert len(set(plots.COLORS)) == len(set(plots.MARKERS)) == len(set(plots.DASHES)) == 8
     assert plots.look(1) == {"color": "#D55E00", "marker": "s", "ls": "--"} == plots.look(9)
     assert plots.look(2, "marker", "color") == {"marker": "D", "color": "#009E73"}
+    with pytest.raises(ValueError, match=r"plots\.look: parts must be one of .*'colour'"):
+        plots.look(2, "colour")
+    with pytest.raises(ValueError, match=r"plots\.look: index must be .*-1"):
+        plots.look(-1)
 
 
 def test_series_of_numbers_ascend_and_stand_side_by_side(ax: Axes) -> None:

@@ -36,7 +36,9 @@ def look(index: int, *parts: str) -> dict[str, Any]:
     *parts
         Any of "color", "marker" and "ls"; none stands for all.
     """
-    return {part: _LOOKS[part][index % len(_LOOKS[part])] for part in parts or _LOOKS}
+    number = _checks.integer("plots.look: index", index, (">=", 0))
+    chosen = [_checks.choice("plots.look: parts", part, _LOOKS) for part in parts or _LOOKS]
+    return {part: _LOOKS[part][number % len(_LOOKS[part])] for part in chosen}
 
 
 def plain(text: str) -> str:
