@@ -112,7 +112,7 @@ def _looks(means: Means) -> str:
         ("tied ReLU, m = n, 1.5n, 2n", 16, relu, "8.1, 0.28, 0", few,
          "disagrees; the independent check below agrees with ours"),
         ("tied ReLU, m = n, 1.5n, 2n, 4n", 32, relu, "15.0 ± 0.5, 2.0 ± 0.3, 0.15, 0", (*few, 4.0),
-         "a tenth less at m = n: exact zeros (see below)"),
+         "8 % less at m = n: exact zeros (see below)"),
         ("tied ReLU, m = n, 1.5n, 2n", 64, relu, "26.7, 3.2, 0.4", few,
          "6 % less at m = n: exact zeros (see below)"),
         ("tied linear, m = n, 2n", 32, linear, "6.5, 2.9", (1.0, 2.0), ""),
