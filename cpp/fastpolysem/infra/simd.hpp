@@ -37,7 +37,11 @@ inline constexpr int bytes = 32;
 inline constexpr int registers = 16;
 #else
 inline constexpr int bytes = 16;
+#ifdef __aarch64__
+inline constexpr int registers = 32;
+#else
 inline constexpr int registers = 16;
+#endif
 #endif
 
 inline constexpr int alignment = 64;  // of every buffer, in bytes: that of the widest vector and of a cache line

@@ -11,7 +11,8 @@ template <class T>
 struct Tile {
     using P = simd::Pack<T>;
     static constexpr int vectors = 2;
-    static constexpr int rows = simd::registers == 32 ? 14 : 6;  // the largest number that fits besides the operands
+    // The largest number that fits besides the operands. AVX-512 broadcasts from memory; others need registers for it.
+    static constexpr int rows = simd::bytes == 64 ? 14 : simd::registers == 32 ? 13 : 6;
     static constexpr std::ptrdiff_t columns = vectors * P::width;
 
     // C_rv = fma over k of X[k][r] Y[k][v], on top of what C holds, or of zero.

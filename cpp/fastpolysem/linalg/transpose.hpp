@@ -1,8 +1,6 @@
 // Transposes in square blocks that fit the vector registers.
 #pragma once
 
-#include <utility>
-
 #include "fastpolysem/infra/matrix.hpp"
 
 namespace fastpolysem {
@@ -10,17 +8,7 @@ namespace fastpolysem {
 template <class T>
 class Block {
     using P = simd::Pack<T>;
-    using Vector = typename P::Vector;
     static constexpr int width = P::width;
-
-    template <int... I>
-    FASTPOLYSEM_INLINE static Vector low_halves(Vector a, Vector b, std::integer_sequence<int, I...>) {
-        return __builtin_shufflevector(a, b, (I % 2 ? width + I / 2 : I / 2)...);
-    }
-    template <int... I>
-    FASTPOLYSEM_INLINE static Vector high_halves(Vector a, Vector b, std::integer_sequence<int, I...>) {
-        return __builtin_shufflevector(a, b, (width / 2 + (I % 2 ? width + I / 2 : I / 2))...);
-    }
 
   public:
     P row[width];
@@ -33,15 +21,11 @@ class Block {
     }
     // log2(width) perfect shuffles.
     FASTPOLYSEM_INLINE void transpose() {
-        constexpr auto lanes = std::make_integer_sequence<int, width>{};
         P other[width];
 #pragma GCC unroll 4
         for (int step = 1; step < width; step *= 2) {
 #pragma GCC unroll 16
-            for (int i = 0; i < width / 2; ++i) {
-                other[2 * i].v = low_halves(row[i].v, row[i + width / 2].v, lanes);
-                other[2 * i + 1].v = high_halves(row[i].v, row[i + width / 2].v, lanes);
-            }
+            for (int i = 0; i < width / 2; ++i) simd::zip(row[i], row[i + width / 2], other[2 * i], other[2 * i + 1]);
 #pragma GCC unroll 16
             for (int i = 0; i < width; ++i) row[i] = other[i];
         }

@@ -9,6 +9,11 @@ namespace fastpolysem::random {
 using simd::Pack;
 using Real = Pack<float>;
 
+// Words in the order of signed integers, whose vectors take one instruction to compare.
+FASTPOLYSEM_INLINE Pack<std::int32_t> in_signed_order(Word w) {
+    return simd::bits_as<std::int32_t>(w ^ Word::all(1u << 31));
+}
+
 // (word + 1/2) / 2^32, rounded once: in (0, 1].
 FASTPOLYSEM_INLINE Real unit(Word w) {
     const Real high = simd::convert<float>(simd::bits_as<std::int32_t>(w >> 16));

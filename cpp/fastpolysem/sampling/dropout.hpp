@@ -1,6 +1,7 @@
 // Dropout of units: factors of mean 1, from a stream of the seed.
 #pragma once
 
+#include "fastpolysem/random/distributions.hpp"
 #include "fastpolysem/random/streams.hpp"
 #include "fastpolysem/sampling/row_writer.hpp"
 
@@ -40,13 +41,12 @@ template <class T, class Put>
 FASTPOLYSEM_INLINE void draw_lane_dropout(double dropout, const random::LanesPosition& from, std::int64_t count,
                                           Put put) {
     using random::Word;
-    constexpr std::uint32_t top = 0x80000000u;  // words compare as signed numbers, shifted down by half their range
-    const auto last = simd::Pack<std::int32_t>::all(std::int32_t(std::uint32_t(dropout * 0x1p32 - 1) ^ top));
+    const auto last = random::in_signed_order(Word::all(std::uint32_t(dropout * 0x1p32 - 1)));
     const T kept = T(1 / (1 - dropout));
     for (std::int64_t e = 0; e < count; e += 4) {
         const auto words = from.block(e / 4);
         for (std::int64_t i = 0; i < 4 && e + i < count; ++i) {
-            const auto stays = simd::bits_as<std::int32_t>(words[std::size_t(i)] ^ Word::all(top)) > last;
+            const auto stays = random::in_signed_order(words[std::size_t(i)]) > last;
             simd::Pack<T> factors;
             if constexpr (sizeof(T) == 4) {
                 factors = simd::select<T>(stays, simd::Pack<T>::all(kept), simd::Pack<T>::zero());

@@ -44,7 +44,7 @@ class IndependentFeatures {
             const bool is_uniform = kind == FeatureValue::uniform || kind == FeatureValue::signed_uniform;
             const bool is_signed = kind == FeatureValue::sign || kind == FeatureValue::signed_uniform;
             feature_.push_back(std::int32_t(i));
-            last_on_.push_back(std::int32_t(std::uint32_t(limit - 1) ^ top));
+            last_on_.push_back(random::in_signed_order(Word::all(std::uint32_t(limit - 1)))[0]);
             second_.push_back(limit < enough && kind != FeatureValue::one ? -1 : 0);
             factor_.push_back(limit < enough ? 1.0f : float(0x1p32 / double(limit)));
             uniform_.push_back(is_uniform ? -1 : 0);
@@ -104,7 +104,7 @@ class IndependentFeatures {
             if (any_second_) others = second.block(block);
             for (std::size_t w = 0; w < 4 && row < rows; ++w) {
                 const auto at = std::size_t(i);
-                const auto off = signed_order(words[w]) > Int::all(last_on_[at]);
+                const auto off = random::in_signed_order(words[w]) > Int::all(last_on_[at]);
                 const Real value = made(words[w], others[w], Int::all(second_[at]), Real::all(factor_[at]),
                                         Int::all(uniform_[at]), Word::all(sign_[at]));
                 put(row, i, simd::select<float>(off, Real::zero(), value));
@@ -114,17 +114,11 @@ class IndependentFeatures {
     }
 
   private:
-    static constexpr std::uint32_t top = 0x80000000u;
-
-    // Words can be compared as signed numbers after subtracting half their range.
-    FASTPOLYSEM_INLINE static Int signed_order(Word words) {
-        return simd::bits_as<std::int32_t>(words ^ Word::all(top));
-    }
     // Which of a run's elements are active, one bit each.
     FASTPOLYSEM_INLINE std::uint64_t on_at(const std::array<Word, 4>& words, std::size_t at) const {
         std::uint64_t off = 0;
         for (std::size_t part = 0; part < 4; ++part) {
-            const auto above = signed_order(words[part]) > Int::load(&last_on_[at + part * Word::width]);
+            const auto above = random::in_signed_order(words[part]) > Int::load(&last_on_[at + part * Word::width]);
             off |= std::uint64_t(simd::lanes_set<std::int32_t>(above)) << (part * Word::width);
         }
         return ~off & lowest_bits(run);

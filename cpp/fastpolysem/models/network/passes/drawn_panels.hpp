@@ -52,13 +52,12 @@ void multiply_by_dropout(const Disturbances<T>& drawn, std::size_t l, std::ptrdi
     const double dropout = drawn.settings().layers[l].dropout;
     const auto threshold = std::uint32_t(dropout * 0x1p32);
     const T kept = T(1 / (1 - dropout));
-    constexpr std::uint32_t top = 0x80000000u;  // words compare as signed numbers, shifted down by half their range
-    const auto last = simd::Pack<std::int32_t>::all(std::int32_t((threshold - 1) ^ top));
+    const auto last = random::in_signed_order(Word::all(threshold - 1));
     each_drawn(
         drawn.dropout_stream(l), first, h, 4, [](const auto& words) { return words; },
         [=](T* entries, Word words) {
             if constexpr (sizeof(T) == 4) {
-                const auto stays = simd::bits_as<std::int32_t>(words ^ Word::all(top)) > last;
+                const auto stays = random::in_signed_order(words) > last;
                 using P = simd::Pack<T>;
                 const P factor = simd::select<T>(stays, P::all(kept), P::zero());
                 (P::load(entries) * factor).store(entries);
