@@ -248,7 +248,9 @@ def test_the_batch_script_resumes_only_what_was_cut_off(
 
 def test_the_tests_of_further_cases_exist() -> None:
     folder = Path(__file__).parent
-    named = re.findall(r"`((?:\w+/)*test_\w+)(?:::(test_\w+))?`", (folder / "FURTHER_CASES.md").read_text())
+    named = re.findall(
+        r"`((?:\w+/)*test_\w+)(?:::(test_\w+))?`", (folder / "FURTHER_CASES.md").read_text()
+    )
     assert len(named) > 30
     for module, test in named:
         assert f"def {test}" in (folder / f"{module}.py").read_text()

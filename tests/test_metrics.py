@@ -276,6 +276,8 @@ def test_winner_rank_by_hand():
     both = metrics.winner_rank(np.stack([start, start]), np.stack([start, end]), 0.2)
     assert both.dtype == np.int64
     assert both.tolist() == [[1, 1, 1, 1], [1, 2, 3, 1]]
+    half = np.diag([0.8, -0.8]).astype(np.float16)  # of which 0.8 is below 0.8 in float64
+    assert metrics.winner_rank(half, half).tolist() == [1, 1]
     with pytest.raises(ValueError, match=r"end must have the shape of start \(4, 3\), got \(3, 3"):
         metrics.winner_rank(start, end[:3])
     with pytest.raises(ValueError, match="winner_rank: start must hold finite numbers"):
@@ -365,12 +367,32 @@ def test_measures_under_a_change_of_scale(measure, power, stack):
 
 @pytest.mark.parametrize(
     "measure",
-    [metrics.participation_ratio, metrics.hoyer_sparsity, *NEURONS],
+    [
+        metrics.participation_ratio,
+        metrics.hoyer_sparsity,
+        metrics.feature_dimensionality,
+        *NEURONS,
+    ],
     ids=lambda f: f.__name__,
 )
 def test_ratios_neither_overflow_nor_underflow(measure, stack):
     for factor in (1e-120, 1e120):
         assert measure(factor * stack) == pytest.approx(measure(stack))
+
+
+def test_interference_neither_overflows_nor_underflows(stack):
+    for power in (-300, 300):
+        scaled = np.ldexp(metrics.interference(stack), 2 * power)
+        assert metrics.interference(np.ldexp(stack, power)) == pytest.approx(scaled, abs=0)
+
+
+@pytest.mark.parametrize("function", [*COUNTS, *MEASURES, *NEURONS], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("shape", [(3, 0), (0, 3)])
+def test_models_without_neurons_or_features_are_refused(function, shape):
+    empty = np.zeros(shape)
+    for weights in (empty, fp.Parameters(empty, empty)):
+        with pytest.raises(ValueError, match="weights must have features and neurons, got shape"):
+            function(weights)
 
 
 def test_geometry_does_not_know_the_basis(stack):

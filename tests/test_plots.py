@@ -369,13 +369,18 @@ def test_collision_map_of_shared_neurons_only(ax: Axes) -> None:
     assert "2 others not shown" in ax.get_xlabel()
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_collision_map_counts_by_the_rule(dtype: type, ax: Axes) -> None:
-    weights = MODEL.astype(dtype)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("form", ["an array", "a list of arrays", "untied"])
+def test_collision_map_counts_by_the_rule(dtype: type, form: str, ax: Axes) -> None:
+    weights: Any = MODEL.astype(dtype)
+    if form == "a list of arrays":
+        weights = list(weights)
+    elif form == "untied":
+        weights = fp.Parameters(weights, weights)
     plots.collision_map(weights, ax)
     kinds = [int(text.rpartition(" ")[2]) for text in labels(ax)[:3]]
     assert kinds[0] + kinds[1] == fp.count_polysemantic(weights) == 2
-    assert weights.shape[1] - sum(kinds) == fp.metrics.count_dead(weights)
+    assert MODEL.shape[1] - sum(kinds) == fp.metrics.count_dead(weights)
     narrow: Axes = Figure().subplots()
     plots.collision_map(weights, narrow, low=0.85, high=1.15)
     assert labels(narrow)[:3] == ["malign: 0", "benign: 1", "one feature: 2"]
@@ -390,6 +395,9 @@ def test_collision_map_of_an_untied_model_and_of_nothing(ax: Axes) -> None:
     assert not marked(empty)
     with pytest.raises(ValueError, match=r"plots\.collision_map: weights must be an array with 2"):
         plots.collision_map(MODEL[0])
+    for draw in (plots.collision_map, plots.superposition):  # not as a stack of two models
+        with pytest.raises(TypeError, match=r"weights must be an array or Parameters\(...\)"):
+            draw((MODEL, MODEL))
 
 
 def images(ax: Axes) -> list[np.ndarray]:
@@ -497,7 +505,7 @@ NETWORKS = fp.collect(fp.NetworkConfig(widths=(2, 2, 2), steps=1), seeds=2, prog
         (lambda s: plots.sharing(NETWORKS, metric="no"), "sharing: metric must be .* got 'no'"),
         (lambda s: plots.heat_map(np.zeros((0, 2))), "matrix must be an array with an entry or"),
         (lambda s: plots.heat_map([[1.0]], limit=0), "limit must be a finite number > 0, got 0"),
-        (lambda s: plots.collision_map(np.zeros((0, 0))), "weights must be of a model or more"),
+        (lambda s: plots.collision_map(np.zeros((0, 0))), "weights must have features and neurons"),
         (lambda s: plots.superposition(np.zeros((0, 4, 3))), "weights must be of a model or more"),
         (lambda s: plots.use_map(s), "use_map: measures must be the result of fp.measure, got <S"),
         (lambda s: plots.response_map(None), "response_map: measures must be .*, got None"),

@@ -504,6 +504,8 @@ def test_the_loss_on_the_training_distribution(inputs: str, tied: bool) -> None:
     config = fp.Config(
         n_features=6, n_hidden=4, l1=0.02, repulsion=0.1, steps=50, inputs=given, tied=tied
     )
+    if tied:
+        config = config.replace(l1_update="orthant")
     config = config.replace(learning_rate=1e-2, dtype="float64")
     result = fp.train(config, 3, return_weights=True)
     found = probe(result)["distribution_loss"]
@@ -531,6 +533,25 @@ def test_the_loss_on_the_distribution_in_a_study(tmp_path: Path) -> None:
     direct = probe(fp.train(config, 5, return_weights=True))["distribution_loss"]
     assert rows["distribution_loss"].tolist() == direct.tolist()
     assert study.summary("distribution_loss")["mean"][0] == pytest.approx(direct.mean())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"l1_update": "orthant"},
+        {"l1_update": "orthant", "stop": "certified"},
+        {"l1_target": "activations"},
+        {"l1_schedule": ((0, 1.0), (10, 0.5))},
+        {"dropout": 0.2},
+        {"noise": "gaussian", "noise_std": 0.1},
+    ],
+    ids=str,
+)
+def test_the_loss_on_the_distribution_with_every_penalty(changes: dict[str, Any]) -> None:
+    config = fp.Config(n_features=6, n_hidden=4, l1=0.01, steps=20, **changes)
+    result = fp.train(config, 2, return_weights=True)
+    found = fp.probes.DistributionLoss()(result)["distribution_loss"]
+    assert found == pytest.approx(result.loss)  # of the basis
 
 
 def test_the_loss_on_the_distribution_refuses() -> None:

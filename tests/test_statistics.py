@@ -532,7 +532,16 @@ def test_settings_that_do_not_vary_cannot_be_compared() -> None:
             lambda: statistics.dispersion([1, 2], 4),
             "n_features and n_hidden must be given together",
         ),
+        (lambda: statistics.dispersion_test([1]), "dispersion_test: counts must be two or more"),
         (lambda: statistics.power_law([1, 2], [1, 2]), "power_law: x must be three or more"),
+        (
+            lambda: statistics.power_law([1, 2, 3], [1, 2]),
+            "power_law: y must have as many numbers as x, 3, got 2",
+        ),
+        (
+            lambda: statistics.power_law([1, 2, 3], [1, 2, 3], [1e-300] * 3),
+            "power_law: standard_error must be 1e-99 to 1e99 times y",
+        ),
         (lambda: statistics.power_law([1, 2, 3], [1, 0, 1]), "power_law: y must be positive"),
         (
             lambda: statistics.power_law([1, 2, 3], [1, 1, 1], [1, 1, 0]),
@@ -549,6 +558,20 @@ def test_settings_that_do_not_vary_cannot_be_compared() -> None:
 def test_bad_input_is_named(call: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-85, 1e80, 1e300])
+def test_comparisons_and_fits_of_numbers_of_any_size(size: float) -> None:
+    one, other = np.array([1.0, 3.0, 2.5]), np.array([1.0, 2.0])
+    usual, found = (statistics.compare(f * one, f * other) for f in (1, size))
+    assert found.p_value == pytest.approx(usual.p_value)
+    assert found.difference.value / size == pytest.approx(usual.difference.value)
+    apart = statistics.compare(1e-170 * one, [1.0, 1.0])
+    assert apart.difference.value == -1
+    x, y = [1, 2, 3], [1, 2.1, 2.9]
+    errors = [np.multiply(f, y) for f in (1, size ** (1 / 4))]
+    fits = [statistics.power_law(x, y, error) for error in errors]
+    assert fits[1].exponent.value == pytest.approx(fits[0].exponent.value)
 
 
 def test_missing_values_are_refused() -> None:

@@ -40,6 +40,7 @@ def test_mean_and_variance_are_those_of_all_choices_of_slots(n: int, m: int) -> 
     variance = sum((k - mean) ** 2 * q for k, q in enumerate(p))
     assert theory.null_mean(n, m) == pytest.approx(float(mean), rel=1e-12)
     assert theory.null_variance(n, m) == pytest.approx(float(variance), rel=1e-10, abs=1e-12)
+    assert not np.signbit(theory.null_variance(n, m))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 
 import fastpolysem as fp
 from fastpolysem import measures
@@ -78,6 +79,11 @@ def test_controls_of_diverged_seeds_are_nan() -> None:
         np.testing.assert_array_equal(after[name], [values[0], np.nan, values[2]])
     with pytest.raises(ValueError, match="Controls: seed"):
         measures.Controls(seed=-1)
+
+
+def test_counts_of_networks_are_of_their_first_column_of_counts(study: Any) -> None:
+    ax = fp.plots.counts(study, study.configs[0], Figure().subplots())
+    assert ax.get_xlabel().startswith("polysemantic")
 
 
 def test_the_front_is_of_those_that_none_beats(study: Any) -> None:

@@ -100,6 +100,16 @@ def test_concepts_without_rows_are_left_out() -> None:
     assert measures.concentration(responses).tolist() == [1, 1, 0]
 
 
+def test_constant_neurons_have_no_mixed_selectivity() -> None:
+    """Also where the mean of equal numbers is not that number."""
+    first = [0] * 6 + [0] * 4 + [1] * 6 + [1] * 4
+    second = [0] * 6 + [1] * 4 + [0] * 6 + [1] * 4
+    constants = np.random.default_rng(0).normal(size=200)
+    shares = measures.mixed_selectivity(np.tile(constants, (20, 1)), first, second)
+    for share in shares.values():
+        assert np.isnan(share).all()
+
+
 def test_no_concept_uses_nothing() -> None:
     """Features that are never on in the evaluation batch: as in the columns of results."""
     rare = fp.NetworkConfig(widths=(2, 1, 2), inputs=fp.Independent(1e-9, batch_size=1), steps=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import io
 import itertools
 import sys
@@ -140,6 +141,8 @@ def test_a_list_of_modules_is_a_stack(name):
     other = [modules[0], MODULES["linear hidden layers"]()]
     message = "parameters_from_torch: module must have networks of the same layers, got others at 1"
     check(ValueError, message, fp.parameters_from_torch, other)
+    kinds = [nn.Sequential(nn.Linear(6, 6), kind(), nn.Linear(6, 4)) for kind in (nn.ReLU, nn.Tanh)]
+    check(ValueError, message, fp.parameters_from_torch, kinds)
 
 
 def test_matrices_are_transposes_and_copies():
@@ -179,6 +182,7 @@ NETWORKS = {
         "bias_start": (0.3, -0.2),
         "output": "relu",
     },
+    "tied, residual": {"widths": (6, 6, 6), "tied": True, "residual": (1,)},
     "tied without biases": {"widths": (6, 9, 6), "tied": True},
     "dropout": {"widths": (6, 8, 8, 4), "dropout": (0.3, 0), "residual": (2,)},
 }
@@ -377,6 +381,35 @@ def test_modules_that_fit_no_configuration(name):
     check(ValueError, message, fp.NetworkConfig.from_torch, module)
 
 
+@pytest.mark.parametrize("place", ["layer", "whole", "before"])
+def test_modules_with_hooks_are_refused(place):
+    """As pruning and spectral norm add them, after which `weight` may be out of date."""
+    module = MODULES["one hidden layer"]()
+    if place == "layer":
+        importlib.import_module("torch.nn.utils.prune").l1_unstructured(
+            module[0], "weight", amount=0.5
+        )
+    elif place == "whole":
+        module.register_forward_hook(lambda *_: None)
+    else:
+        module[1].register_forward_pre_hook(lambda *_: None)
+    for read in (fp.NetworkConfig.from_torch, fp.parameters_from_torch):
+        check(TypeError, "must be without hooks, which may change what it computes", read, module)
+
+
+def test_tensors_with_a_gradient_are_arrays():
+    config = fp.NetworkConfig(widths=(6, 5, 6), inputs=fp.Dataset(ROWS, ROWS))
+    given = fp.train(config.replace(steps=0), 2, return_weights=True).weights
+    tensors = [[torch.tensor(one, requires_grad=True) for one in stack] for stack in given.weights]
+    targets = torch.tensor(ROWS, requires_grad=True)
+    rows = fp.NetworkParameters(tensors)
+    assert np.array_equal(fp.forward(rows, config, ROWS), fp.forward(given, config, ROWS))
+    found = fp.loss_and_gradient(rows, config, ROWS, targets=targets)[0]
+    assert np.array_equal(found, fp.loss_and_gradient(given, config, ROWS, targets=ROWS)[0])
+    use = fp.measure(rows, config, data=ROWS, targets=targets.bfloat16()).shared_use
+    assert use.shape == (2,)
+
+
 def test_a_tied_layer_has_one_place():
     config = fp.NetworkConfig(widths=(6, 9, 6), tied=True, steps=0)
     module = fp.to_torch(config, fp.train(config, 1, return_weights=True).weights)
@@ -410,6 +443,9 @@ def test_bad_arguments_of_to_torch():
     check(ValueError, message, fp.to_torch, config, weights)
     message = "to_torch: index must be an integer >= 0 and < 5, got 5"
     check(ValueError, message, fp.to_torch, config, weights, 5)
+    none = fp.NetworkParameters([w[:0] for w in weights.weights])
+    message = "to_torch: parameters must hold a network, got an empty stack"
+    check(ValueError, message, fp.to_torch, config, none)
 
 
 def test_pytorch_is_needed(monkeypatch):

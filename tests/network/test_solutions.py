@@ -266,6 +266,16 @@ def test_narrow_linear_layers_need_sharing() -> None:
         fp.price(fp.NetworkConfig(widths=(8, 4, 8)), 2)
 
 
+def test_inputs_so_dense_that_the_solution_shares() -> None:
+    """Switching off the neuron of -i then changes the rows of +i. There are neurons enough."""
+    config = fp.NetworkConfig(
+        widths=(4, 8, 4), inputs=fp.Independent(0.9, 64, "sign"), target=fp.targets.Absolute()
+    )
+    assert fp.monosemantic(config).neurons == 8
+    with pytest.raises(ValueError, match="price: inputs must be so sparse that the monosemantic"):
+        fp.price(config, 2)
+
+
 @pytest.mark.parametrize(
     ("changes", "options", "said"),
     [

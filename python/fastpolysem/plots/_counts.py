@@ -39,7 +39,7 @@ def counts(
         Axes to draw on; None makes a figure.
     metric
         Name of a result column of whole numbers; None for the main column of the configuration's
-        family, "polysemantic" for the autoencoder.
+        family or, if that is none, for its first of whole numbers: "polysemantic" for both.
 
     Returns
     -------
@@ -63,14 +63,16 @@ def counts(
                 f"{where}: config must be given for a study of {len(study.configs)} configs"
             )
         config = study.configs[0]
-    given = study.values(config, metric)
+    study.values(config, metric)  # refuses unknown ones
     digest = config if isinstance(config, str) else config.digest
     chosen = next(one for one in study.configs if one.digest == digest)
     family = family_of(chosen)
     known = {column.name: column for column in family.columns(chosen)}
     whole = [name for name, column in known.items() if column.is_count]
-    name = _checks.choice(f"{where}: metric", family.primary if metric is None else metric, whole)
-    column = known[name]
+    if metric is None:
+        metric = family.primary if family.primary in whole else whole[0]
+    column = known[_checks.choice(f"{where}: metric", metric, whole)]
+    given = study.values(config, column.name)
     values = given[~np.isnan(given)].astype(np.int64)
     if not len(values):
         raise ValueError(f"{where}: config must have a seed that did not diverge, got none")

@@ -124,7 +124,7 @@ def compare(
     if paired:
         alike = float(np.ptp(one - other)) <= rounding(one, other)
     else:
-        alike = not (varies(one) or varies(other))
+        alike = not (varies(one) or varies(other)) or not one.var() + other.var()
     if alike:
         return _without_variation(a, b, paired, level)
     return _by_t(one, other, paired, level, size)
@@ -143,7 +143,8 @@ def _by_t(
         pooled = ((a.size - 1) * one + (b.size - 1) * other) / (a.size + b.size - 2)
         one, other = one / a.size, other / b.size
         spread, error = math.sqrt(pooled), math.sqrt(one + other)
-        freedom = (one + other) ** 2 / (one**2 / (a.size - 1) + other**2 / (b.size - 1))
+        share = one / (one + other)
+        freedom = 1 / (share**2 / (a.size - 1) + (1 - share) ** 2 / (b.size - 1))
     half = t_quantile((1 + level) / 2, freedom) * error
     p_value = possible(2 * float(special.stdtr(freedom, -abs(gap) / error)))
     difference = Estimate(gap, gap - half, gap + half).scaled(size)

@@ -67,7 +67,7 @@ def dispersion_test(
     -------
     Dispersion
     """
-    data = checked_counts("dispersion: counts", counts, 2)
+    data = checked_counts("dispersion_test: counts", counts, 2)
     level = checked_confidence(confidence)
     null = None if probabilities is None else _probabilities(probabilities)
     if not data.any():

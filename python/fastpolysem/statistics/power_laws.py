@@ -84,7 +84,11 @@ def power_law(
     """
     level = checked_confidence(confidence)
     at, values = checked_values("power_law: x", x), checked_values("power_law: y", y)
-    if at.size != values.size or at.size < 3 or (at <= 0).any() or not varies(at):
+    if at.size != values.size:
+        raise ValueError(
+            f"power_law: y must have as many numbers as x, {at.size}, got {values.size}"
+        )
+    if at.size < 3 or (at <= 0).any() or not varies(at):
         raise _checks.refused("power_law: x", "three or more positive numbers, not all the same", x)
     if (values <= 0).any():
         raise _checks.refused("power_law: y", "positive numbers, as their logarithm is fitted", y)
@@ -98,7 +102,12 @@ def power_law(
             raise _checks.refused(
                 "power_law: standard_error", f"{at.size} positive numbers", standard_error
             )
-        weight = values / error
+        with np.errstate(over="ignore"):
+            weight = values / error
+        if not ((weight > 1e-99) & (weight < 1e99)).all():
+            raise _checks.refused(
+                "power_law: standard_error", "1e-99 to 1e99 times y", standard_error
+            )
     freedoms = None
     if seeds is not None:
         if standard_error is None:
@@ -125,9 +134,11 @@ def power_law(
             log_x, weight, freedoms, covariance, squares, level
         )
     half = quantile * np.sqrt(np.diag(covariance))
+    with np.errstate(over="ignore"):
+        prefactor = Estimate(*(float(np.exp(offset + d)) for d in (0.0, -half[1], half[1])))
     return PowerLaw(
         exponent=Estimate(float(slope), float(slope - half[0]), float(slope + half[0])),
-        prefactor=Estimate(*(float(np.exp(offset + d)) for d in (0.0, -half[1], half[1]))),
+        prefactor=prefactor,
         chi_square=chi_square,
         degrees_of_freedom=freedom,
         p_value=p_value,

@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike
 
 from fastpolysem.families.autoencoder import theory
 from fastpolysem.statistics import Dispersion, dispersion_test
+from fastpolysem.statistics.estimates import checked_counts
 
 
 def dispersion(
@@ -31,6 +32,7 @@ def dispersion(
     -------
     Dispersion
     """
+    counts = checked_counts("dispersion: counts", counts, 2)
     if n_features is None and n_hidden is None:
         return dispersion_test(counts, confidence=confidence)
     if n_features is None or n_hidden is None:

@@ -167,7 +167,8 @@ def simulate(
     step
         Size of an Euler step, 0 < step <= 1.
     until
-        Final time, at most ``5 / l1``; by default ``2 / l1``.
+        Final time, at most ``5 / l1``, rounded to a whole number of steps of at least one; by
+        default ``2 / l1``.
     init_scale
         Factor of the initial weights, and about their initial norm; at most 1.5.
     points

@@ -223,7 +223,7 @@ def feature_dimensionality(weights: WeightsLike) -> NDArray[np.float64]:
     -------
     (n,) or (S, n) float64.
     """
-    gram = _gram("feature_dimensionality", weights)
+    gram, _ = _gram("feature_dimensionality", weights)
     norm = np.diagonal(gram, axis1=-2, axis2=-1)
     return _divided(np.square(norm), np.square(gram).sum(axis=-1), 0.0)
 
@@ -238,11 +238,12 @@ def interference(weights: WeightsLike) -> NDArray[np.float64]:
     -------
     (n,) or (S, n) float64.
     """
-    gram = _gram("interference", weights)
+    gram, power = _gram("interference", weights)
     norm = np.diagonal(gram, axis1=-2, axis2=-1).copy()
     diagonal = np.arange(gram.shape[-1])
     gram[..., diagonal, diagonal] = 0.0
-    return _divided(np.square(gram).sum(axis=-1), norm, math.nan)
+    result = _divided(np.square(gram).sum(axis=-1), norm, math.nan)
+    return np.asarray(np.ldexp(result, 2 * power))
 
 
 def dimensions_per_feature(weights: WeightsLike) -> Any:
@@ -360,12 +361,14 @@ def winner_rank(start: WeightsLike, end: WeightsLike, low: float = LOW) -> NDArr
     (n,) or (S, n) int64, 0 for a feature without a winner.
     """
     before = np.abs(_array("winner_rank", start, "start"))
-    after = np.abs(_array("winner_rank", end, "end"))
+    final, came_in = read_weights("winner_rank", end, "end")
+    after = np.abs(final)
     if before.shape != after.shape:
         raise ValueError(
             f"winner_rank: end must have the shape of start {before.shape}, got {after.shape}"
         )
-    least = after.dtype.type(_checks.real("winner_rank: low", low, (">", 0)))
+    low = _checks.real("winner_rank: low", low, (">", 0))
+    least, _ = window(came_in, low, low)
     place = after.argmax(axis=-1)[..., np.newaxis]
     larger = np.count_nonzero(before > np.take_along_axis(before, place, axis=-1), axis=-1)
     won = np.take_along_axis(after, place, axis=-1)[..., 0] >= least
@@ -382,10 +385,13 @@ def _shares(where: str, weights: WeightsLike) -> NDArray[np.float64]:
     return result
 
 
-def _gram(where: str, weights: WeightsLike) -> NDArray[np.float64]:
+def _gram(where: str, weights: WeightsLike) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """W W^T of weights in units of a power of two, so that its squares stay in range; and the
+    exponents, one for each feature."""
     w = checked_weights(where, weights)
-    result: NDArray[np.float64] = w @ np.swapaxes(w, -1, -2)
-    return result
+    power = np.frexp(np.abs(w).max(axis=(-2, -1), keepdims=True))[1]
+    w = np.ldexp(w, -power)
+    return w @ np.swapaxes(w, -1, -2), power[..., 0]
 
 
 def _divided(
@@ -402,10 +408,12 @@ def checked_weights(where: str, weights: Any) -> NDArray[np.float64]:
 
 def _array(where: str, weights: Any, name: str = "weights") -> NDArray[Any]:
     """The (effective) weights; float32 is kept, everything else becomes float64."""
-    return _read(where, weights, name)[0]
+    return read_weights(where, weights, name)[0]
 
 
-def _read(where: str, weights: Any, name: str = "weights") -> tuple[NDArray[Any], np.dtype[Any]]:
+def read_weights(
+    where: str, weights: Any, name: str = "weights"
+) -> tuple[NDArray[Any], np.dtype[Any]]:
     """The (effective) weights, and their original floating-point type."""
     label = f"{where}: {name}"
     if "biases" in getattr(weights, "_fields", ()):  # NetworkParameters, of another family
@@ -428,8 +436,8 @@ def _read(where: str, weights: Any, name: str = "weights") -> tuple[NDArray[Any]
     else:
         kept = np.float32 if came_in == np.float32 else np.float64
         result = _checks.array(label, given[0] if given[0].ndim else parts[0], kept, (2, 3))
-        if 0 in result.shape[-2:]:
-            raise ValueError(f"{label} must have features and neurons, got shape {result.shape}")
+    if 0 in result.shape[-2:]:
+        raise ValueError(f"{label} must have features and neurons, got shape {result.shape}")
     question_layout(label, result)
     return result, came_in
 
@@ -454,16 +462,20 @@ def question_layout(label: str, weights: NDArray[Any]) -> None:
         )
 
 
+def window(came_in: np.dtype[Any], low: float, high: float) -> tuple[float, float]:
+    """The limits as represented in the type of the weights: one of exactly low or high counts."""
+    with np.errstate(over="ignore"):
+        least = float(np.finfo(came_in).smallest_subnormal)
+        return max(float(came_in.type(low)), least), float(came_in.type(high))
+
+
 def _counts(where: str, weights: Any, low: float, high: float, *names: str) -> list[Count]:
     low = _checks.real(f"{where}: low", low, (">", 0))
     high = _checks.real(f"{where}: high", high, (">", 0), finite=False)
     if high < low:
         raise ValueError(f"{where}: low must be <= high, got low={low} and high={high}")
-    stack, came_in = _read(where, weights)
-    # A weight of exactly low or high, as represented in its type, counts.
-    with np.errstate(over="ignore"):
-        least = float(np.finfo(came_in).smallest_subnormal)
-        low, high = max(float(came_in.type(low)), least), float(came_in.type(high))
+    stack, came_in = read_weights(where, weights)
+    low, high = window(came_in, low, high)
     single = stack.ndim == 2
     counts = core.count(stack[np.newaxis] if single else stack, low, high)
     return [int(counts[name][0]) if single else counts[name] for name in names]

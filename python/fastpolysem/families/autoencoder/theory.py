@@ -129,7 +129,8 @@ def null_variance(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | ND
     mean = np.asarray(null_mean(n, m))
     free = 2 * m - n
     share = free / (2 * m - 1) * ((free - 1) / (2 * m - 3))
-    return (mean * np.where(m > 1, share, 0.0))[()]  # a single neuron does not vary
+    # A single neuron does not vary; with n = 2m, 0 must not be -0.
+    return (mean * np.where(m > 1, share, 0.0) + 0.0)[()]
 
 
 def favourite_mean(n_features: ArrayLike, n_hidden: ArrayLike) -> np.float64 | NDArray[np.float64]:

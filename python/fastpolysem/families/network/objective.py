@@ -121,7 +121,7 @@ def stacked(
         stack = _checks.stacked(f"{label}: {name}", parts[name], shape, config.dtype, count)
         count = len(stack) if count is None else count
         stacks[name] = _checks.repeated(f"{label}: {name}", stack, count)
-    return stacks, np.ndim(given.weights[0]) == 2
+    return stacks, _checks.as_array(label, given.weights[0]).ndim == 2
 
 
 def check_readout(label: str, config: NetworkConfig, arrays: Arrays) -> None:
@@ -296,7 +296,9 @@ def checked_targets(
                 f"{label} must have {config.widths[-1]} columns, got shape {found.shape}"
             )
         _check_probabilities(label, config, found)
-        found = np.array(given, dtype=np.float64, order="C")  # rounded to the dtype by the core
+        found = np.array(
+            _checks.as_array(label, given), dtype=np.float64, order="C"
+        )  # rounded to the dtype by the core
     if len(found) != rows:
         raise ValueError(f"{label} must have one entry per row, {rows}, got {len(found)}")
     return found

@@ -163,11 +163,18 @@ def price(
         raise ValueError(f"price: l1_target must be 'weights', got {config.l1_target!r}")
     if config.readout != "dense":
         raise ValueError(f"price: readout must be 'dense', got {_checks.shown(config.readout)}")
-    made = {"monosemantic": monosemantic(config).parameters, "polysemantic": polysemantic(config)}
-    if measure(made["monosemantic"], config.replace(dtype="float64")).shared_use > _SHARED:
+    solution = monosemantic(config)
+    made = {"monosemantic": solution.parameters, "polysemantic": polysemantic(config)}
+    shared = measure(made["monosemantic"], config.replace(dtype="float64")).shared_use
+    if shared > _SHARED:
+        if solution.neurons < 2 * config.widths[0]:
+            raise ValueError(
+                "price: widths must have a neuron for +i and one for -i of each signed feature, "
+                f"got {config.widths}"
+            )
         raise ValueError(
-            "price: widths must have a neuron for +i and one for -i of each signed feature, "
-            f"got {config.widths}"
+            "price: inputs must be so sparse that the monosemantic network has a shared use of at "
+            f"most {_SHARED:g}, got {shared:.3g} with {config.inputs!r}"
         )
     results = {}
     for start in STARTS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +79,7 @@ def parameters_from_torch(module: Any) -> NetworkParameters:
         As in `NetworkConfig.from_torch`.
     """
     if isinstance(module, (list, tuple)):
-        return _together([parameters_from_torch(one) for one in module])
+        return _together(module)
     layers = _read("parameters_from_torch", module)
     matrices = [layer.linear for layer in layers]
     if type(matrices[-1]) is _modules()["Transposed"]:
@@ -93,16 +93,21 @@ def parameters_from_torch(module: Any) -> NetworkParameters:
     return NetworkParameters(weights, kept)
 
 
-def _together(networks: list[NetworkParameters]) -> NetworkParameters:
+def _together(modules: Sequence[Any]) -> NetworkParameters:
     """A stack of networks."""
     label = "parameters_from_torch: module"
-    if not networks:
+    if not modules:
         raise ValueError(f"{label} must have at least one network, got an empty list")
+    kinds = [
+        [(type(one.linear), one.activation, one.residual) for one in _read(label, module)]
+        for module in modules
+    ]
+    networks = [parameters_from_torch(module) for module in modules]
     biases = [one.biases or [None] * len(one.weights) for one in networks]
     every = [[*one.weights, *own] for one, own in zip(networks, biases, strict=True)]
     shapes = [[np.shape(part) if part is not None else None for part in one] for one in every]
-    for index, own in enumerate(shapes):
-        if own != shapes[0]:
+    for index, own in enumerate(zip(kinds, shapes, strict=True)):
+        if own != (kinds[0], shapes[0]):
             raise ValueError(
                 f"{label} must have networks of the same layers, got others at {index}"
             )
@@ -145,10 +150,11 @@ def to_torch(config: NetworkConfig, parameters: Any, index: int | None = None) -
     kinds = (*config._spread("activation", config.depth - 1), config.output)
     dropout = (*config._spread("dropout", config.depth - 1), 0.0)
     modules: list[Any] = []
+    linear: Any = None
     for layer, kind in enumerate(kinds, 1):
         bias = arrays.get(f"biases_{layer}")
         if config.tied and layer == 2:
-            linear = _modules()["Transposed"](modules[0], _parameter(bias))
+            linear = _modules()["Transposed"](linear, _parameter(bias))
         else:
             linear = _linear(arrays[f"weights_{layer}"], bias)
         block = [linear, *_activation(kind)]
@@ -164,6 +170,8 @@ def _one(config: NetworkConfig, parameters: Any, index: int | None) -> dict[str,
     """The arrays of one network."""
     arrays, single = stacked("to_torch: parameters", parameters, config, None)
     count = len(arrays["weights_1"])
+    if not count:
+        raise ValueError("to_torch: parameters must hold a network, got an empty stack")
     if index is not None:
         index = _checks.integer("to_torch: index", index, (">=", 0), ("<", count))
     elif not single and count > 1:
@@ -200,10 +208,10 @@ def _read(where: str, module: Any) -> list[_Layer]:
     nn = _torch().nn
     _checks.instance(f"{where}: module", module, nn.Module, "a torch.nn.Module")
     layers: list[_Layer] = []
-    for name, part in _flat("module", module):
+    for name, part in _flat(where, "module", module):
         if type(part) is _modules()["Residual"]:
             inner: list[_Layer] = []
-            for own, one in _flat(f"{name}.block", part.block):
+            for own, one in _flat(where, f"{name}.block", part.block):
                 _add(where, own, one, inner)
             if len(inner) != 1 or inner[0].dropout:
                 raise _refused(where, name, part, "one Linear and its activation where residual")
@@ -217,12 +225,14 @@ def _read(where: str, module: Any) -> list[_Layer]:
     return layers
 
 
-def _flat(name: str, module: Any) -> Iterator[tuple[str, Any]]:
+def _flat(where: str, name: str, module: Any) -> Iterator[tuple[str, Any]]:
     """The modules in the order in which they are applied, with their positions."""
+    if module._forward_pre_hooks or module._forward_hooks:  # pruning and spectral norm, too
+        raise _refused(where, name, module, "without hooks, which may change what it computes")
     sequential = _torch().nn.Sequential
     if isinstance(module, sequential) and type(module).forward is sequential.forward:
         for i, part in enumerate(module):
-            yield from _flat(f"{name}[{i}]", part)
+            yield from _flat(where, f"{name}[{i}]", part)
     else:
         yield name, module
 

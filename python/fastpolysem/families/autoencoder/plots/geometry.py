@@ -41,7 +41,7 @@ def superposition(weights: WeightsLike, ax: Axes | None = None) -> Axes:
         Those of the overlaps, or ``ax``. Pale bars are percentiles 15 to 85 over the models of a
         stack.
     """
-    matrix = effective("plots.superposition", weights, 2, 3).astype(np.float64)
+    matrix = effective("plots.superposition", weights, 2, 3)[0].astype(np.float64)
     stack = matrix if matrix.ndim == 3 else matrix[np.newaxis]
     gram = (stack @ np.swapaxes(stack, -1, -2)).mean(axis=0)
     size = (6.75, float(np.clip(0.9 + 0.16 * len(gram), 2.4, 6)))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fastpolysem import _checks
 from fastpolysem.families.autoencoder import metrics
 from fastpolysem.families.autoencoder.config import Config, check_config
-from fastpolysem.families.autoencoder.objective import Parameters, WeightsLike
+from fastpolysem.families.autoencoder.objective import WeightsLike
 from fastpolysem.plots._axes import COLORS, axes_or_new, panels
 from fastpolysem.plots._legends import legend_over
 from fastpolysem.plots._matrix import image as image_of
@@ -82,9 +82,10 @@ def weights_over_time(
         result = train(_until(config, step), [number], return_weights=True, num_threads=num_threads)
         if result.diverged[0]:
             raise ValueError(f"{where}: config must not diverge, but did by step {step}: {config}")
-        shown.append(effective(where, result.weights, 3)[0])
+        stack, came_in = effective(where, result.weights, 3)
+        shown.append(stack[0])
 
-    order = _collisions(shown[-1], metrics.LOW, metrics.HIGH)
+    order = _collisions(shown[-1], *metrics.window(came_in, metrics.LOW, metrics.HIGH))
     columns = np.concatenate([order.neurons, order.dead])
     across = min(_PANELS_IN_ROW, len(at))
     down = -(-len(at) // across)
@@ -169,9 +170,8 @@ def collision_map(
     where = "plots.collision_map"
     lower = _checks.real(f"{where}: low", low, (">", 0))
     upper = _checks.real(f"{where}: high", high, (">=", lower), finite=False)
-    matrix = effective(where, weights, 2)
-    metrics.question_layout(f"{where}: weights", matrix)
-    found = _collisions(matrix, lower, upper)
+    matrix, came_in = effective(where, weights, 2)
+    found = _collisions(matrix, *metrics.window(came_in, lower, upper))
     features, neurons, kinds = found.features, found.neurons, found.kinds
     if shared_only:
         neurons, kinds = neurons[kinds < 2], kinds[kinds < 2]
@@ -261,8 +261,7 @@ class _Collisions(NamedTuple):
 
 def _collisions(weights: NDArray[Any], low: float, high: float) -> _Collisions:
     size = np.abs(weights)
-    with np.errstate(over="ignore"):  # the rule compares in the precision of the weights
-        represented = (size >= weights.dtype.type(low)) & (size <= weights.dtype.type(high))
+    represented = (size >= low) & (size <= high)
     positive = (represented & (weights > 0)).sum(axis=0)
     negative = (represented & (weights < 0)).sum(axis=0)
     kinds = np.select([np.maximum(positive, negative) > 1, positive * negative > 0], [0, 1], 2)
@@ -277,15 +276,10 @@ def _collisions(weights: NDArray[Any], low: float, high: float) -> _Collisions:
     return _Collisions(represented, features, neurons, kinds[neurons], dead)
 
 
-def effective(where: str, weights: Any, *axes: int) -> NDArray[Any]:
-    """Weights with one of these numbers of axes; effective weights for untied models."""
-    if isinstance(weights, Parameters):
-        if weights.decoder is not None:
-            weights = metrics.effective_weights(weights.encoder, weights.decoder)
-        else:
-            weights = weights.encoder
-    dtype = np.float32 if getattr(weights, "dtype", None) == np.float32 else np.float64
-    matrix = _checks.array(f"{where}: weights", weights, dtype, axes)
+def effective(where: str, weights: Any, *axes: int) -> tuple[NDArray[Any], np.dtype[Any]]:
+    """Weights with one of these numbers of axes, effective ones of untied models; their type."""
+    read, came_in = metrics.read_weights(where, weights)
+    matrix = _checks.array(f"{where}: weights", read, read.dtype, axes)
     if not matrix.size:
         raise _checks.refused(f"{where}: weights", "of a model or more", matrix)
-    return matrix
+    return matrix, came_in
