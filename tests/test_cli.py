@@ -30,6 +30,7 @@ from fastpolysem.experiments import _splits
 ROOT = Path(__file__).parents[1]
 SMALL = fp.Config(n_features=6, n_hidden=8, l1=1e-2, steps=20)
 COLLECT = "collect --path p --n-hidden 4 --n-features 4"
+SEEDS = [*COLLECT.split(), "--seeds", "2"]
 TINY = ["--n-features", "8", "--n-hidden", "8", "16", "--steps", "200", "--l1", "0.01"]
 
 
@@ -829,6 +830,72 @@ def test_settings_per_layer_are_selected(folder: Path) -> None:
     assert cli.main(["plot", str(folder / "d"), *words.split()]) == 0
     chosen = _options.selection(["dropout=0.3:0,0.1", "at=0:1"], [fp.NetworkConfig])
     assert chosen == {"dropout": [(0.3, 0), 0.1], "at": ["0:1"]}
+    assert _options.selection(["l1=0.1", "l1=0.2,0.3"]) == {"l1": [0.1, 0.2, 0.3]}
+
+
+def test_text_is_selected_that_looks_like_something_else(folder: Path) -> None:
+    for index, name in enumerate(("007", "1e5", "true")):
+        config = SMALL.replace(n_hidden=8 + index)
+        fp.collect(config, seeds=2, path=folder / "t", metadata={"run": name}, progress=False)
+    for chosen in ("run=007", "run=1e5", "run=true", "noise=none"):
+        words = ["plot", str(folder / "t"), "--x", "n_hidden", "--select", chosen]
+        assert cli.main([*words, "--output", str(folder / "t.png")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            [
+                *["collect", "--path", "p", "--n-hidden", "4", "--n-features", "4", "--seeds", "2"],
+                "--csv",
+                "",
+            ],
+            "an argument must not be empty, got one after --csv",
+        ),
+        (["check", ""], "an argument must not be empty, got one after check"),
+        (
+            [
+                *["collect", "--path", "p", "--n-hidden", "4", "--n-features", "4", "--seeds", "2"],
+                "--inputs",
+                "independent:probability=0.1,probability=0.2",
+            ],
+            "inputs must have each part once, got 'independent:probability=0.1,probability=0.2'",
+        ),
+        (
+            [
+                *["collect", "--path", "p", "--n-hidden", "4", "--n-features", "4", "--seeds", "2"],
+                "--inputs",
+                "independent:probability=" + 3000 * "[",
+            ],
+            "a list must be written as [1,2]",
+        ),
+    ],
+)
+def test_words_that_say_too_little_or_too_much(
+    words: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_lost_worker_is_no_traceback(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from concurrent.futures.process import BrokenProcessPool
+
+    def lost(*_: object, **__: object) -> None:
+        raise BrokenProcessPool("a process ended abruptly")
+
+    monkeypatch.setattr("fastpolysem.studies.collect", lost)
+    assert cli.main(["reproduce", "collisions", *TINY, "--seeds", "2", "--output", "lost"]) == 2
+    assert "fastpolysem: error: a process ended abruptly" in capsys.readouterr().err
+
+
+def test_a_csv_file_in_the_home_directory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    assert cli.main(["summary", str(folder / "s"), "--csv", "~/home.csv"]) == 0
+    assert (folder / "home.csv").exists()
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,8 @@ def shown(value: object) -> str:
     """A refused value for messages: arrays by shape and dtype, anything else by a short repr."""
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, int) and value.bit_length() > 10_000:  # Python refuses to write it
+        return f"an integer of {value.bit_length()} bits"
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     if isinstance(value, type):

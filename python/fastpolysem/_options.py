@@ -189,6 +189,8 @@ def _read_part(name: str, text: str, kinds: Mapping[str, Any]) -> Any:
             f"{name} must be given from Python if it is a {kinds[kind].__name__}, got {text!r}"
         )
     pairs = [one.partition("=") for one in _outside_brackets(rest) if one]
+    if len({field for field, _, _ in pairs}) < len(pairs):
+        raise ValueError(f"{name} must have each part once, got {text!r}")
     values = {field: _json_or_plain(value) for field, _, value in pairs}
     return parts.from_dict(name, {"kind": kind, **values}, sayable)
 
@@ -211,13 +213,17 @@ def _json_or_plain(text: str) -> Any:
         return number_or_text(text)
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(f"a list must be written as [1,2], got {text!r}") from None
 
 
-def selection(words: list[str], config_types: Iterable[Any] = ()) -> dict[str, list[Any]]:
+def selection(
+    words: list[str],
+    config_types: Iterable[Any] = (),
+    held: Callable[[str], Collection[Any]] = lambda name: (),
+) -> dict[str, list[Any]]:
     """What ``--select`` says of configurations of these classes: names with one or several values,
-    as `Study.select` takes them."""
+    as `Study.select` takes them. ``held`` are the values of a name: a text among them stays one."""
     takes = [hint for one in config_types for hint in hints(one).values()]
     per_layer = {hint.name for hint in takes if hint.per_layer}
     chosen: dict[str, list[Any]] = {}
@@ -225,7 +231,11 @@ def selection(words: list[str], config_types: Iterable[Any] = ()) -> dict[str, l
         name, equals, values = word.partition("=")
         if not equals or not name or not values:
             raise ValueError(f"--select must be written as NAME=VALUE,VALUE..., got {word!r}")
-        chosen[name] = [_selected(value, name in per_layer) for value in values.split(",")]
+        known = held(name)
+        chosen.setdefault(name, []).extend(
+            value if value in known else _selected(value, name in per_layer)
+            for value in values.split(",")
+        )
     return chosen
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastpolysem import _console
+from fastpolysem import _checks, _console
 from fastpolysem._checks import printable
 from fastpolysem._files import write_output
 
@@ -44,7 +44,7 @@ def named_output() -> Iterator[None]:
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    write_output(path, lambda file: table.to_csv(file, index=False))
+    write_output(_checks.file_path("--csv", path), lambda file: table.to_csv(file, index=False))
 
 
 def say_written(path: Path) -> None:

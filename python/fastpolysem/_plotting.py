@@ -76,7 +76,17 @@ def plot(
             raise ValueError(f"--{name} must be left out with --kind {kind}, got {given[name]!r}")
     drawing = plots()
     study = open_study(path, skip_damaged)
-    study = study.select(**selection(select or [], {type(one) for one in study.configs}))
+    configs, labels = study.configs, study.labels()
+
+    def held(name: str) -> list[Any]:
+        shown = labels[name].tolist() if name in labels else []
+        return [
+            one
+            for one in (*shown, *(getattr(c, name, None) for c in configs))
+            if isinstance(one, str)
+        ]
+
+    study = study.select(**selection(select or [], set(map(type, configs)), held))
     ax = new_axes((6.4, 4.4))
     if kind == "counts":
         drawing.counts(study, _whole_digest(digest, study, path), ax, metric=y)

@@ -8,6 +8,7 @@ by the commands that do, so that help and ``info`` are quick. Most of this long 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import sys
@@ -418,6 +419,10 @@ def _run(words: list[str]) -> int:
 
         options["console"] = Console(width=_NARROWEST)  # the help would be wrapped for ever
     try:
+        for option, word in itertools.pairwise(["", *words]):
+            if not word and option != "--title":  # as a path it would mean the current folder
+                after = f" after {option}" if option else ""
+                raise ValueError(f"an argument must not be empty, got one{after}")
         command, bound, _ = app.parse_args(words, **options)
         code = int(command(*bound.args, **bound.kwargs) or 0)
         with named_output():  # what cyclopts printed
@@ -434,9 +439,12 @@ def _run(words: list[str]) -> int:
             sys.stdout.flush()  # or it would fail again when the interpreter ends
         return BAD_INPUT
     except RuntimeError as error:
-        from fastpolysem.studies import ProbeError
+        from concurrent.futures import BrokenExecutor
 
-        if not isinstance(error, ProbeError):
+        from fastpolysem.studies import ProbeError
+        from fastpolysem.studies.runners import WorkerError
+
+        if not isinstance(error, (ProbeError, WorkerError, BrokenExecutor)):
             raise
         _console.say(f"fastpolysem: error: {in_one_line(str(error))}")
         return BAD_INPUT

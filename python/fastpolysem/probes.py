@@ -130,7 +130,7 @@ class Declaration:
             {name: column._replace(bounds=_stored_bounds(column)) for name, column in held.items()}
             for held in (probe.columns, probe.arrays)
         )
-        return cls(probe.name, probe.version, _hash(said), columns, arrays)
+        return cls(probe.name, int(probe.version), _hash(said), columns, arrays)
 
     @property
     def key(self) -> str:
@@ -184,7 +184,7 @@ def _plain(label: str, value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value.hex()
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic) and not isinstance(value, np.longdouble):
         return _plain(label, value.item())
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         content = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()

@@ -424,6 +424,8 @@ def seed_count(where: str, seeds: Any) -> int:
     """The number of seeds, before memory is allocated for them."""
     if isinstance(seeds, (int, np.integer)):
         return _checks.integer(f"{where}: seeds", seeds, (">=", 0), ("<=", 2**64))
+    if isinstance(seeds, range):  # whose length may exceed what len() can return
+        return (seeds[-1] - seeds[0]) // seeds.step + 1 if seeds else 0
     if not hasattr(seeds, "__len__") or getattr(seeds, "ndim", 1) != 1:
         allowed = "a count or a list of integers"
         raise _checks.refused(f"{where}: seeds", allowed, seeds, kind=TypeError)

@@ -38,7 +38,10 @@ def commands(study: Study, path: str = "again") -> list[str]:
     rows = study.seeds()
     for config in study.configs:
         kind = family_of(config).kind
-        seeds = _seeds_word(rows.loc[rows["digest"] == config.digest, "seed"].tolist())
+        trained = rows.loc[rows["digest"] == config.digest, "seed"].tolist()
+        if not trained:  # of an interrupted sweep
+            continue
+        seeds = _seeds_word(trained)
         if kind not in families.BUILT_IN or seeds is None or not _is_sayable(config):
             return []
         wanted.setdefault((kind, seeds), []).append(config)
@@ -54,8 +57,6 @@ def commands(study: Study, path: str = "again") -> list[str]:
 
 def _seeds_word(seeds: list[int]) -> str | None:
     """Ascending seeds in the syntax of the command line; None for many scattered ones."""
-    if not seeds:
-        return None
     step = seeds[1] - seeds[0] if len(seeds) > 1 else 1
     if all(after - before == step for before, after in itertools.pairwise(seeds)):
         if step > 1:
@@ -98,7 +99,8 @@ def code(study: Study) -> str:
         "rows = study.seeds()\n"
         "for config in study.configs:\n"
         '    seeds = rows.loc[rows["digest"] == config.digest, "seed"]\n'
-        '    fp.collect(config, seeds=seeds.to_numpy(), path="again")'
+        "    if len(seeds):\n"
+        '        fp.collect(config, seeds=seeds.to_numpy(), path="again")'
     )
 
 

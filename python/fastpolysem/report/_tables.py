@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 
 from fastpolysem import families
@@ -72,11 +73,14 @@ def margins(summary: pd.DataFrame, settings: Sequence[str]) -> Table | None:
     headings = families.headings()
     for name in settings:
         text = formatting.readable(summary[[name]]).iloc[:, 0].to_numpy()
-        if not 1 < len(set(text)) <= _MOST_VALUES:
+        exact = np.array(list(map(str, summary[name])), dtype=object)
+        if not 1 < len(set(exact)) <= _MOST_VALUES:
             continue
-        for value in dict.fromkeys(text):
-            part = summary[text == value]
-            row = {"setting": headings.get(name, name), "value": value, "configurations": len(part)}
+        if len(set(text)) < len(set(exact)):  # values that agree to four digits
+            text = exact
+        for value in dict.fromkeys(exact):
+            part, shown = summary[exact == value], text[exact == value][0]
+            row = {"setting": headings.get(name, name), "value": shown, "configurations": len(part)}
             row |= {"mean": part["mean"].mean(), "lowest": part["mean"].min()}
             row |= {"highest": part["mean"].max()}
             if "ratio" in part:

@@ -118,7 +118,7 @@ def history_table(result: TrainingResult) -> pa.Table:
     metrics = sorted(set(result.history) - {"step"})
     columns = _identity(result, len(steps))
     columns.append(pa.array(np.tile(steps, len(result))))
-    columns += [pa.array(result.history[name].reshape(-1)) for name in metrics]
+    columns += [pa.array(result.history[name].flatten()) for name in metrics]
     return pa.Table.from_arrays(columns, schema=history_schema(metrics))
 
 

@@ -122,7 +122,8 @@ class Trained:
 
     @classmethod
     def of(cls, result: TrainingResult, kept: Kept) -> Trained:
-        """The parts of a result to store."""
+        """The parts of a result to store: copies, since a probe may work in place."""
+        rows = rows_of(result)
         tables = {}
         if kept.weights:
             tables["weights"] = weights_table(result)
@@ -136,7 +137,7 @@ class Trained:
                 failure = error
             else:
                 tables["probe"] = probe_table(result, kept.declaration, values)
-        return cls(rows_of(result), tables, failure)
+        return cls(rows, tables, failure)
 
 
 class _RemoteError(Exception):

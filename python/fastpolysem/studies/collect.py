@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Literal, Unpack, get_args
 
+import numpy as np
+
 from fastpolysem import _checks, _console
 from fastpolysem.families import AnyConfig
 from fastpolysem.studies import progress as _progress
@@ -28,7 +30,7 @@ OnInterrupt = Literal["return", "raise"]
 
 
 class ProbeError(RuntimeError):
-    """A probe raised an exception; the rows of its block are kept."""
+    """A probe raised an exception; in a folder, the rows of its block are kept."""
 
 
 def collect(
@@ -115,7 +117,8 @@ def collect(
     ConflictError
         If stored rows contradict each other or those of seeds that are trained again.
     ProbeError
-        If the probe raised an exception; the rows of its block and all earlier blocks are kept.
+        If the probe raised an exception; with a ``path``, the rows of its block and of all earlier
+        blocks are kept.
     KeyboardInterrupt
         On Ctrl-C with ``on_interrupt="raise"``.
     SystemExit
@@ -124,6 +127,8 @@ def collect(
         Finished blocks are kept, and an executor can end its workers.
     """
     _checks.choice("collect: on_interrupt", on_interrupt, get_args(OnInterrupt))
+    if isinstance(progress, np.bool_):
+        progress = bool(progress)
     if not (progress is None or isinstance(progress, bool) or callable(progress)):
         raise _checks.refused(
             "collect: progress", "True, False, None or a function", progress, kind=TypeError
@@ -155,9 +160,9 @@ def iter_collect(
 ) -> Generator[Progress, None, None]:
     """Like `collect`, but yield a `Progress` record at the start and after each block.
 
-    Parameters are those of `collect`. In each record, ``record.study`` is the study so far. Closing
-    the generator ends the training, as does Ctrl-C, which raises KeyboardInterrupt; finished blocks
-    are kept.
+    Parameters are those of `collect` except ``progress`` and ``on_interrupt``. In each record,
+    ``record.study`` is the study so far. Closing the generator ends the training, as does Ctrl-C,
+    which raises KeyboardInterrupt; finished blocks are kept.
     """
     return _Run(checked_options(configs, keywords)).records()
 
@@ -235,6 +240,7 @@ class _Run:
         if options.store is not None:
             options.store.write_config(holding.config, options.metadata)
             holding.metadata |= options.store.config(holding.config.digest)[1]
+            holding.only(SeedSet())  # while files are read, which may have rows of any seed
             stored = read_stored(
                 options.store, holding, options.most_seeds, options.metric, options.kept
             )
@@ -254,12 +260,12 @@ class _Run:
         """Write a block, if there is a folder, and count it; must not be interrupted between."""
         parts = self._written(task, block, trained)
         if trained.failure is not None:
-            probe = self.options.kept.probe
+            probe, kept = self.options.kept.probe, self.options.store is not None
             raise ProbeError(
                 f"collect: probe {probe.name if probe else ''!r} failed on {block.count} seeds "
                 f"starting at {block.ranges[0][0]}, of {task.config!r}: "
-                f"{described(trained.failure)}; "
-                "the rows of this block and of all earlier ones are kept"
+                f"{described(trained.failure)}"
+                + ("; the rows of this block and of all earlier ones are kept" if kept else "")
             ) from trained.failure
         self.plan.trained(task, block)
         rows = parts.pop("seeds", None)

@@ -82,5 +82,7 @@ def _text(value: Any) -> str:
     if value is None or value is pd.NA:
         return "-"
     if isinstance(value, float):
+        if value.is_integer() and abs(value) < 1e9:  # a whole number beside missing ones
+            return str(int(value))
         return "-" if math.isnan(value) else f"{value:.4g}"
     return printable(str(value))

@@ -180,4 +180,6 @@ def _tables(
 def _may_hold(file: Path, seeds: NDArray[np.uint64] | None) -> bool:
     """Whether a file may contain any of the seeds, judged by its name."""
     held = named_range(file)
+    if held is not None and held[1] > 2**64:  # no range of seeds
+        return True
     return seeds is None or held is None or bool(SeedSet([held]).contains(seeds).any())

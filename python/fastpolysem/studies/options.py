@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastpolysem import _checks, families
-from fastpolysem._native import default_threads
+from fastpolysem._native import MAX_THREADS, default_threads
 from fastpolysem.families import AnyConfig, is_config
 from fastpolysem.probes import Declaration, Probe, check_picklable, checked_probe
 from fastpolysem.studies.blocks import Kept, block_size
@@ -83,7 +83,9 @@ def checked_options(configs: AnyConfig | Iterable[AnyConfig], keywords: Keywords
     seeds, target = _checked_seeds_or_target(given, metric)
     num_threads = given["num_threads"]
     if num_threads is not None:
-        num_threads = _checks.integer("collect: num_threads", num_threads, (">=", 1))
+        num_threads = _checks.integer(
+            "collect: num_threads", num_threads, (">=", 1), ("<=", MAX_THREADS)
+        )
     options = Options(
         configs=chosen,
         seeds=seeds,
@@ -170,6 +172,7 @@ def _check_kept_memory(options: Options) -> None:
     history = 0
     if record := kept.record:
         history = len(record.steps) * (_HISTORY_BYTES + 8 * len(record.metrics))
+    at_once = options.num_threads if options.executor is None else 1
     if options.store is None:
         most = options.seeds.count if options.target is None else options.target.cap
         parts = {
@@ -179,7 +182,6 @@ def _check_kept_memory(options: Options) -> None:
         }
         _checks.memory("collect", parts, "use fewer seeds at a time, or give a path")
     else:
-        at_once = options.num_threads if options.executor is None else 1
         seeds = [min(options.most_seeds.count, at_once * block_size(config)) for config in configs]
         weights = map(weight_bytes, configs)
         parts = {
@@ -190,6 +192,10 @@ def _check_kept_memory(options: Options) -> None:
             "their histories": max(seeds) * history,
         }
         _checks.memory("collect", parts, "record fewer steps, or use fewer threads")
+    busy = min(at_once, options.most_seeds.count)
+    training = (families.family_of(one).memory(one, "auto", busy, busy) for one in configs)
+    parts = {f"{busy} models in training": max(training)}
+    _checks.memory("collect", parts, "use fewer threads or a smaller model")
 
 
 # A row in memory, with room for a copy while tables are concatenated.
@@ -226,7 +232,7 @@ def checked_seeds(seeds: Any) -> SeedSet:
         return SeedSet([(0, _checks.integer("collect: seeds", seeds, (">=", 1), ("<=", 2**64)))])
     if isinstance(seeds, range):
         return _seeds_of_range(seeds)
-    if isinstance(seeds, np.ndarray) and seeds.ndim == 1 and seeds.dtype.kind in "iu":
+    if type(seeds) is np.ndarray and seeds.ndim == 1 and seeds.dtype.kind in "iu":
         _check_memory(seeds.size)
         if seeds.size and seeds.min() < 0:
             at = int(np.argmin(seeds))

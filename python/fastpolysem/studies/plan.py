@@ -118,14 +118,15 @@ class Task:
         )
 
     @contextlib.contextmanager
-    def named_in_errors(self, blocks: list[SeedSet]) -> Iterator[None]:
+    def named_in_errors(self, blocks: list[SeedSet], kept: bool) -> Iterator[None]:
         """Add to an error what was being trained."""
         try:
             yield
         except Exception as error:
             error.add_note(
                 f"while training {sum(block.count for block in blocks)} seeds starting at "
-                f"{blocks[0].ranges[0][0]}, of {self.config!r}; finished blocks are kept"
+                f"{blocks[0].ranges[0][0]}, of {self.config!r}"
+                + ("; finished blocks are kept" if kept else "")
             )
             raise
 
@@ -171,9 +172,8 @@ class Plan:
         stored = task.stored
         task.wanted = task.wanted | seeds
         task.lacking = task.lacking | stored.lacking(seeds)
-        if stored.files:
-            # Files may also contain other seeds, and seeds that are still to be trained again.
-            task.holding.only(task.wanted - task.lacking)
+        # Files may also contain other seeds, and seeds that are still to be trained again.
+        task.holding.only(task.wanted - task.lacking)
         here = seeds.contains(stored.seeds) & stored.complete.contains(stored.seeds)
         valid = here & ~stored.diverged
         task.reused += int(here.sum())

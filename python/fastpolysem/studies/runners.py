@@ -24,6 +24,11 @@ from fastpolysem.studies.seedsets import SeedSet
 Keep = Callable[[Task, SeedSet, Trained], None]
 """Writes and counts the results of a block; must not be interrupted."""
 
+
+class WorkerError(RuntimeError):
+    """A worker sent something other than what it was asked for."""
+
+
 # Blocks submitted to an executor at a time: enough for a thousand workers, few enough to cancel
 # quickly on Ctrl-C.
 _MAX_HANDED_OUT = 4096
@@ -45,7 +50,7 @@ def in_this_process(
                 plan.update(task)
             report()
 
-        with task.named_in_errors(blocks):
+        with task.named_in_errors(blocks, options.store is not None):
             trained = train_blocks(task.config, blocks, options.kept, options.num_threads, within)
         task.within = 0
         with signals.held():
@@ -84,7 +89,7 @@ def on_executor(plan: Plan, options: Options, keep: Keep) -> Generator[None, Non
                 yield
                 continue
             task, block = jobs.handed_out[future]
-            with task.named_in_errors([block]):
+            with task.named_in_errors([block], options.store is not None):
                 trained = _received(future, task, block, options.kept)
             with signals.held():
                 del jobs.handed_out[future]
@@ -141,7 +146,7 @@ def _received(future: Future[dict[str, Any]], task: Task, block: SeedSet, kept: 
     try:
         return received(sent, task.config, block, kept)
     except WrongBlockError as error:
-        raise RuntimeError(
+        raise WorkerError(
             f"a worker of the executor sent {error} when asked for {block.count} seeds "
             f"starting at {block.ranges[0][0]}, of config {task.digest}: does it have the same "
             "version of fastpolysem?"

@@ -19,6 +19,8 @@ _MOST_NAMED = 12
 
 def selected(holdings: tabulate.Holdings, wanted: Mapping[str, Any]) -> list[Holding]:
     """The holdings that `Study.select` keeps."""
+    if not holdings:
+        raise ValueError("Study.select: the study must have configurations, got none")
     table = tabulate.fields(holdings)
     _checks.known_names("Study.select: the study", wanted, table.columns)
     settings = tabulate.setting_columns(holdings)

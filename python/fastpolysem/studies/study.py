@@ -76,7 +76,7 @@ class Study:
         """
         store = Store(path, "Study.open: path")
         holdings, damages = opening.read_folder(store)
-        if skip_damaged:
+        if _checks.flag("Study.open: skip_damaged", skip_damaged):
             damages += opening.damaged_besides(holdings)
         elif damages:
             raise DamagedStudyError(damages)

@@ -34,7 +34,7 @@ def probed_columns(holdings: Holdings, arrays: bool = False) -> dict[str, tuple[
     for key, declaration in declarations.items():
         for name in (*declaration.columns, *(declaration.arrays if arrays else ())):
             keys_of.setdefault(name, []).append(key)
-    taken = result_columns(holdings) if keys_of else {}
+    taken = {*result_columns(holdings), *setting_columns(holdings)} if keys_of else set()
     return {
         name if len(keys) == 1 and name not in taken else f"{key}.{name}": (key, name)
         for name, keys in keys_of.items()
@@ -74,7 +74,8 @@ def fields(holdings: Holdings) -> pd.DataFrame:
     keys = dict.fromkeys(key for each in metadata for key in each)
     reserved: set[str] = set()
     if keys:
-        reserved = taken_names(h.config for h in holdings) | set(probed_columns(holdings))
+        reserved = taken_names(h.config for h in holdings)
+        reserved |= {*setting_columns(holdings), *probed_columns(holdings)}
     for key in keys:
         values = [each.get(key) for each in metadata]
         if any(value is not None for value in values):
@@ -107,24 +108,25 @@ def seeds(holdings: Holdings, probed: Mapping[str, tuple[str, str]] | None = Non
     for name, column in result_columns(holdings).items():
         if column.is_count and column.diverged is not None:
             rows[name] = rows[name].astype("Int64").mask(diverged)
+    declarations = {key: d for holding in holdings for key, d in holding.declarations.items()}
     for name, (key, own) in (probed or probed_columns(holdings)).items():
-        values = [_aligned(holding, key, own) for holding in holdings]
+        kind = declarations[key].columns[own].dtype if key in declarations else "float64"
+        values = [_aligned(holding, key, own, np.dtype(kind)) for holding in holdings]
         rows[name] = pd.concat(values, ignore_index=True).mask(diverged)
     lengths = [len(part) for part in parts]
     settings = fields(holdings).iloc[np.repeat(np.arange(len(parts)), lengths)]
     return pd.concat([settings.reset_index(drop=True), rows], axis=1)
 
 
-def _aligned(holding: Holding, key: str, name: str) -> pd.Series[Any]:
-    """A probe's column for all rows of a holding, missing where there is no value."""
+def _aligned(holding: Holding, key: str, name: str, kind: np.dtype[Any]) -> pd.Series[Any]:
+    """A probe's column of this type for all rows of a holding, missing where there is no value."""
     at = holding.rows()["seed"]
+    nullable = {"i": "Int64", "u": "UInt64" if kind == np.uint64 else "Int64", "b": "boolean"}
     if key not in holding.declarations:
-        return pd.Series(pd.NA, index=at.index, dtype="Float64")
+        return pd.Series(pd.NA, index=at.index, dtype=nullable.get(kind.kind, "Float64"))
     values = holding.probe_values(key)[name]
-    if values.dtype.kind in "iu":
-        values = values.astype("UInt64" if values.dtype == np.uint64 else "Int64")
-    elif values.dtype.kind == "b":
-        values = values.astype("boolean")
+    if kind.kind in nullable:
+        values = values.astype(nullable[kind.kind])
     return values.reindex(at.to_numpy()).reset_index(drop=True)
 
 
@@ -170,13 +172,14 @@ def summary(holdings: Holdings, metric: str, confidence: float) -> pd.DataFrame:
         valid = rows[~rows["diverged"]]
         family = families.family_of(config)
         values, limits = np.empty(0), None
-        if probed[0] in holding.declarations if probed else metric in rows:
+        has_metric = probed[0] in holding.declarations if probed else metric in rows
+        if has_metric:
             values, limits = values_of(holding, metric, probed), bounds_of(holding, metric, probed)
         known = present(values)
         mean = statistics.mean(known, confidence=confidence, bounds=limits)
         row: dict[str, Any] = {name: telling[name].iloc[index] for name in telling.columns}
         row |= {"seeds": len(rows), "diverged": len(rows) - len(valid)}
-        row["missing"] = len(values) - len(known)
+        row["missing"] = len(valid) - len(known) if has_metric else 0
         if unlearned := family.unlearned(config):
             name, total = unlearned
             share = valid[name] > families.COLLAPSED * total

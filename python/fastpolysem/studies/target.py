@@ -6,6 +6,9 @@ import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastpolysem import statistics
 from fastpolysem.studies.tabulate import present, values_of
 
@@ -39,7 +42,8 @@ class Target:
         met = task.holding.target_met = self._precise(task)
         if met or task.goal >= self.cap:
             return True
-        hopeless = task.count == 0 or (task.mean == 0 and task.goal >= NO_EVENT_CHECKPOINT)
+        always_zero = not self._values(task).any()
+        hopeless = task.count == 0 or (always_zero and task.goal >= NO_EVENT_CHECKPOINT)
         if hopeless and self.insists and task.digest not in self._warned:
             self._warned.add(task.digest)
             warnings.warn(
@@ -64,14 +68,17 @@ class Target:
     def _outcome(self, task: Task) -> str:
         """The state of a configuration that did not reach the target."""
         estimate, missing = self._estimate(task), task.done - task.diverged - task.count
+        half_width = estimate.half_width
         if task.count == 0 and task.diverged < task.done:
             what = f"{self.metric} has no finite value in any of {task.done} seeds"
         elif task.count == 0:
             what = f"all {task.done} seeds diverged"
-        elif task.mean == 0:
+        elif not self._values(task).any():
             what = f"{self.metric} is 0 in all {task.count} seeds that did not diverge"
+        elif estimate.value == 0:
+            what = f"the half-width is {half_width:.3g} and the mean 0 after {task.done} seeds"
         else:
-            share = estimate.half_width / abs(estimate.value)
+            share = half_width / abs(estimate.value)
             what = f"the half-width is {share:.3g} of the mean after {task.done} seeds"
         if missing and task.count:
             what += f" ({missing} of them without a finite value)"
@@ -82,7 +89,9 @@ class Target:
         return estimate.half_width <= self.width * abs(estimate.value)
 
     def _estimate(self, task: Task) -> statistics.Estimate:
-        # From the rows by ascending seed, not from the running moments, whose last bits depend on
-        # the order in which blocks finish: every machine must come to the same verdict.
-        values = present(values_of(task.holding, self.metric))
-        return statistics.mean(values, bounds=task.bounds)
+        return statistics.mean(self._values(task), bounds=task.bounds)
+
+    def _values(self, task: Task) -> NDArray[np.float64]:
+        # By ascending seed, unlike the running moments, whose last bits depend on the order in
+        # which blocks finish: every machine must come to the same verdict.
+        return present(values_of(task.holding, self.metric))
