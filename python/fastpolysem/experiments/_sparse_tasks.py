@@ -120,6 +120,5 @@ TWO: dict[str, dict[str, Any]] = {
 }
 """The smallest case: two features, one at a time, and two neurons."""
 ARMS = {**BY_DENSITY, **ROOM, **BIASES, **WIDER, **TWO}
-MOST = {"absolute, longer": 200, "autoencoder, longer": 200}
-MOST |= dict.fromkeys(WIDER, 32)
+MOST = {wide_arm(start, neurons): 32 for start in STARTS for neurons in WIDTHS[1:]}
 """Largest numbers of seeds."""
