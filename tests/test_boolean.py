@@ -161,9 +161,9 @@ def test_what_the_page_says_in_its_text() -> None:
     assert f"{middle['channel_use_untrained'] - 0.25:.2f} before training" in page
     assert f"the excess is {excess[32]:.2f}" in page
     overlapping = means[(means["variables"] == 12) & (means["neurons"] == 16)]
-    for name, said in (("channel_use", "is {} to {},"), ("channel_use_untrained", "{} to {} in")):
+    for name, said in (("channel_use", "is {}, and"), ("channel_use_untrained", "and {} in")):
         ends = (f"{one:.2f}" for one in (overlapping[name].min(), overlapping[name].max()))
-        assert said.format(*ends) in page
+        assert said.format(" to ".join(dict.fromkeys(ends))) in page
     sgd = boolean.EXPERIMENT.table(Answers.read(FINDINGS / "boolean_sgd.parquet"))
     other = sgd.set_index("neurons").loc[16]
     shown = [f"{100 * other[name]:.3g} %" for name in boolean.STARTS]
