@@ -69,6 +69,17 @@ def test_a_users_table_of_that_name_is_no_error(tmp_path: Path, digests: list[An
     assert CONFIG.digest in pq.read_table(tmp_path / CONFIGS)["digest"].to_pylist()
 
 
+def test_columns_of_the_table_do_not_depend_on_the_last_call(tmp_path: Path) -> None:
+    found = []
+    for configs in (CONFIG, NETWORK, [CONFIG, NETWORK], NETWORK, CONFIG):
+        fp.collect(configs, seeds=2, path=tmp_path, metric="loss", progress=False)
+        table = pq.read_table(tmp_path / CONFIGS).to_pandas().set_index("digest")
+        found.append((set(table.columns), table["family"].to_dict()))
+    assert all(one == found[1] for one in found[2:])
+    assert found[-1][1] == {CONFIG.digest: "autoencoder", NETWORK.digest: "network"}
+    assert {"residual", "n_hidden", "widths"} <= found[-1][0]
+
+
 @dataclass(frozen=True)
 class Values(Probe):
     """Given values, by seed."""
@@ -134,6 +145,21 @@ def test_ctrl_c_while_reading_leaves_only_what_was_asked_for(
     study = fp.collect([CONFIG, OTHER], seeds=4, path=tmp_path, progress=False)
     assert study.interrupted
     assert study.seeds()["seed"].max() < 4
+
+
+def test_ctrl_c_marks_the_study_of_an_iteration() -> None:
+    @dataclass(frozen=True)
+    class Interrupting(Values):
+        def __call__(self, result: fp.TrainingResult) -> dict[str, Any]:
+            os.kill(os.getpid(), signal.SIGINT)
+            return super().__call__(result)
+
+    records = fp.iter_collect(CONFIG, seeds=4, probe=Interrupting((1.0,)))
+    study = next(records).study
+    assert not study.interrupted
+    with pytest.raises(KeyboardInterrupt):
+        list(records)
+    assert study.interrupted
 
 
 @dataclass(frozen=True)

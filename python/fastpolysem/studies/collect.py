@@ -223,9 +223,13 @@ class _Run:
             steps = runners.in_this_process(plan, options, self._keep, report)
         else:
             steps = runners.on_executor(plan, options, self._keep)
-        with contextlib.closing(steps):
-            for _ in steps:
-                yield self._record()
+        try:
+            with contextlib.closing(steps):
+                for _ in steps:
+                    yield self._record()
+        except KeyboardInterrupt:
+            self.study.interrupted = True
+            raise
         if options.target is not None:
             options.target.warn_of_missed(plan.all)
 

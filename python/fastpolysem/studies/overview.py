@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fastpolysem import families
 from fastpolysem.studies import tabulate
 from fastpolysem.studies.files import CONFIGS, write
 from fastpolysem.studies.holding import Holding
@@ -25,11 +26,11 @@ def write_configs(store: Store, holdings: list[Holding]) -> None:
     """
     with contextlib.suppress(OSError, MemoryError):
         target = store.path / CONFIGS
-        own = _rows(tabulate.fields(holdings))
+        own = _fields(holdings)
         before = _read(target)
         known = before | own
         unknown = [digest for digest in store.digests() if digest not in known]
-        known |= _rows(tabulate.fields(_holdings(store, unknown)))
+        known |= _fields(_holdings(store, unknown))
         if known != before:
             table = _table(known)
             write(target, lambda file: pq.write_table(table, file), replace=True)
@@ -42,6 +43,17 @@ def _holdings(store: Store, digests: list[str]) -> list[Holding]:
         with contextlib.suppress(DamagedStudyError, OSError, ImportError, ValueError):
             found.append(Holding(*store.config(digest)))
     return found
+
+
+def _fields(holdings: list[Holding]) -> dict[str, dict[str, Any]]:
+    """The rows of configurations, whose names do not depend on what other families there are."""
+    rows: dict[str, dict[str, Any]] = {}
+    for family in tabulate.families_of(holdings):
+        own = [one for one in holdings if families.family_of(one.config) is family]
+        table = tabulate.fields(own)
+        table.insert(1, "family", family.kind)
+        rows |= _rows(table)
+    return rows
 
 
 def _rows(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
