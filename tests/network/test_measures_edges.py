@@ -128,6 +128,7 @@ def test_outputs_that_overflow_have_no_measures() -> None:
     for name in ("shared_use", "effective_concepts", "neurons_per_concept"):
         assert np.isnan(getattr(found, name)).tolist() == [False, True, False], name
     assert np.isnan(found.chance()).tolist() == [False, True, False]
+    assert np.isnan(found.backed_up(1)).all(axis=(1, 2)).tolist() == [False, True, False]
     assert found.serving.tolist() == [3, 0, 3]
     assert found.not_learned.tolist() == [0, 3, 0]
     alone = fp.measure(weights._replace(weights=[huge, huge]), CONFIG.replace(widths=(3, 3, 3)))

@@ -204,6 +204,9 @@ def test_verdicts(shared: Any, objective: Any, l1: float, finished: bool, verdic
         for values in (shared, objective)
     ]
     assert _verdict(config, *each, 0.05, finished) == verdict
+    if verdict == "accidental and free":  # l1 that ends at 0 singles out no basis
+        ending = config.replace(l1_schedule=[(0, 1), (config.steps, 0)])
+        assert _verdict(ending, *each, 0.05, finished) == "basis undetermined"
 
 
 @pytest.mark.parametrize(

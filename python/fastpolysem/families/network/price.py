@@ -223,7 +223,8 @@ def _verdict(
         return "necessary"
     _, low, high = _mean_of(objectives["random"] - objectives["monosemantic"])
     if -margin <= low and high <= margin:
-        return "accidental and free" if np.any(config.l1) else "basis undetermined"
+        penalised = np.any(config.l1) and _last_factor(config)
+        return "accidental and free" if penalised else "basis undetermined"
     if high < 0:
         return "necessary"
     return "accidental and costly" if low > 0 else "inconclusive"
@@ -246,11 +247,15 @@ def _jittered(config: NetworkConfig, parameters: NetworkParameters, count: int) 
     return unpack(config, arrays)
 
 
+def _last_factor(config: NetworkConfig) -> float:
+    """What the schedule of l1 ends with."""
+    return config.l1_schedule[-1][1] if config.l1_schedule else 1.0
+
+
 def _penalty(config: NetworkConfig, weights: NetworkParameters) -> NDArray[np.float64]:
     """(S,) l1 of the weights in the last step."""
-    strength = config.l1_schedule[-1][1] if config.l1_schedule else 1.0
     sums = [
-        strength * factor * np.abs(np.asarray(w, dtype=np.float64)).sum(axis=(1, 2))
+        _last_factor(config) * factor * np.abs(np.asarray(w, dtype=np.float64)).sum(axis=(1, 2))
         for factor, w in zip(
             config._spread("l1", len(weights.weights)), weights.weights, strict=True
         )

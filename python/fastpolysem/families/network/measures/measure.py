@@ -264,7 +264,8 @@ class Measures:
                 rises = self.rows.use(self.config, self.concepts, sets)["rises"][at]
                 total += np.where(own[:, None], 0, rises)
                 tried += ~own
-        return np.asarray(total / tried[:, None])
+        mean = total / tried[:, None]
+        return np.where(np.isnan(self.rises[at]), np.nan, mean)  # of outputs that overflow
 
     def __repr__(self) -> str:
         return f"<Measures: {self}>"
