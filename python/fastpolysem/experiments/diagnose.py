@@ -33,7 +33,7 @@ from fastpolysem.experiments._roc import Roc, logistic, roc
 from fastpolysem.experiments._tables import of_means
 from fastpolysem.experiments._verdicts import Comparison, compared, text
 from fastpolysem.experiments._weights import trained_weights
-from fastpolysem.families.autoencoder.config import Config
+from fastpolysem.families.autoencoder.config import Config, without_l1
 from fastpolysem.families.autoencoder.diagnosis import diagnose
 from fastpolysem.families.autoencoder.objective import loss_and_gradient
 from fastpolysem.probes import Column, Probe
@@ -87,7 +87,7 @@ def trained_on(config: Config, seeds: NDArray[Any], weights: NDArray[Any]) -> Tr
     start = weights + KICK * np.array(noise)
     after = train(config, seeds, initial_weights=start, return_weights=True)
     end = trained_weights(after).astype(np.float64)
-    plain = config.replace(l1=0.0, l1_update="subgradient", stop="steps")
+    plain = without_l1(config)
     loss, _ = loss_and_gradient(end, plain)
     shared = np.array([len(one.neurons) for one in diagnose(end)])
     return Trained(shared, np.asarray(loss) + config.l1 * np.abs(end).sum(axis=(1, 2)))

@@ -36,6 +36,7 @@ from fastpolysem.experiments._verdicts import (
     compared,
 )
 from fastpolysem.experiments._weights import trained_weights
+from fastpolysem.families.autoencoder.config import without_l1
 from fastpolysem.families.autoencoder.diagnosis import diagnose
 from fastpolysem.families.autoencoder.metrics import feature_dimensionality
 from fastpolysem.families.autoencoder.objective import loss_and_gradient
@@ -86,7 +87,7 @@ class Moves(Probe):
         """The columns of a block."""
         weights = trained_weights(result).astype(np.float64)
         diagnoses = diagnose(weights)
-        plain = result.config.replace(l1=0.0, l1_update="subgradient", stop="steps")
+        plain = without_l1(result.config)
         before, after = (
             loss_and_gradient(each, plain)[0]
             for each in (weights, np.array([one.weights for one in diagnoses]))

@@ -36,7 +36,7 @@ from fastpolysem.experiments._pages import markdown
 from fastpolysem.experiments._tables import by_width, of_means
 from fastpolysem.experiments._verdicts import EFFECT, Comparison, compared, text
 from fastpolysem.experiments._weights import start_encoders, trained_weights
-from fastpolysem.families.autoencoder.config import Config
+from fastpolysem.families.autoencoder.config import Config, without_l1
 from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult, train
 
@@ -82,7 +82,7 @@ def early(config: Config, seeds: NDArray[Any]) -> NDArray[np.float64]:
     """Weights after the first `EARLY` steps of the same training without l1, (S, n, m): a look at
     the training itself, taken when features hardly interfere any more."""
     steps = EARLY.get(config.optimizer, 100)
-    bare = config.replace(l1=0.0, l1_update="subgradient", stop="steps", steps=steps)
+    bare = without_l1(config, steps=steps)
     return np.asarray(train(bare, seeds, return_weights=True).weights, dtype=np.float64)
 
 

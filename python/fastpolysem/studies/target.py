@@ -42,8 +42,8 @@ class Target:
         met = task.holding.target_met = self._precise(task)
         if met or task.goal >= self.cap:
             return True
-        always_zero = not self._values(task).any()
-        hopeless = task.count == 0 or (always_zero and task.goal >= NO_EVENT_CHECKPOINT)
+        enough = task.goal >= NO_EVENT_CHECKPOINT
+        hopeless = task.count == 0 or (enough and not self._values(task).any())
         if hopeless and self.insists and task.digest not in self._warned:
             self._warned.add(task.digest)
             warnings.warn(

@@ -341,6 +341,12 @@ DEFAULTS: dict[str, Any] = defaults_of(Config)
 Config.DEFAULTS = DEFAULTS
 
 
+def without_l1(config: Config, **changes: Any) -> Config:
+    """The configuration without l1 and the settings that need it."""
+    plain = {"l1_schedule": None, "l1_update": "subgradient", "l1_target": "weights"}
+    return config.replace(l1=0.0, **plain, stop="steps", **changes)
+
+
 def check_config(where: str, config: object) -> None:
     """Refuse anything but a configuration of an autoencoder."""
     _checks.instance(f"{where}: config", config, Config, "a Config")

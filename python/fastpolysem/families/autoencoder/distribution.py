@@ -10,21 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastpolysem import _checks
-from fastpolysem.families.autoencoder.config import Config
+from fastpolysem.families.autoencoder.config import Config, without_l1
 from fastpolysem.families.autoencoder.objective import Parameters, loss_and_gradient
 from fastpolysem.probes import Column, Probe
 from fastpolysem.specs.inputs import CorrelatedBlocks, Independent
 from fastpolysem.training import TrainingResult
 
-_PLAIN: dict[str, Any] = {
-    "l1": 0.0,
-    "l1_schedule": None,
-    "l1_update": "subgradient",
-    "l1_target": "weights",
-    "stop": "steps",
-    "repulsion": 0.0,
-}
-"""Fields of a config without penalties."""
 _SEED = 2**64 - 1  # of the rows; models are rarely trained with it
 
 
@@ -69,7 +60,7 @@ class DistributionLoss(Probe):
     def __call__(self, result: TrainingResult) -> dict[str, Any]:
         config = result.config
         self.check(config)
-        plain = config.replace(**_PLAIN)
+        plain = without_l1(config, repulsion=0.0)
         batch = self._batch(config)
         losses = np.full(len(result), np.nan)
         for index in np.flatnonzero(~result.diverged).tolist():
