@@ -129,10 +129,10 @@ class Answers:
 
     def where(self, **labels: Any) -> pd.DataFrame:
         """The valid rows with these labels, by ascending seed."""
-        chosen = self.valid
+        kept = ~self.rows["diverged"]
         for name, value in labels.items():
-            chosen = chosen[chosen[name] == value]
-        return chosen.sort_values("seed")
+            kept &= self.rows[name] == value
+        return self.rows[kept].sort_values("seed")
 
 
 def _listed(values: pd.Series[Any]) -> str:
@@ -394,11 +394,16 @@ def pairs(first: pd.DataFrame, second: pd.DataFrame, column: str) -> tuple[Any, 
     ValueError
         If a seed has several rows, which belong to different settings.
     """
-    a, b = (part.set_index("seed")[column].astype(float).dropna() for part in (first, second))
-    if not (a.index.is_unique and b.index.is_unique):
+    seeds, values = [], []
+    for part in (first, second):
+        value = part[column].to_numpy(dtype=np.float64)
+        known = ~np.isnan(value)
+        seeds.append(part["seed"].to_numpy()[known])
+        values.append(value[known])
+    if any(np.unique(one).size < one.size for one in seeds):
         raise ValueError(f"{column}: each seed must have one row on either side")
-    both = a.index.intersection(b.index)
-    return a.loc[both].to_numpy(), b.loc[both].to_numpy()
+    _, *places = np.intersect1d(seeds[0], seeds[1], assume_unique=True, return_indices=True)
+    return values[0][places[0]], values[1][places[1]]
 
 
 def _mean(column: pd.Series[Any], bounds: Bounds | None = None) -> Estimate:

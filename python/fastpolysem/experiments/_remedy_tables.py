@@ -121,11 +121,11 @@ def _sizes_of_cooccurrence(data: Answers) -> str:
 def _gains(own: Answers, means: pd.DataFrame, judged: pd.DataFrame, optimizer: str) -> str:
     """Gain at matched loss and price of each remedy at its primary strength."""
     found: dict[tuple[str, int, int], str] = {}
-    tested = list(tradeoff.EXPERIMENT._tested(own))
+    tested, parts = list(tradeoff.EXPERIMENT._tested(own)), tradeoff.by_setting(own)
     for row, (_, test) in zip(tested, judged.iterrows(), strict=True):
         if row["optimizer"] != optimizer:
             continue
-        beyond = tradeoff._matched(own, row, "")[1]
+        beyond = tradeoff.matched(parts, row, "")[1]
         mark = {EFFECT: "**", WITHIN: ""}.get(test["outcome"], "*")
         said = f"{mark}{100 * test['difference']:+.1f}{mark}"
         said += f" ± {50 * (test['ci_high'] - test['ci_low']):.1f}"

@@ -297,7 +297,8 @@ class Tradeoff(AutoencoderQuestion):
     def table(self, data: Answers) -> pd.DataFrame:
         """Means with 95 % intervals, one row per setting, with prices and gains."""
         means = summary(data, self.LABELS, self.METRICS)
-        extra = [_against_untreated(data, row) for row in means.to_dict("records")]
+        parts = by_setting(data)
+        extra = [_against_untreated(parts, row) for row in means.to_dict("records")]
         for name in ("price", "price_mixed", "gain", "gain_low", "gain_high", "beyond"):
             means[name] = [one[name] for one in extra]
         return means
@@ -306,12 +307,12 @@ class Tradeoff(AutoencoderQuestion):
         """Which remedies give more features a neuron of their own, at the same loss?"""
         import pandas as pd
 
-        tested = list(self._tested(data))
+        tested, parts = list(self._tested(data)), by_setting(data)
         rows, tests = pd.DataFrame(tested), []
         for row in tested:
             more = apart(row, rows, ("remedy", "n_features", "n_hidden", "optimizer"))
             name = f"{row['remedy']}, {size_and_optimizer(row)}{more}"
-            tests.append(_matched(data, row, name)[0])
+            tests.append(matched(parts, row, name)[0])
         return tests
 
     def _tested(self, data: Answers) -> Iterator[Fields]:
@@ -384,26 +385,44 @@ class Tradeoff(AutoencoderQuestion):
         return ax or panels[0]
 
 
-def _matched(data: Answers, row: Fields, name: str) -> tuple[Comparison, str]:
+Parts = Mapping[tuple[Any, ...], "pd.DataFrame"]
+"""The valid rows of each setting, by its labels in the order of `Tradeoff.LABELS`."""
+
+
+def by_setting(data: Answers) -> Parts:
+    """The rows of each setting, so that they need not be searched for in the whole table."""
+    needed = data.valid[[*EXPERIMENT.LABELS, "seed", "loss", "loss_mixed", "alone"]]
+    return dict(iter(needed.sort_values("seed").groupby(list(EXPERIMENT.LABELS))))
+
+
+def _untreated(parts: Parts, row: Fields) -> dict[float, pd.DataFrame]:
+    """The rows of the models without a remedy beside a setting, by their l1."""
+    found = {}
+    for key, part in parts.items():
+        labels = dict(zip(EXPERIMENT.LABELS, key, strict=True))
+        if labels["remedy"] == NONE and all(labels[name] == row[name] for name in _SAME):
+            found[labels["l1"]] = part
+    return found
+
+
+def matched(parts: Parts, row: Fields, name: str) -> tuple[Comparison, str]:
     """The share of features alone against that of untreated models of the same loss, by seed; and
     "above" or "below" if the loss is beyond that of all untreated models."""
-    same = {label: row[label] for label in _SAME}
     if row["remedy"] == WIDER:
-        wide = {**same, "n_hidden": 2 * row["n_hidden"]}
-        here = data.where(**wide, remedy=NONE, l1=row["l1"])
+        wide = {**row, "n_hidden": 2 * row["n_hidden"]}
+        here = _untreated(parts, wide).get(row["l1"])
     else:
-        here = data.where(**same, remedy=row["remedy"], strength=row["strength"], l1=row["l1"])
-    untreated = data.where(**same, remedy=NONE)
-    parts = sorted((part for _, part in untreated.groupby("l1")), key=lambda p: p["loss"].mean())
-    if not parts or not len(here):
+        here = parts.get(tuple(row[label] for label in EXPERIMENT.LABELS))
+    untreated = sorted(_untreated(parts, row).values(), key=lambda part: part["loss"].mean())
+    if not untreated or here is None:
         return compared(name, [], [], MARGIN), ""
-    losses = np.log([part["loss"].mean() for part in parts])
+    losses = np.log([part["loss"].mean() for part in untreated])
     loss = math.log(max(here["loss"].mean(), 1e-300))
-    place = float(np.interp(loss, losses, np.arange(len(parts))))
+    place = float(np.interp(loss, losses, np.arange(len(untreated))))
     low, share = int(place), place - int(place)
-    near = parts[low].set_index("seed")["alone"].astype(float)
+    near = untreated[low].set_index("seed")["alone"].astype(float)
     if share:
-        above = parts[low + 1].set_index("seed")["alone"].astype(float)
+        above = untreated[low + 1].set_index("seed")["alone"].astype(float)
         near = ((1 - share) * near + share * above).dropna()
     a, b = pairs(here, near.reset_index(), "alone")
     tolerance = math.log(1.05)
@@ -412,13 +431,12 @@ def _matched(data: Answers, row: Fields, name: str) -> tuple[Comparison, str]:
     return compared(name, a, b, MARGIN, paired=True), beyond
 
 
-def _against_untreated(data: Answers, row: Fields) -> Fields:
+def _against_untreated(parts: Parts, row: Fields) -> Fields:
     """Prices and gain of a setting."""
-    same = {label: row[label] for label in _SAME}
-    plain = data.where(**same, remedy=NONE, l1=row["l1"])
-    gain, beyond = _matched(data, row, "")
+    plain = _untreated(parts, row).get(row["l1"])
+    gain, beyond = matched(parts, row, "")
     prices = {
-        price: row[loss] / plain[loss].mean() if len(plain) else math.nan
+        price: math.nan if plain is None else row[loss] / plain[loss].mean()
         for price, loss in (("price", "loss"), ("price_mixed", "loss_mixed"))
     }
     ends = dict(zip(("gain", "gain_low", "gain_high"), gain.difference, strict=True))
