@@ -204,6 +204,13 @@ def test_what_the_page_says_in_its_text() -> None:
     assert f"from {first} of 64 neurons" in page
     assert f"{second} of 256 and {third} of 512" in page
     assert f"rises from {wider[0]['shared']:.3f} to {wider[-1]['shared']:.3f} with" in page
+    plain = [by_arm.loc[wide_arm(0.0, neurons)] for neurons in WIDTHS]
+    assert f"{100 * plain[1]['pure']:.0f} and {100 * plain[2]['pure']:.0f} %. The share" in page
+    first, second, third = (
+        f"{100 * (one['loss'] / other['loss'] - 1):+.0f} %".replace("-", "\N{MINUS SIGN}")
+        for one, other in zip(wider, plain, strict=True)
+    )
+    assert f"{first} with 64 neurons, {second} with 256 and {third} with 512" in page
     published = pd.read_parquet(FINDINGS / "absolute_published.parquet")
     shares = published.groupby("density")["shared"].mean().sort_index(ascending=False)
     first, *rest = [f"{share:.2f} at {density:g}" for density, share in shares.items()]

@@ -120,5 +120,5 @@ TWO: dict[str, dict[str, Any]] = {
 }
 """The smallest case: two features, one at a time, and two neurons."""
 ARMS = {**BY_DENSITY, **ROOM, **BIASES, **WIDER, **TWO}
-MOST = {wide_arm(start, neurons): 32 for start in STARTS for neurons in WIDTHS[1:]}
-"""Largest numbers of seeds."""
+MOST = {wide_arm(start, WIDTHS[-1]): 32 for start in STARTS}
+"""Largest numbers of seeds: one of the widest networks takes more than five seconds."""

@@ -201,7 +201,7 @@ class Absolute(NetworkQuestion):
             "density": [DENSE, SPARSE],
             "seeds": 12,
         },
-        # The page of findings; two and a half hours on two cores.
+        # The page of findings; more than three hours on two cores.
         "paper": {
             "arm": [arm for arm in (*BY_DENSITY, *ROOM, *BIASES, *WIDER) if arm != PUBLISHED],
             "density": DENSITIES,
