@@ -13,8 +13,10 @@ import pytest
 import fastpolysem as fp
 from fastpolysem import measures
 from fastpolysem.experiments import modular
+from fastpolysem.experiments._answers import Answers
 from fastpolysem.experiments._networks import Case
 
+FINDINGS = Path(__file__).parents[1] / "docs" / "findings"
 P = 11
 
 
@@ -161,10 +163,44 @@ def test_the_published_recipe() -> None:
 
 
 def test_the_published_participation_ratio_is_compared_after_as_many_updates() -> None:
-    folder = Path(__file__).parents[1] / "docs" / "findings"
-    page = " ".join((folder / "modular.md").read_text(encoding="utf-8").split())
-    found = pd.read_parquet(folder / "modular_4801.parquet")["participation"]
+    page = " ".join((FINDINGS / "modular.md").read_text(encoding="utf-8").split())
+    found = pd.read_parquet(FINDINGS / "modular_4801.parquet")["participation"]
     published = modular.PUBLISHED["participation"]
     said = f"({found.mean():.3f}, from {found.min():.3f} to {found.max():.3f})"
     assert said in page
     assert f"is {(published - found.mean()) / found.std():.1f} standard deviations above" in page
+
+
+def test_what_the_page_says_in_its_text() -> None:
+    page = " ".join((FINDINGS / "modular.md").read_text(encoding="utf-8").split())
+    data = Answers.read(FINDINGS / "modular.parquet")
+    means = modular.EXPERIMENT.table(data)
+    adamw, sgd = (means[means["optimizer"] == one].reset_index() for one in ("adamw", "sgd"))
+
+    def span(values: pd.Series) -> str:
+        return f"{100 * values.min():.0f} to {100 * values.max():.0f}"
+
+    for said in (
+        f"predicts the frequency of {span(means['both'])} %",
+        f"the largest magnitude alone ({span(means['magnitude'])} %)",
+        f"than chance ({span(means['other'])} %)",
+        f"{span(sgd['alone'])} % are predicted under gradient descent",
+        f"and {span(adamw['alone'])} % under AdamW",
+        f"phase difference alone predicts {span(means['phase'])} %",
+        f"{span(means['phase'] - means['other'])} points more than another neuron's",
+        f"predicts {span(means['both'] - means['magnitude'])} points more than magnitude",
+        f"predicts {span(means['alone'] - means['both'])} points more than the theory",
+        f"{span(1 - sgd['alone'])} % of the neurons end with a different frequency than if",
+        f"{span(1 - adamw['alone'])} % of the neurons end with a different frequency than under",
+        f"This is {span(sgd['alone'] - adamw['alone'])} points more",
+        f"({means['chance'].min():.2f} to {means['chance'].max():.2f})",
+        f"with {means['frequencies_per_neuron'].min():.2f} to "
+        f"{means['frequencies_per_neuron'].max():.2f} frequencies per neuron",
+        f"to {means['shared'].min():.3f}\N{EN DASH}{means['shared'].max():.3f}",
+    ):
+        assert said in page, said
+    published = data.rows.query("p == 23 and neurons == 512 and optimizer == 'adamw'")
+    assert f"the range of our {len(published)} seeds" in page
+    for name in ("loss", "accuracy"):
+        ours = published[name]
+        assert ours.min() <= modular.PUBLISHED[name] <= ours.max()
