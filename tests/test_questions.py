@@ -721,7 +721,7 @@ def test_remedies_are_compared_at_the_same_loss() -> None:
     found = {}
     for name in ("repulsion", "dropout"):
         row = {**same, "remedy": name, "l1": 0.03, "strength": tradeoff.PRIMARY[name]}
-        found[name] = tradeoff._matched(data, row, "")
+        found[name] = tradeoff.matched(tradeoff.by_setting(data), row, "")
     test, beyond = found["repulsion"]
     assert test.difference.value == pytest.approx(0, abs=0.01)
     assert beyond == ""
