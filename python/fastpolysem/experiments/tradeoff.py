@@ -26,7 +26,7 @@ SGD was added at both, and at n = 256 the remaining remedies and weaker noise.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -385,24 +385,19 @@ class Tradeoff(AutoencoderQuestion):
         return ax or panels[0]
 
 
-Parts = Mapping[tuple[Any, ...], "pd.DataFrame"]
-"""The valid rows of each setting, by its labels in the order of `Tradeoff.LABELS`."""
+Parts = Sequence[tuple[Fields, "pd.DataFrame"]]
+"""The labels and the valid rows of each setting."""
 
 
 def by_setting(data: Answers) -> Parts:
     """The rows of each setting, so that they need not be searched for in the whole table."""
-    needed = data.valid[[*EXPERIMENT.LABELS, "seed", "loss", "loss_mixed", "alone"]]
-    return dict(iter(needed.sort_values("seed").groupby(list(EXPERIMENT.LABELS))))
+    return list(EXPERIMENT.settings(data.valid.sort_values("seed")))
 
 
 def _untreated(parts: Parts, row: Fields) -> dict[float, pd.DataFrame]:
     """The rows of the models without a remedy beside a setting, by their l1."""
-    found = {}
-    for key, part in parts.items():
-        labels = dict(zip(EXPERIMENT.LABELS, key, strict=True))
-        if labels["remedy"] == NONE and all(labels[name] == row[name] for name in _SAME):
-            found[labels["l1"]] = part
-    return found
+    wanted = {"remedy": NONE, **{name: row[name] for name in _SAME}}
+    return {own["l1"]: part for own, part in parts if wanted.items() <= own.items()}
 
 
 def matched(parts: Parts, row: Fields, name: str) -> tuple[Comparison, str]:
@@ -412,7 +407,8 @@ def matched(parts: Parts, row: Fields, name: str) -> tuple[Comparison, str]:
         wide = {**row, "n_hidden": 2 * row["n_hidden"]}
         here = _untreated(parts, wide).get(row["l1"])
     else:
-        here = parts.get(tuple(row[label] for label in EXPERIMENT.LABELS))
+        labels = {label: row[label] for label in EXPERIMENT.LABELS}
+        here = next((part for own, part in parts if own == labels), None)
     untreated = sorted(_untreated(parts, row).values(), key=lambda part: part["loss"].mean())
     if not untreated or here is None:
         return compared(name, [], [], MARGIN), ""
