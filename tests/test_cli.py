@@ -17,6 +17,7 @@ import sys
 import time
 import tomllib
 import typing
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,9 @@ SMALL = fp.Config(n_features=6, n_hidden=8, l1=1e-2, steps=20)
 COLLECT = "collect --path p --n-hidden 4 --n-features 4"
 SEEDS = [*COLLECT.split(), "--seeds", "2"]
 TINY = ["--n-features", "8", "--n-hidden", "8", "16", "--steps", "200", "--l1", "0.01"]
+
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def run(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -58,6 +62,21 @@ def shell(line: str, cwd: Path, **environment: str) -> subprocess.CompletedProce
         env={**os.environ, "COLUMNS": "100", **environment},
         check=False,
     )
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
+    """The program in this process, which need not start and import everything."""
+
+    def call(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        if cwd is not None:
+            monkeypatch.chdir(cwd)
+        monkeypatch.setenv("COLUMNS", "100")
+        capsys.readouterr()
+        status = cli.main([*map(str, words)])
+        return subprocess.CompletedProcess(words, status, *capsys.readouterr())
+
+    return call
 
 
 @pytest.fixture
@@ -99,36 +118,36 @@ def test_reproduce_collisions_from_start_to_end(tmp_path: Path) -> None:
     assert again.stdout == done.stdout
 
 
-def test_collect_summary_and_plot(tmp_path: Path) -> None:
+def test_collect_summary_and_plot(tmp_path: Path, here: Program) -> None:
     grid = [*TINY, "--optimizer", "adam", "adamw", "--seeds", 6]
     collected = run("collect", *grid, "--path", "study", cwd=tmp_path)
     assert collected.returncode == 0, collected.stderr
     assert len(fp.Study.open(tmp_path / "study").configs) == 4
 
-    table = run("summary", "study", "--csv", "t.csv", "--seeds-csv", "s.csv", cwd=tmp_path)
+    table = here("summary", "study", "--csv", "t.csv", "--seeds-csv", "s.csv", cwd=tmp_path)
     assert table.returncode == 0, table.stderr
     assert len(table.stdout.splitlines()) == 5
     assert "optimizer" in table.stdout
     assert len(pd.read_csv(tmp_path / "t.csv")) == 4
     assert len(pd.read_csv(tmp_path / "s.csv")) == 24
-    loss = run("summary", "study", "--metric", "loss", cwd=tmp_path)
+    loss = here("summary", "study", "--metric", "loss", cwd=tmp_path)
     assert loss.returncode == 0
     assert "ratio" not in loss.stdout
 
-    drawn = run("plot", "study", cwd=tmp_path)
+    drawn = here("plot", "study", cwd=tmp_path)
     assert drawn.returncode == 0, drawn.stderr
     assert drawn.stdout == "wrote collisions.png\n"
     assert (tmp_path / "collisions.png").stat().st_size > 10_000
     digest = pd.read_csv(tmp_path / "t.csv")["digest"][0]
     counts = ["plot", "study", "--kind", "counts", "--digest", digest, "--output", "c.svg"]
-    assert run(*counts, cwd=tmp_path).returncode == 0
+    assert here(*counts, cwd=tmp_path).returncode == 0
     assert "share of seeds" in (tmp_path / "c.svg").read_text()
 
 
-def test_target_and_metadata_of_a_study_in_steps(tmp_path: Path) -> None:
+def test_target_and_metadata_of_a_study_in_steps(tmp_path: Path, here: Program) -> None:
     words = ["collect", *TINY, "--path", tmp_path / "s", "--num-threads", 1]
-    assert run(*words, "--seeds", 70).returncode == 0
-    done = run(*words, "--precision", 10, "--metric", "loss")
+    assert here(*words, "--seeds", 70).returncode == 0
+    done = here(*words, "--precision", 10, "--metric", "loss")
     assert done.returncode == 0, done.stderr
     assert "128/128 seeds, 128 were stored" in done.stderr
 
@@ -504,11 +523,11 @@ def test_the_package_is_the_program(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, f"{fp.__version__}\n")
 
 
-def test_estimates_say_time_and_size_and_train_nothing(tmp_path: Path) -> None:
+def test_estimates_say_time_and_size_and_train_nothing(tmp_path: Path, here: Program) -> None:
     words = ["collect", *TINY, "--path", tmp_path / "s", "--num-threads", 1]
-    assert run(*words, "--seeds", 20).returncode == 0
+    assert here(*words, "--seeds", 20).returncode == 0
     kept = sorted(tmp_path.rglob("*"))
-    done = run(*words, "--seeds", 300, "--estimate")
+    done = here(*words, "--seeds", 300, "--estimate")
     assert done.returncode == 0, done.stderr
     said = r"560 seeds of 2 configurations to train \(40 are stored\): "
     found = re.fullmatch(said + r"about (.*) s on 1 thread, (.*)\n", done.stdout)
@@ -521,14 +540,14 @@ def test_estimates_say_time_and_size_and_train_nothing(tmp_path: Path) -> None:
     assert float(found[1]) <= 3 * took
     size = sum(file.stat().st_size for file in tmp_path.rglob("*.parquet"))
     assert size / 3 < float(number) * {"kB": 1e3, "MB": 1e6}[unit] < 3 * size
-    done = run("reproduce", "collisions", *TINY, "--estimate", "--output", "out", cwd=tmp_path)
+    done = here("reproduce", "collisions", *TINY, "--estimate", "--output", "out", cwd=tmp_path)
     assert done.stdout.startswith("256 seeds of 2 configurations to train (0 are stored): about ")
     assert not (tmp_path / "out").exists()
-    done = run(*words, "--seeds", 300, "--estimate")
+    done = here(*words, "--seeds", 300, "--estimate")
     assert done.stdout == "nothing to train: all 600 seeds are stored\n"
-    done = run(*words, "--seeds", 300, "--estimate", "--keep-weights")
+    done = here(*words, "--seeds", 300, "--estimate", "--keep-weights")
     assert done.stdout.startswith("600 seeds of 2 configurations to train (0 are stored): about ")
-    done = run(*words, "--precision", 0.5, "--estimate", "--learning-rate", 0.1)
+    done = here(*words, "--precision", 0.5, "--estimate", "--learning-rate", 0.1)
     assert done.stdout.startswith("at least 128 seeds of 2 configurations")
 
 
@@ -780,24 +799,24 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
     assert (folder / "code").read_text() == "141\n"
 
 
-def test_a_wrong_digest(folder: Path) -> None:
+def test_a_wrong_digest(folder: Path, here: Program) -> None:
     digest = SMALL.digest
-    done = run("plot", "s", "--kind", "counts", "--digest", digest[:-1] + "x", cwd=folder)
+    done = here("plot", "s", "--kind", "counts", "--digest", digest[:-1] + "x", cwd=folder)
     assert done.returncode == 2
     assert done.stderr == (
         "fastpolysem: error: --digest must begin the name of one configuration's folder in s, "
         f"got '{digest[:-1]}x'; did you mean '{digest}'?; there are {digest}, "
         f"{SMALL.replace(n_hidden=16).digest}\n"
     )
-    done = run("plot", "s", "--kind", "counts", cwd=folder)
+    done = here("plot", "s", "--kind", "counts", cwd=folder)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert f"got none; there are {digest}, " in done.stderr
-    shown = run("summary", "s", cwd=folder).stdout.splitlines()
+    shown = here("summary", "s", cwd=folder).stdout.splitlines()
     assert shown[0].split()[-1] == "digest"
     short = shown[1].split()[-1]
     assert short == digest[:8]
-    done = run("plot", "s", "--kind", "counts", "--digest", short, cwd=folder)
+    done = here("plot", "s", "--kind", "counts", "--digest", short, cwd=folder)
     assert done.returncode == 0, done.stderr
 
 
@@ -915,15 +934,20 @@ def test_what_cannot_be_plotted(
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("backend", ["module://not_installed.backend", "no such backend"])
-def test_the_backend_of_a_notebook_does_not_matter(folder: Path, backend: str) -> None:
-    for command in (
-        "plot s",
-        "report s",
-        "reproduce collisions --preset quick --seeds 2 --steps 5",
-    ):
-        done = shell(f"$F {command}", folder, MPLBACKEND=backend)
-        assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize(
+    ("command", "backend"),
+    [
+        ("plot s", "module://not_installed.backend"),
+        ("plot s", "no such backend"),
+        ("report s", "no such backend"),
+        ("reproduce collisions --preset quick --seeds 2 --steps 5", "no such backend"),
+    ],
+)
+def test_the_backend_of_a_notebook_does_not_matter(
+    folder: Path, command: str, backend: str
+) -> None:
+    done = shell(f"$F {command}", folder, MPLBACKEND=backend)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", ["nonexistent", "empty", "other"])
@@ -943,13 +967,13 @@ def test_a_check_of_a_sound_study(folder: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == ""
 
 
-def test_a_figure_without_an_ending_is_said_to_be_what_it_is(folder: Path) -> None:
+def test_a_figure_without_an_ending_is_said_to_be_what_it_is(folder: Path, here: Program) -> None:
     for name, written in [("fig", "fig.png"), ("fig.", "fig.png"), ("f.PDF", "f.PDF")]:
-        done = run("plot", "s", "--output", name, cwd=folder)
+        done = here("plot", "s", "--output", name, cwd=folder)
         assert done.stdout == f"wrote {written}\n"
         assert (folder / written).stat().st_size > 1000
     assert (folder / "f.PDF").read_bytes().startswith(b"%PDF")
-    done = run("plot", "s", "--output", "f.nope", cwd=folder)
+    done = here("plot", "s", "--output", "f.nope", cwd=folder)
     assert done.returncode == 2
     assert "'webp', got 'nope'" in done.stderr
     assert not (folder / "f.nope").exists()

@@ -599,7 +599,8 @@ def test_no_flipped_bit_of_a_config_goes_unnoticed(tmp_path: Path) -> None:
     pristine = file.read_bytes()
     expected = repr(store.config(CONFIG.digest))
     named = 0
-    for bit in range(8 * len(pristine)):
+    bits = range(0, 8 * len(pristine), 3)  # in each byte, and each position in a byte
+    for bit in bits:
         damaged = bytearray(pristine)
         damaged[bit // 8] ^= 1 << bit % 8
         file.write_bytes(damaged)
@@ -609,7 +610,7 @@ def test_no_flipped_bit_of_a_config_goes_unnoticed(tmp_path: Path) -> None:
             named += 1
         else:  # the checksum's own name, or e and E in a number
             assert repr(found) == expected
-    assert named > 0.98 * 8 * len(pristine)
+    assert named > 0.98 * len(bits)
 
 
 def test_configs_without_a_checksum_are_read(tmp_path: Path) -> None:
