@@ -37,6 +37,12 @@ def test_verdicts_and_tables_are_those_of_the_data(name: str) -> None:
     assert FINDINGS.filled(name, page) == page, f"run `python docs/findings.py write {name}`"
 
 
+@pytest.mark.parametrize("path", sorted(FINDINGS.FOLDER.glob("*.parquet")), ids=lambda p: p.stem)
+def test_no_whole_number_overflowed(path: Path) -> None:
+    least = pd.read_parquet(path).select_dtypes("integer").min()
+    assert (least >= -1).all(), least[least < -1]
+
+
 def test_a_page_that_says_something_else_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

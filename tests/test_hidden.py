@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import fastpolysem as fp
@@ -15,6 +17,7 @@ from fastpolysem.experiments._answers import Answers
 from fastpolysem.experiments._verdicts import EFFECT, WITHIN
 
 EXPERIMENT = hidden.EXPERIMENT
+FINDINGS = Path(__file__).parents[1] / "docs" / "findings"
 ROOT = 1 / np.sqrt(2)
 
 
@@ -328,3 +331,22 @@ def test_laws_tell_a_power_from_an_exponential() -> None:
     without = hidden.laws(Answers(rows[~seldom])).set_index(["arm", "form"])
     again = hidden.laws(Answers(rows)).set_index(["arm", "form"])
     pd.testing.assert_frame_equal(again, without)
+
+
+@pytest.mark.skipif(not FINDINGS.exists(), reason="no docs here")
+def test_what_longer_training_of_the_linear_layer_changes() -> None:
+    page = " ".join((FINDINGS / "hidden.md").read_text(encoding="utf-8").split())
+    rows = pd.read_parquet(FINDINGS / "hidden.parquet")
+    said, changes = [], []
+    for n in (16, 32, 64):
+        wide = rows[(rows["n_features"] == n) & (rows["n_hidden"] == 2 * n)]
+        arms = [
+            wide[wide["arm"] == arm].set_index("seed") for arm in ("linear", "linear, 16 000 steps")
+        ]
+        fewer = (arms[0]["features_in_groups"] - arms[1]["features_in_groups"]).dropna() / n
+        digits = 4 if n == 64 else 3
+        said.append(f"{fewer.mean():.{digits}f} ± {fewer.sem():.{digits}f}")
+        changes.append(abs((arms[0]["shared_use"] - arms[1]["shared_use"]).mean()))
+    assert f"by {said[0]}, {said[1]} and {said[2]} at n = 16, 32 and 64" in page
+    assert "its shared use changes by at most 0.007" in page
+    assert max(changes) < 0.007

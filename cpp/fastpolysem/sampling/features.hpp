@@ -159,7 +159,7 @@ class IndependentFeatures {
     }
     static int put(unsigned on, Real values, float* to) { return simd::compress(on, values, to); }
     static int put(unsigned on, Real values, double* to) {
-        float side_by_side[2 * Word::width];
+        float side_by_side[2 * Word::width] = {};  // compress need not write beyond the count
         const int count = simd::compress(on, values, side_by_side);
         for (int i = 0; i < Word::width; ++i) to[i] = double(side_by_side[i]);
         return count;

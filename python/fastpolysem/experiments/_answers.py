@@ -203,9 +203,14 @@ class Question(Experiment[Setting, Answers]):
         if not verdict.sentence.strip(" .;"):
             said = f"At settings other than those of its page, the verdict is {verdict.outcome}."
             verdict = replace(verdict, sentence=said)
-        seen = "; and ".join(self._seen(data.rows))
+        compared = self.in_tests(data.rows)
+        seen = "; and ".join(self._seen(compared if len(compared) else data.rows))
         tested = f" Tested {seen}." if seen else ""
         return replace(verdict, sentence=f"{verdict.sentence}{tested}")
+
+    def in_tests(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows of settings that occur in `tests`; by default all."""
+        return rows
 
     def _seen(self, rows: pd.DataFrame) -> Iterator[str]:
         """At which settings a verdict was seen, and with which optimisers each of them."""

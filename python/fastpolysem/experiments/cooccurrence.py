@@ -258,6 +258,10 @@ class Cooccurrence(AutoencoderQuestion):
             )
         return found
 
+    def in_tests(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Those at the rate of the tests."""
+        return rows[rows["inputs"].isin(CONTROLS) & (rows["strength"] == TESTED)]
+
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """How much is left, and where half is."""
         fewer = judged[(judged["outcome"] == EFFECT) & (judged["difference"] < 0)]
@@ -278,7 +282,7 @@ class Cooccurrence(AutoencoderQuestion):
         return f"{sentence}."
 
     def tables(self, data: Answers) -> dict[str, str]:
-        """Sizes, tests of the axis or of remedies, and all settings."""
+        """Sizes, tests of the axis, and all settings."""
         from fastpolysem.experiments import _remedy_tables
 
         return _remedy_tables.of_cooccurrence(data)

@@ -311,10 +311,14 @@ class Kurtosis(AutoencoderQuestion):
                 tests.append(compared_by_seed(where + name, here, there, "fourth_norm", MARGIN))
         return tests
 
+    def in_tests(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Those of sizes and strengths with several kinds of noise."""
+        return rows[rows.groupby(list(_SETTING))["noise"].transform("nunique") > 1]
+
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """How the fourth norm depends on κ, and its early growth compared with the prediction."""
         against = judged[judged["test"].str.endswith("against gaussian")]
-        kurtosis = against["test"].str.extract(r"κ = (-?[\d.]+)")[0].astype(float)
+        kurtosis = against["test"].str.extract(r"κ = (\S+)\)")[0].astype(float)
         sparser = against[(against["outcome"] == EFFECT) & (against["difference"] > 0)]
         flatter = against[(against["outcome"] == EFFECT) & (against["difference"] < 0)]
         negative, positive = kurtosis < -1e-6, kurtosis > 1e-6

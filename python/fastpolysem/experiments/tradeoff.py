@@ -183,9 +183,12 @@ def named(config: Config) -> tuple[str, float]:
             return name, config.noise_std
     if config.l1_schedule:
         (first, _), *_, (end, factor) = config.l1_schedule
-        if factor:
-            return "l1 warmed up", end / config.steps
-        return "l1 dropped at the end", 1 - (first + 1) / config.steps
+        name, share = "l1 warmed up", end / config.steps
+        if not factor:
+            name, share = "l1 dropped at the end", 1 - (first + 1) / config.steps
+        # Schedules change at whole steps.
+        meant = [one for one in _STRENGTHS[name] if remedy(config, name, one) == config]
+        return name, meant[0] if meant else share
     for name in ("repulsion", "dropout"):
         if getattr(config, name):
             return name, getattr(config, name)
@@ -326,6 +329,10 @@ class Tradeoff(AutoencoderQuestion):
             if PRIMARY.get(row["remedy"]) == row["strength"]:
                 yield row
 
+    def in_tests(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Those of the λ with remedies; at others there are only untreated models."""
+        return rows[rows["l1"].isin(rows.loc[rows["remedy"] != NONE, "l1"])]
+
     def say(self, data: Answers, outcome: str, judged: pd.DataFrame) -> str:
         """In how many settings each remedy helps."""
         names = [row["remedy"] for row in self._tested(data)]
@@ -353,7 +360,7 @@ class Tradeoff(AutoencoderQuestion):
         )
 
     def tables(self, data: Answers) -> dict[str, str]:
-        """Sizes, tests of the axis or of remedies, and all settings."""
+        """Gains by size, and all settings."""
         from fastpolysem.experiments import _remedy_tables
 
         return _remedy_tables.of_tradeoff(data)

@@ -228,11 +228,11 @@ class Winners(AutoencoderQuestion):
         ``chance`` is 1/m. ``unrepresented`` features are excluded from all shares.
         """
         shares = self._shares(data)
-        left_out = data.rows[~data.rows.index.isin(shares.index)]
-        if len(left_out):
+        diverged = data.rows[data.rows["diverged"]]
+        if len(diverged):
             import pandas as pd
 
-            shares = pd.concat([shares, left_out.assign(diverged=True)])
+            shares = pd.concat([shares, diverged])
         means = with_scales(summary(Answers(shares), self.LABELS, self.METRICS))
         for name in (*PREDICTORS, *(f"rank_{r}" for r in RANKS[1:])):  # shares
             ends = [f"{name}_low", f"{name}_high"]
@@ -241,10 +241,9 @@ class Winners(AutoencoderQuestion):
         return means.assign(ratio=n / np.sqrt(m), chance=1 / m)
 
     def _shares(self, data: Answers) -> pd.DataFrame:
-        """Shares of each seed's represented features; the length of `push` is chosen on the even
-        seeds and evaluated on the odd ones."""
-        rows = data.valid
-        shares = rows[rows["features"] > 0].copy()
+        """Shares of each seed's represented features, nan without any; the length of `push` is
+        chosen on the even seeds and evaluated on the odd ones."""
+        shares = data.valid.copy()
         shares["favourite"] = shares["rank_1"]
         shares["push"] = np.nan
         for _, group in self.settings(shares):
@@ -254,12 +253,13 @@ class Winners(AutoencoderQuestion):
                 odd = group.index[group["seed"] % 2 == 1]
                 shares.loc[odd, "push"] = group.loc[odd, f"push_{best:g}"].astype(float)
         for name in [*PREDICTORS, "kept_sign", *(f"rank_{r}" for r in RANKS)]:
-            shares[name] = shares[name] / shares["features"]
+            shares[name] = shares[name] / shares["features"].where(shares["features"] > 0)
         return shares
 
     def tests(self, data: Answers) -> list[Comparison]:
         """Does the optimiser change who wins, and does interference predict more winners?"""
         shares = self._shares(data)
+        shares = shares[shares["features"] > 0]
         tests = []
         for same, group in self.settings(shares, ("n_features", "n_hidden", "l1")):
             sides = [

@@ -70,17 +70,22 @@ def duration(seconds: float) -> str:
     """A time in readable form."""
     for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 1.5 * length:
-            return f"{seconds / length:.2g} {unit}"
-    return f"{seconds:.2g} s" if seconds >= 1 else "1 s"
+            return f"{_two_digits(seconds / length)} {unit}"
+    return f"{_two_digits(max(seconds, 1))} s"
 
 
 def size(number: float) -> str:
     """A number of bytes in readable form."""
     for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.2g} {unit}" if number < 100 else f"{number:.0f} {unit}"
+        if number < 999.5:
+            return f"{_two_digits(number)} {unit}"
         number /= 1000
-    return f"{number:.2g} TB"
+    return f"{_two_digits(number)} TB"
+
+
+def _two_digits(number: float) -> str:
+    """At least two digits, without an exponent."""
+    return f"{number:.2g}" if number < 10 else f"{number:.0f}"
 
 
 def forecast(configs: AnyConfig | Iterable[AnyConfig], **keywords: Unpack[Keywords]) -> Forecast:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastpolysem import statistics
+from fastpolysem import _checks, statistics
 from fastpolysem.studies.tabulate import present, values_of
 
 if TYPE_CHECKING:
@@ -46,10 +45,9 @@ class Target:
         hopeless = task.count == 0 or (enough and not self._values(task).any())
         if hopeless and self.insists and task.digest not in self._warned:
             self._warned.add(task.digest)
-            warnings.warn(
+            _checks.warn(
                 f"collect: no target can be reached so far by {self._outcome(task)}; "
-                f"training continues up to max_seeds={self.cap}",
-                stacklevel=2,
+                f"training continues up to max_seeds={self.cap}"
             )
         return hopeless and not self.insists
 
@@ -59,10 +57,9 @@ class Target:
         if missed:
             shown = "; ".join(map(self._outcome, missed[:3]))
             more = f"; and {len(missed) - 3} more" if len(missed) > 3 else ""
-            warnings.warn(
+            _checks.warn(
                 f"collect: target={self.width:g} was not reached by {len(missed)} of "
-                f"{len(tasks)} configs: {shown}{more}",
-                stacklevel=2,
+                f"{len(tasks)} configs: {shown}{more}"
             )
 
     def _outcome(self, task: Task) -> str:
