@@ -88,8 +88,7 @@ py::list forward(const Settings& s, const py::dict& parameters, const py::tuple&
     });
 }
 
-// l1 without its schedule: that of the weights, whose sign is added to the gradient, and that of act(Z), times the
-// scale.
+// l1 of the weights without its schedule; adds their signs to the gradient.
 template <class T>
 double weight_penalty(const Settings& s, const Parameters<T>& w, Parameters<T>& gradient) {
     double total = 0;

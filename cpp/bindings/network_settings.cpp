@@ -135,7 +135,6 @@ void add_network_settings(py::module_& m) {
     add_choice(c, "loss", [](auto& s) -> auto& { return s.loss; });
     add_choice(c, "target", [](auto& s) -> auto& { return s.target; });
     add_choice(c, "inputs", [](auto& s) -> auto& { return s.inputs; });
-    add_choice(c, "l1_target", [](auto& s) -> auto& { return s.l1_target; });
     add_choice(c, "noise", [](auto& s) -> auto& { return s.noise; });
     add_choice(c, "noise_sharing", [](auto& s) -> auto& { return s.noise_sharing; });
     add_choice(c, "dropout_sharing", [](auto& s) -> auto& { return s.dropout_sharing; });

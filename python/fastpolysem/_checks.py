@@ -1,6 +1,6 @@
-"""The checks behind all error messages, which name the argument, its value and what is allowed.
+"""Checks of arguments, whose error messages name the argument, its value and what is allowed.
 
-All messages are worded in this one long file, so that they are uniform.
+They are in this one long file so that their messages are worded alike.
 
 A ``label`` identifies an argument, such as ``"Config: l1"`` or ``"train: seeds"``. Wrong types
 raise TypeError, wrong values ValueError, and sizes that exceed the memory MemoryError.

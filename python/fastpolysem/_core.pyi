@@ -34,7 +34,6 @@ class NetworkSettings:
     l1: list[float]
     l1_activations: list[float]
     l1_schedule: list[tuple[int, float]]
-    l1_target: str
     l1_update: str
     label_noise: float
     learning_rate: float

@@ -99,8 +99,8 @@ def loss_and_gradient(
     strength, with subgradient 0 at 0) and, for an autoencoder, its repulsion. The scale is that of
     the config for the number of rows B of the given batch. For an autoencoder the loss of a row is
     ``sum over features of importance * (output - x)^2``, and the scale is 1 for :class:`Basis` and
-    :class:`FixedBatch` and 1 / (B * probability that a feature is on) for sampled inputs. For a
-    network see :class:`NetworkConfig`.
+    :class:`FixedBatch` and n / (B * expected number of active features) for sampled inputs, with n
+    features. For a network see :class:`NetworkConfig`.
 
     Parameters
     ----------

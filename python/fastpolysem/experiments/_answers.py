@@ -53,11 +53,14 @@ COUNTS = ("polysemantic", "malign", "signed_slots", "dead", "unrepresented", "lo
 OPTIMIZERS = {"adamw": "AdamW", "sgd": "SGD"}
 """The two that questions about the autoencoder compare, as they are written."""
 
-AT_USUAL_RATES: tuple[dict[str, Any], ...] = (
-    {"optimizer": "adamw", "learning_rate": 1e-3},
-    {"optimizer": "sgd", "learning_rate": 0.06},
-)
-"""Fields of both, with the learning rates of most questions that train until a certified stop."""
+
+def at_usual_rates(changes: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Fields of both, with the learning rates of most questions that train until a certified stop;
+    none if the changes give either field."""
+    if changes.keys() & {"optimizer", "learning_rate"}:
+        return ({},)
+    rates = {"adamw": 1e-3, "sgd": 0.06}
+    return tuple({"optimizer": name, "learning_rate": rate} for name, rate in rates.items())
 
 
 _WRITTEN = {**OPTIMIZERS, "adam": "Adam"}

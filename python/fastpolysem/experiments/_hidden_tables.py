@@ -63,7 +63,7 @@ class Means:
         return f"{row[shape] / row['shared_features']:.1%}"
 
     def seeds(self, n: int, arm: str) -> str:
-        """The number of seeds at m = n, and of features lost in them."""
+        """The number of seeds at m = n."""
         row = self.row(n, 1.0, arm)
         return ABSENT if row is None else f"{row['seeds']}"
 

@@ -274,11 +274,11 @@ def differences(
     return result
 
 
-def free_from(widths: list[int], upper: list[float], margin: float = MARGIN) -> int | None:
+def free_from(widths: list[int], upper: list[float]) -> int | None:
     """The least width at and above which all upper bounds of the price are below the margin."""
     found = None
     for h, bound in sorted(zip(widths, upper, strict=True), reverse=True):
-        if not bound < margin:
+        if not bound < MARGIN:
             break
         found = h
     return found

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem.experiments._answers import (
-    AT_USUAL_RATES,
     Answers,
     AutoencoderQuestion,
+    at_usual_rates,
     size_and_optimizer,
     sized,
     summary,
@@ -231,8 +231,7 @@ class Diagnose(AutoencoderQuestion):
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
         """AdamW and gradient descent at each size, unless given."""
-        given = changes.keys() & {"optimizer", "learning_rate"}
-        return sized([{}] if given else AT_USUAL_RATES, settings, changes)
+        return sized(at_usual_rates(changes), settings, changes)
 
     def curves(self, data: Answers) -> dict[str, dict[str, Roc]]:
         """The ROC on the odd seeds, by setting and view, for settings with at least `LEAST` models

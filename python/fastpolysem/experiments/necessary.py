@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem.experiments._answers import (
-    AT_USUAL_RATES,
     Answers,
     AutoencoderQuestion,
     apart,
+    at_usual_rates,
     size_and_optimizer,
     sized,
     with_scales,
@@ -136,8 +136,7 @@ class Necessary(AutoencoderQuestion):
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
         """AdamW and gradient descent at each size, unless given."""
-        given = changes.keys() & {"optimizer", "learning_rate"}
-        return sized([{}] if given else AT_USUAL_RATES, settings, changes)
+        return sized(at_usual_rates(changes), settings, changes)
 
     def table(self, data: Answers) -> pd.DataFrame:
         """Means with 95 % intervals, one row per setting.

@@ -46,6 +46,7 @@ from fastpolysem.experiments._pages import interval, markdown
 from fastpolysem.experiments._verdicts import EFFECT, WITHIN, Comparison
 from fastpolysem.experiments._weights import start_encoders, trained_weights
 from fastpolysem.families.autoencoder.config import Config
+from fastpolysem.families.autoencoder.metrics import LOW
 from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult
 
@@ -58,8 +59,6 @@ MARGIN = 0.06
 """Largest negligible difference of shared neurons, relative to the other arm."""
 SHARES = 0.03
 """Largest negligible difference of shares of features."""
-LOW = 0.8
-"""Smallest |weight| that represents a feature, as in `metrics.count_unrepresented`."""
 REFERENCE, ADAM, ADAMW = "sgd", "adam", "adamw"
 SHORT, FLAT, SCALAR = "adam, β₂ = 0.9", "adam, ε = 1", "adam, scalar second moment"
 _SGD: dict[str, Any] = {"optimizer": "sgd"}

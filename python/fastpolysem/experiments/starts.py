@@ -35,9 +35,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fastpolysem.experiments._answers import (
-    AT_USUAL_RATES,
     Answers,
     AutoencoderQuestion,
+    at_usual_rates,
     size_and_optimizer,
     sized,
     together,
@@ -118,10 +118,8 @@ class Starts(AutoencoderQuestion):
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
         """Both optimisers and all distributions at each size, unless given."""
-        given = changes.keys() & {"optimizer", "learning_rate"}
         inits = [{}] if "init" in changes else [{"init": one} for one in INITS]
-        optimizers = [{}] if given else AT_USUAL_RATES[::-1]
-        ways = [{**way, **one} for way in optimizers for one in inits]
+        ways = [{**way, **one} for way in at_usual_rates(changes)[::-1] for one in inits]
         found = sized(ways, settings, changes)
         if "l1" in changes:
             return found

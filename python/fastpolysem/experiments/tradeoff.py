@@ -271,7 +271,7 @@ class Tradeoff(AutoencoderQuestion):
     def _expanded(self, settings: Fields, changes: Fields) -> list[Config]:
         found: dict[str, Config] = {}
 
-        def take(bare: Config, treated: Config | None) -> None:
+        def take(treated: Config | None) -> None:
             if treated is not None:
                 found.setdefault(treated.digest, treated)
 
@@ -284,12 +284,12 @@ class Tradeoff(AutoencoderQuestion):
                 for plain in combinations({**fields, "l1": l1s, **changes}):
                     own = {k: v for k, v in settled(plain).items() if k not in changes}
                     bare = plain.replace(**own)
-                    take(bare, bare)
+                    take(bare)
                     if last or (bare.l1 != MIDDLE and "l1" not in changes):
                         continue
                     for name, strengths in cell.strengths.items():
                         for strength in strengths:
-                            take(bare, remedy(bare, name, strength))
+                            take(remedy(bare, name, strength))
         return list(found.values())
 
     def labels(self, config: Config) -> dict[str, Any]:

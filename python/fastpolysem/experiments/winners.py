@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastpolysem.experiments._answers import (
-    AT_USUAL_RATES,
     Answers,
     AutoencoderQuestion,
     apart,
+    at_usual_rates,
     estimate_of,
     pairs,
     sized,
@@ -37,6 +37,7 @@ from fastpolysem.experiments._tables import by_width, of_means
 from fastpolysem.experiments._verdicts import EFFECT, Comparison, compared, text
 from fastpolysem.experiments._weights import start_encoders, trained_weights
 from fastpolysem.families.autoencoder.config import Config, without_l1
+from fastpolysem.families.autoencoder.metrics import LOW
 from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult, train
 
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-LOW = 0.8
-"""Smallest |weight| that represents a feature, as in `metrics.count_unrepresented`."""
 MARGIN = 0.05
 """Largest negligible difference of shares of features."""
 STRENGTH = 0.32
@@ -202,8 +201,7 @@ class Winners(AutoencoderQuestion):
 
     def ways(self, settings: Fields, changes: Fields) -> Iterable[Fields]:
         """AdamW and gradient descent at each size with fixed λ and fixed λ√m, unless given."""
-        given = changes.keys() & {"optimizer", "learning_rate"}
-        ways = sized([{}] if given else AT_USUAL_RATES, settings, changes)
+        ways = sized(at_usual_rates(changes), settings, changes)
         if "l1" in changes:
             return ways
         base = settings["l1"]

@@ -49,7 +49,6 @@ class ColourScale(NamedTuple):
 
     name: str
     mapper: ScalarMappable
-    values: list[float]
 
 
 class Arrangement(NamedTuple):
@@ -118,8 +117,7 @@ def _by_hue(rows: pd.DataFrame, settings: pd.DataFrame, hue: str, rest: list[str
             for label, index in colors.items()
         }
         panels = _panels(rows, marks, colors, looks)
-        values = sorted(settings[hue].astype(float).unique())
-        return Arrangement(panels, {}, ColourScale(hue, mapper, values))
+        return Arrangement(panels, {}, ColourScale(hue, mapper))
     if len(colors) > MOST_SERIES:  # names: a panel for each
         if len(marks) > MOST_SERIES:
             both = _groups(settings, [hue, *rest])

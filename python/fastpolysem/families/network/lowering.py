@@ -15,7 +15,7 @@ from fastpolysem.specs.inputs import CorrelatedBlocks, Independent
 
 # Fields that the core uses unchanged.
 _PLAIN = (
-    *("output", "tied", "l1_target", "l1_update", "noise", "noise_sharing", "dropout_sharing"),
+    *("output", "tied", "l1_update", "noise", "noise_sharing", "dropout_sharing"),
     *("optimizer", "learning_rate", "momentum", "epsilon", "steps", "init", "init_scale", "dtype"),
 )
 

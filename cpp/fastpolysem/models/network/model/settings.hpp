@@ -72,7 +72,6 @@ struct Settings : OptimizerSettings {
     Shared<float> in_float;               // data shared by threads, in the settings' number type
     Shared<double> in_double;
 
-    L1Target l1_target = L1Target::weights;
     Schedule l1_schedule;  // factor
     Schedule bias_decay;   // without points: none
     Noise noise = Noise::none;
