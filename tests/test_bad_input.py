@@ -5,6 +5,7 @@ One long table of calls and messages.
 
 from __future__ import annotations
 
+import enum
 import re
 
 import numpy as np
@@ -591,3 +592,52 @@ def test_one_start_for_all_seeds():
         result = fp.train(NOISY, 3, initial_weights=given, return_weights=True)
         assert result.weights.tobytes() == each.weights.tobytes()
     assert len({one.tobytes() for one in each.weights}) == 3
+
+
+def test_layers_of_a_network_are_not_taken_for_models():
+    layers = fp.NetworkParameters([np.zeros((N, N)), np.zeros((N, N))])
+    config = fp.Config(n_features=N, n_hidden=N, steps=1)
+    for function in (
+        lambda: fp.forward(layers, config),
+        lambda: fp.loss_and_gradient(layers, config),
+        lambda: fp.train(config, 2, initial_weights=layers),
+    ):
+        check(TypeError, "got those of a network", function)
+
+
+def test_members_of_enumerations_are_stored_as_their_text():
+    class Name(str, enum.Enum):  # noqa: UP042 (str of a StrEnum is its value)
+        ADAM = "adam"
+        TANH = "tanh"
+        SIGN = "sign"
+
+    one = fp.Config(n_features=N, n_hidden=M, optimizer=Name.ADAM)
+    assert one == fp.Config(n_features=N, n_hidden=M, optimizer="adam")
+    assert type(one.optimizer) is str
+    network = fp.NetworkConfig(
+        widths=(N, M, N), activation=Name.TANH, inputs=fp.Independent(0.5, 8, Name.SIGN)
+    )
+    plain = fp.NetworkConfig(
+        widths=(N, M, N), activation="tanh", inputs=fp.Independent(0.5, 8, "sign")
+    )
+    assert network.digest == plain.digest
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "function"),
+    [
+        (
+            TypeError,
+            "paired must be True or False",
+            lambda: fp.statistics.compare([1.0, 2.0], [2.0, 4.0], paired="no"),
+        ),
+        (
+            TypeError,
+            "shared_only must be True or False",
+            lambda: fp.plots.collision_map(W, shared_only="no"),
+        ),
+        (TypeError, "open the study in a folder with Study.open", lambda: fp.Study("folder")),
+    ],
+)
+def test_flags_and_folders(kind, message, function):
+    check(kind, message, function)

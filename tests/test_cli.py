@@ -470,6 +470,14 @@ def test_a_probe_that_fails_is_one_line(
         cli.main(words)
 
 
+@pytest.mark.parametrize(
+    "command", ["collect --n-features 4 --n-hidden 6 --bias", "collect network --widths 4-5-4 --l1"]
+)
+def test_an_option_without_a_value(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(f"{command} --seeds 2 --path nowhere".split()) == 2
+    assert "must have at least one value, got none" in capsys.readouterr().err
+
+
 def test_an_error_in_a_process_of_its_own() -> None:
     done = run("summary", "nowhere")
     assert done.returncode == 2

@@ -902,3 +902,24 @@ def test_the_norms_of_features_have_two_ticks_apart(ax: Axes) -> None:
     first = plots.superposition(weights, ax)
     (norms,) = [one for one in first.figure.axes if one.get_xlim()[1] == pytest.approx(0.913)]
     assert [text.get_text() for text in norms.get_xticklabels()] == ["0", "0.8"]
+
+
+def test_metadata_of_any_name_are_no_part_of_a_curve() -> None:
+    names = {"band_low": 1, "band_high": 5, "at": 3, "hollow": True}
+    configs = fp.grid(SMALL, n_hidden=[6, 8])
+    plain, named = (
+        plots.curve(fp.collect(configs, seeds=4, progress=False, metadata=metadata))
+        for metadata in (None, names)
+    )
+    for ours, theirs in zip(plain.lines, named.lines, strict=True):
+        np.testing.assert_array_equal(ours.get_xydata(), theirs.get_xydata())
+
+
+def test_names_of_concepts_are_drawn_literally() -> None:
+    config = fp.NetworkConfig(widths=(4, 4, 4))
+    weights = fp.NetworkParameters([np.eye(4), np.eye(4)])
+    names = ["costs $5_{$ or more", "other"]
+    measures = fp.measure(weights, config, concepts=np.eye(4)[:, :2], names=names)
+    ax = plots.response_map(measures)
+    FigureCanvasAgg(ax.figure).draw()
+    assert r"\$" in ax.get_yticklabels()[0].get_text()

@@ -255,6 +255,9 @@ SWEEPS = {
             steps=4,
         )
     ],
+    "what begins with a minus sign": [
+        fp.NetworkConfig(widths=(4, 6, 4), bias=True, bias_start=(-1, 0.5), steps=4)
+    ],
     "what the platform decides": fp.grid(TINY, weight_decay=[None, 0.5]),
 }
 
@@ -294,6 +297,18 @@ def test_seeds_of_any_kind_are_said(
     assert words[words.index("--seeds") + 1] == word
     assert cli.main(words[1:]) == 0
     assert rows(fp.Study.open("again")) == rows(made)
+
+
+@pytest.mark.parametrize(
+    "configs",
+    [
+        fp.grid(fp.NetworkConfig(widths=(4, 4, 4), steps=2), residual=[(), (1,)]),
+        [fp.NetworkConfig(widths=(4, 4, 4), steps=2, readout=np.eye(4))],
+    ],
+    ids=["nothing beside something", "readout"],
+)
+def test_there_is_no_command_that_would_be_read_differently(configs: list[Any]) -> None:
+    assert report.commands(fp.collect(configs, seeds=2, progress=False)) == []
 
 
 @pytest.mark.parametrize("reason", ["seeds", "batch", "data"])

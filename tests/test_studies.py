@@ -413,6 +413,7 @@ def test_an_interrupted_target_is_not_met() -> None:
         ({"seeds": 1, "on_interrupt": "rise"}, "on_interrupt must be .*; did you mean 'raise'"),
         ({"seeds": 1, "metadata": {"a": object()}}, "metadata must be JSON"),
         ({"seeds": 1, "metadata": {"seed": 1}}, "metadata must not use the names of columns"),
+        ({"seeds": 1, "metadata": {"family": 1}}, "metadata must not use the names of columns"),
         ({"seeds": 1, "metadata": [1]}, "metadata must be a mapping"),
     ],
 )

@@ -177,7 +177,7 @@ def choice(label: str, value: object, allowed: Iterable[str]) -> str:
         raise refused(label, expected, value, kind=TypeError)
     if value not in names:
         raise refused(label, expected, value, nearest(value, names))
-    return str(value)
+    return names[names.index(value)]  # not a member of an enumeration that equals it
 
 
 def text(label: str, value: object) -> str:
@@ -186,7 +186,7 @@ def text(label: str, value: object) -> str:
         raise refused(label, "text", value, kind=TypeError)
     if not value:
         raise refused(label, "a non-empty text", value)
-    return value
+    return str.__str__(value)
 
 
 def known_names(where: str, given: Iterable[object], allowed: Iterable[str]) -> None:

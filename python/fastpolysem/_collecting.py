@@ -109,6 +109,9 @@ def combinations(config_type: Any, chosen: dict[str, list[Any]]) -> list[AnyConf
         required = dataclasses.MISSING is field.default is field.default_factory
         if required and field.name not in chosen:
             raise ValueError(f"--{field.name.replace('_', '-')} must be given")
+    for name, values in chosen.items():
+        if not values:
+            raise ValueError(f"--{name.replace('_', '-')} must have at least one value, got none")
     base = config_type(**{name: values[0] for name, values in chosen.items()})
     return grid(base, **chosen)
 

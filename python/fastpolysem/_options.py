@@ -21,6 +21,7 @@ CONFIG = families.named(families.DEFAULT_KIND).config_type
 
 _SYNTAX = {
     "betas": "Format: 0.9,0.999.",
+    "bias_start": "After a minus sign, with an equals sign: --bias-start=-1:0.5.",
     "importance": "Format: 1,0.5,….",
     "inputs": "Format: basis, independent:probability=0.05,batch_size=1024 (one value per feature: "
     "probability=[0.1,0.05,…]) or correlated_blocks:blocks=2,active=13,batch_size=100.",

@@ -38,6 +38,8 @@ from fastpolysem.studies import Study
 _INTERVAL = "mean and 95 % interval"
 _ALONE = f"trained, {_INTERVAL}"
 _LOST = "no value: all seeds diverged"
+# Columns beside those of the summary, whose names no metadata have.
+_AT, _LOW, _HIGH, _HOLLOW = (f"plots.{name}" for name in ("at", "low", "high", "hollow"))
 _PANEL = 1.5  # inches that a panel should have
 _WIDTH = 6.75
 _BESIDE_SCALE = 0.75
@@ -147,8 +149,8 @@ class _Shown(NamedTuple):
     settings: pd.DataFrame
     """All settings and metadata, one row per configuration."""
     rows: pd.DataFrame
-    """The summary; ``at`` is the place of a row, ``band_low`` and ``band_high`` its percentiles,
-    ``hollow`` whether its mean is meaningless."""
+    """The summary; `_AT` is the place of a row, `_LOW` and `_HIGH` are its percentiles, `_HOLLOW`
+    whether its mean is meaningless."""
     x: str
     names: list[str] | None
     """Of categories."""
@@ -208,19 +210,19 @@ def _prepared(study: Study, drawing: Drawing, lines: Iterable[Line2D]) -> _Shown
     has = np.array([y in columns[digest] for digest in summary["digest"]], dtype=bool)
     rows = summary[has & (summary["mean"].notna() | lost)].copy()
     settings = settings_of(study).loc[rows.index]
-    rows["hollow"] = suspect(study, rows)
-    rows["at"], names = _scales.places_of(settings[x].to_numpy())
+    rows[_HOLLOW] = suspect(study, rows)
+    rows[_AT], names = _scales.places_of(settings[x].to_numpy())
     known = {name for c in study.configs for name in family_of(c).references(c).get(y, {})}
     references = tuple(name for name in rows.columns if name in known)
     if drawing.band is not None:
         ends = [_percentiles(study.values(d, drawing.y), drawing.band) for d in rows["digest"]]
-        rows["band_low"], rows["band_high"] = np.array(ends).T
+        rows[_LOW], rows[_HIGH] = np.array(ends).T
     if drawing.share_of is not None:
         for name in ("mean", "ci_low", "ci_high"):
             rows[name] = rows[name] / settings[drawing.share_of]
     own = [np.ravel(line.get_ydata()) for line in lines if _is_data(line)]
     beside = np.concatenate([np.empty(0), *own])
-    x_scale = Scale() if names is not None else Scale.of(rows["at"].to_numpy(), drawing.log_x)
+    x_scale = Scale() if names is not None else Scale.of(rows[_AT].to_numpy(), drawing.log_x)
     shown = _Shown(
         drawing, study, settings, rows, x, names, y, references, beside, x_scale, Scale()
     )
@@ -247,7 +249,7 @@ def _is_data(line: Line2D) -> bool:
 def _heights(shown: _Shown) -> NDArray[np.float64]:
     """What has to be seen on the vertical axis."""
     rows = shown.rows
-    names = ("mean", *shown.references, "band_low", "band_high")
+    names = ("mean", *shown.references, _LOW, _HIGH)
     nothing = rows.loc[rows["mean"] == 0, "ci_high"]
     drawn = (rows[name] for name in names if name in rows)
     return np.concatenate([shown.beside, nothing, *drawn]).astype(np.float64)
@@ -315,8 +317,8 @@ def _draw_panel(ax: Axes, panel: Panel, shown: _Shown) -> tuple[dict[str, Any], 
     series: dict[str, Any] = {}
     entries: dict[str, Any] = {}
     for index, one in enumerate(panel.series):
-        ordered = one.rows.sort_values("at", kind="stable")
-        at = _side_by_side(shown, ordered["at"].to_numpy(), index, len(panel.series))
+        ordered = one.rows.sort_values(_AT, kind="stable")
+        at = _side_by_side(shown, ordered[_AT].to_numpy(), index, len(panel.series))
         bars = _draw_series(ax, one._replace(rows=ordered), at, shown)
         series[one.label or _ALONE] = bars
     rows = pd.concat([one.rows for one in panel.series])
@@ -325,7 +327,7 @@ def _draw_panel(ax: Axes, panel: Panel, shown: _Shown) -> tuple[dict[str, Any], 
         entries |= drawing.references(ax, rows)
     else:
         for one in panel.series:
-            entries |= _references(ax, one.rows.sort_values("at", kind="stable"), shown)
+            entries |= _references(ax, one.rows.sort_values(_AT, kind="stable"), shown)
     if drawing.band is not None:
         low, high = drawing.band
         wide = Line2D([], [], color=GREY, alpha=0.35, lw=5, solid_capstyle="butt")
@@ -334,9 +336,9 @@ def _draw_panel(ax: Axes, panel: Panel, shown: _Shown) -> tuple[dict[str, Any], 
     if lost.any():
         style: dict[str, Any] = {"color": GREY, "marker": "x", "ls": "none", "ms": 6, "mew": 1.2}
         edge = ax.get_xaxis_transform()
-        ax.plot(rows.loc[lost, "at"], [0.03] * int(lost.sum()), transform=edge, **style)
+        ax.plot(rows.loc[lost, _AT], [0.03] * int(lost.sum()), transform=edge, **style)
         entries[_LOST] = Line2D([], [], **style)
-    if rows.loc[~lost, "hollow"].any():
+    if rows.loc[~lost, _HOLLOW].any():
         entries[warning_of(shown.study)] = _hollow(ax, [], [], Look(GREY))
     return series, entries
 
@@ -377,10 +379,10 @@ def _draw_series(ax: Axes, series: Series, places: NDArray[np.float64], shown: _
         zorder=3,
         label=series.label or _ALONE,
     )
-    if "band_low" in rows:
-        ends = rows["band_low"].to_numpy(), rows["band_high"].to_numpy()
+    if _LOW in rows:
+        ends = rows[_LOW].to_numpy(), rows[_HIGH].to_numpy()
         ax.vlines(at, *ends, color=look.color, alpha=0.3, lw=5, zorder=1)
-    doubtful = rows["hollow"].to_numpy()
+    doubtful = rows[_HOLLOW].to_numpy()
     if doubtful.any():
         ax.add_line(_hollow(ax, at[doubtful], middle[doubtful], look))
     return bars
@@ -404,7 +406,7 @@ def _references(ax: Axes, rows: pd.DataFrame, shown: _Shown) -> dict[str, Line2D
         if len(held):
             marker = "_" if len(held) == 1 else "none"  # a line of one point cannot be seen
             (line,) = ax.plot(
-                held["at"], held[name], color=GREY, ls=style, lw=1.2, marker=marker, ms=14, zorder=2
+                held[_AT], held[name], color=GREY, ls=style, lw=1.2, marker=marker, ms=14, zorder=2
             )
             found[headings.get(name, name)] = line
     return found
@@ -425,7 +427,7 @@ def _label(ax: Axes, shown: _Shown, small: str | None = None) -> None:
     if shown.names is not None:
         _scales.label_names(ax, shown.names)
     else:
-        _scales.label_numbers(ax, rows["at"].to_numpy(), shown.x_scale, shown.share)
+        _scales.label_numbers(ax, rows[_AT].to_numpy(), shown.x_scale, shown.share)
     ax.set_xlabel(_scales.fitted(ax, shown.xlabel))
     ax.set_ylabel(_scales.fitted(ax, shown.ylabel, vertical=True))
 

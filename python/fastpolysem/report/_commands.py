@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shlex
 from collections.abc import Sequence
 from typing import Any
@@ -30,8 +31,9 @@ def commands(study: Study, path: str = "again") -> list[str]:
     -------
     list of str
         One command if the configurations are all combinations of some values; otherwise one per
-        configuration. Empty if the command line cannot express the study: your own rows as inputs,
-        many scattered seeds, or a family of models that `fastpolysem collect` does not know.
+        configuration. Empty if the command line cannot express the study: your own rows as inputs
+        or readout, many scattered seeds, or a family of models that `fastpolysem collect` does not
+        know.
     """
     _checks.instance("report.commands: study", study, Study, "a Study")
     wanted: dict[tuple[str, str], list[AnyConfig]] = {}
@@ -42,7 +44,7 @@ def commands(study: Study, path: str = "again") -> list[str]:
         if not trained:  # of an interrupted sweep
             continue
         seeds = _seeds_word(trained)
-        if kind not in families.BUILT_IN or seeds is None or not _is_sayable(config):
+        if kind not in families.BUILT_IN or seeds is None:
             return []
         wanted.setdefault((kind, seeds), []).append(config)
     found = []
@@ -50,8 +52,11 @@ def commands(study: Study, path: str = "again") -> list[str]:
         named = [] if kind == families.DEFAULT_KIND else [kind]
         groups = [configs] if _are_all_combinations(configs) else [[one] for one in configs]
         for group in groups:
+            options = _words(group)
+            if options is None:
+                return []
             words = [*_COMMAND, *named, "--path", path, "--seeds", seeds]
-            found.append(shlex.join([*words, *_words(group)]))
+            found.append(shlex.join([*words, *options]))
     return found
 
 
@@ -65,21 +70,31 @@ def _seeds_word(seeds: list[int]) -> str | None:
     return ",".join(map(str, seeds)) if len(seeds) <= _MOST_SEEDS else None
 
 
-def _is_sayable(config: AnyConfig) -> bool:
-    """Whether the command line can express every field."""
-    values = (getattr(config, name) for name in defaults(type(config)))
-    return all(type(one).__dataclass_params__.init for one in values if hasattr(one, "kind"))
-
-
-def _words(configs: Sequence[AnyConfig]) -> list[str]:
-    """Options for all values of the fields that are required, or not at their default."""
+def _words(configs: Sequence[AnyConfig]) -> list[str] | None:
+    """Options for all values of the fields that are required, or not at their default; None if the
+    command line would read some of them differently."""
     config_type: Any = type(configs[0])
     at_default, words = defaults(config_type), []
     for name, hint in _options.hints(config_type).items():
         values = list(dict.fromkeys(getattr(config, name) for config in configs))
-        if name not in at_default or values != [at_default[name]]:
-            words += [f"--{name.replace('_', '-')}", *(hint.write(value) for value in values)]
+        if name in at_default and values == [at_default[name]]:
+            continue
+        if not all(_is_sayable(hint, value) for value in values):
+            return None
+        option, written = f"--{name.replace('_', '-')}", [hint.write(value) for value in values]
+        if any(re.match("-.*[:,]", one) for one in written):  # would be taken for options
+            words += [f"{option}={one}" for one in written]
+        else:
+            words += [option, *written]
     return words
+
+
+def _is_sayable(hint: Any, value: Any) -> bool:
+    """Whether the command line can express a value."""
+    if hasattr(value, "kind"):
+        return bool(type(value).__dataclass_params__.init)
+    word = hint.write(value)
+    return bool(word) and hint.read(word) == [value]
 
 
 def code(study: Study) -> str:

@@ -107,7 +107,7 @@ def compare(
         derived from those that `mean` returns for values without spread.
     """
     a, b = checked_values("compare: first", first), checked_values("compare: second", second)
-    level = checked_confidence(confidence)
+    level, paired = checked_confidence(confidence), _checks.flag("compare: paired", paired)
     if seeds is not None:
         a, b = _matched(a, b, seeds)
         paired = True

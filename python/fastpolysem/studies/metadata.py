@@ -17,10 +17,7 @@ from fastpolysem.studies.schema import FACTS, IDENTITY, columns
 
 def taken_names(configs: Iterable[AnyConfig]) -> set[str]:
     """Names of the columns of tables."""
-    taken = {*IDENTITY, "diverged", *FACTS, *_OF_SUMMARIES}
-    configs = list(configs)
-    if len({families.family_of(config).kind for config in configs}) > 1:
-        taken.add("family")
+    taken = {*IDENTITY, "family", "diverged", *FACTS, *_OF_SUMMARIES}
     for config in configs:
         taken |= {*columns(config), *families.family_of(config).settings(config)}
         taken |= {

@@ -44,6 +44,8 @@ class Study:
     """
 
     def __init__(self, holdings: Iterable[Holding] = (), path: Path | None = None) -> None:
+        if isinstance(holdings, (str, os.PathLike)):
+            raise TypeError(f"Study: open the study in a folder with Study.open({holdings!r})")
         self.path = path
         self.interrupted = False
         self._holdings = {holding.config.digest: holding for holding in holdings}

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks
 from fastpolysem._native import core
-from fastpolysem.families.autoencoder.objective import Parameters, WeightsLike
+from fastpolysem.families.autoencoder.objective import Parameters, WeightsLike, check_family
 
 __all__ = [
     "class_selectivity",
@@ -416,11 +416,9 @@ def read_weights(
 ) -> tuple[NDArray[Any], np.dtype[Any]]:
     """The (effective) weights, and their original floating-point type."""
     label = f"{where}: {name}"
-    if "biases" in getattr(weights, "_fields", ()):  # NetworkParameters, of another family
-        raise TypeError(
-            f"{label} must be those of an autoencoder, an array or Parameters(...), got those of a "
-            "network, which alone do not show what a neuron represents; use fp.measure"
-        )
+    check_family(
+        label, weights, ", which alone do not show what a neuron represents; use fp.measure"
+    )
     if isinstance(weights, tuple) and not isinstance(weights, Parameters):
         raise _checks.refused(label, "an array or Parameters(...)", weights, kind=TypeError)
     parts = weights[:2] if isinstance(weights, Parameters) else (weights,)

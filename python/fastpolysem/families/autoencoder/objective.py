@@ -51,6 +51,15 @@ def has_only_encoder(config: Config) -> bool:
     return config.tied and not config.bias
 
 
+def check_family(label: str, weights: Any, hint: str = "") -> None:
+    """Refuse weights of a network, whose layers would be taken for several models."""
+    if "biases" in getattr(weights, "_fields", ()):  # NetworkParameters, of another family
+        raise TypeError(
+            f"{label} must be those of an autoencoder, an array or Parameters(...), got those of a "
+            f"network{hint}"
+        )
+
+
 def stacked_parameters(
     label: str, weights: Any, config: Config, count: int | None
 ) -> tuple[Parameters, bool]:
@@ -58,6 +67,7 @@ def stacked_parameters(
 
     ``count`` is the length of the stacks; None takes the encoder's. A single model is repeated.
     """
+    check_family(label, weights)
     if isinstance(weights, tuple):
         if not 1 <= len(weights) <= 3:
             raise ValueError(

@@ -173,7 +173,7 @@ def collision_map(
     matrix, came_in = effective(where, weights, 2)
     found = _collisions(matrix, *metrics.window(came_in, lower, upper))
     features, neurons, kinds = found.features, found.neurons, found.kinds
-    if shared_only:
+    if _checks.flag(f"{where}: shared_only", shared_only):
         neurons, kinds = neurons[kinds < 2], kinds[kinds < 2]
         features = features[found.represented[np.ix_(features, neurons)].any(axis=1)]
     ax = axes_or_new(ax)

@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 from fastpolysem import _checks
 from fastpolysem.families.network.measures import formulas
 from fastpolysem.families.network.measures.measure import Measures
-from fastpolysem.plots._axes import axes_or_new
+from fastpolysem.plots._axes import axes_or_new, plain
 from fastpolysem.plots._legends import labelled, legend_over
 
 _MOST_LABELS = 24
@@ -118,7 +118,7 @@ def _label(ax: Axes, measures: Any, layer: int, neurons: list[int], concepts: li
     else:
         ax.set_xticks([])
     if len(concepts) <= _MOST_LABELS:
-        names = [measures.concepts.names[i] for i in concepts]
+        names = [plain(measures.concepts.names[i]) for i in concepts]
         ax.set_yticks(range(len(names)), names, fontsize="small")
     else:
         ax.set_yticks([])
