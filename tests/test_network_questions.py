@@ -287,3 +287,17 @@ def test_options_of_the_command_line(
         assert said in capsys.readouterr().err
     finally:
         del cli.reproduce["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(7, "7 B"), (99_700, "100 kB"), (5.5e6, "5.5 MB"), (2.5e14, "250 TB")]
+)
+def test_sizes_have_no_exponents(number: float, said: str) -> None:
+    assert forecast.size(number) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.1, "1 s"), (75, "75 s"), (600, "10 min"), (1e7, "116 days")]
+)
+def test_times_have_no_exponents(seconds: float, said: str) -> None:
+    assert forecast.duration(seconds) == said
