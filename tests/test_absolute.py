@@ -214,6 +214,9 @@ def test_what_the_page_says_in_its_text() -> None:
     published = pd.read_parquet(FINDINGS / "absolute_published.parquet")
     shares = published.groupby("density")["shared"].mean().sort_index(ascending=False)
     first, *rest = [f"{share:.2f} at {density:g}" for density, share in shares.items()]
+    number = absolute.EXPERIMENT.PRESETS["published"]["seeds"]
+    assert f"Over {number} seeds, the mean shares are {first.split()[0]}" in page
+    assert (published.groupby("density").size() == number).all()
     assert f"{first.replace('at 1', 'at density 1')}, {', '.join(rest[:-1])} and {rest[-1]}" in page
 
 

@@ -207,8 +207,8 @@ class Absolute(NetworkQuestion):
             "density": DENSITIES,
             "seeds": 1000,
         },
-        # |x| at the published size; ten minutes of one core.
-        "published": {"arm": PUBLISHED, "density": DENSITIES, "seeds": 10},
+        # |x| at the published size; an hour on two cores.
+        "published": {"arm": PUBLISHED, "density": DENSITIES, "seeds": 200},
         # Two features and two neurons; half a minute.
         "starts": {"arm": list(TWO), "density": DENSE, "seeds": 100_000},
         # Hours.
