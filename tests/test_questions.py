@@ -687,6 +687,13 @@ def test_noise_of_equal_kurtosis_is_labelled_so() -> None:
     assert found["laplace"] == found["student_t 6"] == pytest.approx(3)
 
 
+def test_the_early_look_is_compared_with_the_lengths_of_training() -> None:
+    page = " ".join((FINDINGS / "winners.md").read_text(encoding="utf-8").split())
+    settings = ["n_features", "n_hidden", "l1", "optimizer"]
+    steps = page_rows("winners").groupby(settings)["steps_taken"].mean()
+    assert f"of {round(steps.min(), -2):.0f} to {round(steps.max(), -2):.0f}. Under SGD" in page
+
+
 def test_seeds_that_lose_all_features_have_not_diverged() -> None:
     data = winners.EXPERIMENT.run("quick", seeds=4, n_features=16, n_hidden=64, l1=1.1, steps=300)
     table = winners.EXPERIMENT.table(data).set_index("optimizer")

@@ -245,12 +245,9 @@ class Cooccurrence(AutoencoderQuestion):
 
     def tests(self, data: Answers) -> list[Comparison]:
         """Are there fewer shared neurons if features co-occur?"""
-        settings = data.rows[list(self.LABELS)].drop_duplicates().to_dict("records")
-        tested = [
-            row for row in settings if row["inputs"] in CONTROLS and row["strength"] == TESTED
-        ]
+        tested = self.in_tests(data.rows)[list(self.LABELS)].drop_duplicates()
         found = []
-        for row in tested:
+        for row in tested.to_dict("records"):
             kind = "" if row["inputs"] == "all pairs" else f", {row['inputs']}"
             name = f"n = {row['n_features']}, m = {row['n_hidden']}, λ = {row['l1']:g}, "
             found.append(

@@ -321,7 +321,7 @@ class Tradeoff(AutoencoderQuestion):
     def _tested(self, data: Answers) -> Iterator[Fields]:
         """The settings of the tests: all remedies at their primary strengths."""
         known = data.rows[list(self.LABELS)].drop_duplicates().to_dict("records")
-        treated = {row["l1"] for row in known if row["remedy"] != NONE}
+        treated = set(self.in_tests(data.rows)["l1"])
         for row in known:
             wider = {**row, "n_hidden": 2 * row["n_hidden"]}
             if row["remedy"] == NONE and wider in known and row["l1"] in treated:
