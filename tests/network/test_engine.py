@@ -24,7 +24,7 @@ from network.test_specification import (
 from specifications import combinations
 from specifications import network as spec
 
-PARTS, EACH = 10, 30
+PARTS, EACH = 10, 20
 
 
 def check_combinations(first: int, count: int) -> None:
