@@ -86,7 +86,9 @@ def test_differences_pair_splits() -> None:
         split=[0, 0, 1, 1, 2],
         test_accuracy=[0.9, 0.8, 0.7, 0.9, 0.1],
     )
-    found = classify.differences(means, "digits", 10, "dense", "private", "test_accuracy")
+    found = _splits.differences(
+        means, "digits", 10, "readout", ("dense", "private"), "test_accuracy"
+    )
     np.testing.assert_allclose(found, [0.1, -0.2])
 
 

@@ -74,11 +74,12 @@ def test_means_are_paired_by_split() -> None:
     means = front.by_split(data)
     assert len(means) == 16
     assert means["seeds"].eq(4).all()
-    gap = front.differences(means, "digits", 40, "dropout 0.3", "shared_last")
+    wanted = ("digits", 40, "treatment", ("dropout 0.3", "none"), "shared_last")
+    gap = _splits.differences(means, *wanted)
     np.testing.assert_allclose(gap, -0.3, atol=0.02)
     lost = data.rows.assign(diverged=(data.rows["split"] == 3) & (data.rows["treatment"] != "none"))
     means = front.by_split(Answers(lost))
-    assert len(front.differences(means, "digits", 40, "dropout 0.3", "shared_last")) == 7
+    assert len(_splits.differences(means, *wanted)) == 7
 
 
 def test_the_front_is_what_nothing_beats() -> None:

@@ -36,7 +36,6 @@ from fastpolysem.experiments import (
     winners,
 )
 from fastpolysem.experiments._answers import Answers, Question
-from fastpolysem.experiments._meetings import paired_inputs
 from fastpolysem.experiments._networks import ReplicateQuestion
 from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, WITHIN, judged, overall
 from helpers import real_data
@@ -416,16 +415,16 @@ def test_one_setting_under_two_names_is_no_effect() -> None:
 # What each experiment takes.
 
 
-@pytest.mark.parametrize("couples", [False, True])
-def test_paired_inputs_present_each_feature_once(couples: bool) -> None:
-    batch = paired_inputs(6, 0.3, couples).to_dense()
+@pytest.mark.parametrize(("kind", "q"), [("all pairs", 0.06), ("couples", 0.3)])
+def test_paired_inputs_present_each_feature_once(kind: str, q: float) -> None:
+    batch = _meetings.inputs_of(kind, q, 6).to_dense()
     weight = np.square(batch).sum(axis=0)
     np.testing.assert_allclose(weight, 1)
     meetings = np.square(batch).T @ (batch > 0)  # how much of i's weight comes with j
     np.testing.assert_allclose(np.diag(meetings), 1)
     others = meetings - np.diag(np.diag(meetings))
     np.testing.assert_allclose(others.sum(axis=1), 0.3)
-    if couples:
+    if kind == "couples":
         assert np.flatnonzero(others[2]).tolist() == [3]
     else:
         np.testing.assert_allclose(others[~np.eye(6, dtype=bool)], 0.3 / 5)
@@ -434,7 +433,7 @@ def test_paired_inputs_present_each_feature_once(couples: bool) -> None:
 def test_paired_inputs_are_the_mean_over_presentations() -> None:
     rng = np.random.default_rng(3)
     weights = rng.normal(0, 0.5, (4, 5))
-    config = fp.Config(n_features=4, n_hidden=5, inputs=paired_inputs(4, 0.3))
+    config = fp.Config(n_features=4, n_hidden=5, inputs=_meetings.inputs_of("all pairs", 0.1, 4))
     loss, _ = fp.loss_and_gradient(weights, config)
     plain = fp.Config(n_features=4, n_hidden=5)
     alone, _ = fp.loss_and_gradient(weights, plain, np.eye(4))
@@ -454,7 +453,8 @@ def test_kinds_of_inputs_are_recognised() -> None:
     assert _meetings.kind_of(fp.FixedBatch(2 * np.eye(4)), 4)[0] == "other"
     assert _meetings.kind_of(fp.CorrelatedBlocks(2, 2, 8), 4)[0] == "other"
     assert _meetings.kind_of(fp.Independent((0.1, 0.2, 0.2, 0.1), 8), 4)[0] == "other"
-    config = fp.Config(n_features=6, n_hidden=8, l1=0.1, inputs=paired_inputs(6, 0.1))
+    inputs = _meetings.inputs_of("all pairs", 0.02, 6)
+    config = fp.Config(n_features=6, n_hidden=8, l1=0.1, inputs=inputs)
     labels = cooccurrence.EXPERIMENT.labels(config)
     assert labels["inputs"] == "all pairs"
     assert labels["strength"] == pytest.approx(0.2)  # 0.1 / (5 x 0.1)

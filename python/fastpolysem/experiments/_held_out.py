@@ -13,6 +13,7 @@ from fastpolysem.experiments._networks import (
     Case,
     Replicate,
     ReplicateQuestion,
+    as_share,
     before_training,
     trained_network,
     use_of,
@@ -71,16 +72,16 @@ class HeldOut(Probe):
 
     name = "classify"
     columns: ClassVar = {
-        "validation_accuracy": Column("float32", "share of validation rows", (0, 1)),
+        "validation_accuracy": as_share("share of validation rows"),
         "validation_loss": Column("float32", "cross-entropy of validation rows", (0, None)),
-        "test_accuracy": Column("float32", "share of test rows", (0, 1)),
+        "test_accuracy": as_share("share of test rows"),
         "test_loss": Column("float32", "cross-entropy of test rows", (0, None)),
-        "shared_last": Column("float32", "shared use of the last hidden layer", (0, 1)),
-        "shared_last_chance": Column("float32", "the same by chance", (0, 1)),
-        "shared_last_start": Column("float32", "the same before training", (0, 1)),
-        "shared_read": Column("float32", "shared use of what the readout reads", (0, 1)),
-        "shared_read_chance": Column("float32", "the same by chance", (0, 1)),
-        "shared_read_start": Column("float32", "the same before training", (0, 1)),
+        "shared_last": as_share("shared use of the last hidden layer"),
+        "shared_last_chance": as_share("the same by chance"),
+        "shared_last_start": as_share("the same before training"),
+        "shared_read": as_share("shared use of what the readout reads"),
+        "shared_read_chance": as_share("the same by chance"),
+        "shared_read_start": as_share("the same before training"),
         "concepts_last": Column("float32", "effective concepts of its neurons", (0, None)),
     }
 

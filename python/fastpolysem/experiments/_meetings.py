@@ -56,26 +56,6 @@ def meeting_inputs(rates: NDArray[np.float64], joint: NDArray[np.float64]) -> Fi
     return FixedBatch(np.vstack([np.diag(lone), meetings]))
 
 
-def paired_inputs(n_features: int, rate: float, couples: bool = False) -> FixedBatch:
-    """`meeting_inputs` with one presentation of each feature, and the same rate for all pairs.
-
-    Parameters
-    ----------
-    n_features
-        n; even with couples.
-    rate
-        Share of its presentations in which a feature co-occurs with another one, in (0, 1].
-    couples
-        Whether the other one is always the same: features 0 and 1, 2 and 3, and so on.
-    """
-    share = _checks.real("paired_inputs: rate", rate, (">", 0), ("<=", 1))
-    joint = np.full((n_features, n_features), share / (n_features - 1))
-    if couples:
-        joint = np.kron(np.eye(n_features // 2), np.full((2, 2), share))
-    np.fill_diagonal(joint, 0)
-    return meeting_inputs(np.ones(n_features), joint)
-
-
 def zipf(n_features: int) -> NDArray[np.float64]:
     """Presentations per step of features whose rates fall as 1/rank, with a mean of 1."""
     shares = 1 / np.arange(1, n_features + 1)

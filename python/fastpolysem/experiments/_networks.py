@@ -224,10 +224,15 @@ def use_of(result: TrainingResult) -> Measures:
     return measure_use(trained_network(result), result.config)
 
 
+def as_share(doc: str) -> Column:
+    """A column of shares, from 0 to 1."""
+    return Column("float32", doc, (0, 1))
+
+
 CONTROLS: dict[str, Column] = {
-    "chance": Column("float32", "shared use if concepts chose their neurons at random", (0, 1)),
-    "shared_use_10": Column("float32", "shared use, second largest at least 0.1", (0, 1)),
-    "shared_use_50": Column("float32", "shared use, second largest at least 0.5", (0, 1)),
+    "chance": as_share("shared use if concepts chose their neurons at random"),
+    "shared_use_10": as_share("shared use, second largest at least 0.1"),
+    "shared_use_50": as_share("shared use, second largest at least 0.5"),
 }
 """Columns of probes that use `controls`."""
 

@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fastpolysem import _checks
 from fastpolysem.experiments._verdicts import Comparison, left_open
@@ -19,6 +19,8 @@ from fastpolysem.families.network import datasets
 from fastpolysem.families.network.dataset import Dataset
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fastpolysem.statistics import Estimate
 
 FIRST = 1000
@@ -67,6 +69,29 @@ def split_of(data: str, number: int) -> Dataset:
     inputs = np.vstack([fresh.inputs.to_dense(), fresh.held_out[0].to_dense()])
     held = inputs, np.concatenate([fresh.targets, fresh.held_out[1]])
     return Dataset(given.inputs, given.targets, 100, held_out=held)
+
+
+def differences(
+    means: pd.DataFrame, data: str, h: int, arm: str, pair: tuple[str, str], column: str
+) -> NDArray[np.float64]:
+    """A column's difference, first minus second, of the splits that have both.
+
+    Parameters
+    ----------
+    means
+        One row per split, data set, width ``n_hidden`` and arm.
+    data, h
+        The data set and the width.
+    arm, pair
+        The column that names arms, and the two to compare.
+    column
+        The column to subtract.
+    """
+    here = means[(means["data"] == data) & (means["n_hidden"] == h)].set_index("split")
+    first, second = (here.loc[here[arm] == one, column] for one in pair)
+    both = first.index.intersection(second.index)
+    result: NDArray[np.float64] = first[both].to_numpy(float) - second[both].to_numpy(float)
+    return result
 
 
 def over_splits(values: ArrayLike, overlap: float) -> tuple[Estimate, float]:

@@ -40,6 +40,7 @@ from fastpolysem.experiments._networks import (
     CONTROLS,
     Case,
     NetworkQuestion,
+    as_share,
     before_training,
     controls,
     trained_network,
@@ -113,31 +114,27 @@ def both_kinds(rises: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray((carries & shared).any(axis=-1) & (carries & ~shared).any(axis=-1))
 
 
-def _share(doc: str) -> Column:
-    return Column("float32", doc, (0, 1))
-
-
 @dataclass(frozen=True)
 class Apart(Probe):
     """Use of the neurons of the last hidden layer by features, and what tells it apart."""
 
     name = "absolute"
     columns: ClassVar = {
-        "shared": _share("share of use on shared neurons, by features whatever their sign"),
-        "shared_untrained": _share("the same at the start"),
+        "shared": as_share("share of use on shared neurons, by features whatever their sign"),
+        "shared_untrained": as_share("the same at the start"),
         **CONTROLS,
-        "both": _share("1 for networks with shared neurons and others"),
+        "both": as_share("1 for networks with shared neurons and others"),
         "features_per_neuron": Column("float32", "effective features per neuron", (0, None)),
         "neurons_per_feature": Column("float32", "effective neurons per feature", (0, None)),
         "learned": Column("int64", "features with half of the best constant's loss", (0, None)),
         "lost_share": Column(
             "float32", "loss over the best constant's, mean of features", (0, None)
         ),
-        "pure": _share("share of neurons whose responses to single features are concentrated"),
-        "silent": _share("share of neurons that respond to no single feature"),
+        "pure": as_share("share of neurons whose responses to single features are concentrated"),
+        "silent": as_share("share of neurons that respond to no single feature"),
         "median_bias": Column("float32", "median of the hidden biases; 0 without", None),
-        "alignment": _share("smallest alignment of a neuron with a feature"),
-        "positive_alignment": _share("the same by the positive parts of weights"),
+        "alignment": as_share("smallest alignment of a neuron with a feature"),
+        "positive_alignment": as_share("the same by the positive parts of weights"),
     }
 
     def __call__(self, result: TrainingResult) -> dict[str, NDArray[Any]]:

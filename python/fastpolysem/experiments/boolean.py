@@ -45,6 +45,7 @@ from fastpolysem.experiments._networks import (
     CONTROLS,
     Case,
     NetworkQuestion,
+    as_share,
     before_training,
     controls,
     trained_network,
@@ -62,7 +63,7 @@ from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.measures import formulas
 from fastpolysem.families.network.measures.measure import measure
 from fastpolysem.families.network.objective import NetworkParameters
-from fastpolysem.probes import Column, Probe
+from fastpolysem.probes import Probe
 from fastpolysem.specs.inputs import Independent
 from fastpolysem.training import TrainingResult, train
 
@@ -156,26 +157,22 @@ def split(
     return NetworkParameters([first, *start.weights[1:]], start.biases)
 
 
-def _share(doc: str) -> Column:
-    return Column("float32", doc, (0, 1))
-
-
 @dataclass(frozen=True)
 class Channels(Probe):
     """Accuracies of three starts, and whether clauses use their own channels."""
 
     name = "boolean"
     columns: ClassVar = {
-        "by_clause": _share("accuracy if weights start split by clause"),
-        "at_random": _share("the same if they start split at random"),
-        "positive": _share("the same if they start split by clause and positive in both layers"),
-        "dense_positive": _share("the same if they start dense and positive in both layers"),
-        "channel": _share("share of neurons in a clause's channel, mean of clauses"),
-        "channel_use": _share("share of use by clauses on neurons in their own channels"),
-        "channel_use_untrained": _share("the same at the start"),
-        "channel_use_by_clause": _share("the same if weights start split by clause"),
-        "shared_by_clause": _share("share of use on shared neurons in that case"),
-        "shared_untrained": _share("share of use on shared neurons at the start"),
+        "by_clause": as_share("accuracy if weights start split by clause"),
+        "at_random": as_share("the same if they start split at random"),
+        "positive": as_share("the same if they start split by clause and positive in both layers"),
+        "dense_positive": as_share("the same if they start dense and positive in both layers"),
+        "channel": as_share("share of neurons in a clause's channel, mean of clauses"),
+        "channel_use": as_share("share of use by clauses on neurons in their own channels"),
+        "channel_use_untrained": as_share("the same at the start"),
+        "channel_use_by_clause": as_share("the same if weights start split by clause"),
+        "shared_by_clause": as_share("share of use on shared neurons in that case"),
+        "shared_untrained": as_share("share of use on shared neurons at the start"),
         **CONTROLS,
     }
 

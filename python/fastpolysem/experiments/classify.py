@@ -39,9 +39,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fastpolysem.experiments._answers import Answers, together
 from fastpolysem.experiments._base import (
     NATURAL,
@@ -53,7 +50,12 @@ from fastpolysem.experiments._base import (
 from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._held_out import HeldOut, SplitQuestion, network_on
 from fastpolysem.experiments._networks import Case
-from fastpolysem.experiments._splits import SOURCES, compared_over_splits, over_splits
+from fastpolysem.experiments._splits import (
+    SOURCES,
+    compared_over_splits,
+    differences,
+    over_splits,
+)
 from fastpolysem.experiments._verdicts import EFFECT, INCONCLUSIVE, WITHIN, Comparison, text
 
 if TYPE_CHECKING:
@@ -157,7 +159,7 @@ class Classify(SplitQuestion):
                 ("price_all_learned", learned, "test_accuracy", 100),
                 ("price_loss", by_loss, "test_loss", -1),
             ):
-                gap = unit * differences(means, name, h, "dense", readout, measured)
+                gap = unit * differences(means, name, h, "readout", ("dense", readout), measured)
                 row |= with_interval(column, over_splits(gap, overlap)[0])
             made.append(row | {one: float(group[one].mean()) for one in shown})
         return pd.DataFrame(made)
@@ -168,7 +170,8 @@ class Classify(SplitQuestion):
         found = []
         for name, h in _settings(means):
             for readout in ("dense", "random"):
-                gap = 100 * differences(means, name, h, readout, "private", "test_accuracy")
+                pair = (readout, "private")
+                gap = 100 * differences(means, name, h, "readout", pair, "test_accuracy")
                 if not len(gap):
                     continue
                 title = f"{SOURCES[name].title}, h = {h}: {readout} minus private"
@@ -263,17 +266,6 @@ def _in_order(column: pd.Series[Any]) -> pd.Series[Any]:
     return column.map(READOUTS.index) if column.name == "readout" else column
 
 
-def differences(
-    means: pd.DataFrame, data: str, h: int, first: str, second: str, column: str
-) -> NDArray[np.float64]:
-    """First readout less the second, of the splits that have both."""
-    here = means[(means["data"] == data) & (means["n_hidden"] == h)].set_index("split")
-    a, b = (here.loc[here["readout"] == one, column] for one in (first, second))
-    both = a.index.intersection(b.index)
-    result: NDArray[np.float64] = a.loc[both].to_numpy(float) - b.loc[both].to_numpy(float)
-    return result
-
-
 def free_from(widths: list[int], upper: list[float]) -> int | None:
     """The least width at and above which all upper bounds of the price are below the margin."""
     found = None
@@ -336,11 +328,11 @@ def _draw_prices(ax: Axes, means: pd.DataFrame, data: str) -> None:
     }
     ax.axhspan(-MARGIN, MARGIN, color="#e4e4e4", lw=0, label=f"±{MARGIN:g} points")
     ax.axhline(0, color="#888888", lw=0.8)
-    for index, (what, (first, second)) in enumerate(pairs.items()):
+    for index, (what, pair) in enumerate(pairs.items()):
         found = []
         for name, h in _settings(means):
             if name == data:
-                gap = 100 * differences(means, data, h, first, second, "test_accuracy")
+                gap = 100 * differences(means, data, h, "readout", pair, "test_accuracy")
                 one = over_splits(gap, SOURCES[data].overlap)[0]
                 found.append({"n_hidden": h} | with_interval("gap", one))
         part = pd.DataFrame(found)

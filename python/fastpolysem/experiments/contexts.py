@@ -38,6 +38,7 @@ from fastpolysem.experiments._networks import (
     Case,
     Replicate,
     ReplicateQuestion,
+    as_share,
     before_training,
     trained_network,
 )
@@ -123,29 +124,25 @@ def active(layer: Floats, contexts: int, threshold: float = ACTIVE) -> NDArray[n
     return np.asarray((largest >= threshold * top) & (top > 0))
 
 
-def _share(doc: str) -> Column:
-    return Column("float32", doc, (0, 1))
-
-
 def _columns() -> dict[str, Column]:
     found: dict[str, Column] = {}
     for where in _WHERE:
         layer = f"of the weight of the {where} hidden layer"
         for end, when in (("", "trained"), ("_untrained", "untrained")):
             found |= {
-                f"{where}_all_but_one{end}": _share(f"{layer}, active in C - 1 contexts, {when}"),
-                f"{where}_all{end}": _share(f"{layer}, active in all contexts, {when}"),
+                f"{where}_all_but_one{end}": as_share(f"{layer}, active in C - 1 contexts, {when}"),
+                f"{where}_all{end}": as_share(f"{layer}, active in all contexts, {when}"),
                 f"{where}_interaction{end}": Column(
                     "float32", f"share of variance, interaction, {when}", None
                 ),
             }
         found |= {
-            f"{where}_chance": _share(f"{layer}, active in C - 1 contexts by chance"),
-            f"{where}_all_but_one_1": _share(f"{layer}, the same from 0.01 of the activation"),
-            f"{where}_all_but_one_30": _share(f"{layer}, the same from 0.3 of the activation"),
-            f"{where}_pure": _share(f"{layer}, object or context only"),
-            f"{where}_linear": _share(f"{layer}, both, without interaction"),
-            f"{where}_nonlinear": _share(f"{layer}, with interaction"),
+            f"{where}_chance": as_share(f"{layer}, active in C - 1 contexts by chance"),
+            f"{where}_all_but_one_1": as_share(f"{layer}, the same from 0.01 of the activation"),
+            f"{where}_all_but_one_30": as_share(f"{layer}, the same from 0.3 of the activation"),
+            f"{where}_pure": as_share(f"{layer}, object or context only"),
+            f"{where}_linear": as_share(f"{layer}, both, without interaction"),
+            f"{where}_nonlinear": as_share(f"{layer}, with interaction"),
             f"{where}_neurons": Column("float32", "effective number of neurons", (0, None)),
             f"{where}_pathways": Column("int64", "of the C + 1, with half of an equal part", None),
         }

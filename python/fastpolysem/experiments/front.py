@@ -37,7 +37,12 @@ from fastpolysem.experiments._drawing import points
 from fastpolysem.experiments._held_out import HeldOut, SplitQuestion, network_on
 from fastpolysem.experiments._networks import Case
 from fastpolysem.experiments._pages import markdown
-from fastpolysem.experiments._splits import SOURCES, compared_over_splits, over_splits
+from fastpolysem.experiments._splits import (
+    SOURCES,
+    compared_over_splits,
+    differences,
+    over_splits,
+)
 from fastpolysem.experiments._verdicts import EFFECT, Comparison, text
 from fastpolysem.families.network.dataset import Dataset
 
@@ -182,7 +187,8 @@ class Front(SplitQuestion):
                 ("price", "test_accuracy", -100),
                 ("price_loss", "test_loss", 1),
             ):
-                gap = unit * differences(means, cell[0], cell[1], cell[2], column)
+                pair = (cell[2], NONE)
+                gap = unit * differences(means, cell[0], cell[1], "treatment", pair, column)
                 row |= with_interval(name, over_splits(gap, overlap)[0])
             made.append(row | {one: float(group[one].mean()) for one in shown})
         found = pd.DataFrame(made)
@@ -194,7 +200,8 @@ class Front(SplitQuestion):
         found = []
         for (name, h, treatment), _ in means.groupby(_CELL, sort=False):
             if treatment != NONE:
-                gap = differences(means, name, h, treatment, "shared_last")
+                pair = (treatment, NONE)
+                gap = differences(means, name, h, "treatment", pair, "shared_last")
                 title = f"{SOURCES[name].title}, h = {h}: {treatment}"
                 overlap = SOURCES[name].overlap
                 found.append(compared_over_splits(title, gap, overlap, MARGIN, unit=1.0))
@@ -272,17 +279,6 @@ def by_split(data: Answers) -> pd.DataFrame:
     means = rows.groupby(keys, sort=False)[numbers].mean().reset_index()
     means["seeds"] = rows.groupby(keys, sort=False).size().to_numpy()
     return means[means["diverged"] == 0]
-
-
-def differences(
-    means: pd.DataFrame, data: str, h: int, treatment: str, column: str
-) -> NDArray[np.float64]:
-    """Treated minus untreated, of the splits that have both."""
-    here = means[(means["data"] == data) & (means["n_hidden"] == h)].set_index("split")
-    a, b = (here.loc[here["treatment"] == one, column] for one in (treatment, NONE))
-    both = a.index.intersection(b.index)
-    result: NDArray[np.float64] = a.loc[both].to_numpy(float) - b.loc[both].to_numpy(float)
-    return result
 
 
 def _possible(name: str, found: Estimate) -> Estimate:

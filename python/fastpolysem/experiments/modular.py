@@ -35,6 +35,7 @@ from fastpolysem.experiments._base import POSITIVE, Presets, odd, whole
 from fastpolysem.experiments._networks import (
     Case,
     NetworkQuestion,
+    as_share,
     before_training,
     trained_network,
 )
@@ -175,30 +176,26 @@ def contributions(first: NDArray[Any], last: NDArray[Any]) -> NDArray[np.float64
     return found
 
 
-def _share(doc: str) -> Column:
-    return Column("float32", doc, (0, 1))
-
-
 @dataclass(frozen=True)
 class Frequencies(Probe):
     """Which frequency each neuron ends with, who predicts it, and how frequencies use neurons."""
 
     name = "modular"
     columns: ClassVar = {
-        "other": _share("neurons whose frequency the theory names for the next neuron"),
-        "phase": _share("those named by the smallest phase difference at the start"),
-        "magnitude": _share("those named by the largest input amplitude at the start"),
-        "both": _share("those named by `race`"),
-        "alone": _share("those named by `alone`"),
-        "agree": _share("those whose largest output amplitude has the same frequency"),
-        "participation_start": _share("inverse participation ratio at the start"),
-        "participation": _share("inverse participation ratio, mean of inputs and outputs"),
+        "other": as_share("neurons whose frequency the theory names for the next neuron"),
+        "phase": as_share("those named by the smallest phase difference at the start"),
+        "magnitude": as_share("those named by the largest input amplitude at the start"),
+        "both": as_share("those named by `race`"),
+        "alone": as_share("those named by `alone`"),
+        "agree": as_share("those whose largest output amplitude has the same frequency"),
+        "participation_start": as_share("inverse participation ratio at the start"),
+        "participation": as_share("inverse participation ratio, mean of inputs and outputs"),
         "alignment": Column("float32", "cosine of the phase difference of the frequency", (-1, 1)),
-        "shared": _share("share of use on shared neurons, of frequencies"),
-        "shared_10": _share("the same, second largest at least 0.1"),
-        "shared_50": _share("the same, second largest at least 0.5"),
-        "chance": _share("the same, if frequencies chose their neurons at random"),
-        "shared_untrained": _share("the same at the start"),
+        "shared": as_share("share of use on shared neurons, of frequencies"),
+        "shared_10": as_share("the same, second largest at least 0.1"),
+        "shared_50": as_share("the same, second largest at least 0.5"),
+        "chance": as_share("the same, if frequencies chose their neurons at random"),
+        "shared_untrained": as_share("the same at the start"),
         "learned": Column("int64", "frequencies with half of an equal part of the logit", None),
         "frequencies_per_neuron": Column("float32", "effective frequencies per neuron", (0, None)),
         "neurons_per_frequency": Column("float32", "effective neurons per frequency", (0, None)),

@@ -37,6 +37,7 @@ from fastpolysem.experiments._networks import (
     CONTROLS,
     Case,
     NetworkQuestion,
+    as_share,
     before_training,
     controls,
     trained_network,
@@ -171,32 +172,28 @@ def use_of_positive(weights: Any, config: NetworkConfig, power: float) -> Measur
     )
 
 
-def _share(doc: str) -> Column:
-    return Column("float32", doc, (0, 1))
-
-
 @dataclass(frozen=True)
 class Powers(Probe):
     """Use of neurons and losses, on the same scales for all exponents."""
 
     name = "power"
     columns: ClassVar = {
-        "shared": _share("share of use on shared neurons, of positive features, squared errors"),
-        "shared_fourth": _share("the same by the fourth power of errors"),
-        "shared_own": _share("the same by the loss that the network was trained on"),
-        "shared_untrained": _share("the same by squared errors at the start"),
+        "shared": as_share("share of use on shared neurons, of positive features, squared errors"),
+        "shared_fourth": as_share("the same by the fourth power of errors"),
+        "shared_own": as_share("the same by the loss that the network was trained on"),
+        "shared_untrained": as_share("the same by squared errors at the start"),
         **CONTROLS,
         "features_per_neuron": Column("float32", "effective features per neuron", (0, None)),
         "neurons_per_feature": Column("float32", "effective neurons per feature", (0, None)),
         "learned": Column("int64", "features with half of the best constant's squared error", None),
         "learned_own": Column("int64", "the same by the loss that was trained on", None),
-        "alignment": _share("largest squared input weight of a neuron over their sum"),
+        "alignment": as_share("largest squared input weight of a neuron over their sum"),
         "squared": Column("float32", "squared error over that of the output 0", (0, None)),
         "fourth": Column("float32", "fourth power of errors over that of the output 0", (0, None)),
         "own": Column("float32", "loss that was trained on over that of the output 0", (0, None)),
         "spread": Column("float32", "coefficient of variation of features' errors", (0, None)),
         "spread_by_chance": Column("float32", "the same from sampling alone", (0, None)),
-        "shared_retrained": _share("shared, after training on with the other of q = 2 and 4"),
+        "shared_retrained": as_share("shared, after training on with the other of q = 2 and 4"),
         "own_retrained": Column("float32", "own, after that", (0, None)),
     }
 

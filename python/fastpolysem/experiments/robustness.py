@@ -46,6 +46,7 @@ from fastpolysem.experiments._networks import (
     CONTROLS,
     Case,
     NetworkQuestion,
+    as_share,
     before_training,
     controls,
     trained_network,
@@ -170,10 +171,10 @@ def _columns() -> dict[str, Column]:
     found = {**CONTROLS}
     for task in TASKS:
         for name, what in CONDITIONS.items():
-            found[f"{name}_{task}"] = Column("float32", f"accuracy, {what}, {task}", (0, 1))
+            found[f"{name}_{task}"] = as_share(f"accuracy, {what}, {task}")
         for name in PRIMARY:
             doc = f"the same, {CONDITIONS[name]}, untrained"
-            found[f"{name}_{task}_untrained"] = Column("float32", doc, (0, 1))
+            found[f"{name}_{task}_untrained"] = as_share(doc)
     return found
 
 
