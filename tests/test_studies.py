@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import itertools
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,24 @@ def test_iter_collect_tells_of_each_block() -> None:
     mean = last.study.summary().loc[0]
     assert last.configs[0].mean == pytest.approx(mean["mean"])
     assert last.configs[0].half_width == pytest.approx((mean["ci_high"] - mean["ci_low"]) / 2)
+
+
+@pytest.mark.parametrize(
+    ("call", "keywords", "message"),
+    [
+        (fp.collect, {"sedes": 2}, "collect has no argument 'sedes'; did you mean 'seeds'?"),
+        (
+            fp.iter_collect,
+            {"paht": "s"},
+            "iter_collect has no argument 'paht'; did you mean 'path'?",
+        ),
+        (fp.iter_collect, {"progress": True}, "'progress'; it yields the progress instead"),
+        (fp.iter_collect, {"on_interrupt": "return"}, "'on_interrupt'; Ctrl-C raises"),
+    ],
+)
+def test_unknown_arguments_are_named(call: Any, keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(message)):
+        call(CONFIG, **keywords)
 
 
 def test_configurations_proceed_alike(tmp_path: Path) -> None:

@@ -189,15 +189,17 @@ def text(label: str, value: object) -> str:
     return str.__str__(value)
 
 
-def known_names(where: str, given: Iterable[object], allowed: Iterable[str]) -> None:
-    """Refuse names that are not fields of ``where``."""
+def known_names(
+    where: str, given: Iterable[object], allowed: Iterable[str], kind: str = "field"
+) -> None:
+    """Refuse names that ``where`` does not have, be they of fields or of another kind."""
     names = tuple(allowed)
     for name in given:
         if name not in names:
             said = _EXPLAINED.get((where, str(name)))
             hint = said or (nearest(name, names) if isinstance(name, str) else "")
             hint = hint or f"; it has {', '.join(names)}"
-            raise TypeError(f"{where} has no field {name!r}{hint}")
+            raise TypeError(f"{where} has no {kind} {name!r}{hint}")
 
 
 def suggest_fields(cls: type[T]) -> type[T]:

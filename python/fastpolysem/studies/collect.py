@@ -164,6 +164,7 @@ def iter_collect(
     ``record.study`` is the study so far. Closing the generator ends the training, as does Ctrl-C,
     which raises KeyboardInterrupt; finished blocks are kept.
     """
+    _checks.known_names("iter_collect", keywords, Keywords.__annotations__, "argument")
     return _Run(checked_options(configs, keywords)).records()
 
 
@@ -180,6 +181,13 @@ def _show_keywords(function: Any) -> None:
     function.__signature__ = own.replace(parameters=shown)
 
 
+_checks.explain(
+    "iter_collect",
+    {
+        "progress": "it yields the progress instead of showing it",
+        "on_interrupt": "Ctrl-C raises KeyboardInterrupt; finished blocks are kept",
+    },
+)
 _show_keywords(collect)
 _show_keywords(iter_collect)
 

@@ -74,7 +74,7 @@ def checked_options(configs: AnyConfig | Iterable[AnyConfig], keywords: Keywords
     TypeError, ValueError, MemoryError
         For invalid arguments; the message names the argument, its value and what is allowed.
     """
-    _checks.known_names("collect", keywords, Keywords.__annotations__)
+    _checks.known_names("collect", keywords, Keywords.__annotations__, "argument")
     given: Any = {name: DEFAULTS.get(name) for name in Keywords.__annotations__} | keywords
     chosen = checked_configs(configs)
     executor = checked_executor(given["executor"])
