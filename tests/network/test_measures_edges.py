@@ -78,6 +78,13 @@ def test_results_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) ->
         fp.measure(weights, CONFIG.replace(widths=(600, 600, 600)))
 
 
+def test_a_basis_whose_outputs_do_not_fit_into_memory_is_refused() -> None:
+    n = 10**6
+    config = fp.NetworkConfig(widths=(n, 1, n), tied=True)
+    with pytest.raises(MemoryError, match=r"forward needs about .* fewer models or rows"):
+        fp.forward(fp.NetworkParameters([np.ones((n, 1))]), config)
+
+
 def test_own_concepts_take_data_of_any_sign() -> None:
     rows = RNG.normal(size=(6, 3))
     found = fp.measure(WEIGHTS, CONFIG, data=rows, concepts=rows > 0)
@@ -284,3 +291,12 @@ def test_a_target_on_shared_use() -> None:
     row = study.summary("shared_use").iloc[0]
     assert (row["ci_high"] - row["ci_low"]) / 2 <= 0.2 * row["mean"] or row["seeds"] == 1024
     assert row["seeds"] >= 64
+
+
+def test_the_best_constants_of_many_outputs() -> None:
+    """On the basis, c minimises (n - 1) c^q + (1 - c)^q for every output."""
+    n = 1100
+    config = fp.NetworkConfig(widths=(n, 1, n), tied=True, loss=fp.losses.Power(1.5))
+    found = fp.measure(fp.NetworkParameters([np.ones((n, 1))]), config).constant_loss
+    constant = 1 / ((n - 1) ** 2 + 1)
+    np.testing.assert_allclose(found, (1 - constant) ** 1.5, rtol=1e-12)

@@ -13,7 +13,7 @@ from fastpolysem.families.base import Arrays
 from fastpolysem.families.network.config import NetworkConfig, private_reads
 from fastpolysem.families.network.dataset import Dataset
 from fastpolysem.families.network.lowering import core_settings
-from fastpolysem.specs.inputs import as_batch
+from fastpolysem.specs.inputs import FixedBatch, as_batch
 
 __all__ = ["Draws", "NetworkParameters", "draw", "forward", "loss_and_gradient"]
 
@@ -163,7 +163,8 @@ def _prepare(where: str, parameters: Any, config: NetworkConfig, batch: Any) -> 
             raise ValueError(
                 f"{where}: batch must be given for a config with inputs={config.inputs!r}"
             )
-        batch = np.eye(config.widths[0])
+        n = config.widths[0]
+        batch = FixedBatch.from_csr(np.arange(n + 1), np.arange(n), np.ones(n), n)
     fixed = as_batch(f"{where}: batch", batch, config.widths[0])
     fixed._check_dtype(f"{where}: batch", config.dtype)
     csr = fixed.indptr, fixed.indices, fixed.values

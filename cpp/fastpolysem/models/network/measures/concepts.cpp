@@ -31,11 +31,10 @@ std::vector<std::int32_t> outputs_of_concepts(const Settings& s) {
     return output;
 }
 
-// The c that minimises the sum over b of |c - t_b|^q, by bisection of its slope; for q = 2 it is the mean.
+// The c that minimises the sum over b of |c - t_b|^q, by bisection of its slope.
 double best_constant(const std::vector<double>& targets, int halves) {
-    double sum = 0, low = targets[0], high = targets[0];
-    for (const double t : targets) sum += t, low = std::min(low, t), high = std::max(high, t);
-    if (halves == 4) return sum / double(targets.size());
+    double low = targets[0], high = targets[0];
+    for (const double t : targets) low = std::min(low, t), high = std::max(high, t);
     const auto root = [](double a) { return std::sqrt(a); };
     for (int i = 0; i < 60 && low < high; ++i) {
         const double c = (low + high) / 2;
@@ -108,15 +107,26 @@ class ConstantOutputs {
             for (const double count : rows) constant_.push_back(-math::log(count / double(step.rows)));
             return;
         }
-        std::vector<std::vector<double>> targets(outputs);
+        constant_.assign(outputs, 0);
         std::vector<double> row(outputs);
-        for (std::ptrdiff_t b = 0; b < step.rows; ++b) {
-            targets_of(s, step, b, row.data());
-            for (std::size_t j = 0; j < outputs; ++j) targets[j].push_back(row[j]);
+        if (s.loss != Loss::power || s.power == 2) {  // the mean
+            for (std::ptrdiff_t b = 0; b < step.rows; ++b) {
+                targets_of(s, step, b, row.data());
+                for (std::size_t j = 0; j < outputs; ++j) constant_[j] += row[j];
+            }
+            for (double& c : constant_) c /= double(step.rows);
+            return;
         }
-        const bool power = s.loss == Loss::power;
-        for (std::size_t j = 0; j < outputs; ++j)
-            constant_.push_back(stop.stopped() ? 0.0 : best_constant(targets[j], power ? int(2 * s.power) : 4));
+        const std::size_t at_once = std::max<std::size_t>(1, targets_at_once / std::size_t(step.rows));
+        for (std::size_t first = 0; first < outputs && !stop.stopped(); first += at_once) {
+            std::vector<std::vector<double>> targets(std::min(at_once, outputs - first));
+            for (std::ptrdiff_t b = 0; b < step.rows; ++b) {
+                targets_of(s, step, b, row.data());
+                for (std::size_t j = 0; j < targets.size(); ++j) targets[j].push_back(row[first + j]);
+            }
+            for (std::size_t j = 0; j < targets.size() && !stop.stopped(); ++j)
+                constant_[first + j] = best_constant(targets[j], int(2 * s.power));
+        }
     }
     double operator()(std::int32_t output, const double* target, std::int32_t label) const {
         if (s_.loss == Loss::cross_entropy) return constant_[std::size_t(label)];
@@ -127,6 +137,8 @@ class ConstantOutputs {
     }
 
   private:
+    static constexpr std::size_t targets_at_once = 1 << 20;
+
     double term(std::size_t j, double t) const {
         const double c = constant_[j];
         if (s_.loss == Loss::power) return loss_.term(c, t);
