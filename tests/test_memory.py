@@ -86,6 +86,7 @@ LARGE = {
         "n_features=64, n_hidden=8, inputs=fp.Independent(0.5, 100_000, magnitude='uniform')",
         "dense",
     ),
+    "many short rows": ("n_features=9, n_hidden=2, inputs=fp.Independent(0.1, 2_100_000)", "dense"),
     "blocks": ("n_features=64, n_hidden=8, inputs=fp.CorrelatedBlocks(2, 16, 200_000)", "dense"),
     "orthogonal": ("n_features=1001, n_hidden=1501, init='orthogonal'", "dense"),
     "lanes": ("n_features=81, n_hidden=119, dtype='float64'", "lanes"),
@@ -98,6 +99,8 @@ LARGE_NETWORKS = {
         "rows",
     ),
     "many rows": ("widths=(33, 65, 33), inputs=fp.Independent(0.1, 40_001)", "generic"),
+    "many short rows": ("widths=(9, 2, 9), inputs=fp.Independent(0.1, 2_100_000)", "rows"),
+    "blocks": ("widths=(64, 2, 64), inputs=fp.CorrelatedBlocks(2, 16, 500_000)", "rows"),
     "magnitudes": ("widths=(65, 9, 65), inputs=fp.Independent(0.5, 150_001, 'uniform')", "rows"),
     "noise, dropout": (
         "widths=(9, 49, 9), inputs=fp.Independent(0.1, 100_001), noise='gaussian', noise_std=0.1,"
@@ -123,9 +126,7 @@ def test_estimates_are_what_is_taken(case: str) -> None:
     made = "fp.Config" if case in LARGE else "fp.NetworkConfig"
     options, kernels = LARGE.get(case) or LARGE_NETWORKS[case.removeprefix("network, ")]
     for kernel in kernels.split():
-        words = f"{made}({options}, steps=2), {kernel!r}, 16"
-        if kernel != "lanes":
-            words = words.replace(", 16", ", 1")
+        words = f"{made}({options}, steps=2), {kernel!r}, {16 if kernel == 'lanes' else 1}"
         done = subprocess.run(
             [sys.executable, "-c", ESTIMATED, words], capture_output=True, text=True, check=True
         )

@@ -68,6 +68,7 @@ class IndependentFeatures {
         std::array<std::array<Word, 4>, runs> drawn;  // drawn together to hide the latency of a block's multiplications
         std::size_t used = 0, at = 0;                 // at: the feature that a run begins with
         std::int64_t row_end = n_;
+        out.row_start.reserve(std::size_t(rows) + 1);  // growing takes up to three times as much
         out.row_start.assign(1, 0);
         make_room(std::size_t(room(double(rows) * on_per_row_)), out);
         for (std::int64_t begin = 0; begin < count; begin += run * runs) {
@@ -174,6 +175,13 @@ class IndependentFeatures {
     bool plain_ = true, any_second_ = false;
 };
 
+// Memory of sampled rows with this expected number of active features per row.
+template <class Value>
+double row_bytes(std::int64_t rows, double active, bool independent) {
+    const double on = double(rows) * active, entries = independent ? IndependentFeatures::room(on) : on;
+    return double(rows) * sizeof(std::int64_t) + entries * (sizeof(std::int32_t) + sizeof(Value));
+}
+
 // Rows of one block of features each, `active` of which are 1. Row b takes words b (active + 1) + t: t = 0 chooses the
 // block, the others draw its features without repetition (a partial Fisher-Yates shuffle); an index below k is
 // (word k) / 2^32.
@@ -183,6 +191,8 @@ void draw_block_rows(std::int64_t n, std::int64_t blocks, std::int64_t active, c
     const std::int64_t size = n / blocks;
     std::vector<std::int32_t> order(static_cast<std::size_t>(size));
     std::int64_t t = 0;
+    out.row_start.reserve(std::size_t(rows) + 1);
+    out.feature.reserve(std::size_t(rows * active));
     out.row_start.assign(1, 0);
     out.feature.clear();
     random::for_each_element(

@@ -52,12 +52,9 @@ struct InputSettings {
     // Memory of a sampled batch and of its sampler.
     double bytes() const {
         if (!sampled()) return 0;
-        const double on = double(batch_size) * active_per_row();
-        constexpr double feature = sizeof(std::int32_t), value = sizeof(double);
-        const double rows = double(batch_size) * sizeof(std::int64_t);
-        if (inputs == Inputs::independent)
-            return rows + IndependentFeatures::room(on) * (feature + value) + IndependentFeatures::bytes(n_features);
-        return rows + on * (1.25 * feature + value);  // vectors grow by doubling
+        const bool independent = inputs == Inputs::independent;
+        return row_bytes<double>(batch_size, active_per_row(), independent) +
+               (independent ? IndependentFeatures::bytes(n_features) : 0);
     }
 };
 

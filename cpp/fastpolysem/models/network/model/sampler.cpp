@@ -7,13 +7,10 @@ bool computes_targets(const Settings& s) {
     return s.sampled() && (s.target == Target::clauses || s.target == Target::parity);
 }
 
-// Memory of a step's sparse rows; those of blocks are in vectors that grow by doubling.
+// Memory of a step's sparse rows.
 template <class T>
 double sampled_bytes(const Settings& s) {
-    if (!s.sampled()) return 0;
-    const double on = double(s.rows()) * s.active_per_row();
-    const double numbers = s.inputs == Inputs::independent ? IndependentFeatures::room(on) : 1.25 * on;
-    return double(s.rows()) * sizeof(std::int64_t) + numbers * (sizeof(std::int32_t) + sizeof(T));
+    return s.sampled() ? row_bytes<T>(s.rows(), s.active_per_row(), s.inputs == Inputs::independent) : 0;
 }
 
 std::int64_t data_rows(const Settings& s) {
