@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,12 @@ def test_settings_with_the_name_of_another_familys_result(tmp_path: Path) -> Non
     pytest.importorskip("xarray")
     found = study.to_xarray()["residual"].values
     assert np.isfinite(found).tolist() == [[True, True], [False, False], [False, False]]
+
+
+def test_without_xarray_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "xarray", None)
+    with pytest.raises(ImportError, match=r"to_xarray needs xarray: pip install .*\[xarray\]"):
+        fp.collect(CONFIG, seeds=2).to_xarray()
 
 
 @pytest.mark.extra

@@ -386,6 +386,11 @@ def test_all_clauses_that_there_are():
             "contexts: contexts must be an integer >= 1 and < 4096, got 0",
         ),
         (
+            lambda: datasets.contexts(1000, 4000),
+            MemoryError,
+            "contexts needs about 465.5 TiB of memory",
+        ),
+        (
             lambda: datasets.contexts(4, 2, common=np.eye(3)),
             ValueError,
             "contexts: common must have shape (4, properties), got (3, 3)",
@@ -451,7 +456,7 @@ def test_all_clauses_that_there_are():
             "mnist1d: seed must be an integer >= 0 and < 4294967296, got 4294967296",
         ),
     ],
-    ids=range(24),
+    ids=range(25),
 )
 def test_bad_arguments(function, kind, message):
     check(kind, message, function)

@@ -241,7 +241,7 @@ class Study:
         write_output(target, lambda file: pq.write_table(table, file))
 
     def to_xarray(self) -> xarray.Dataset:
-        """The results as one labelled array per metric; requires the package xarray.
+        """The results as one labelled array per metric.
 
         Returns
         -------
@@ -250,6 +250,11 @@ class Study:
             ``config`` and ``seed``. Values are float64, and nan where a configuration does not have
             the seed or the seed diverged. The coordinates along ``config`` are the ``digest``, the
             sizes, the fields that vary and metadata.
+
+        Raises
+        ------
+        ImportError
+            Without the package xarray: ``pip install 'fastpolysem[xarray]'``.
         """
         return tabulate.dataset(self._all)
 

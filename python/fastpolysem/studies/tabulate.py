@@ -204,7 +204,10 @@ def summary(holdings: Holdings, metric: str, confidence: float) -> pd.DataFrame:
 
 def dataset(holdings: Holdings) -> xarray.Dataset:
     """A labelled array for each metric; see `Study.to_xarray`."""
-    import xarray
+    try:
+        import xarray
+    except ImportError:
+        raise ImportError("to_xarray needs xarray: pip install 'fastpolysem[xarray]'") from None
 
     rows = seeds(holdings)
     known = np.unique(rows["seed"].to_numpy(dtype=np.uint64))

@@ -163,14 +163,13 @@ def contexts(
     count = _checks.integer(f"{label}: contexts", contexts, (">=", 1), ("<", 2**12))
     tree = _hierarchy(n)
     always = tree if common is None else _properties(f"{label}: common", common, (n,))
-    if specific is None:
-        words = _words(f"{label}: seed", seed, count * n).reshape(count, n)
-        own = tree[np.argsort(words, axis=1, kind="stable")]
-    else:
-        own = _properties(f"{label}: specific", specific, (count, n))
+    own = tree if specific is None else _properties(f"{label}: specific", specific, (count, n))
     outputs = always.shape[1] + count * own.shape[-1]
     parts = {"the targets": 16 * count * n * outputs}
     _checks.memory(label, parts, "take fewer objects, contexts or properties")
+    if specific is None:
+        words = _words(f"{label}: seed", seed, count * n).reshape(count, n)
+        own = tree[np.argsort(words, axis=1, kind="stable")]
     context, thing = np.divmod(np.arange(count * n), n)
     inputs = _one_hot(n + count, thing, n + context)
     held = np.zeros((count * n, count, own.shape[-1]))
