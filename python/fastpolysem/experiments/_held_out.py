@@ -23,6 +23,7 @@ from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.dataset import Dataset
 from fastpolysem.families.network.losses import BinaryCrossEntropy, CrossEntropy
 from fastpolysem.families.network.measures import formulas
+from fastpolysem.families.network.measures.controls import shared_use_by_chance
 from fastpolysem.families.network.measures.measure import measure
 from fastpolysem.families.network.objective import NetworkParameters, forward
 from fastpolysem.probes import Column, Probe
@@ -109,14 +110,9 @@ def _shared(
     rises: NDArray[Any], start: NDArray[Any], seeds: NDArray[Any]
 ) -> dict[str, NDArray[np.float64]]:
     """Shared use of a layer, by chance and before training, from the rises of all networks."""
-    by_chance = np.zeros(len(rises))
-    for i, seed in enumerate(seeds):
-        by_chance[i] = formulas.shared_use(
-            formulas.permuted(rises[i], np.random.default_rng(int(seed)))
-        )
     return {
         "": np.asarray(formulas.shared_use(rises)),
-        "_chance": by_chance,
+        "_chance": shared_use_by_chance([rises], seeds.tolist()),
         "_start": np.asarray(formulas.shared_use(start)),
     }
 

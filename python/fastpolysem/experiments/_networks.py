@@ -16,8 +16,7 @@ from fastpolysem.experiments._answers import Answers, Question, joined, rows_of
 from fastpolysem.experiments._base import Fields, Training, measure, values_of
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.dataset import Dataset
-from fastpolysem.families.network.measures import formulas
-from fastpolysem.families.network.measures.controls import untrained
+from fastpolysem.families.network.measures.controls import shared_use_by_chance, untrained
 from fastpolysem.families.network.measures.measure import Measures
 from fastpolysem.families.network.measures.measure import measure as measure_use
 from fastpolysem.families.network.objective import NetworkParameters
@@ -240,12 +239,7 @@ CONTROLS: dict[str, Column] = {
 def controls(measures: Measures, seeds: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     """The columns `CONTROLS`: shared use by chance and at two other thresholds, means over
     layers."""
-    chance = np.zeros(len(seeds))
-    for i, seed in enumerate(seeds):  # one generator each, since a block may contain any seeds
-        generator = np.random.default_rng(int(seed))
-        layers = [formulas.permuted(rises[i], generator) for rises in measures.rises]
-        chance[i] = np.mean([formulas.shared_use(rises) for rises in layers])
-    found = {"chance": chance}
+    found = {"chance": shared_use_by_chance(measures.rises, seeds.tolist())}
     for name, ratio in (("shared_use_10", 0.1), ("shared_use_50", 0.5)):
         found[name] = measures.shared_use_of_layers(ratio).mean(axis=0)
     return found

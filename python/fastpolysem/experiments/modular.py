@@ -52,6 +52,7 @@ from fastpolysem.families.network import losses
 from fastpolysem.families.network.config import NetworkConfig
 from fastpolysem.families.network.datasets import modular_addition
 from fastpolysem.families.network.measures import formulas
+from fastpolysem.families.network.measures.controls import shared_use_by_chance
 from fastpolysem.families.network.objective import NetworkParameters
 from fastpolysem.probes import Column, Probe
 from fastpolysem.training import TrainingResult
@@ -234,10 +235,6 @@ class Frequencies(Probe):
             return np.array(each).reshape(shape)
 
         own = rises(ended)
-        chance = [
-            formulas.permuted(one, np.random.default_rng(int(seed)))
-            for one, seed in zip(own, seeds, strict=True)
-        ]
         parts = own.sum(axis=1)
         equal = parts.sum(axis=1, keepdims=True) / parts.shape[1]
         several = formulas.effective_concepts(own)
@@ -246,7 +243,7 @@ class Frequencies(Probe):
             "shared": formulas.shared_use(own),
             "shared_10": formulas.shared_use(own, 0.1),
             "shared_50": formulas.shared_use(own, 0.5),
-            "chance": formulas.shared_use(np.array(chance).reshape(shape)),
+            "chance": shared_use_by_chance([own], seeds.tolist()),
             "shared_untrained": formulas.shared_use(rises(begun)),
             "learned": ((parts >= equal / 2) & (parts > 0)).sum(axis=1),
             "frequencies_per_neuron": (several * weights).sum(axis=1),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastpolysem import _checks
 from fastpolysem.families.network.config import NetworkConfig
@@ -65,6 +66,30 @@ def shuffled(config: NetworkConfig, seed: int = 0) -> NetworkConfig:
     return config.replace(inputs=other)
 
 
+def shared_use_by_chance(
+    layers: Sequence[NDArray[np.float64]], seeds: Iterable[int | tuple[int, ...]]
+) -> NDArray[np.float64]:
+    """Shared use of each network if concepts chose their neurons at random, a mean over layers.
+
+    Parameters
+    ----------
+    layers
+        For each layer, the (S, K, C) rises of all networks.
+    seeds
+        S seeds of permutations, one for each network, whatever others are measured with it.
+
+    Returns
+    -------
+    (S,) float64
+    """
+    chance = []
+    for at, seed in enumerate(seeds):
+        generator = np.random.default_rng(seed)
+        each = [formulas.permuted(rises[at], generator) for rises in layers]
+        chance.append(np.mean([formulas.shared_use(rises) for rises in each]))
+    return np.array(chance, dtype=np.float64)
+
+
 @dataclass(frozen=True)
 class Controls(Probe):
     """Shared use at other ratios, and by chance: for ``collect(..., probe=measures.Controls())``.
@@ -110,13 +135,8 @@ class Controls(Probe):
         arrays = pack(result.config, result.weights)
         own = unpack(result.config, {name: array[valid] for name, array in arrays.items()})
         found = measure(own, result.config)
-        chance: list[float] = []
-        for number in result.seeds[valid]:  # from the network's own seed, whatever block it is in
-            generator = np.random.default_rng((self.seed, int(number)))
-            at = len(chance)
-            layers = [formulas.permuted(rises[at], generator) for rises in found.rises]
-            chance.append(float(np.mean([formulas.shared_use(layer) for layer in layers])))
-        values["shared_use_by_chance"][valid] = chance
+        own_seeds = [(self.seed, int(number)) for number in result.seeds[valid]]
+        values["shared_use_by_chance"][valid] = shared_use_by_chance(found.rises, own_seeds)
         values["shared_use_at_10"][valid] = found.shared_use_of_layers(0.1).mean(axis=0)
         values["shared_use_at_50"][valid] = found.shared_use_of_layers(0.5).mean(axis=0)
         return values
