@@ -25,6 +25,7 @@ from specifications import combinations
 from specifications import network as spec
 
 PARTS, EACH = 10, 20
+TWO_OR = fp.targets.Clauses((((0,), (1,)), ((1,), (2,))))
 
 
 def check_combinations(first: int, count: int) -> None:
@@ -85,6 +86,25 @@ def test_kernels_agree_at_every_size(part):
         for dtype in ("float32", "float64"):
             engine.check_kernels(config.replace(dtype=dtype))
         served += 1
+
+
+@pytest.mark.parametrize("target", [None, fp.targets.Absolute(), TWO_OR], ids=repr)
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        fp.Independent(0.4, 33, "uniform"),
+        fp.Independent((0.01, 0.9, 0.9, 1.0, 0.5, 0.5, 0.5), 130, "signed_uniform"),
+        fp.Independent(1.0, 129, "signed_uniform"),
+        fp.CorrelatedBlocks(1, 5, 17),
+    ],
+    ids=repr,
+)
+def test_kernels_agree_on_dense_samples(inputs, target):
+    outputs = 2 if target is TWO_OR else 7
+    options = {} if target is None else {"target": target}
+    config = fp.NetworkConfig(widths=(7, 18, outputs), inputs=inputs, steps=7, **options)
+    for dtype in ("float32", "float64"):
+        engine.check_kernels(config.replace(dtype=dtype))
 
 
 # The same bits ------------------------------------------------------------------------------------
@@ -202,9 +222,6 @@ def test_forward_gives_every_layer():
     np.testing.assert_allclose(outputs, trace.outputs, rtol=0, atol=5e-6)
 
 
-TWO_OR = fp.targets.Clauses((((0,), (1,)), ((1,), (2,))))
-
-
 def test_gradient_of_frozen_layers_is_given():
     config = fp.NetworkConfig(widths=(4, 6, 4), frozen=(True, False), dtype="float64", bias=True)
     model = engine.random_network(np.random.default_rng(5), config)
@@ -252,7 +269,8 @@ def test_kernels_agree_on_seeds_that_overflow():
         widths=(2, 5, 2), activation="gelu", tied=True, loss=losses.Power(16), l1=1e-3,
         learning_rate=0.02, steps=2, init_scale=1e5, **sgd,
     )  # fmt: skip
-    for config in (first_is_weight, first_is_gradient, ordinary, table):
+    dense = first_is_weight.replace(inputs=fp.Independent(0.5, 9, "uniform"))
+    for config in (first_is_weight, first_is_gradient, ordinary, table, dense):
         for dtype in ("float32", "float64"):
             changed = config.replace(dtype=dtype)
             expected = fp.train(changed, 64, return_weights=True, kernel="generic")

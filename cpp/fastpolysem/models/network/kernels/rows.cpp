@@ -12,7 +12,8 @@ class RowsKernel : public SeedKernel<T, RowsPass<T>> {
     static constexpr const char* name = "rows";
     using SeedKernel<T, RowsPass<T>>::SeedKernel;
     static double bytes(const Settings& s) {
-        const bool dense = s.inputs == Inputs::dataset && !s.shared<T>().data->dense.empty();
+        const bool given = s.inputs == Inputs::dataset && !s.shared<T>().data->dense.empty();
+        const bool dense = given || samples_densely(s);
         double sum = RowsKernel::state_bytes(s) + RowsPass<T>::bytes(s, s.rows(), dense);
         for (std::size_t l = 0; l < s.hidden(); ++l) {
             if (!Disturbances<T>::noise_by_panels(s, l)) sum += Disturbances<T>::noise_bytes(s, l);

@@ -29,7 +29,12 @@ SeedSampler<T>::SeedSampler(const Settings& s, StopToken& stop)
     : s_(s), stop_(stop), features_(features_of(s)), formula_targets_(s), disturbances_(s, stop) {
     if (s.sampled()) {
         step_.rows = s.rows();
-        step_.sparse = &rows_;
+        if (samples_densely(s)) {
+            dense_ = Matrix<T>(s.rows(), s.n_inputs());
+            step_.dense = &dense_;
+        } else {
+            step_.sparse = &rows_;
+        }
     } else {
         step_.show(*s.template shared<T>().data);
         step_.rows = s.rows();
@@ -45,6 +50,7 @@ template <class T>
 double SeedSampler<T>::bytes(const Settings& s) {
     double sum = sampled_bytes<T>(s) + order_bytes(s) + double(s.n_inputs()) * (sizeof(T) + 24);
     if (computes_targets(s)) sum += Matrix<T>::bytes(s.rows(), s.n_outputs());
+    if (samples_densely(s)) sum += Matrix<T>::bytes(s.rows(), s.n_inputs());
     return sum;
 }
 
@@ -60,11 +66,13 @@ template <class T>
 void SeedSampler<T>::take(std::int64_t step) {
     step_.index = step;
     step_.l1_factor = s_.l1_schedule.at(step);
-    if (s_.sampled())
+    if (s_.sampled()) {
         draw_rows(s_, features_, input_stream(s_, seed_, inputs_kind, step, &stop_),
                   input_stream(s_, seed_, magnitudes_kind, step, &stop_), s_.rows(), rows_);
-    else if (!s_.full_batch && s_.inputs == Inputs::dataset)
+        if (step_.dense) make_dense(rows_, dense_);
+    } else if (!s_.full_batch && s_.inputs == Inputs::dataset) {
         step_.order = order_.take(s_, seed_, step, s_.template shared<T>().data->rows, &stop_);
+    }
     if (computes_targets(s_)) formula_targets_(step_, targets_);
     disturbances_.take(seed_, step);
 }

@@ -67,7 +67,7 @@ class SeedSampler {
     RowOrder order_;
     std::vector<std::int32_t> labels_;
     SparseRows<T> rows_;
-    Matrix<T> targets_;
+    Matrix<T> dense_, targets_;
     Disturbances<T> disturbances_;
     Step<T> step_;
 };

@@ -53,6 +53,25 @@ void draw_rows(const Settings& s, const IndependentFeatures& features, const ran
     else draw_block_rows(s.n_inputs(), s.blocks, s.active, from, rows, out);
 }
 
+// Share of non-zero inputs from which dense products, with packed weights, take less time than sparse ones.
+inline constexpr double dense_from = 0.4;
+inline bool samples_densely(const Settings& s) {
+    return s.sampled() && s.active_per_row() >= dense_from * double(s.n_inputs());
+}
+
+template <class T>
+void make_dense(const SparseRows<T>& from, Matrix<T>& to) {
+    to.clear();
+    for (std::ptrdiff_t b = 0; b < to.rows; ++b) {
+        const auto begin = std::size_t(from.row_start[std::size_t(b)]);
+        const auto end = std::size_t(from.row_start[std::size_t(b) + 1]);
+        T* const row = to.row(b);
+        if (std::ptrdiff_t(end - begin) == to.columns) std::copy_n(from.value.data() + begin, to.columns, row);
+        else
+            for (auto e = begin; e < end; ++e) row[from.feature[e]] = from.value[e];
+    }
+}
+
 // Adds targets that the settings require and the table lacks, and converts to dense inputs where that is faster.
 template <class T>
 void complete(const Settings& s, Table<T>& table) {
@@ -63,12 +82,10 @@ void complete(const Settings& s, Table<T>& table) {
         FormulaTargets<T> targets(s);
         targets(step, table.targets);
     }
-    // Dense products with packed weights take half the time per number.
     const double numbers = double(table.rows) * double(s.n_inputs());
-    if (!table.dense.empty() || double(table.sparse.row_start.back()) < 0.4 * numbers) return;
+    if (!table.dense.empty() || double(table.sparse.row_start.back()) < dense_from * numbers) return;
     table.dense = Matrix<T>(table.rows, s.n_inputs());
-    for (std::ptrdiff_t b = 0; b < table.rows; ++b)
-        step.each_input(b, [&](std::int32_t i, T x) { table.dense.row(b)[i] = x; });
+    make_dense(table.sparse, table.dense);
     table.sparse = {};
 }
 
@@ -110,7 +127,7 @@ double shared_bytes(const Settings& s) {
         const double rows = double(s.inputs == Inputs::basis ? s.n_inputs() : evaluation_rows);
         const double active = s.inputs == Inputs::basis ? 1 : s.active_per_row();
         sum += rows * (sizeof(std::int64_t) + 1.5 * active * (sizeof(std::int32_t) + sizeof(T)));
-        if (active >= 0.4 * double(s.n_inputs())) sum += Matrix<T>::bytes(std::int64_t(rows), s.n_inputs());
+        if (active >= dense_from * double(s.n_inputs())) sum += Matrix<T>::bytes(std::int64_t(rows), s.n_inputs());
         if (!s.elementwise()) sum += Matrix<T>::bytes(std::int64_t(rows), s.n_outputs());
     }
     return sum;
