@@ -129,6 +129,29 @@ def test_untrained_networks_do_not_slow_down_an_estimate(monkeypatch: pytest.Mon
     assert found.seconds == pytest.approx(count * (3e-4 + 6000e-6))
 
 
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_estimates_train_few_steps_of_long_seeds(
+    scheduled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, tried = 0.0, set()
+
+    def train_blocks(config: fp.NetworkConfig, blocks: list[SeedSet], *_: Any) -> list[Any]:
+        nonlocal now
+        tried.add(config.steps)
+        now += sum(block.count for block in blocks) * (0.5 + config.steps * 1e-6)
+        return [types.SimpleNamespace(failure=None)]
+
+    monkeypatch.setattr(forecast, "train_blocks", train_blocks)
+    monkeypatch.setattr(forecast, "time", types.SimpleNamespace(perf_counter=lambda: now))
+    config = fp.NetworkConfig(widths=(64, 64, 64), steps=10**6)
+    if scheduled:  # whose steps cannot be fewer
+        config = config.replace(learning_rate_schedule=[(0, 1.0), (10**6, 0.0)])
+    record = (["loss"], [10**6])
+    found = forecast.together([([config], 5)], num_threads=1, recorded=lambda _: record)
+    assert found.seconds == pytest.approx(5 * 1.5)
+    assert (max(tried) == 10**6) == scheduled
+
+
 def test_estimates_include_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     evaluated = 0
 

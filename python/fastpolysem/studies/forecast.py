@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,8 +11,8 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from fastpolysem.families import AnyConfig
-from fastpolysem.studies.blocks import block_size, flops_of_seed, train_blocks
+from fastpolysem.families import AnyConfig, family_of
+from fastpolysem.studies.blocks import Kept, block_size, flops_of_seed, train_blocks
 from fastpolysem.studies.holding import Holding
 from fastpolysem.studies.options import Keywords, Options, checked_options
 from fastpolysem.studies.seedsets import SeedSet
@@ -21,6 +23,7 @@ _TRIED = 10  # configurations on which the speed is measured
 _TRIAL = 0.2  # seconds of each, about
 _MOST = 1024  # seeds of each
 _LONGEST = 3.0  # seconds that a trial may take, by the slowest guess
+_FEWEST = 2  # steps
 _GUESS = 2e9  # floating point operations per second, as slow as they get if there are many
 
 # Bytes in a Parquet file of rows: of its metadata, and of each row.
@@ -183,9 +186,9 @@ def _seconds(
         if speeds and size / speed > _LONGEST:
             break  # the larger ones are as fast as this
         own = options[config.digest]
-        seconds = _seconds_of_seed(config, own)
+        seconds = _seconds_of_seed(config, size, own)
         if not speeds and seconds * own.num_threads < _LONGEST:  # modules and caches are loaded
-            seconds = _seconds_of_seed(config, own)
+            seconds = _seconds_of_seed(config, size, own)
         speeds.append((size, size / seconds))
     total = 0.0
     for config in missing:
@@ -195,15 +198,30 @@ def _seconds(
     return total
 
 
-def _seconds_of_seed(config: AnyConfig, options: Options) -> float:
-    """Time per seed, including what is stored besides its row, if enough of them for `_TRIAL` are
-    trained together; fewer show how many these are."""
-    count = options.num_threads
+def _seconds_of_seed(config: AnyConfig, flops: int, options: Options) -> float:
+    """Time per seed, including what is stored besides its row, but without the records of one that
+    is too long to be tried: of such a seed, few steps are."""
+    steps = family_of(config).steps(config)
+    most = max(2 * _FEWEST, int(steps * _LONGEST * _GUESS / flops))
+    if most < steps:
+        kept = dataclasses.replace(options.kept, record=None)
+        # A family may call its steps otherwise, and points of a schedule may lie beyond.
+        with contextlib.suppress(TypeError, ValueError):
+            few, more = (
+                _timed(config.replace(steps=count), kept, options.num_threads)
+                for count in (_FEWEST, most)
+            )
+            return few + max(0.0, more - few) * (steps - _FEWEST) / (most - _FEWEST)
+    return _timed(config, options.kept, options.num_threads)
+
+
+def _timed(config: AnyConfig, kept: Kept, num_threads: int) -> float:
+    """Time per seed if enough of them for `_TRIAL` are trained together; fewer show how many these
+    are."""
+    count = num_threads
     while True:
         start = time.perf_counter()
-        (trained,) = train_blocks(
-            config, [SeedSet([(0, count)])], options.kept, options.num_threads
-        )
+        (trained,) = train_blocks(config, [SeedSet([(0, count)])], kept, num_threads)
         if trained.failure is not None:
             raise trained.failure
         taken = max(time.perf_counter() - start, 1e-9)
