@@ -204,8 +204,8 @@ class Absolute(NetworkQuestion):
             "density": DENSITIES,
             "seeds": 1000,
         },
-        # |x| at the published size; an hour on two cores.
-        "published": {"arm": PUBLISHED, "density": DENSITIES, "seeds": 200},
+        # |x| at the published size; three hours on two cores.
+        "published": {"arm": PUBLISHED, "density": DENSITIES, "seeds": 500},
         # Two features and two neurons; half a minute.
         "starts": {"arm": list(TWO), "density": DENSE, "seeds": 100_000},
         # Hours.
