@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +22,7 @@ _TRIED = 10  # configurations on which the speed is measured
 _TRIAL = 0.2  # seconds of each, about
 _MOST = 1024  # seeds of each
 _LONGEST = 3.0  # seconds that a trial may take, by the slowest guess
-_FEWEST = 2  # steps
+_FEWEST = 2  # steps of a long seed
 _GUESS = 2e9  # floating point operations per second, as slow as they get if there are many
 
 # Bytes in a Parquet file of rows: of its metadata, and of each row.
@@ -199,25 +198,26 @@ def _seconds(
 
 
 def _seconds_of_seed(config: AnyConfig, flops: int, options: Options) -> float:
-    """Time per seed, including what is stored besides its row, but without the records of one that
-    is too long to be tried: of such a seed, few steps are."""
-    steps = family_of(config).steps(config)
+    """Time per seed, including what is stored besides its row.
+
+    A seed that is too long to be tried is timed over few of its steps, without records.
+    """
+    threads, steps = options.num_threads, family_of(config).steps(config)
     most = max(2 * _FEWEST, int(steps * _LONGEST * _GUESS / flops))
-    if most < steps:
-        kept = dataclasses.replace(options.kept, record=None)
-        # A family may call its steps otherwise, and points of a schedule may lie beyond.
-        with contextlib.suppress(TypeError, ValueError):
-            few, more = (
-                _timed(config.replace(steps=count), kept, options.num_threads)
-                for count in (_FEWEST, most)
-            )
-            return few + max(0.0, more - few) * (steps - _FEWEST) / (most - _FEWEST)
-    return _timed(config, options.kept, options.num_threads)
+    if most >= steps:
+        return _timed(config, options.kept, threads)
+    try:
+        short, longer = (config.replace(steps=count) for count in (_FEWEST, most))
+    except (TypeError, ValueError):  # other names in a family; points of a schedule that lie beyond
+        return _timed(config, options.kept, threads)
+    kept = dataclasses.replace(options.kept, record=None)
+    _timed(short, kept, threads)  # loads modules and fills caches
+    few, more = (_timed(one, kept, threads) for one in (short, longer))
+    return few + max(0.0, more - few) * (steps - _FEWEST) / (most - _FEWEST)
 
 
 def _timed(config: AnyConfig, kept: Kept, num_threads: int) -> float:
-    """Time per seed if enough of them for `_TRIAL` are trained together; fewer show how many these
-    are."""
+    """Time per seed, from as many as take about `_TRIAL` together."""
     count = num_threads
     while True:
         start = time.perf_counter()
