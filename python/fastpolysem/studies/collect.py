@@ -164,8 +164,7 @@ def iter_collect(
     ``record.study`` is the study so far. Closing the generator ends the training, as does Ctrl-C,
     which raises KeyboardInterrupt; finished blocks are kept.
     """
-    _checks.known_names("iter_collect", keywords, Keywords.__annotations__, "argument")
-    return _Run(checked_options(configs, keywords)).records()
+    return _Run(checked_options(configs, keywords, "iter_collect")).records()
 
 
 def _show_keywords(function: Any) -> None:

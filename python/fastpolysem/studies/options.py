@@ -66,15 +66,17 @@ class Options:
         return self.seeds if self.target is None else SeedSet([(0, self.target.cap)])
 
 
-def checked_options(configs: AnyConfig | Iterable[AnyConfig], keywords: Keywords) -> Options:
-    """The options specified by the arguments.
+def checked_options(
+    configs: AnyConfig | Iterable[AnyConfig], keywords: Keywords, function: str = "collect"
+) -> Options:
+    """The options specified by the arguments of a function.
 
     Raises
     ------
     TypeError, ValueError, MemoryError
         For invalid arguments; the message names the argument, its value and what is allowed.
     """
-    _checks.known_names("collect", keywords, Keywords.__annotations__, "argument")
+    _checks.known_names(function, keywords, Keywords.__annotations__, "argument")
     given: Any = {name: DEFAULTS.get(name) for name in Keywords.__annotations__} | keywords
     chosen = checked_configs(configs)
     executor = checked_executor(given["executor"])
