@@ -779,6 +779,8 @@ def test_output_in_few_characters(folder: Path, encoding: str) -> None:
 def test_every_command_gets_by_with_ascii(tmp_path: Path, command: str) -> None:
     done = shell(f"$F {command}", tmp_path, PYTHONIOENCODING="ascii:strict")
     assert done.returncode == 0, done.stderr
+    if "--output" in command:
+        assert (tmp_path / "r" / "collisions.svg").stat().st_size > 0
 
 
 def test_files_are_written_before_anything_is_printed(folder: Path) -> None:
@@ -954,6 +956,7 @@ def test_what_cannot_be_plotted(
     ("command", "backend"),
     [
         ("plot s", "module://not_installed.backend"),
+        ("plot s", "no such backend"),
         ("report s", "no such backend"),
         ("reproduce collisions --preset quick --seeds 2 --steps 5", "no such backend"),
     ],

@@ -282,7 +282,7 @@ WITH_DATA = sorted(set(NULLS) & set(QUESTIONS))
 
 @pytest.mark.parametrize("name", WITH_DATA)
 def test_nothing_is_found_where_nothing_is(name: str) -> None:
-    repeats = 8  # enough for tests that err; -m slow has a thousand
+    repeats = 20
     assert null_alarms(name, repeats) <= stats.binom.ppf(0.999, repeats, 0.05)
 
 

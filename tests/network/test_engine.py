@@ -24,7 +24,7 @@ from network.test_specification import (
 from specifications import combinations
 from specifications import network as spec
 
-PARTS, EACH = 10, 20
+PARTS, EACH = 10, 30
 TWO_OR = fp.targets.Clauses((((0,), (1,)), ((1,), (2,))))
 
 
